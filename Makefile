@@ -1,0 +1,60 @@
+# `make demo` and `make test` are all that a fresh machine with Python >= 3.11, git and make needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+REQS   := requirements
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE   := bench connectors controller examples proxy standalone tests conftest.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check bench format clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server through a Connector, without the password
+	@$(BIN)/python -m standalone demo
+
+serve: $(VENV)/.runtime ## Serve examples/quickstart beside a git server on port 3000, until Ctrl-C
+	@$(BIN)/python -m standalone demo --serve
+
+test: $(VENV)/.dev ## Run the whole test suite
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## What CI runs: format, lint, types, import contracts, tests with warnings as errors
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -W error
+
+bench: $(VENV)/.dev ## Measure against nginx doing the same injection (needs nginx and wrk; about two minutes)
+	@$(BIN)/python bench/against_nginx.py
+
+format: $(VENV)/.dev ## Rewrite the code in the project's format
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+# The stamp files make every target install what it needs on first use, and again when a pin changes.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or newer is needed; "$(PYTHON)" is older or missing.' \
+	       'Install one and name it: make PYTHON=python3.12 demo' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo '"$(PYTHON)" cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'creating $(VENV) and installing pinned requirements (once)' >&2
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.created $(REQS)/build.txt $(REQS)/runtime.txt pyproject.toml
+	@$(PIP) install --require-hashes -r $(REQS)/build.txt -r $(REQS)/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime $(REQS)/dev.txt
+	@$(PIP) install --require-hashes -r $(REQS)/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""What the proxy and the controller both need. Imports neither of them."""

@@ -1,0 +1,25 @@
+"""Secret type kubernetes.io/basic-auth: `Authorization: Basic` (RFC 7617)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+from connectors.credentials.credential import Credential, Owned
+from connectors.credentials.scheme import require
+from connectors.model.connector_class import AuthType
+from connectors.model.secret import Secret
+from connectors.model.secret_value import SecretValue
+
+
+class BasicAuth:
+    """username and password of the Secret; either may be empty, as with tokens used as a password."""
+
+    def owned(self, auth_type: AuthType) -> Owned:
+        """See Scheme."""
+        return Owned(headers=frozenset({b"authorization"}))
+
+    def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
+        """See Scheme."""
+        username, password = require(secret, "username"), require(secret, "password")
+        userpass = username.reveal() + b":" + password.reveal()
+        return Credential(headers=((b"Authorization", SecretValue(b"Basic " + b64encode(userpass))),))

@@ -1,0 +1,90 @@
+"""A credential ready to be injected, and the one function that puts it on a request head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from connectors.model.message import Headers, RequestHead
+from connectors.model.reasons import ConditionReason
+from connectors.model.secret_value import SecretValue
+
+
+class CredentialError(Exception):
+    """A Secret cannot serve as a credential. The message names keys and types, never a value."""
+
+    def __init__(self, reason: ConditionReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The header fields and query parameters that belong to the proxy alone: a caller's are removed.
+
+    Header names are folded by `fold`; query names are percent-decoded.
+    """
+
+    headers: frozenset[bytes] = frozenset()
+    query: frozenset[bytes] = frozenset()
+
+    def __or__(self, other: Owned) -> Owned:
+        return Owned(self.headers | other.headers, self.query | other.query)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a scheme made of one Secret: fields to inject, in order. Names are ASCII; values are ready for the wire."""
+
+    headers: tuple[tuple[bytes, SecretValue], ...] = ()
+    query: tuple[tuple[bytes, SecretValue], ...] = ()
+
+
+ANONYMOUS = Credential()
+CALLERS_OWN = Owned(headers=frozenset({b"authorization", b"proxy-authorization", b"x-openapi-address"}))
+"""What is never passed on, for anonymous Connectors neither: it is the caller's word to the proxy (threat 21)."""
+
+
+@lru_cache(maxsize=4096)
+def fold(name: bytes) -> bytes:
+    """Fold a field name as tools behind CGI or WSGI do: case, and `_` for `-` (RFC 3875 section 4.1.18).
+
+    Without this a caller's `Private_Token` would reach such a tool as the very variable the injected one uses.
+    """
+    return name.lower().replace(b"_", b"-")
+
+
+def apply(head: RequestHead, credential: Credential) -> RequestHead:
+    """Add the credential. The caller's own fields of these names must be gone already (proxy/inject.py).
+
+    Query parameters go behind the caller's, percent-encoded (RFC 3986 section 2.1); the rest of the target stays.
+    """
+    if not credential.headers and not credential.query:
+        return head
+    added: Headers = tuple((name, value.reveal()) for name, value in credential.headers)
+    target = head.target
+    for name, value in credential.query:
+        separator = b"" if target.endswith((b"?", b"&")) else b"&" if b"?" in target else b"?"
+        target += separator + _quote(name) + b"=" + _quote(value.reveal())
+    return RequestHead(head.method, target, head.headers + added, head.version)
+
+
+def _quote(raw: bytes) -> bytes:
+    return quote_from_bytes(raw, safe="").encode("ascii")
+
+
+def without_query(target: bytes, names: frozenset[bytes]) -> bytes:
+    """The target without the caller's query parameters of these names; every other byte stays."""
+    path, mark, query = target.partition(b"?")
+    if not mark or not names:
+        return target
+    kept = [pair for pair in query.split(b"&") if _query_name(pair) not in names]
+    if len(kept) == query.count(b"&") + 1:
+        return target
+    return path + mark + b"&".join(kept) if kept else path
+
+
+def _query_name(pair: bytes) -> bytes:
+    return unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" "))

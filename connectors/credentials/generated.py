@@ -1,0 +1,41 @@
+"""Any Secret type whose class says how: `auth.types[].generator.headers[]` and `.query[]`."""
+
+from __future__ import annotations
+
+from connectors.credentials.credential import Credential, CredentialError, Owned, fold
+from connectors.credentials.scheme import field_value
+from connectors.expressions.template import Template, TemplateError, compile_template
+from connectors.model.connector_class import AuthType, GeneratedField, Generator
+from connectors.model.reasons import ConditionReason
+from connectors.model.secret import Secret
+from connectors.model.secret_value import SecretValue
+
+
+class Generated:
+    """Renders the class's templates over the Secret's data. A header that renders empty is left out."""
+
+    def owned(self, auth_type: AuthType) -> Owned:
+        """See Scheme."""
+        generator = auth_type.generator or Generator()
+        headers = frozenset(fold(field.name.encode()) for field in generator.headers)
+        return Owned(headers=headers, query=frozenset(field.name.encode() for field in generator.query))
+
+    def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
+        """See Scheme."""
+        generator = auth_type.generator or Generator()
+        headers = ((field.name.encode(), self._header(field, secret)) for field in generator.headers)
+        query = ((field.name.encode(), _render(field, secret)) for field in generator.query)
+        return Credential(headers=tuple(item for item in headers if item[1].reveal()), query=tuple(query))
+
+    def _header(self, field: GeneratedField, secret: Secret) -> SecretValue:
+        rendered = _render(field, secret).reveal()
+        return SecretValue(field_value(rendered, f"header {field.name} rendered from Secret {secret.metadata.name}"))
+
+
+def _render(field: GeneratedField, secret: Secret) -> SecretValue:
+    template: Template = compile_template(field.value)
+    try:
+        return template.render(secret.data)
+    except TemplateError as error:
+        message = f"{field.name} cannot be made of Secret {secret.metadata.name}: {error}"
+        raise CredentialError(ConditionReason.SECRET_KEY_MISSING, message) from None

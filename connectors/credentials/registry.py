@@ -1,0 +1,58 @@
+"""The literal registry of credential schemes. A new scheme is one file and one line here (CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+from connectors.credentials.basic_auth import BasicAuth
+from connectors.credentials.bearer_token import BearerToken
+from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned
+from connectors.credentials.generated import Generated
+from connectors.credentials.scheme import Scheme
+from connectors.model.connector_class import AuthType
+from connectors.model.reasons import ConditionReason
+from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, Secret
+
+SCHEMES: dict[str, Scheme] = {
+    BASIC_AUTH: BasicAuth(),
+    BEARER_TOKEN: BearerToken(),
+}
+GENERATED = Generated()
+
+
+def scheme_for(auth_type: AuthType) -> Scheme | None:
+    """The scheme of an authentication type: its own generator, else the one of its Secret type, else none."""
+    generator = auth_type.generator
+    if generator is not None and (generator.headers or generator.query):
+        return GENERATED
+    return SCHEMES.get(auth_type.secret_type)
+
+
+def owned_by(auth_types: tuple[AuthType, ...]) -> Owned:
+    """The caller's own fields and every name that any of these types may inject, whether or not it injects now."""
+    owned = CALLERS_OWN
+    for auth_type in auth_types:
+        scheme = scheme_for(auth_type)
+        owned |= scheme.owned(auth_type) if scheme else Owned()
+    return owned
+
+
+def credential_of(auth_type: AuthType, secret: Secret) -> Credential:
+    """The credential that `secret` yields under `auth_type`.
+
+    Raises:
+        CredentialError: the Secret has another type than the class asks for, lacks a key, or no scheme knows the type.
+    """
+    if auth_type.secret_type and secret.type != auth_type.secret_type:
+        message = (
+            f"Secret {secret.metadata.name} has type {secret.type}, but authentication type {auth_type.name} "
+            f"needs {auth_type.secret_type}; a Secret's type is immutable, so create it anew"
+        )
+        raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
+    for param in auth_type.params:
+        if param.required and param.name not in secret.data:
+            message = f"Secret {secret.metadata.name} lacks the key {param.name}; add it to the Secret's data"
+            raise CredentialError(ConditionReason.SECRET_KEY_MISSING, message)
+    scheme = scheme_for(auth_type)
+    if scheme is None:
+        message = f"no scheme knows Secret type {auth_type.secret_type}; give the class's type a generator"
+        raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
+    return scheme.credential(auth_type, secret)

@@ -1,0 +1,57 @@
+"""What every credential scheme offers, and the checks that they share."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from connectors.credentials.credential import Credential, CredentialError, Owned
+from connectors.model.connector_class import AuthType
+from connectors.model.reasons import ConditionReason
+from connectors.model.secret import Secret
+from connectors.model.secret_value import SecretValue
+
+_FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+"""field-content of RFC 9110 section 5.5: no CR, LF or NUL, so that a Secret cannot add a header or split a request."""
+
+
+class Scheme(Protocol):
+    """One way in which a Secret becomes a credential. Stateless and pure; one file each."""
+
+    def owned(self, auth_type: AuthType) -> Owned:
+        """The names that this scheme writes, and that a caller therefore may not."""
+        ...
+
+    def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
+        """The credential that `secret` yields.
+
+        Raises:
+            CredentialError: a key is missing or holds what cannot stand in a request.
+        """
+        ...
+
+
+def require(secret: Secret, key: str) -> SecretValue:
+    """The value of `key`.
+
+    Raises:
+        CredentialError: the Secret lacks the key.
+    """
+    value = secret.data.get(key)
+    if value is None:
+        message = f"Secret {secret.metadata.name} lacks the key {key}; add it to the Secret's data"
+        raise CredentialError(ConditionReason.SECRET_KEY_MISSING, message)
+    return value
+
+
+def field_value(raw: bytes, source: str) -> bytes:
+    """`raw` as a header field value: white space around it dropped (RFC 9110 section 5.5).
+
+    Raises:
+        CredentialError: it holds control bytes; `source` says in the message where it came from.
+    """
+    value = raw.strip(b" \t\r\n")
+    if not _FIELD_VALUE.fullmatch(value):
+        message = f"{source} holds control characters that cannot stand in a header; put the bare value there"
+        raise CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
+    return value

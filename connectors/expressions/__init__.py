@@ -1,0 +1,1 @@
+"""Pure: the template language of ConnectorClasses. Compile once, evaluate with limits."""

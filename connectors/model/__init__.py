@@ -1,0 +1,1 @@
+"""Pure values and rules: names, addresses, Connector, ConnectorClass, Secret, conditions, reasons, checks."""

@@ -1,0 +1,63 @@
+"""HTTP message heads as values (RFC 9110 section 6): raw bytes, in order, case and repetition kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+Headers = tuple[tuple[bytes, bytes], ...]
+_Index = dict[bytes, list[bytes]]
+
+
+class Version(Enum):
+    """The HTTP versions spoken on both sides (RFC 9112 section 2.3)."""
+
+    HTTP_1_0 = b"HTTP/1.0"
+    HTTP_1_1 = b"HTTP/1.1"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RequestHead:
+    """Method, request-target and header fields of one request. Its repr shows no value: it may hold a credential."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    version: Version = Version.HTTP_1_1
+    _index: _Index = field(default_factory=dict, init=False, compare=False)
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
+        return _lookup(self._index, self.headers, name)
+
+    def __repr__(self) -> str:
+        names = [name.decode("latin-1") for name, _ in self.headers]
+        return f"RequestHead({self.method.decode('latin-1')}, headers={names})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ResponseHead:
+    """Status line and header fields of one response. Its repr shows no value: a tool may echo a credential."""
+
+    status: int
+    reason: bytes
+    headers: Headers
+    version: Version = Version.HTTP_1_1
+    _index: _Index = field(default_factory=dict, init=False, compare=False)
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
+        return _lookup(self._index, self.headers, name)
+
+    def __repr__(self) -> str:
+        names = [name.decode("latin-1") for name, _ in self.headers]
+        return f"ResponseHead({self.status}, headers={names})"
+
+
+def _lookup(index: _Index, headers: Headers, name: bytes) -> Sequence[bytes]:
+    """Fill the index on first use: a head is asked for a dozen fields, most of which it does not have."""
+    if not index:
+        for field_name, value in headers:
+            index.setdefault(field_name.lower(), []).append(value)
+    return index.get(name, ())

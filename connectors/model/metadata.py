@@ -1,0 +1,21 @@
+"""metadata of a Kubernetes object (API conventions), as far as this project reads it."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+GROUP = "connectors.alauda.io"
+API_VERSION = f"{GROUP}/v1alpha1"
+
+
+class ObjectMeta(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """The part of metav1.ObjectMeta that is read or served; sources fill what a manifest leaves out."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)

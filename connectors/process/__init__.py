@@ -1,0 +1,1 @@
+"""What any long-running process needs: settings, logs, health, metrics rendering. No domain words."""

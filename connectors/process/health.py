@@ -1,0 +1,74 @@
+"""The admin port: /livez, /readyz, /metrics, and whatever routes a process adds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from connectors.process.parsers import HostPort
+
+ReadyCheck = Callable[[], str | None]
+"""What is still missing before this process can serve, None where nothing is."""
+
+KEEP_ALIVE = 75.0
+"""Seconds an idle connection stays open; aiohttp's own default is an hour, longer than any load balancer's."""
+
+SHUTDOWN = 2.0
+"""Seconds that open admin requests get at the end: they are small, and the traffic port was drained before."""
+
+
+def health_routes(checks: Sequence[ReadyCheck], registry: CollectorRegistry) -> list[web.RouteDef]:
+    """Routes that any process offers; GET and HEAD."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        missing = [problem for check in checks if (problem := check())]
+        if missing:
+            return web.Response(status=503, text="not ready\n" + "".join(f"missing: {item}\n" for item in missing))
+        return web.Response(text="ok\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        # Rendering some thousand lines takes 30 ms: in a thread, so that traffic does not wait for a scrape.
+        body = await asyncio.get_running_loop().run_in_executor(None, generate_latest, registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+
+
+class AdminServer:
+    """Serves an application on the admin port."""
+
+    def __init__(self, app: web.Application, listen: HostPort) -> None:
+        self._listen = listen
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=KEEP_ALIVE, shutdown_timeout=SHUTDOWN, handle_signals=False
+        )
+
+    async def start(self) -> None:
+        """Bind and serve.
+
+        Raises:
+            OSError: the port is taken, or the host is not one of this machine.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, chosen by the kernel where 0 was asked for. Only after `start`."""
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def stop(self) -> None:
+        """Close the port; open requests get SHUTDOWN seconds."""
+        await self._runner.cleanup()

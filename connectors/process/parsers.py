@@ -1,0 +1,145 @@
+"""Text of a flag or environment variable -> value. Each parser raises ValueError with a sentence for the user."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+MAX_SECONDS = 30 * 24 * 3600.0
+"""Thirty days: event loops refuse timers that are much longer, and no operator means one."""
+
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d{1,15})(B|KiB|MiB|GiB)?", re.ASCII)
+_FACTORS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_BRACKETED = re.compile(r"\[(?P<host>[^\]]*)\]:(?P<port>\d{1,5})", re.ASCII)
+_PLAIN = re.compile(r"(?P<host>[^\s:/\[\]@]+):(?P<port>\d{1,5})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """Where to listen. `host` is a name or an IP address without brackets; port 0 lets the kernel choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it. A name other than localhost counts as reachable from elsewhere."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_host_port(text: str) -> HostPort:
+    """`HOST:PORT`, an IPv6 address in brackets (RFC 3986 section 3.2.2).
+
+    Raises:
+        ValueError: no host, no port, port above 65535, or brackets around something that is not IPv6.
+    """
+    found = _BRACKETED.fullmatch(text) or _PLAIN.fullmatch(text)
+    if found is None:
+        hint = (
+            "put an IPv6 address in brackets"
+            if text.count(":") > 1
+            else "it takes HOST:PORT; 0.0.0.0 is every interface"
+        )
+        raise ValueError(hint)
+    host, port = found["host"], int(found["port"])
+    if port > 65535:
+        raise ValueError("a port is at most 65535")
+    if text.startswith("["):
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError("the brackets do not hold an IPv6 address") from None
+    return HostPort(host, port)
+
+
+def parse_duration(text: str) -> float:
+    """`30s`, `500ms`, `1m30s`, `2h` or plain seconds -> seconds.
+
+    Raises:
+        ValueError: not a duration, zero, or above MAX_SECONDS.
+    """
+    if _SECONDS.fullmatch(text):
+        seconds = float(text)
+    elif _DURATION.fullmatch(text):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+    else:
+        raise ValueError("it takes a duration with the unit ms, s, m or h")
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ValueError("a duration is more than 0 and at most 30 days")
+    return seconds
+
+
+def parse_size(text: str) -> int:
+    """`64KiB`, `8MiB`, `1GiB` or plain bytes -> bytes.
+
+    Raises:
+        ValueError: not a size, or zero.
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError("it takes a size in bytes or with the unit KiB, MiB or GiB")
+    return _positive(int(found[1]) * _FACTORS[found[2]])
+
+
+def parse_count(text: str) -> int:
+    """A whole number of at least 1.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError("it takes a whole number")
+    return _positive(int(text))
+
+
+def parse_switch(text: str) -> bool:
+    """`true` or `false`.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if text not in {"true", "false"}:
+        raise ValueError("it takes true or false")
+    return text == "true"
+
+
+def choice(kind: type[E]) -> Callable[[str], E]:
+    """A parser for the values of an enum, which it lists when it refuses."""
+
+    def parse(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError("it takes one of " + ", ".join(member.value for member in kind)) from None
+
+    return parse
+
+
+def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    """The same parser, where the empty text means that nothing was said."""
+    return lambda text: parse(text) if text else None
+
+
+def _positive(number: int) -> int:
+    if number < 1:
+        raise ValueError("it must be at least 1")
+    return number

@@ -1,0 +1,199 @@
+"""The Snapshot: all objects as one frozen value, each Connector judged and bound once, indexed as requests ask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from connectors.class_checks import check_connector_class
+from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned, fold
+from connectors.credentials.registry import credential_of, owned_by
+from connectors.model.addresses import Address, declared_addresses
+from connectors.model.checks import check_connector
+from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.feature_flags import FeatureFlags
+from connectors.model.reasons import ConditionReason, Reason
+from connectors.model.refusal import Refusal
+from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
+from connectors.model.violation import Violation, errors
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Everything a source knows at one moment; names are unique within a kind."""
+
+    connectors: tuple[Connector, ...] = ()
+    classes: tuple[ConnectorClass, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    flags: FeatureFlags = field(default_factory=FeatureFlags)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """A Connector with all that a request to it needs.
+
+    `secret_problem` is why its Secret cannot serve, None where it can or none is asked for. `refusal` is what every
+    request gets instead of the tool's answer. `addresses` is keyed by extension name; "" is spec.address.
+    """
+
+    connector: Connector
+    connector_class: ConnectorClass | None
+    secret: Secret | None = None
+    violations: tuple[Violation, ...] = ()
+    addresses: Mapping[str, Address] = field(default_factory=dict)
+    credential: Credential = ANONYMOUS
+    owned: Owned = CALLERS_OWN
+    secret_problem: CredentialError | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether the class gives its Connectors a proxy address. An unknown class may well have one."""
+        return self.connector_class is None or self.connector_class.spec.proxy is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOwner:
+    """Whose token it is: a ServiceAccount of a namespace."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One moment of all objects. A request reads it once and keeps it to its end.
+
+    `class_violations` is keyed by the class's name and lists every class, those without a violation too.
+    """
+
+    generation: int
+    bindings: Mapping[ConnectorKey, Binding]
+    classes: Mapping[str, ConnectorClass]
+    token_owners: Mapping[bytes, TokenOwner]
+    flags: FeatureFlags
+    class_violations: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
+
+    def owner_of(self, token: bytes) -> TokenOwner | None:
+        """Whose token of the service-account-token Secrets this is. Looks up a digest: no timing to learn from."""
+        return self.token_owners.get(_digest(token))
+
+
+def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
+    """All objects -> Snapshot. A Connector of which nothing changed keeps the Binding of `previous`."""
+    classes = {item.metadata.name: item for item in objects.classes}
+    class_violations = {name: _judged(item, previous) for name, item in classes.items()}
+    secrets = {item.key: item for item in objects.secrets}
+    bindings = {}
+    for connector in objects.connectors:
+        connector_class = classes.get(connector.spec.connector_class_name)
+        secret = secrets.get(_secret_key(connector))
+        before = previous.bindings.get(connector.key) if previous else None
+        unchanged = before is not None and (
+            before.connector is connector and before.connector_class is connector_class and before.secret is secret
+        )
+        if before and unchanged:
+            bindings[connector.key] = before
+            continue
+        of_class = class_violations.get(connector.spec.connector_class_name, ())
+        bindings[connector.key] = bind(connector, connector_class, secret, of_class)
+    return Snapshot(
+        generation=previous.generation + 1 if previous else 1,
+        bindings=MappingProxyType(bindings),
+        classes=MappingProxyType(classes),
+        token_owners=MappingProxyType(_token_owners(objects.secrets)),
+        flags=objects.flags,
+        class_violations=MappingProxyType(class_violations),
+    )
+
+
+def bind(
+    connector: Connector,
+    connector_class: ConnectorClass | None,
+    secret: Secret | None,
+    class_violations: tuple[Violation, ...] = (),
+) -> Binding:
+    """Judge one Connector against its class, of which `class_violations` are known, and its Secret."""
+    if connector_class is None:
+        name = connector.spec.connector_class_name
+        message = f'connectorclass "{name}" not found; create it, or correct spec.connectorClassName'
+        not_found = Refusal(Reason.CONNECTOR_INVALID, message)
+        return Binding(connector, None, secret, check_connector(connector, None), refusal=not_found)
+    violations = _of_class(connector_class, class_violations) + check_connector(connector, connector_class)
+    owned = _owned(connector_class)
+    if fatal := errors(violations):
+        invalid = Refusal(Reason.CONNECTOR_INVALID, f"Connector {connector.key} is invalid: {fatal[0]}")
+        return Binding(connector, connector_class, secret, violations, owned=owned, refusal=invalid)
+    addresses = declared_addresses(connector, connector_class)
+    credential, problem = _credential(connector, connector_class, secret)
+    refusal = None
+    if problem:
+        refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {problem.message}")
+    return Binding(connector, connector_class, secret, violations, addresses, credential, owned, problem, refusal)
+
+
+def _judged(connector_class: ConnectorClass, previous: Snapshot | None) -> tuple[Violation, ...]:
+    name = connector_class.metadata.name
+    if previous is not None and previous.classes.get(name) is connector_class:
+        return previous.class_violations[name]
+    return check_connector_class(connector_class)
+
+
+def _of_class(connector_class: ConnectorClass, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
+    """What a broken class means for its Connector: templates of such a class cannot be trusted to compile."""
+    fatal = errors(violations)
+    if not fatal:
+        return ()
+    message = f"ConnectorClass {connector_class.metadata.name} is invalid, correct it first: {fatal[0]}"
+    return (Violation("spec.connectorClassName", message),)
+
+
+def _owned(connector_class: ConnectorClass) -> Owned:
+    """What any of its types may inject, and the field that may hold a caller's own token (threat 21).
+
+    Of an invalid class too: the names are removed even though no template of it is ever rendered.
+    """
+    proxy = connector_class.spec.proxy
+    extractor = proxy.auth_extractor if proxy else None
+    caller = frozenset({fold(extractor.header.encode())}) if extractor and extractor.header else frozenset()
+    return owned_by(connector_class.auth_types) | Owned(headers=caller)
+
+
+def _credential(
+    connector: Connector, connector_class: ConnectorClass, secret: Secret | None
+) -> tuple[Credential, CredentialError | None]:
+    auth = connector.spec.auth
+    if auth is None or auth.secret_ref is None:
+        return ANONYMOUS, None
+    auth_type = connector_class.auth_type(auth.name)
+    if secret is None or auth_type is None:
+        message = f'secrets "{auth.secret_ref.name}" not found; create it in namespace {connector.metadata.namespace}'
+        return ANONYMOUS, CredentialError(ConditionReason.SECRET_NOT_FOUND, message)
+    try:
+        return credential_of(auth_type, secret), None
+    except CredentialError as error:
+        return ANONYMOUS, error
+
+
+def _secret_key(connector: Connector) -> SecretKey:
+    """Always in the Connector's own namespace, whatever secretRef.namespace says (threat 7); checks refuse another."""
+    auth = connector.spec.auth
+    name = auth.secret_ref.name if auth and auth.secret_ref else ""
+    return SecretKey(connector.metadata.namespace, name)
+
+
+def _token_owners(secrets: tuple[Secret, ...]) -> dict[bytes, TokenOwner]:
+    owners = {}
+    for secret in secrets:
+        token = secret.data.get("token")
+        if secret.type == SERVICE_ACCOUNT_TOKEN and token is not None and token.reveal():
+            name = secret.metadata.annotations.get("kubernetes.io/service-account.name", secret.metadata.name)
+            owners[_digest(token.reveal())] = TokenOwner(secret.metadata.namespace, name)
+    return owners
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

@@ -1,0 +1,101 @@
+"""Plain dicts -> the model's values: wrong types and unknown fields in plain words, with field paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, VarTupleType, type_info
+
+from connectors.model.violation import Violation
+from connectors.sources.place import field_path
+
+S = TypeVar("S", bound=Struct)
+
+_WHERE = re.compile(r" - at `(?:key in )?\$\.?(?P<path>.*)`$")
+_EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`")
+_WORDS = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+}
+_QUOTABLE = frozenset({"int", "float", "bool"})
+
+
+def decode(data: Any, kind: type[S]) -> S | Violation:
+    """Convert into a Struct, or say what is wrong with the first field that does not fit."""
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        return _violation(str(error))
+
+
+def unknown_fields(data: Any, kind: type[Struct], path: str, tolerated: Iterable[str] = ()) -> Iterator[Violation]:
+    """Fields that `kind` does not have, at any depth; those in `tolerated` may stand at the top."""
+    allowed = frozenset(tolerated)
+    known = {name: value for name, value in data.items() if name not in allowed} if isinstance(data, dict) else data
+    yield from _unknown(known, type_info(kind), path)
+
+
+def without_nulls(data: Any) -> Any:
+    """`field: null` means the same as no such field to an API server."""
+    if isinstance(data, dict):
+        return {name: without_nulls(value) for name, value in data.items() if value is not None}
+    if isinstance(data, list):
+        return [without_nulls(item) for item in data]
+    return data
+
+
+def _violation(message: str) -> Violation:
+    where = _WHERE.search(message)
+    path = where["path"].replace("[...]", "") if where else ""
+    expected = _EXPECTED.search(message)
+    if expected is None:
+        return Violation(path, "has a value that does not fit; correct it")
+    wanted, got = expected["wanted"].split(" | ")[0], expected["got"]
+    is_item = message.endswith("[...]`")
+    subject = "holds a value that must be" if is_item else "must be"
+    hint = "; put it in quotes" if wanted == "str" and got in _QUOTABLE else ""
+    return Violation(path, f"{subject} {_WORDS.get(wanted, wanted)}, not {_WORDS.get(got, got)}{hint}")
+
+
+def _unknown(data: Any, kind: Type, path: str) -> Iterator[Violation]:
+    match kind:
+        case StructType(cls=cls) if isinstance(data, dict):
+            fields = _fields(cls)
+            for name, value in data.items():
+                where = field_path(path, name)
+                if name in fields:
+                    yield from _unknown(value, fields[name].type, where)
+                else:
+                    yield Violation(where, _unknown_message(name, fields))
+        case UnionType(types=types):
+            for member in types:
+                yield from _unknown(data, member, path)
+        case VarTupleType(item_type=item) | ListType(item_type=item) if isinstance(data, list):
+            for index, value in enumerate(data):
+                yield from _unknown(value, item, field_path(path, index))
+        case DictType(value_type=value_type) if isinstance(data, dict):
+            for name, value in data.items():
+                yield from _unknown(value, value_type, field_path(path, name))
+        case _:
+            return
+
+
+@cache
+def _fields(cls: type[Struct]) -> dict[str, Field]:
+    info = type_info(cls)
+    return {field.encode_name: field for field in info.fields} if isinstance(info, StructType) else {}
+
+
+def _unknown_message(name: str, fields: Iterable[str]) -> str:
+    close = get_close_matches(name, list(fields), n=1, cutoff=0.6)
+    return f'unknown field; did you mean "{close[0]}"?' if close else "unknown field; remove it"

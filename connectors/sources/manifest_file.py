@@ -1,0 +1,76 @@
+"""One file over time: what is in it now, and the last good objects where it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from connectors.model.violation import Violation
+from connectors.sources.documents import DocumentError
+from connectors.sources.files import Signature, UnreadableError, read_file
+from connectors.sources.manifests import MAX_FILE, Manifest, Manifests, read_manifests
+from connectors.sources.problem import NOBODY, Identity, Problem, about_file
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """`objects` is what serves; `signature` is that of the content it was read from, None where to read it again."""
+
+    name: str
+    signature: Signature | None = None
+    objects: Mapping[Identity, Manifest] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    ignored: tuple[str, ...] = ()
+    unreadable: bool = False
+
+
+def reread(before: ManifestFile, signature: Signature | None) -> ManifestFile | None:
+    """The file as it is now; None where it has gone."""
+    name = before.name
+    try:
+        raw = read_file(name, MAX_FILE)
+    except FileNotFoundError:
+        return None
+    except UnreadableError as error:
+        problem = about_file(name, 0, f"{error}; let this user read it")
+        return ManifestFile(name, None, before.objects, (problem,), unreadable=True)
+    if len(raw) > MAX_FILE:
+        problem = about_file(name, 0, f"is larger than {MAX_FILE // 1024**2} MiB; split it")
+        return ManifestFile(name, signature, before.objects, (problem,))
+    try:
+        found = read_manifests(raw, json=name.endswith(".json"))
+    except DocumentError as error:
+        return ManifestFile(name, signature, before.objects, (about_file(name, error.line, error.message),))
+    return _update(before, signature, found)
+
+
+def _update(before: ManifestFile, signature: Signature | None, found: Manifests) -> ManifestFile:
+    objects: dict[Identity, Manifest] = {}
+    problems: list[Problem] = []
+    lines: dict[Identity, int] = {}
+    for entry in found.entries:
+        problems.extend(_problems(before.name, entry))
+        identity = entry.identity
+        if identity in lines and identity is not NOBODY:
+            problems.append(repeated(before.name, entry, f"{before.name}:{lines[identity]}"))
+            continue
+        lines[identity] = entry.place.line
+        good = entry if entry.value is not None else before.objects.get(identity)
+        if good is not None:
+            objects[identity] = good
+    if any(entry.identity is NOBODY for entry in found.entries):
+        # One of the objects that were here may be the one that cannot be told.
+        objects = {**objects, **{key: value for key, value in before.objects.items() if key not in objects}}
+    return ManifestFile(before.name, signature, objects, tuple(problems), found.ignored)
+
+
+def repeated(file: str, entry: Manifest, where: str) -> Problem:
+    """The problem of an object that stands a second time, at `where` first."""
+    violation = Violation("metadata.name", f"the object stands at {where} too, and that one serves; remove one of them")
+    return Problem(file, entry.place.line_of(violation.path), entry.identity, violation)
+
+
+def _problems(file: str, entry: Manifest) -> list[Problem]:
+    return [
+        Problem(file, entry.place.line_of(violation.path), entry.identity, violation) for violation in entry.violations
+    ]

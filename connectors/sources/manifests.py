@@ -1,0 +1,219 @@
+"""The bytes of a file -> the objects in it, each with its place and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct, field
+
+from connectors.model.connector import Connector
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.feature_flags import CONFIG_MAP_NAME, FeatureFlags
+from connectors.model.metadata import API_VERSION, ObjectMeta
+from connectors.model.secret import Secret
+from connectors.model.violation import Violation
+from connectors.sources.documents import Document, read_json, read_yaml
+from connectors.sources.feature_flags import decode_flags
+from connectors.sources.fields import decode, unknown_fields, without_nulls
+from connectors.sources.place import Place
+from connectors.sources.problem import NOBODY, Identity
+from connectors.sources.secrets import decode_secret
+
+MAX_FILE = 8 * 1024 * 1024
+"""Bytes of a file. An API server takes objects of 1.5 MiB; a file may hold several."""
+DEFAULT_NAMESPACE = "default"
+
+CONNECTOR = "Connector"
+CONNECTOR_CLASS = "ConnectorClass"
+SECRET = "Secret"  # noqa: S105 - a kind's name
+CONFIG_MAP = "ConfigMap"
+
+Value = Connector | ConnectorClass | Secret | FeatureFlags
+Decoded = tuple[Value | None, tuple[Violation, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One object of a file.
+
+    `value` is None where it cannot be used; `identity` is NOBODY where not even that can be told. `content` is a digest
+    that changes when, and only when, the object's text means something else.
+    """
+
+    identity: Identity
+    place: Place
+    content: bytes = b""
+    value: Value | None = None
+    violations: tuple[Violation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """Everything in one file; `ignored` names the kinds that are none of this project's."""
+
+    entries: tuple[Manifest, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def read_manifests(raw: bytes, *, json: bool = False) -> Manifests:
+    """Read one file.
+
+    Raises:
+        DocumentError: nothing of it can be used, since it is not YAML.
+    """
+    entries, ignored = [], dict[str, None]()
+    for document in read_json(raw) if json else read_yaml(raw):
+        for item in _expand(document):
+            kind = item.data.get("kind") if isinstance(item.data, dict) else None
+            if isinstance(kind, str) and kind and (kind not in _KINDS or _is_foreign(kind, item.data)):
+                ignored[kind] = None
+            else:
+                entries.append(_manifest(item))
+    return Manifests(tuple(entries), tuple(ignored))
+
+
+def _expand(document: Document) -> Iterator[Document]:
+    """`kind: List`, as `kubectl get -o yaml` writes it, stands for its items."""
+    data = document.data
+    if not isinstance(data, dict) or data.get("kind") != "List" or not isinstance(data.get("items"), list):
+        yield document
+        return
+    inside = document.place.children
+    places = inside["items"].children if isinstance(inside, dict) else None
+    for index, item in enumerate(data["items"]):
+        place = places[index] if isinstance(places, list) else document.place
+        prefix = f"items[{index}]"
+        own = (_inside(violation, prefix) for violation in document.violations if _concerns(violation, prefix))
+        yield from _expand(Document(item, place, tuple(own)))
+
+
+def _concerns(violation: Violation, prefix: str) -> bool:
+    """Whether it is of the item at `prefix`, or of the list as a whole, which leaves every item in doubt."""
+    return violation.path.startswith(prefix) or not violation.path.startswith("items[")
+
+
+def _inside(violation: Violation, prefix: str) -> Violation:
+    """The violation with its path as the item at `prefix` sees it."""
+    path = violation.path.removeprefix(prefix).removeprefix(".")
+    return Violation(path, violation.message, violation.severity)
+
+
+def _is_foreign(kind: str, data: dict[str, Any]) -> bool:
+    """A ConfigMap that is not the one with the flags."""
+    metadata = data.get("metadata")
+    return kind == CONFIG_MAP and (not isinstance(metadata, dict) or metadata.get("name") != CONFIG_MAP_NAME)
+
+
+def _manifest(document: Document) -> Manifest:
+    data = document.data
+    if not isinstance(data, dict):
+        wrong = Violation("", "is not an object; begin it with apiVersion, kind and metadata")
+        return Manifest(NOBODY, document.place, violations=(wrong,))
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        known = ", ".join(_KINDS)
+        return Manifest(NOBODY, document.place, violations=(Violation("kind", f"is missing; give one of: {known}"),))
+    identity = _identity(kind, data)
+    fatal = (*document.violations, *_check_head(kind, data))
+    if fatal:
+        return Manifest(identity, document.place, violations=fatal)
+    shape = _KINDS[kind]
+    useful = without_nulls(data)
+    value, violations = shape.decode(useful)
+    unknown = () if value is None else tuple(_unknown(shape, useful))
+    content = hashlib.sha256(repr(data).encode("utf-8", "surrogatepass")).digest()
+    return Manifest(identity, document.place, content, value, violations + unknown)
+
+
+def _identity(kind: str, data: dict[str, Any]) -> Identity:
+    metadata = data.get("metadata")
+    name, namespace = "", ""
+    if isinstance(metadata, dict):
+        name, namespace = metadata.get("name") or "", metadata.get("namespace") or ""
+    if not isinstance(name, str) or not isinstance(namespace, str):
+        return NOBODY
+    return Identity(kind, (namespace or DEFAULT_NAMESPACE) if _KINDS[kind].namespaced else "", name)
+
+
+def _check_head(kind: str, data: dict[str, Any]) -> Iterator[Violation]:
+    """What must hold before anything else is worth a look."""
+    wanted = _KINDS[kind].api_version
+    if data.get("apiVersion") != wanted:
+        yield Violation("apiVersion", f"must be {wanted}")
+    metadata = data.get("metadata")
+    if not isinstance(metadata, dict):
+        yield Violation("metadata", "must be a mapping with a name")
+    elif not metadata.get("name"):
+        hint = "generateName is not supported, give the object a name" if "generateName" in metadata else "give one"
+        yield Violation("metadata.name", f"is missing; {hint}")
+
+
+def _unknown(shape: _Kind, data: dict[str, Any]) -> Iterator[Violation]:
+    yield from unknown_fields(data, shape.fields, "", {"apiVersion", "kind", "metadata", "status"})
+    yield from unknown_fields(data["metadata"], ObjectMeta, "metadata", _SERVER_METADATA)
+
+
+_SERVER_METADATA = frozenset(
+    {
+        "clusterName",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generateName",
+        "managedFields",
+        "ownerReferences",
+        "selfLink",
+    }
+)
+"""What an API server adds to metadata, or to what `kubectl get -o yaml` printed."""
+
+
+class _SecretFields(Struct):
+    """The fields of a Secret by name only."""
+
+    type: Any = None
+    data: Any = None
+    string_data: Any = field(default=None, name="stringData")
+    immutable: Any = None
+
+
+class _ConfigMapFields(Struct):
+    """The fields of a ConfigMap by name only."""
+
+    data: Any = None
+    binary_data: Any = field(default=None, name="binaryData")
+    immutable: Any = None
+
+
+def _decode_connector(data: dict[str, Any]) -> Decoded:
+    return _decoded(decode(data, Connector))
+
+
+def _decode_class(data: dict[str, Any]) -> Decoded:
+    return _decoded(decode(data, ConnectorClass))
+
+
+def _decoded(result: Connector | ConnectorClass | Violation) -> Decoded:
+    return (None, (result,)) if isinstance(result, Violation) else (result, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How manifests of one kind are read."""
+
+    api_version: str
+    namespaced: bool
+    decode: Callable[[dict[str, Any]], Decoded]
+    fields: type[Struct]
+
+
+_KINDS: dict[str, _Kind] = {
+    CONNECTOR: _Kind(API_VERSION, namespaced=True, decode=_decode_connector, fields=Connector),
+    CONNECTOR_CLASS: _Kind(API_VERSION, namespaced=False, decode=_decode_class, fields=ConnectorClass),
+    SECRET: _Kind("v1", namespaced=True, decode=decode_secret, fields=_SecretFields),
+    # The flags are one for all: of two ConfigMaps in two namespaces the second one is a problem.
+    CONFIG_MAP: _Kind("v1", namespaced=False, decode=decode_flags, fields=_ConfigMapFields),
+}

@@ -1,0 +1,59 @@
+"""When to look at the files again, and when they have come to rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from watchfiles import awatch
+
+from connectors.sources.files import Listing
+
+logger = logging.getLogger("connectors.manifests")
+
+INTERVAL = 0.5
+"""Seconds between looks when nothing is reported: reports do not cover what links lead to, nor network file systems."""
+REST = 0.1
+"""Seconds without a change after which a file counts as written to its end."""
+PATIENCE = 1.0
+"""Seconds after which files are read though they still change."""
+_STEP = 0.05
+
+
+async def ticks(paths: Sequence[Path]) -> AsyncGenerator[None, None]:
+    """One at once, one when the system reports a change below `paths`, and one every INTERVAL seconds."""
+    yield None
+    present = [path for path in paths if path.exists()]
+    try:
+        async with aclosing(_reports(present)) as reports:
+            async for _ in reports:
+                yield None
+    except OSError as error:
+        # The table of watches is full, or a path has gone since.
+        logger.warning("changes are looked for every %g s, since the system does not report them: %s", INTERVAL, error)
+    while True:
+        await asyncio.sleep(INTERVAL)
+        yield None
+
+
+async def settled(look: Callable[[], Listing], seen: Listing) -> None:
+    """Wait until what `look` sees, `seen` the last time, has not changed for REST seconds, at most PATIENCE seconds."""
+    clock = asyncio.get_running_loop().time
+    begin = since = clock()
+    while clock() - since < REST and clock() - begin < PATIENCE:
+        await asyncio.sleep(_STEP)
+        now = await asyncio.to_thread(look)
+        if now != seen:
+            seen, since = now, clock()
+
+
+async def _reports(paths: Sequence[Path]) -> AsyncGenerator[None, None]:
+    if not paths:
+        return
+    timeout = int(INTERVAL * 1000)
+    changes = awatch(*paths, watch_filter=None, debounce=200, step=20, rust_timeout=timeout, yield_on_timeout=True)
+    async for _ in changes:
+        yield None

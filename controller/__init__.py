@@ -1,0 +1,1 @@
+"""The control plane: Services, status, probes, admission."""

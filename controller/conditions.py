@@ -1,0 +1,55 @@
+"""What every kind's conditions have in common: when one moved, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from connectors.model.conditions import Condition, ConditionStatus, ConditionType
+from connectors.model.reasons import ConditionReason
+
+INFO = "Info"
+
+_WORST_FIRST = (ConditionStatus.FALSE, ConditionStatus.UNKNOWN)
+
+
+def true(kind: ConditionType, reason: ConditionReason | None = None) -> Condition:
+    """A condition that holds; `reason` only where there is nothing to check."""
+    return Condition(type=kind, status=ConditionStatus.TRUE, reason=reason.value if reason else "")
+
+
+def false(kind: ConditionType, reason: ConditionReason, message: str) -> Condition:
+    """A condition that does not hold."""
+    return Condition(type=kind, status=ConditionStatus.FALSE, reason=reason.value, message=message)
+
+
+def unknown(kind: ConditionType, reason: ConditionReason, message: str) -> Condition:
+    """A condition that nobody can judge now."""
+    return Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=reason.value, message=message)
+
+
+def ready(children: Sequence[Condition]) -> Condition:
+    """Ready: False if any counted condition is, else Unknown if any is, else True.
+
+    It inherits reason and message of the first condition of that status, as Knative's living condition sets do.
+    Conditions of severity Info do not count.
+    """
+    counted = [child for child in children if child.severity != INFO]
+    for status in _WORST_FIRST:
+        for child in counted:
+            if child.status is status:
+                return Condition(type=ConditionType.READY, status=status, reason=child.reason, message=child.message)
+    return true(ConditionType.READY)
+
+
+def settle(conditions: Sequence[Condition], previous: Sequence[Condition], now: str) -> tuple[Condition, ...]:
+    """Give each condition its lastTransitionTime: `now` (RFC 3339) where its status is new, else that of `previous`."""
+    before = {condition.type: condition for condition in previous}
+    return tuple(_settled(condition, before.get(condition.type), now) for condition in conditions)
+
+
+def _settled(condition: Condition, before: Condition | None, now: str) -> Condition:
+    moved = before is None or before.status is not condition.status or not before.last_transition_time
+    since = now if moved or before is None else before.last_transition_time
+    return msgspec.structs.replace(condition, last_transition_time=since)

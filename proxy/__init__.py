@@ -1,0 +1,1 @@
+"""The data plane: server -> exchange -> decide -> inject -> upstream -> relay -> scrub -> audit."""

@@ -1,0 +1,73 @@
+"""The access log: one line a request, written in batches. Never a header value, never a query value."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TextIO
+
+import msgspec
+
+from proxy.settings import AccessLogFormat
+
+
+@dataclass(slots=True)
+class AccessLine:
+    """What a line says. Durations in seconds; `upstream` until the tool's first byte; bytes are of bodies."""
+
+    time: str
+    caller: str
+    connector: str
+    method: str
+    path: str
+    status: int
+    bytes_in: int
+    bytes_out: int
+    duration: float
+    upstream: float
+    reason: str
+
+
+class AccessLog:
+    """Writes lines to a stream once per turn of the event loop: a write for each would cost more than the request."""
+
+    def __init__(self, stream: TextIO, log_format: AccessLogFormat) -> None:
+        self._stream = stream
+        self._format = log_format
+        self._lines: list[str] = []
+        self.enabled = log_format is not AccessLogFormat.OFF
+
+    def write(self, line: AccessLine) -> None:
+        """Queue one line."""
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._lines.append(_json(line) if self._format is AccessLogFormat.JSON else _text(line))
+
+    def flush(self) -> None:
+        """Write what is queued."""
+        if self._lines:
+            self._stream.write("".join(self._lines))
+            self._lines.clear()
+            self._stream.flush()
+
+
+def timestamp(now: float) -> str:
+    """`now`, in seconds since the epoch, as RFC 3339 with milliseconds."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(line: AccessLine) -> str:
+    return msgspec.json.encode(line).decode() + "\n"
+
+
+def _text(line: AccessLine) -> str:
+    return (
+        f"{line.time} access caller={line.caller or '-'} connector={line.connector or '-'} method={line.method} "
+        f"path={_quoted(line.path)} status={line.status} in={line.bytes_in} out={line.bytes_out} "
+        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_quoted(line.reason or '-')}\n"
+    )
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text

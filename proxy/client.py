@@ -1,0 +1,253 @@
+"""One client connection: bytes -> request heads, one exchange after the other, timeouts, orderly ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import cast
+
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal
+from proxy.http1.errors import MessageError
+from proxy.http1.head import HEAD_END, ParsedRequest, check_unfinished, parse_request
+from proxy.relay import Relay
+from proxy.settings import Limits, Timeouts
+from proxy.watchdog import NEVER, Watchdog
+
+MAX_BUFFERED = 64 * 1024
+"""Bytes held for later: pipelined requests, and a body before its upstream is there. Beyond that nothing is read."""
+LINGER_IDLE = 5.0
+LINGER_TOTAL = 30.0
+"""Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close)."""
+
+
+logger = logging.getLogger(__name__)
+
+
+class After(Enum):
+    """What becomes of a client's connection behind a response."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+    LINGER = "linger"
+    """Close, but read and drop what of the request is still on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTerms:
+    """What every client connection is bound by, and whom it calls.
+
+    `handle` runs one exchange; `refuse` answers a head that could not be parsed; `gone` hears of the end.
+    """
+
+    limits: Limits
+    timeouts: Timeouts
+    watchdog: Watchdog
+    handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]]
+    refuse: Callable[[Refusal, ClientConnection], None]
+    gone: Callable[[ClientConnection], None]
+
+
+class ClientConnection(asyncio.Protocol):
+    """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun."""
+
+    def __init__(self, terms: ClientTerms) -> None:
+        self._terms = terms
+        self.loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._buffer = b""
+        self._scanned = 0
+        self._head: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._relay: Relay | None = None
+        self._held_back = False
+        self._lingering_until = 0.0
+        self.draining = False
+        self.deadline = NEVER
+
+    # -- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to serve."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.deadline = time.monotonic() + self._terms.timeouts.head
+        self._terms.watchdog.watch(self)
+        self._task = self.loop.create_task(self._serve())
+
+    def data_received(self, data: bytes) -> None:
+        """To the relay while it takes it, else kept for the next head."""
+        if self._lingering_until:
+            self.deadline = min(time.monotonic() + LINGER_IDLE, self._lingering_until)
+            return
+        if self._relay is not None:
+            data = self._relay.from_client(data)
+            if not data:
+                return
+        if not self._buffer and self._head is not None:
+            self.deadline = time.monotonic() + self._terms.timeouts.head
+        self._buffer = self._buffer + data if self._buffer else data
+        if self._head is not None and not self._head.done():
+            self._head.set_result(None)
+        elif len(self._buffer) > MAX_BUFFERED:
+            self._read(paused=True)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is written to."""
+        self._writable = self.loop.create_future()
+        if self._relay:
+            self._relay.client_writable(False)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        if self._writable and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+        if self._relay:
+            self._relay.client_writable(True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._transport = None
+        self._terms.watchdog.forget(self)
+        self._terms.gone(self)
+        if self._task:
+            # Wherever the exchange waits, it ends now, and closes its upstream on the way out (threat 15).
+            self._task.cancel()
+
+    # -- the relay's side (ClientSideConnection)
+
+    def attach(self, relay: Relay) -> None:
+        """From now on `relay` gets the body, what is buffered first."""
+        self._relay = relay
+        buffered, self._buffer = self._buffer, b""
+        if buffered:
+            self._buffer = relay.from_client(buffered)
+        if self._writable:
+            relay.client_writable(False)
+        self._read(paused=self._held_back)
+
+    def detach(self) -> None:
+        """The relay is over."""
+        self._relay = None
+        self._held_back = False
+        self.deadline = NEVER
+
+    def write(self, data: bytes) -> None:
+        """Send; what cannot be sent at once is buffered, and pause_writing says when that is too much."""
+        if self._transport:
+            self._transport.write(data)
+
+    def pause_reading(self, paused: bool) -> None:
+        """Back-pressure from the tool."""
+        self._held_back = paused
+        self._read(paused=paused)
+
+    def take_buffered(self) -> bytes:
+        """What was read ahead."""
+        buffered, self._buffer = self._buffer, b""
+        return buffered
+
+    def abort(self) -> None:
+        """Reset the connection: what was sent must not look complete."""
+        if self._transport:
+            self._transport.abort()
+
+    # -- the server's side
+
+    def drain(self) -> None:
+        """The process ends: close now if idle, else after the running exchange."""
+        self.draining = True
+        if self._head is not None and not self._buffer and self._transport:
+            self._transport.close()
+
+    def expired(self) -> None:
+        """A deadline of this connection has passed."""
+        if self._relay is not None:
+            self._relay.expired()
+        elif self._transport:
+            self._transport.close() if self._lingering_until else self._transport.abort()
+
+    async def _serve(self) -> None:
+        """Every request of this connection, in order. Ends with the connection; the only root of its exceptions."""
+        after = After.KEEP
+        try:
+            while after is After.KEEP and (request := await self._next_request()) is not None:
+                self.deadline = NEVER
+                after = await self._terms.handle(request, self)
+        except MessageError as error:
+            self._terms.refuse(Refusal(error.reason, error.message), self)
+            after = After.LINGER
+        except Exception:
+            # The root of this task: without this a defect would leave the connection hanging.
+            logger.exception("a client connection ended on an unexpected error; please report it")
+            self.abort()
+        if after is After.LINGER:
+            self._linger()
+        elif self._transport:
+            self._transport.close()
+
+    async def _next_request(self) -> ParsedRequest | None:
+        while True:
+            if self._writable:
+                await self._writable
+            request = self._parse()
+            if request or self._transport is None or (self.draining and not self._buffer):
+                return request
+            self._read(paused=False)
+            if not self._buffer and self.deadline is NEVER:
+                self.deadline = time.monotonic() + self._terms.timeouts.keep_alive
+            self._head = self.loop.create_future()
+            try:
+                await self._head
+            finally:
+                self._head = None
+
+    def _parse(self) -> ParsedRequest | None:
+        """The next request head off the buffer, if it is complete.
+
+        Raises:
+            MessageError: it is not acceptable.
+        """
+        while self._buffer.startswith(b"\r\n"):
+            # RFC 9112 section 2.2: at least one empty line before a request line is to be ignored.
+            self._buffer = self._buffer[2:]
+        limits = self._terms.limits
+        end = self._buffer.find(HEAD_END, max(0, self._scanned - len(HEAD_END)))
+        if end < 0 or end > limits.head_bytes:
+            check_unfinished(self._buffer, target_bytes=limits.target_bytes, head_bytes=limits.head_bytes)
+            self._scanned = len(self._buffer)
+            return None
+        end += len(HEAD_END)
+        raw, self._buffer, self._scanned = self._buffer[:end], self._buffer[end:], 0
+        request = parse_request(raw, header_count=limits.header_count)
+        if len(request.head.target) > limits.target_bytes:
+            message = f"the request-target is longer than {limits.target_bytes} bytes"
+            raise MessageError(message, Reason.URI_TOO_LONG)
+        return request
+
+    def _read(self, *, paused: bool) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _linger(self) -> None:
+        """Close, but let the peer read first: what it still sends is dropped for a while (RFC 9112 section 9.6)."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        now = time.monotonic()
+        self._lingering_until = now + LINGER_TOTAL
+        self.deadline = now + LINGER_IDLE
+        self._buffer = b""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._read(paused=False)
+        else:
+            self._transport.close()

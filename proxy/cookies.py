@@ -1,0 +1,45 @@
+"""Set-Cookie of the tool's, for the address that the client used (RFC 6265 section 5)."""
+
+from __future__ import annotations
+
+from proxy.decision import Forward
+from proxy.locations import map_path
+
+
+def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
+    """Domain of the tool's host is dropped (the cookie becomes host-only), Path is mapped, Secure follows the scheme.
+
+    Without this a client would refuse the cookie, or on a shared host send one Connector's cookie to another. Other
+    attributes keep their bytes; a Domain that is not the tool's stays, and the client refuses it.
+    """
+    pair, *attributes = value.split(b";")
+    kept = [pair]
+    for attribute in attributes:
+        name = attribute.partition(b"=")[0].strip().lower()
+        if name == b"domain" and _covers(_attribute_value(attribute), forward.address.host):
+            continue
+        if name == b"secure" and client_scheme == "http" and forward.address.scheme == "https":
+            continue
+        kept.append(_path(attribute, forward) if name == b"path" else attribute)
+    return b";".join(kept)
+
+
+def _path(attribute: bytes, forward: Forward) -> bytes:
+    head, _, _ = attribute.partition(b"=")
+    path = _attribute_value(attribute)
+    if not path.startswith(b"/"):
+        # Not a path: the client uses the request's own directory, which lies inside of the Connector's prefix.
+        return attribute
+    mount = forward.mounts[-1]
+    mapped = map_path(path, forward.mounts)
+    # A path above the address's prefix (`/` most of all) covers all of the Connector, and nothing besides it.
+    return head + b"=" + ((mount.client if mapped is None else mapped) or b"/")
+
+
+def _attribute_value(attribute: bytes) -> bytes:
+    return attribute.partition(b"=")[2].strip()
+
+
+def _covers(domain: bytes, host: str) -> bool:
+    name = domain.decode("latin-1").lower().lstrip(".")
+    return bool(name) and (host == name or host.endswith("." + name))

@@ -1,0 +1,77 @@
+"""The values that the steps of a decision take and give."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from connectors.model.addresses import Address
+from connectors.model.connector import ConnectorKey
+from connectors.model.refusal import Refusal
+from connectors.snapshot import Binding
+from proxy.host_form import HostForm
+
+
+class Caller(NamedTuple):
+    """Who is calling: a ServiceAccount of a namespace."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Facts(NamedTuple):
+    """What I/O has gathered for a decision.
+
+    `authenticated` says that callers must prove who they are; `caller` is who did, None where nobody.
+    """
+
+    hosts: HostForm
+    authenticated: bool = False
+    caller: Caller | None = None
+
+
+class Route(NamedTuple):
+    """Which Connector a request means, and what is left for the tool.
+
+    `client_prefix` is the part of the request's path that named the Connector, as it was sent; `tool_prefix` is what
+    of it the tool sees (`/v2` in the registry form); `extension` is the EXT of NAME@EXT.
+    """
+
+    key: ConnectorKey
+    binding: Binding | None
+    authority: bytes
+    client_prefix: bytes
+    tool_prefix: bytes
+    rest: bytes
+    query: bytes
+    extension: str = ""
+
+
+class Mount(NamedTuple):
+    """A path prefix on the client's side and the one on the tool's side that it stands for. Neither ends in a slash."""
+
+    client: bytes
+    tool: bytes
+
+
+class Forward(NamedTuple):
+    """A request that may go on: to whom, for what, and how answers map back.
+
+    `mounts` are tried in order when an answer names a place of the tool's own origin.
+    """
+
+    binding: Binding
+    address: Address
+    target: bytes
+    authority: bytes
+    mounts: tuple[Mount, ...]
+
+
+class Verdict(NamedTuple):
+    """The outcome: exactly one of `forward` and `refusal`. `binding` is set once the Connector is known."""
+
+    binding: Binding | None = None
+    forward: Forward | None = None
+    refusal: Refusal | None = None

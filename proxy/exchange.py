@@ -1,0 +1,134 @@
+"""One request: gather -> decide -> forward -> audit. The only file that knows the order of I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from connectors.model.message import Version
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal, RefusedError
+from connectors.sources.store import SnapshotStore
+from connectors.trust import Trust
+from proxy.audit import Audit, Record
+from proxy.client import After, ClientConnection
+from proxy.decide import decide
+from proxy.decision import Facts, Forward
+from proxy.host_form import HostForm
+from proxy.http1.framing import BodyKind
+from proxy.http1.head import ParsedRequest, write_request
+from proxy.identity import Identity
+from proxy.inject import outgoing
+from proxy.refusals import refusal_response
+from proxy.relay import Progress, Relay, StaleConnectionError, Terms
+from proxy.upstream import UpstreamConnection, Upstreams, pool_key
+
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+"""RFC 9110 section 9.2.2, without TRACE, which is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an exchange works with; proxy/wiring.py builds them."""
+
+    store: SnapshotStore
+    identity: Identity
+    hosts: HostForm
+    upstreams: Upstreams
+    trust: Trust
+    audit: Audit
+    terms: Terms
+    last_terms: Terms
+
+
+class Exchange:
+    """Runs requests of all connections; holds no state of any of them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def handle(self, request: ParsedRequest, client: ClientConnection) -> After:
+        """Serve one request to its end, and say what becomes of the connection."""
+        record = self._parts.audit.begin(request)
+        try:
+            forward = await self._decide(request, client, record)
+            await self._forward(request, forward, client, record.progress)
+            return _after(record.progress, client)
+        except RefusedError as error:
+            record.refusal = error.refusal
+            return self._refuse(request, error.refusal, client)
+        except asyncio.CancelledError:
+            record.progress.ending = record.progress.ending or "client closed"
+            raise
+        finally:
+            self._parts.audit.end(record)
+
+    async def _decide(self, request: ParsedRequest, client: ClientConnection, record: Record) -> Forward:
+        """Gather what the decision needs, then decide."""
+        if client.draining:
+            raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
+        snapshot = self._parts.store.current
+        identity = self._parts.identity
+        caller = await identity.caller(request.head, snapshot)
+        verdict = decide(request.head, snapshot, Facts(self._parts.hosts, identity.required, caller))
+        record.caller, record.binding = caller, verdict.binding
+        if verdict.forward is None:
+            raise RefusedError(verdict.refusal or _UNDECIDED)
+        return verdict.forward
+
+    async def _forward(
+        self, request: ParsedRequest, forward: Forward, client: ClientConnection, progress: Progress
+    ) -> None:
+        """Relay over a pooled connection, or a new one. One retry, and only of what may be sent twice (threat 30)."""
+        upstreams, trust = self._parts.upstreams, self._parts.trust
+        head = write_request(outgoing(request.head, forward))
+        key = pool_key(forward.binding, forward.address, trust)
+        repeatable = request.head.method in IDEMPOTENT and request.framing.kind is BodyKind.NONE
+        terms = self._parts.last_terms if client.draining else self._parts.terms
+
+        async def relay(upstream: UpstreamConnection) -> None:
+            try:
+                await Relay(request, forward, client, upstream, terms, progress).run(head)
+            finally:
+                self._settle(upstream, progress)
+
+        if pooled := upstreams.take(key, repeatable=repeatable):
+            try:
+                await relay(pooled)
+            except StaleConnectionError:
+                if not repeatable:
+                    raise RefusedError(_NOT_TWICE) from None
+            else:
+                return
+        await relay(await upstreams.dial(key, forward.address, trust))
+
+    def _settle(self, upstream: UpstreamConnection, progress: Progress) -> None:
+        """A connection is kept only after a response that ended well; any other is closed at once (threat 15)."""
+        if progress.upstream_reusable:
+            self._parts.upstreams.give_back(upstream, progress.upstream_keep_alive)
+        else:
+            upstream.abort()
+
+    def _refuse(self, request: ParsedRequest, refusal: Refusal, client: ClientConnection) -> After:
+        bodyless = request.framing.kind is BodyKind.NONE
+        modern = request.head.version is Version.HTTP_1_1
+        keep = bodyless and modern and request.keep_alive and not client.draining
+        with_body = request.head.method != b"HEAD"
+        client.write(refusal_response(refusal, time.time(), with_body=with_body, keep=keep))
+        if keep:
+            return After.KEEP
+        return After.CLOSE if bodyless else After.LINGER
+
+
+def _after(progress: Progress, client: ClientConnection) -> After:
+    if progress.client_reusable and not client.draining:
+        return After.KEEP
+    return After.CLOSE if progress.request_complete else After.LINGER
+
+
+_UNDECIDED = Refusal(Reason.FORBIDDEN, "no decision could be made, and what is unknown is refused")
+_NOT_TWICE = Refusal(
+    Reason.UPSTREAM_UNREACHABLE,
+    "the tool closed a kept connection before it answered, and this request may not be sent twice; send it again",
+)

@@ -1,0 +1,45 @@
+"""The request as the tool gets it: strip everything of the caller's that is not the tool's, then inject, LAST.
+
+The order is the point (threat 3): a field that the caller's Connection nominates is gone before the credential is
+there, so nothing the caller sends can take the credential away, double it or send it elsewhere.
+"""
+
+from __future__ import annotations
+
+from connectors.credentials.credential import apply, fold, without_query
+from connectors.model.message import Headers, RequestHead
+from proxy.decision import Forward
+from proxy.hop_by_hop import NEVER_TRAILERS, accepts_trailers, not_forwarded, wants_websocket
+
+
+def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
+    """The head to send to `forward.address`: the caller's fields in their order, the tool's Host, the credential."""
+    binding = forward.binding
+    dropped = not_forwarded(head) | binding.owned.headers
+    headers = tuple(field for field in head.headers if fold(field[0]) not in dropped)
+    target = without_query(forward.target, binding.owned.query)
+    stripped = RequestHead(head.method, target, _with_host(headers, forward.address.authority) + _own_hop(head))
+    return apply(stripped, binding.credential)
+
+
+def request_trailers(forward: Forward, trailers: Headers) -> Headers:
+    """The trailers that may follow a request's body: none that could stand for a field stripped from the head."""
+    dropped = forward.binding.owned.headers | NEVER_TRAILERS
+    return tuple(field for field in trailers if fold(field[0]) not in dropped)
+
+
+def _with_host(headers: Headers, authority: bytes) -> Headers:
+    """Host in its place with the tool's own value; first where HTTP/1.0 sent none (RFC 9112 section 3.2)."""
+    for position, (name, _) in enumerate(headers):
+        if name.lower() == b"host":
+            return (*headers[:position], (name, authority), *headers[position + 1 :])
+    return ((b"Host", authority), *headers)
+
+
+def _own_hop(head: RequestHead) -> Headers:
+    """This hop's own connection fields, and only where the client asked for the same of the proxy."""
+    if wants_websocket(head):
+        return ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
+    if accepts_trailers(head):
+        return ((b"Connection", b"TE"), (b"TE", b"trailers"))
+    return ()

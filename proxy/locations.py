@@ -1,0 +1,68 @@
+"""URLs in response heads: the tool's own origin becomes the address that the client used; others are left alone."""
+
+from __future__ import annotations
+
+import re
+
+from connectors.model.addresses import Address
+from proxy.decision import Forward, Mount
+
+_URL = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[^\[\]@]*\])(?::([0-9]{0,5}))?")
+_DEFAULT_PORTS = {b"http": 80, b"https": 443}
+
+
+def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> bytes:
+    """A URI reference of the tool's (RFC 9110 section 10.2.2), as the client must see it.
+
+    The tool's own origin is matched exactly: scheme, host and port (RFC 6454 section 4). What lies outside of the
+    address's path prefix is not the Connector's to serve: it stays, or becomes, an absolute URL of the tool.
+    """
+    absolute = _URL.fullmatch(value)
+    if absolute is None:
+        return _relative(value, forward, client_scheme) if value.startswith(b"/") else value
+    scheme = (absolute[1] or forward.address.scheme.encode()).lower()
+    rest: bytes = absolute[3]
+    mapped = map_path(rest if rest.startswith(b"/") else b"/" + rest, forward.mounts)
+    if mapped is not None and _is_own(forward.address, scheme, absolute[2]):
+        return _on_proxy(mapped, forward, client_scheme)
+    # `//host/x` means the tool's scheme; the client would read it as its own.
+    return value if absolute[1] else scheme + b":" + value
+
+
+def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
+    """The client's path for a path of the tool's; None where no mount covers it. Whole segments only (threat 29)."""
+    for mount in mounts:
+        rest = path[len(mount.tool) :]
+        if path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#")):
+            return mount.client + rest
+    return None
+
+
+def _relative(value: bytes, forward: Forward, client_scheme: str) -> bytes:
+    mapped = map_path(value, forward.mounts)
+    if mapped is None:
+        return forward.address.scheme.encode() + b"://" + forward.address.authority + value
+    # A path that now starts with `//` would be read as a host: it must be said in full.
+    needs_origin = mapped.startswith(b"//")
+    return _on_proxy(mapped, forward, client_scheme) if needs_origin else _rooted(mapped)
+
+
+def _on_proxy(mapped: bytes, forward: Forward, client_scheme: str) -> bytes:
+    if not forward.authority:
+        return _rooted(mapped)
+    return client_scheme.encode() + b"://" + forward.authority + _rooted(mapped)
+
+
+def _rooted(path: bytes) -> bytes:
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def _is_own(address: Address, scheme: bytes, authority: bytes) -> bool:
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        return False
+    host = match[1].strip(b"[]").lower().rstrip(b".")
+    port = int(match[2]) if match[2] else _DEFAULT_PORTS[scheme]
+    own = (address.scheme.encode(), address.host.rstrip(".").encode(), address.port)
+    return (scheme, host, port) == own

@@ -1,0 +1,345 @@
+"""One exchange in motion: bytes both ways with back-pressure, the response head scrubbed on its way through.
+
+Callbacks move the bytes; `run` is awaited by proxy/exchange.py and ends when both messages have, or cannot any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from connectors.model.message import Headers, ResponseHead, Version
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal, RefusedError
+from proxy.decision import Forward
+from proxy.hop_by_hop import wants_websocket
+from proxy.http1.body import BodyReader, body_reader
+from proxy.http1.errors import MessageError
+from proxy.http1.framing import BodyKind, response_framing
+from proxy.http1.head import HEAD_END, ParsedRequest, connection_tokens, parse_response, write_response
+from proxy.inject import request_trailers
+from proxy.scrub import ClientSide, client_head, response_trailers
+from proxy.settings import Limits, Timeouts
+from proxy.upstream import UpstreamConnection
+
+_SWITCHING_PROTOCOLS = 101
+
+
+class StaleConnectionError(Exception):
+    """A pooled connection died before the first byte of a response: the tool had closed it."""
+
+
+class ClientSideConnection(Protocol):
+    """What a relay needs of proxy/client.py."""
+
+    loop: asyncio.AbstractEventLoop
+    deadline: float
+
+    def attach(self, relay: Relay) -> None:
+        """Give body bytes to `relay` from now on."""
+        ...
+
+    def detach(self) -> None:
+        """Keep bytes for the next request again."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send to the client."""
+        ...
+
+    def pause_reading(self, paused: bool) -> None:
+        """Stop or go on reading from the client."""
+        ...
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        ...
+
+    def take_buffered(self) -> bytes:
+        """What was read ahead."""
+        ...
+
+
+@dataclass(slots=True)
+class Progress:
+    """What an exchange has come to: read by the audit, also when it ended badly.
+
+    `ending` names an end that the client was not told of in a status: "" for none.
+    """
+
+    status: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte_at: float = 0.0
+    client_reusable: bool = False
+    upstream_reusable: bool = False
+    request_complete: bool = False
+    upstream_keep_alive: bytes = b""
+    ending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one relay is bound by. `last` says that the client's connection ends with this response."""
+
+    limits: Limits
+    timeouts: Timeouts
+    side: ClientSide
+    last: bool = False
+
+
+class Relay:
+    """Moves one request to `upstream` and its response to `client`."""
+
+    def __init__(
+        self,
+        request: ParsedRequest,
+        forward: Forward,
+        client: ClientSideConnection,
+        upstream: UpstreamConnection,
+        terms: Terms,
+        progress: Progress,
+    ) -> None:
+        self._request = request
+        self._forward = forward
+        self._client = client
+        self._upstream = upstream
+        self._terms = terms
+        self.progress = progress
+        # Not get_running_loop(): it asks the kernel for the process id each time.
+        self._ended: asyncio.Future[None] = client.loop.create_future()
+        self._request_body = body_reader(request.framing, partial(request_trailers, forward))
+        self._response_body: BodyReader | None = None
+        self._response_kind = BodyKind.NONE
+        self._head_bytes = b""
+        self._tunnel = False
+        self._client_waits = False
+        progress.request_complete = self._request_body.done
+
+    async def run(self, head: bytes) -> None:
+        """Send `head`, then relay to the end.
+
+        Raises:
+            RefusedError: no response has begun; the caller still has to be told.
+            StaleConnectionError: a pooled connection was dead already; nothing has reached the client.
+            asyncio.CancelledError: the client is gone.
+        """
+        self._touch()
+        self._upstream.attach(self)
+        self._upstream.write(head)
+        self._client.attach(self)
+        try:
+            await self._ended
+        finally:
+            self._client.detach()
+            self._upstream.detach()
+            self._upstream.pause_reading(False)
+
+    # -- from the client
+
+    def from_client(self, data: bytes) -> bytes:
+        """Take what the client sent; gives back what belongs to its next request."""
+        if self._tunnel:
+            self.progress.bytes_in += len(data)
+            self._upstream.write(data)
+            self._touch()
+            return b""
+        if self._request_body.done or self._ended.done():
+            return data
+        try:
+            passed, rest = self._request_body.feed(data)
+        except MessageError as error:
+            self._fail(Refusal(error.reason, error.message))
+            return b""
+        self.progress.bytes_in += len(passed)
+        self.progress.request_complete = self._request_body.done
+        self._upstream.write(passed)
+        self._touch()
+        return rest
+
+    def client_writable(self, writable: bool) -> None:
+        """Back-pressure: read from the tool only what the client takes."""
+        self._upstream.pause_reading(not writable)
+        self._touch()
+
+    def expired(self) -> None:
+        """Nothing moved for too long."""
+        if self._ended.done():
+            return
+        if self._response_body is not None or self._tunnel:
+            self._cut("timeout")
+        elif not self._request_body.done and not self._client_waits:
+            # It is the client that keeps everybody waiting for its body.
+            self._cut("client timeout")
+        else:
+            seconds = self._terms.timeouts.first_byte
+            self._fail(Refusal(Reason.UPSTREAM_TIMEOUT, f"the tool did not begin to answer within {seconds:g} s"))
+
+    # -- from the tool
+
+    def from_upstream(self, data: bytes) -> None:
+        """Take what the tool sent."""
+        if self._ended.done():
+            return
+        self._touch()
+        try:
+            if self._response_body is None:
+                self._heads(data)
+            else:
+                self._body(b"", data)
+        except MessageError as error:
+            self._broken(error)
+
+    def upstream_writable(self, writable: bool) -> None:
+        """Back-pressure: read from the client only what the tool takes."""
+        self._client_waits = not writable
+        self._client.pause_reading(not writable)
+        self._touch()
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The tool's side of the connection is gone."""
+        if self._ended.done():
+            return
+        if self._tunnel or (self._response_kind is BodyKind.CLOSE and error is None):
+            self._end()
+        elif self._response_body is not None:
+            self._cut("upstream closed early")
+        elif self._head_bytes:
+            self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, "the tool closed the connection within a response head"))
+        elif self._upstream.used_before and not self.progress.first_byte_at:
+            self._ended.set_exception(StaleConnectionError())
+        else:
+            self._fail(Refusal(Reason.UPSTREAM_UNREACHABLE, "the tool closed the connection without an answer"))
+
+    def _heads(self, data: bytes) -> None:
+        """Interim responses and the final response's head (RFC 9110 section 15.2)."""
+        if not self.progress.first_byte_at:
+            self.progress.first_byte_at = time.monotonic()
+        self._head_bytes += data
+        while self._response_body is None and not self._tunnel:
+            end = self._head_bytes.find(HEAD_END)
+            if end < 0 or end > self._terms.limits.head_bytes:
+                self._check_unfinished_head()
+                return
+            raw, self._head_bytes = self._head_bytes[: end + 4], self._head_bytes[end + 4 :]
+            head = parse_response(raw, header_count=self._terms.limits.header_count)
+            if head.status == _SWITCHING_PROTOCOLS:
+                self._switch(head)
+            elif head.status < 200:
+                self._interim(head)
+            else:
+                self._final(head)
+
+    def _check_unfinished_head(self) -> None:
+        if not b"HTTP/".startswith(self._head_bytes[:5]) or len(self._head_bytes) > self._terms.limits.head_bytes:
+            raise MessageError("the tool's answer does not begin with an HTTP/1.1 head", Reason.UPSTREAM_PROTOCOL)
+        if b"\n" in self._head_bytes.replace(b"\r\n", b""):
+            raise MessageError("the tool's response head has lines without CRLF", Reason.UPSTREAM_PROTOCOL)
+
+    def _interim(self, head: ResponseHead) -> None:
+        """1xx goes to the client as it comes; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
+        if self._request.head.version is Version.HTTP_1_1:
+            self._client.write(write_response(client_head(head, self._forward, self._terms.side)))
+
+    def _switch(self, head: ResponseHead) -> None:
+        """101: only for the WebSocket that the client asked for, and only now does a byte pass unread (threat 20)."""
+        upgrade = [value.lower() for value in head.values(b"upgrade")]
+        if not wants_websocket(self._request.head) or upgrade != [b"websocket"]:
+            raise MessageError("the tool switched protocols without being asked", Reason.UPSTREAM_PROTOCOL)
+        scrubbed = client_head(head, self._forward, self._terms.side)
+        own_hop = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
+        self.progress.status = head.status
+        self._tunnel = True
+        rest, self._head_bytes = self._head_bytes, b""
+        self._client.write(write_response(_with(scrubbed, scrubbed.headers + own_hop)) + rest)
+        self.progress.bytes_out += len(rest)
+        early = self._client.take_buffered()
+        if early:
+            self.from_client(early)
+
+    def _final(self, head: ResponseHead) -> None:
+        framing = response_framing(head, self._request.head.method)
+        old_client = self._request.head.version is Version.HTTP_1_0
+        decode = old_client and framing.kind is BodyKind.CHUNKED
+        self._response_kind = framing.kind
+        self._response_body = body_reader(framing, response_trailers, decode=decode)
+        nominated = connection_tokens(head)
+        self.progress.status = head.status
+        self.progress.upstream_reusable = b"close" not in nominated and head.version is Version.HTTP_1_1
+        self.progress.upstream_keep_alive = next(iter(head.values(b"keep-alive")), b"")
+        self.progress.client_reusable = (
+            self._request.keep_alive
+            and not self._terms.last
+            and framing.kind is not BodyKind.CLOSE
+            and not decode
+            and self._request_body.done
+        )
+        scrubbed = client_head(head, self._forward, self._terms.side)
+        headers = _without_coding(scrubbed.headers) if decode else scrubbed.headers
+        rest, self._head_bytes = self._head_bytes, b""
+        self._body(write_response(_with(scrubbed, headers + self._connection(old_client))), rest)
+
+    def _connection(self, old_client: bool) -> Headers:
+        """This hop's own Connection field, where the version's default does not say it (RFC 9112 section 9.3)."""
+        if not self.progress.client_reusable:
+            return ((b"Connection", b"close"),)
+        return ((b"Connection", b"keep-alive"),) if old_client else ()
+
+    def _body(self, head: bytes, data: bytes) -> None:
+        """Pass on body bytes, behind the head where it goes with them."""
+        reader = self._response_body
+        if reader is None:
+            return
+        try:
+            passed, rest = reader.feed(data)
+        except MessageError:
+            self._client.write(head)
+            raise
+        self.progress.bytes_out += len(passed)
+        if head or passed:
+            self._client.write(head + passed if head else passed)
+        if reader.done:
+            # Bytes behind the response's end were not asked for: the connection cannot be trusted with another request.
+            self.progress.upstream_reusable = self.progress.upstream_reusable and not rest and self._request_body.done
+            self._end()
+
+    def _broken(self, error: MessageError) -> None:
+        if self._response_body is not None:
+            self._cut("upstream framing broken")
+        else:
+            self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, error.message))
+
+    # -- ends
+
+    def _touch(self) -> None:
+        timeouts = self._terms.timeouts
+        waiting = self._response_body is None and not self._tunnel
+        self._client.deadline = time.monotonic() + (timeouts.first_byte if waiting else timeouts.idle)
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _cut(self, ending: str) -> None:
+        """A response that cannot be completed must not look complete: reset the client's connection."""
+        self.progress.ending = ending
+        self.progress.client_reusable = False
+        self.progress.upstream_reusable = False
+        self._client.abort()
+        self._end()
+
+    def _fail(self, refusal: Refusal) -> None:
+        self.progress.upstream_reusable = False
+        if not self._ended.done():
+            self._ended.set_exception(RefusedError(refusal))
+
+
+def _with(head: ResponseHead, headers: Headers) -> ResponseHead:
+    return ResponseHead(head.status, head.reason, headers, head.version)
+
+
+def _without_coding(headers: Headers) -> Headers:
+    return tuple(field for field in headers if field[0].lower() not in (b"transfer-encoding", b"trailer"))

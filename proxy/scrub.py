@@ -1,0 +1,63 @@
+"""The tool's response head -> the client's: hop-by-hop fields gone, the tool's own addresses mapped to the proxy's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from connectors.credentials.credential import fold
+from connectors.model.message import Headers, ResponseHead
+from proxy.challenges import without_bearer
+from proxy.cookies import rewrite_cookie
+from proxy.decision import Forward
+from proxy.hop_by_hop import NEVER_TRAILERS, not_forwarded
+from proxy.locations import rewrite_location
+
+_REASON_HEADER = b"x-connectors-reason"
+_CHANGED = frozenset({b"location", b"content-location", b"link", b"set-cookie", b"www-authenticate", _REASON_HEADER})
+_LINK_TARGET = re.compile(rb"<([^<>]*)>")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSide:
+    """How the client reached the proxy: the URL scheme it used."""
+
+    scheme: str = "http"
+
+
+def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> ResponseHead:
+    """Every field in its order; only the declared ones are changed (docs/transparency.md)."""
+    headers = []
+    dropped = not_forwarded(head)
+    for name, value in head.headers:
+        folded = fold(name)
+        if folded in dropped:
+            continue
+        changed = _field(folded, value, forward, side) if folded in _CHANGED else value
+        if changed is not None:
+            headers.append((name, changed))
+    return ResponseHead(head.status, head.reason, tuple(headers), head.version)
+
+
+def response_trailers(trailers: Headers) -> Headers:
+    """The trailers that may follow a response's body."""
+    return tuple(field for field in trailers if fold(field[0]) not in NEVER_TRAILERS | {_REASON_HEADER})
+
+
+def _field(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
+    """The field's value for the client; None where the field is not passed on."""
+    match name:
+        case b"location" | b"content-location":
+            return rewrite_location(value, forward, side.scheme)
+        case b"link":
+            return _LINK_TARGET.sub(lambda link: b"<" + rewrite_location(link[1], forward, side.scheme) + b">", value)
+        case b"set-cookie":
+            return rewrite_cookie(value, forward, side.scheme)
+        case b"www-authenticate":
+            # The client would carry its own token to the realm that a Bearer challenge names (threat 5).
+            return without_bearer(value)
+        case b"x-connectors-reason":
+            # Only the proxy's own answers carry it; a tool cannot pass its answer off as a refusal.
+            return None
+        case _:
+            return value

@@ -1,0 +1,96 @@
+"""The listener: accepts connections, knows which are open, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable
+
+from connectors.model.refusal import Refusal
+from proxy.client import After, ClientConnection, ClientTerms
+from proxy.http1.head import ParsedRequest
+from proxy.refusals import refusal_response
+from proxy.settings import ProxySettings
+from proxy.watchdog import Watchdog
+
+BACKLOG = 4096
+"""Connections that wait for accept(); the kernel caps it at net.core.somaxconn."""
+
+
+class Server:
+    """One listening address and its client connections."""
+
+    def __init__(
+        self,
+        settings: ProxySettings,
+        watchdog: Watchdog,
+        handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]],
+        on_malformed: Callable[[Refusal], None],
+    ) -> None:
+        self._settings = settings
+        self._on_malformed = on_malformed
+        self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, handle, self._refuse, self._gone)
+        self._connections: set[ClientConnection] = set()
+        self._listener: asyncio.Server | None = None
+        self._all_gone: asyncio.Event = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to accept.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            self._connected, self._settings.host, self._settings.port, backlog=BACKLOG
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on: the kernel's choice where the settings said 0."""
+        return int(self._sockets()[0][1])
+
+    def is_own_address(self, ip: str, port: int, local_ip: str) -> bool:
+        """Whether ip:port is this listener. `local_ip` is this end of a connection to it, "" before there is one."""
+        for host, own_port, *_ in self._sockets():
+            if port != own_port:
+                continue
+            if ip in (host, local_ip):
+                return True
+            if ipaddress.ip_address(host).is_unspecified and ipaddress.ip_address(ip).is_loopback:
+                return True
+        return False
+
+    async def drain(self, seconds: float) -> None:
+        """Stop accepting, close idle connections, wait for running requests, at most `seconds`; then cut them off."""
+        if self._listener:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._all_gone.wait()
+            except TimeoutError:
+                for connection in list(self._connections):
+                    connection.abort()
+
+    def _sockets(self) -> list[tuple[str, int]]:
+        return [socket.getsockname() for socket in self._listener.sockets] if self._listener else []
+
+    def _connected(self) -> ClientConnection:
+        connection = ClientConnection(self._terms)
+        self._connections.add(connection)
+        self._all_gone.clear()
+        return connection
+
+    def _gone(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_gone.set()
+
+    def _refuse(self, refusal: Refusal, connection: ClientConnection) -> None:
+        """Answer a head that could not be parsed: there is no request, and behind it nothing can be trusted."""
+        self._on_malformed(refusal)
+        connection.write(refusal_response(refusal, time.time()))

@@ -1,0 +1,68 @@
+"""The data plane's settings as frozen values. standalone/ and the proxy's own command line fill them from flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ClientAuth(StrEnum):
+    """How callers prove who they are."""
+
+    NONE = "none"
+    TOKEN = "token"  # noqa: S105 - a mode's name
+
+
+class AccessLogFormat(StrEnum):
+    """How access-log lines look; OFF writes none."""
+
+    OFF = "off"
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes beyond which a message is refused.
+
+    head_bytes: a request's or response's head. nginx allows 32 KiB, Go 1 MiB, Envoy 60 KiB: 64 KiB takes Kerberos
+    tickets and large cookies, and one connection cannot hold much memory.
+    target_bytes: the request-target. nginx and Apache stop at 8 KiB; package managers were seen above that.
+    header_count: fields of one head; Envoy allows 100, Node 2,000.
+    """
+
+    head_bytes: int = 64 * 1024
+    target_bytes: int = 16 * 1024
+    header_count: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds.
+
+    head: from a request head's first byte to its last. connect: DNS, TCP and TLS toward the tool. first_byte: from the
+    last byte that moved to the response's head. idle: between two bytes of a body, and in a tunnel. keep_alive: an idle
+    client connection. upstream_idle: an unused upstream connection. drain: running requests after SIGTERM.
+    """
+
+    head: float = 30.0
+    connect: float = 10.0
+    first_byte: float = 300.0
+    idle: float = 300.0
+    keep_alive: float = 75.0
+    upstream_idle: float = 60.0
+    drain: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """Everything proxy/wiring.py needs to know. `port` 0 lets the kernel choose."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    client_auth: ClientAuth = ClientAuth.NONE
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    cluster_domain: str = "cluster.local"
+    localhost_names: bool = True
+    access_log: AccessLogFormat = AccessLogFormat.TEXT

@@ -1,0 +1,35 @@
+"""Step: may this caller use this Connector, and is it there to be used."""
+
+from __future__ import annotations
+
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal, RefusedError
+from connectors.snapshot import Binding
+from proxy.decision import Facts, Route
+
+
+def authorize(route: Route, facts: Facts) -> Binding:
+    """The Binding, for a caller who may use it. Unknown means deny; who may not know learns nothing of what exists.
+
+    Raises:
+        RefusedError: Unauthenticated, Forbidden, ConnectorNotFound, ConnectorInvalid or CredentialUnavailable.
+    """
+    if facts.authenticated:
+        _check_caller(route, facts)
+    binding = route.binding
+    if binding is None or not binding.has_proxy:
+        message = "there is no Connector of that name with a proxy in that namespace; see `connectors get -A`"
+        raise RefusedError(Refusal(Reason.CONNECTOR_NOT_FOUND, message))
+    if binding.refusal:
+        raise RefusedError(binding.refusal)
+    return binding
+
+
+def _check_caller(route: Route, facts: Facts) -> None:
+    caller = facts.caller
+    if caller is None:
+        message = "send a ServiceAccount token: as the password of Basic, or as Bearer"
+        raise RefusedError(Refusal(Reason.UNAUTHENTICATED, message))
+    if caller.namespace != route.key.namespace:
+        message = "this caller may use only Connectors of its own namespace"
+        raise RefusedError(Refusal(Reason.FORBIDDEN, message))

@@ -1,0 +1,285 @@
+"""Connections toward tools: one pool per (Connector, origin, trust generation), so that tenants share nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, cast
+
+from connectors.model.addresses import Address, Origin
+from connectors.model.connector import ConnectorKey
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal, RefusedError
+from connectors.snapshot import Binding
+from connectors.trust import Trust
+from proxy.failures import dial_refusal
+from proxy.settings import Timeouts
+from proxy.watchdog import NEVER, Watchdog
+
+MAX_IDLE_PER_POOL = 64
+"""Idle connections kept per pool: nginx's examples say 16 to 64; each costs the tool a worker with some servers."""
+MAX_IDLE_TO_REPEAT_NOTHING = 2.0
+"""Seconds of idleness after which a pooled connection is not used for a request that cannot be repeated.
+
+Tools close idle connections from about 5 s on; a POST that meets the closing is lost, and no proxy may send it twice.
+"""
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
+
+
+class PoolKey(NamedTuple):
+    """What two requests must have in common to use the same connection (threat 13).
+
+    `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it.
+    """
+
+    connector: ConnectorKey
+    uid: str
+    secret: str
+    origin: Origin
+    trust: int
+
+
+def pool_key(binding: Binding, address: Address, trust: Trust) -> PoolKey:
+    """The pool for requests of this Binding to this address."""
+    metadata = binding.connector.metadata
+    version = binding.secret.metadata.resource_version if binding.secret else ""
+    return PoolKey(binding.connector.key, metadata.uid, version, address.origin, trust.generation)
+
+
+class Receiver(Protocol):
+    """Who reads from an upstream connection while it is in use (proxy/relay.py)."""
+
+    def from_upstream(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        ...
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The connection is gone; `error` is None where it was closed in order."""
+        ...
+
+    def upstream_writable(self, writable: bool) -> None:
+        """Whether the tool takes more."""
+        ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to a tool: in use by one relay, or idle in its pool, or gone."""
+
+    def __init__(self, key: PoolKey, on_lost: Callable[[UpstreamConnection], None]) -> None:
+        self.key = key
+        self.deadline = NEVER
+        self.idle_since = 0.0
+        self.used_before = False
+        self._on_lost = on_lost
+        self._receiver: Receiver | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected, and with TLS verified."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def attach(self, receiver: Receiver) -> None:
+        """Everything that arrives goes to `receiver` from now on."""
+        self._receiver = receiver
+        self.deadline = NEVER
+
+    def detach(self) -> None:
+        """Nobody reads any more: what still arrives was not asked for."""
+        self._receiver = None
+
+    def write(self, data: bytes) -> None:
+        """Send to the tool."""
+        if self._transport:
+            self._transport.write(data)
+
+    def pause_reading(self, paused: bool) -> None:
+        """Stop or go on reading, as the client's side can take it."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close after what is still to be written."""
+        if self._transport:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport:
+            self._transport.abort()
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may still be written."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def peer(self) -> tuple[str, int, str]:
+        """Address and port dialled, and this end's address."""
+        if self._transport is None:
+            return "", 0, ""
+        peer = self._transport.get_extra_info("peername") or ("", 0)
+        own = self._transport.get_extra_info("sockname") or ("", 0)
+        return str(peer[0]), int(peer[1]), str(own[0])
+
+    def expired(self) -> None:
+        """Idle for too long."""
+        self.close()
+
+    def data_received(self, data: bytes) -> None:
+        """To the relay in charge."""
+        if self._receiver:
+            self._receiver.from_upstream(data)
+        else:
+            # An answer that nobody asked for: whatever comes next could be taken for the next request's.
+            self.abort()
+
+    def pause_writing(self) -> None:
+        """The tool reads more slowly than it is written to."""
+        if self._receiver:
+            self._receiver.upstream_writable(False)
+
+    def resume_writing(self) -> None:
+        """The tool has caught up."""
+        if self._receiver:
+            self._receiver.upstream_writable(True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The tool, or this end, has closed."""
+        self._transport = None
+        self._on_lost(self)
+        if self._receiver:
+            self._receiver.upstream_lost(exc)
+
+
+class Upstreams:
+    """All connections toward tools: dials, keeps idle ones, hands them out again."""
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        watchdog: Watchdog,
+        is_own_address: Callable[[str, int, str], bool],
+        on_count: Callable[[int, int], None],
+    ) -> None:
+        """`is_own_address(ip, port, local_ip)` knows this proxy; `on_count(active, idle)` hears counts."""
+        self._timeouts = timeouts
+        self._watchdog = watchdog
+        self._is_own_address = is_own_address
+        self._on_count = on_count
+        self._all: set[UpstreamConnection] = set()
+        self._idle: dict[PoolKey, deque[UpstreamConnection]] = {}
+        self._idle_count = 0
+
+    def take(self, key: PoolKey, *, repeatable: bool) -> UpstreamConnection | None:
+        """An idle connection of this pool, the most recently used first; None where there is none fit.
+
+        `repeatable`: whether the request could be sent again should the connection turn out to be dead.
+        """
+        pool = self._idle.get(key)
+        now = time.monotonic()
+        while pool:
+            connection = pool.pop()
+            self._forget_idle(connection, pool)
+            if connection.usable and (repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING):
+                return connection
+            connection.close()
+        return None
+
+    def give_back(self, connection: UpstreamConnection, keep_alive: bytes = b"") -> None:
+        """Keep a connection whose last response has ended. `keep_alive` is the tool's Keep-Alive field, if any."""
+        now = time.monotonic()
+        seconds = self._timeouts.upstream_idle
+        if limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive):
+            # One second less than the tool says: its timer started before ours.
+            seconds = min(seconds, float(limit[1]) - 1.0)
+        pool = self._idle.setdefault(connection.key, deque())
+        if not connection.usable or seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL:
+            connection.close()
+            return
+        connection.used_before = True
+        connection.idle_since = now
+        connection.deadline = now + seconds
+        pool.append(connection)
+        self._idle_count += 1
+        self._watchdog.watch(connection)
+        self._report()
+
+    async def dial(self, key: PoolKey, address: Address, trust: Trust) -> UpstreamConnection:
+        """A new connection: the name is resolved once, and exactly those addresses are tried, in their order.
+
+        Raises:
+            RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout or LoopDetected.
+        """
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                return await self._dial(key, address, trust)
+        except (OSError, TimeoutError) as error:
+            raise RefusedError(dial_refusal(error, address)) from None
+
+    async def _dial(self, key: PoolKey, address: Address, trust: Trust) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        failure: OSError = ConnectionError("no address found")
+        for candidate in dict.fromkeys(str(item[4][0]) for item in found):
+            self._refuse_own(candidate, address.port, "")
+            connection = UpstreamConnection(key, self._lost)
+            tls = address.scheme == "https"
+            try:
+                await loop.create_connection(
+                    lambda fresh=connection: fresh,
+                    candidate,
+                    address.port,
+                    ssl=trust.context if tls else None,
+                    server_hostname=address.host if tls else None,
+                )
+            except OSError as error:
+                failure = error
+                continue
+            self._all.add(connection)
+            self._report()
+            self._refuse_own(*connection.peer(), connection)
+            return connection
+        raise failure
+
+    def _refuse_own(self, ip: str, port: int, local_ip: str, connection: UpstreamConnection | None = None) -> None:
+        if self._is_own_address(ip, port, local_ip):
+            if connection:
+                connection.abort()
+            message = "the Connector's address leads back to this proxy; point it at the tool itself"
+            raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
+
+    def keep_only(self, current: Callable[[PoolKey], bool]) -> None:
+        """Close the idle connections of pools that no request can use any more, as when a Connector is gone."""
+        for key in [key for key in self._idle if not current(key)]:
+            for connection in list(self._idle[key]):
+                connection.close()
+
+    def close(self) -> None:
+        """Close everything: the process ends."""
+        for connection in list(self._all):
+            connection.abort()
+
+    def _forget_idle(self, connection: UpstreamConnection, pool: deque[UpstreamConnection]) -> None:
+        self._idle_count -= 1
+        self._watchdog.forget(connection)
+        if not pool:
+            self._idle.pop(connection.key, None)
+        self._report()
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        self._all.discard(connection)
+        pool = self._idle.get(connection.key)
+        if pool and connection in pool:
+            pool.remove(connection)
+            self._forget_idle(connection, pool)
+        self._report()
+
+    def _report(self) -> None:
+        self._on_count(len(self._all) - self._idle_count, self._idle_count)

@@ -1,0 +1,1 @@
+"""The composition root above proxy and controller: `connectors serve | get | validate | demo`."""

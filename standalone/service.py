@@ -1,0 +1,113 @@
+"""The composition of `connectors serve`: source -> store -> proxy and status board -> admin port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from connectors.process.clock import timestamp
+from connectors.process.health import AdminServer, health_routes
+from connectors.process.parsers import HostPort
+from connectors.sources.directory import DirectorySource
+from connectors.sources.store import SnapshotStore
+from proxy.settings import ProxySettings
+from proxy.wiring import build_proxy
+from standalone.api import api_routes
+from standalone.reload import Reloader
+from standalone.status import Board, StatusBoard, localhost_url
+
+
+class ServeError(Exception):
+    """Serving cannot begin; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one command line asks for. `paths` are directories or files; a port 0 lets the kernel choose."""
+
+    paths: tuple[Path, ...]
+    admin: HostPort
+    proxy: ProxySettings
+
+
+class Service:
+    """Everything of one standalone process, as one thing that starts and stops."""
+
+    def __init__(self, plan: Plan) -> None:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._plan = plan
+        self._store = SnapshotStore()
+        self._proxy = build_proxy(plan.proxy, self._store, registry)
+        self._reloader = Reloader(DirectorySource(plan.paths, timestamp), self._store)
+        self._reloading: asyncio.Task[None] | None = None
+        self._board = StatusBoard(lambda key: localhost_url(self._proxy.port)(key), timestamp)
+        self._draining = False
+        app = web.Application()
+        app.add_routes([*health_routes([self._missing], registry), *api_routes(lambda: self._board.current)])
+        self._admin = AdminServer(app, plan.admin)
+
+    async def start(self) -> None:
+        """Load the first snapshot, open both ports, begin to watch.
+
+        Raises:
+            ServeError: one of the ports cannot be listened on; nothing is left running.
+        """
+        await self._reloader.load()
+        await _listen(self._proxy.start, HostPort(self._plan.proxy.host, self._plan.proxy.port), "--listen")
+        # Only now: statuses name the port, which the kernel may have chosen.
+        self._board.update(self._store.current)
+        self._store.subscribe(self._board.update)
+        try:
+            await _listen(self._admin.start, self._plan.admin, "--admin")
+        except ServeError:
+            await self._proxy.drain()
+            raise
+        self._reloading = asyncio.create_task(self._reloader.run())
+
+    async def drain(self) -> None:
+        """Stop accepting and finish what runs, as long as the proxy's settings allow; /readyz says no meanwhile."""
+        self._draining = True
+        if self._reloading:
+            self._reloading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reloading
+        await self._proxy.drain()
+
+    async def stop(self) -> None:
+        """Close the admin port, the last to go."""
+        await self._admin.stop()
+
+    @property
+    def listen(self) -> HostPort:
+        """Where clients reach the proxy; only after `start`."""
+        return HostPort(self._plan.proxy.host, self._proxy.port)
+
+    @property
+    def admin(self) -> HostPort:
+        """Where the admin port is; only after `start`."""
+        return HostPort(self._plan.admin.host, self._admin.port)
+
+    @property
+    def board(self) -> Board:
+        """The statuses now."""
+        return self._board.current
+
+    def _missing(self) -> str | None:
+        if self._draining:
+            return "shutting down"
+        return None if self._board.current.generation else "the first complete snapshot"
+
+
+async def _listen(start: Callable[[], Awaitable[None]], where: HostPort, flag: str) -> None:
+    try:
+        await start()
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise ServeError(f"cannot listen on {where}: {cause}; choose another address with {flag}") from error

@@ -1,0 +1,54 @@
+"""Tables as kubectl prints them: columns three spaces apart, as wide as their widest cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from connectors.model.conditions import Condition, ConditionType
+from connectors.process.logs import escaped
+from standalone.age import age
+from standalone.objects import ConnectorClassObject, ConnectorObject
+
+
+def connectors_table(items: Sequence[ConnectorObject], now: datetime, *, namespaces: bool) -> str:
+    """NAME CLASS ADDRESS READY REASON PROXY AGE, behind NAMESPACE where `namespaces` is true. Ends with a newline."""
+    head = ["NAME", "CLASS", "ADDRESS", "READY", "REASON", "PROXY", "AGE"]
+    rows = [_connector_row(item, now) for item in items]
+    if namespaces:
+        head = ["NAMESPACE", *head]
+        rows = [[item.metadata.namespace, *row] for item, row in zip(items, rows, strict=True)]
+    return _table([head, *rows])
+
+
+def classes_table(items: Sequence[ConnectorClassObject], now: datetime) -> str:
+    """NAME READY REASON AGE. Ends with a newline."""
+    rows = [
+        [item.metadata.name, *_ready(item.status.conditions), age(item.metadata.creation_timestamp, now)]
+        for item in items
+    ]
+    return _table([["NAME", "READY", "REASON", "AGE"], *rows])
+
+
+def _connector_row(item: ConnectorObject, now: datetime) -> list[str]:
+    proxy = item.status.proxy
+    return [
+        item.metadata.name,
+        item.spec.connector_class_name,
+        item.spec.address,
+        *_ready(item.status.conditions),
+        proxy.http_address.url if proxy else "",
+        age(item.metadata.creation_timestamp, now),
+    ]
+
+
+def _ready(conditions: Sequence[Condition]) -> tuple[str, str]:
+    found = next((condition for condition in conditions if condition.type is ConditionType.READY), None)
+    return (found.status.value, found.reason) if found else ("", "")
+
+
+def _table(rows: list[list[str]]) -> str:
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "".join(f"{line}\n" for line in lines)

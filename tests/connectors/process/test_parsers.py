@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.process.parsers import (
+    MAX_SECONDS,
+    HostPort,
+    choice,
+    optional,
+    parse_count,
+    parse_duration,
+    parse_host_port,
+    parse_size,
+    parse_switch,
+)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "loopback"),
+    [
+        ("127.0.0.1:8080", HostPort("127.0.0.1", 8080), True),
+        ("127.9.9.9:1", HostPort("127.9.9.9", 1), True),
+        ("[::1]:0", HostPort("::1", 0), True),
+        ("localhost:80", HostPort("localhost", 80), True),
+        ("LOCALHOST:80", HostPort("LOCALHOST", 80), True),
+        ("0.0.0.0:65535", HostPort("0.0.0.0", 65535), False),  # noqa: S104 - only parsed
+        ("[::]:8080", HostPort("::", 8080), False),
+        ("example.org:8080", HostPort("example.org", 8080), False),
+    ],
+)
+def test_host_port(text: str, expected: HostPort, loopback: bool) -> None:
+    parsed = parse_host_port(text)
+    assert (parsed, parsed.loopback) == (expected, loopback)
+    assert str(parsed) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "8080",
+        ":8080",
+        "host",
+        "host:",
+        "host:-1",
+        "host:65536",
+        "::1:80",
+        "[::1]",
+        "[host]:80",
+        "a b:80",
+        "u@h:80",
+        "h:٣",
+    ],
+)
+def test_host_port_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_host_port(text)
+
+
+def test_host_port_tells_that_ipv6_takes_brackets() -> None:
+    with pytest.raises(ValueError, match="brackets"):
+        parse_host_port("fe80::1:8080")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30),
+        ("500ms", 0.5),
+        ("5m", 300),
+        ("1m30s", 90),
+        ("2h", 7200),
+        ("1.5", 1.5),
+        ("75", 75),
+        ("0.5s", 0.5),
+        ("720h", MAX_SECONDS),
+    ],
+)
+def test_duration(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "0", "0s", "1d", "1 s", "inf", "nan", "1e3", "721h", "9" * 400, "٣s"])
+def test_duration_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("1", 1), ("10B", 10), ("64KiB", 65536), ("8MiB", 8 << 20), ("1GiB", 1 << 30)]
+)
+def test_size(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1KB", "1.5KiB", "KiB", "9" * 16])
+def test_size_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_size(text)
+
+
+def test_count() -> None:
+    assert parse_count("128") == 128
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.0", "x", "9" * 10])
+def test_count_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_count(text)
+
+
+def test_switch() -> None:
+    assert (parse_switch("true"), parse_switch("false")) == (True, False)
+    with pytest.raises(ValueError, match="true or false"):
+        parse_switch("yes")
+
+
+def test_choice_lists_what_it_takes() -> None:
+    assert choice(Colour)("blue") is Colour.BLUE
+    with pytest.raises(ValueError, match="one of red, blue"):
+        choice(Colour)("green")
+
+
+def test_optional_takes_the_empty_text() -> None:
+    assert optional(parse_count)("") is None
+    assert optional(parse_count)("3") == 3
+
+
+@pytest.mark.parametrize("parse", [parse_host_port, parse_duration, parse_size, parse_count, parse_switch])
+@given(text=st.text())
+def test_any_text_is_parsed_or_refused(parse: Callable[[str], object], text: str) -> None:
+    with suppress(ValueError):
+        parse(text)

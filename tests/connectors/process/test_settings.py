@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from connectors.process.parsers import HostPort, parse_count, parse_host_port, parse_switch
+from connectors.process.settings import Setting, Values, parse_command_line
+
+LISTEN = Setting("--listen", "127.0.0.1:8080", parse_host_port, "where to listen", "0.0.0.0:8080", metavar="HOST:PORT")
+HEADERS = Setting("--max-headers", "128", parse_count, "fields of a head; 100% of them", "64", short="-m")
+QUIET = Setting("--quiet", "false", parse_switch, "say nothing", "true", switch=True)
+NAME = Setting("--name", "", str, "a name", "x", default_text="the host's")
+SETTINGS: tuple[Setting[Any], ...] = (LISTEN, HEADERS, QUIET, NAME)
+
+
+def parse(words: list[str], environment: Mapping[str, str]) -> tuple[argparse.Namespace, Values]:
+    parser = argparse.ArgumentParser("prog")
+    parser.add_argument("path", nargs="*")
+    return parse_command_line(parser, SETTINGS, words, environment)
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        pytest.param([], {}, HostPort("127.0.0.1", 8080), id="default"),
+        pytest.param([], {"CONNECTORS_LISTEN": "h:1"}, HostPort("h", 1), id="environment"),
+        pytest.param([], {"CONNECTORS_LISTEN": ""}, HostPort("127.0.0.1", 8080), id="empty variable is unset"),
+        pytest.param(["--listen", "f:2"], {"CONNECTORS_LISTEN": "h:1"}, HostPort("f", 2), id="flag first"),
+        pytest.param(
+            ["--listen=f:2"], {"CONNECTORS_LISTEN": "broken"}, HostPort("f", 2), id="flag beats broken variable"
+        ),
+    ],
+)
+def test_flag_beats_environment_beats_default(
+    words: list[str], environment: dict[str, str], expected: HostPort
+) -> None:
+    assert parse(words, environment)[1][LISTEN] == expected
+
+
+def test_the_process_environment_is_read_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTORS_MAX_HEADERS", "7")
+    assert parse_command_line(argparse.ArgumentParser(), SETTINGS, [])[1][HEADERS] == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "quiet"),
+    [
+        ([], {}, False),
+        (["--quiet"], {}, True),
+        ([], {"CONNECTORS_QUIET": "true"}, True),
+        (["--quiet"], {"CONNECTORS_QUIET": "false"}, True),
+    ],
+)
+def test_switch(words: list[str], environment: dict[str, str], quiet: bool) -> None:
+    assert parse(words, environment)[1][QUIET] is quiet
+
+
+def test_positional_arguments_may_stand_around_options() -> None:
+    arguments, values = parse(["a", "-m", "3", "b"], {})
+    assert (arguments.path, values[HEADERS]) == (["a", "b"], 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "message"),
+    [
+        (["--max-headers", "canary"], {}, "--max-headers: it takes a whole number; for example: --max-headers 64"),
+        (
+            [],
+            {"CONNECTORS_MAX_HEADERS": "canary"},
+            "CONNECTORS_MAX_HEADERS: it takes a whole number; for example: CONNECTORS_MAX_HEADERS=64",
+        ),
+    ],
+    ids=["flag", "variable"],
+)
+def test_t27_a_bad_value_exits_2_with_source_and_example_but_is_not_quoted(
+    words: list[str], environment: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(words, environment)
+    assert exit_.value.code == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "canary" not in shown
+
+
+def test_help_shows_flag_variable_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"], {})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--listen HOST:PORT where to listen [CONNECTORS_LISTEN; default: 127.0.0.1:8080]" in shown
+    assert "fields of a head; 100% of them [CONNECTORS_MAX_HEADERS; default: 128]" in shown
+    assert "a name [CONNECTORS_NAME; default: the host's]" in shown

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from connectors.credentials.credential import CredentialError
+from connectors.model.conditions import ConnectorStatus
+from connectors.model.connector import Connector, ConnectorAuth, ConnectorKey, ConnectorSpec, SecretReference
+from connectors.model.connector_class import (
+    RESOLVER_ANNOTATION,
+    ApiProbe,
+    AuthProbe,
+    AuthType,
+    ClassAuth,
+    ClassProxy,
+    ConnectorClass,
+    ConnectorClassSpec,
+    HttpProbe,
+    Probe,
+)
+from connectors.model.metadata import ObjectMeta
+from connectors.model.reasons import ConditionReason
+from connectors.model.violation import Severity, Violation
+from connectors.snapshot import Binding
+from controller.kinds.connector import Facts, plan
+
+KEY = ConnectorKey("team", "repo")
+CLUSTER = Facts(lambda key: f"http://c-{key.name}.{key.namespace}.svc.cluster.local")
+NAMES = ["ConnectorClassReady", "SecretReady", "LivenessReady", "AuthReady", "ProxyServiceReady", "Ready"]
+
+
+def connector(*, secret: bool = False) -> Connector:
+    auth = ConnectorAuth(name="basic", secret_ref=SecretReference(name="s")) if secret else None
+    return Connector(
+        metadata=ObjectMeta(name=KEY.name, namespace=KEY.namespace, generation=7),
+        spec=ConnectorSpec(connector_class_name="git", address="https://tool.example", auth=auth),
+    )
+
+
+def git(resolver: str = "host", proxy: ClassProxy | None = ClassProxy(), **fields: object) -> ConnectorClass:
+    spec = ConnectorClassSpec(auth=ClassAuth(types=(AuthType(name="basic", optional=True),)), proxy=proxy)
+    metadata = ObjectMeta(name="git", annotations={RESOLVER_ANNOTATION: resolver})
+    return ConnectorClass(metadata=metadata, spec=msgspec.structs.replace(spec, **fields))
+
+
+def summary(status: ConnectorStatus) -> list[tuple[str, str]]:
+    return [(condition.status.value, condition.reason) for condition in status.conditions]
+
+
+WELL = [("True", ""), ("True", "SecretOptional"), ("True", "NonLivenessProbe"), ("True", "NonAuthProbe"), ("True", "")]
+PROBE = Probe(http=HttpProbe(path="/"))
+NOT_FOUND = CredentialError(ConditionReason.SECRET_NOT_FOUND, 'secrets "s" not found')
+BROKEN = (
+    Violation("spec.params", "unusual", Severity.WARNING),
+    Violation("spec.address", "is missing"),
+    Violation("spec.auth.name", "is not known"),
+)
+CLASS_BROKEN = (Violation("spec.connectorClassName", "ConnectorClass git is invalid"),)
+NAMELESS = (Violation("spec.connectorClassName", "is missing; name it"),)
+LOST = ("Unknown", "ConnectorClassNotFound")
+
+
+@pytest.mark.parametrize(
+    ("binding", "expected"),
+    [
+        pytest.param(Binding(connector(), git()), [*WELL, ("True", "")], id="well"),
+        pytest.param(
+            Binding(connector(secret=True), git()),
+            [WELL[0], ("True", ""), *WELL[2:], ("True", "")],
+            id="Secret there",
+        ),
+        pytest.param(
+            Binding(connector(secret=True), git(), secret_problem=NOT_FOUND),
+            [WELL[0], ("False", "SecretNotFound"), *WELL[2:], ("False", "SecretNotFound")],
+            id="Secret missing",
+        ),
+        pytest.param(
+            Binding(connector(), git(proxy=None)), [*WELL[:4], ("True", "NonProxy"), ("True", "")], id="no proxy"
+        ),
+        pytest.param(
+            Binding(connector(), git(liveness_probe=PROBE)),
+            [*WELL[:2], ("Unknown", "ProbePending"), *WELL[3:], ("Unknown", "ProbePending")],
+            id="liveness probe that nobody has run",
+        ),
+        pytest.param(Binding(connector(), git(liveness_probe=Probe())), [*WELL, ("True", "")], id="empty probe"),
+        pytest.param(
+            Binding(
+                connector(secret=True),
+                git(auth_probes=(AuthProbe(auth_name="basic", probe=Probe(api=ApiProbe(path="/"))),)),
+            ),
+            [WELL[0], ("True", ""), WELL[2], ("Unknown", "ProbePending"), WELL[4], ("Unknown", "ProbePending")],
+            id="auth probe of the chosen type",
+        ),
+        pytest.param(
+            Binding(connector(secret=True), git(auth_probes=(AuthProbe(auth_name="other", probe=PROBE),))),
+            [WELL[0], ("True", ""), *WELL[2:], ("True", "")],
+            id="auth probe of another type",
+        ),
+        pytest.param(
+            Binding(connector(secret=True), git(), violations=BROKEN),
+            [WELL[0], ("Unknown", "ConnectorInvalid"), *WELL[2:], ("False", "ConnectorInvalid")],
+            id="rules broken",
+        ),
+        pytest.param(
+            Binding(connector(), git(), violations=BROKEN[:1]), [*WELL, ("True", "")], id="a warning changes nothing"
+        ),
+        pytest.param(
+            Binding(connector(secret=True), git(), violations=CLASS_BROKEN),
+            [
+                ("False", "ConnectorClassInvalid"),
+                ("Unknown", "ConnectorInvalid"),
+                *WELL[2:],
+                ("False", "ConnectorClassInvalid"),
+            ],
+            id="class invalid",
+        ),
+        pytest.param(
+            Binding(Connector(), None, violations=NAMELESS),
+            [("False", "ConnectorInvalid"), *([("Unknown", "ConnectorInvalid")] * 4), ("False", "ConnectorInvalid")],
+            id="class not named",
+        ),
+        pytest.param(
+            Binding(connector(secret=True), None, violations=BROKEN),
+            [("False", "ConnectorClassNotFound"), LOST, LOST, LOST, LOST, ("False", "ConnectorClassNotFound")],
+            id="class missing",
+        ),
+    ],
+)
+def test_conditions(binding: Binding, expected: list[tuple[str, str]]) -> None:
+    status = plan(binding, None, CLUSTER, "t1").status
+    assert [condition.type.value for condition in status.conditions] == NAMES
+    assert summary(status) == expected
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        pytest.param(
+            Binding(connector(), None), 'connectorclass.connectors.alauda.io "git" not found', id="class missing"
+        ),
+        pytest.param(Binding(connector(), git(), violations=BROKEN), "spec.address: is missing", id="rules broken"),
+        pytest.param(
+            Binding(connector(secret=True), git(), secret_problem=NOT_FOUND), 'secrets "s" not found', id="no Secret"
+        ),
+    ],
+)
+def test_ready_says_what_is_wrong(binding: Binding, message: str) -> None:
+    assert plan(binding, None, CLUSTER, "t1").status.conditions[-1].message == message
+
+
+def test_a_class_that_vanishes_leaves_no_stale_true() -> None:
+    before = plan(Binding(connector(), git()), None, CLUSTER, "t1").status
+    after = plan(Binding(connector(), None), before, CLUSTER, "t2").status
+    assert {condition.status.value for condition in after.conditions} == {"False", "Unknown"}
+    assert {condition.last_transition_time for condition in after.conditions} == {"t2"}
+    assert after.proxy is None
+
+
+def test_transition_times_stay_where_nothing_moved() -> None:
+    before = plan(Binding(connector(secret=True), git()), None, CLUSTER, "t1").status
+    after = plan(Binding(connector(secret=True), git(), secret_problem=NOT_FOUND), before, CLUSTER, "t2").status
+    assert [condition.last_transition_time for condition in after.conditions] == ["t1", "t2", "t1", "t1", "t1", "t2"]
+
+
+@pytest.mark.parametrize(
+    ("connector_class", "url"),
+    [
+        (git(), "http://c-repo.team.svc.cluster.local"),
+        (git("path"), "http://c-repo.team.svc.cluster.local/namespaces/team/connectors/repo"),
+        (git(proxy=None), None),
+        (git("path", proxy=None), None),
+    ],
+    ids=["host", "path", "no proxy", "path without proxy"],
+)
+def test_proxy_address(connector_class: ConnectorClass, url: str | None) -> None:
+    proxy = plan(Binding(connector(), connector_class), None, CLUSTER, "t1").status.proxy
+    assert (proxy.http_address.url if proxy else None) == url
+
+
+def test_api_path_and_generation() -> None:
+    status = plan(Binding(connector(), git()), None, CLUSTER, "t1").status
+    assert status.api is not None
+    assert status.api.path == "/connectors/v1alpha1/team/repo/path"
+    assert status.observed_generation == 7
+
+
+def test_what_is_served_has_the_api_servers_names() -> None:
+    status = msgspec.to_builtins(plan(Binding(connector(), git()), None, CLUSTER, "t1").status)
+    assert status["proxy"] == {"httpAddress": {"url": "http://c-repo.team.svc.cluster.local"}}
+    assert status["conditions"][0] == {"type": "ConnectorClassReady", "status": "True", "lastTransitionTime": "t1"}
+    assert status["observedGeneration"] == 7

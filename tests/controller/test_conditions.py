@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.model.conditions import Condition, ConditionStatus, ConditionType
+from connectors.model.reasons import ConditionReason
+from controller.conditions import false, ready, settle, true, unknown
+
+CLASS, SECRET, CA = ConditionType.CONNECTOR_CLASS_READY, ConditionType.SECRET_READY, ConditionType.CA_CERT_READY
+GOOD = true(CLASS)
+BAD = false(SECRET, ConditionReason.SECRET_NOT_FOUND, "no such secret")
+WORSE = false(CLASS, ConditionReason.CONNECTOR_CLASS_NOT_FOUND, "no such class")
+OPEN = unknown(SECRET, ConditionReason.PROBE_PENDING, "wait")
+INFO = Condition(type=CA, status=ConditionStatus.FALSE, reason="InvalidPEM", message="bad", severity="Info")
+
+
+@pytest.mark.parametrize(
+    ("children", "status", "reason", "message"),
+    [
+        pytest.param([], "True", "", "", id="none"),
+        pytest.param([GOOD, true(SECRET, ConditionReason.SECRET_OPTIONAL)], "True", "", "", id="all true"),
+        pytest.param([GOOD, OPEN], "Unknown", "ProbePending", "wait", id="one unknown"),
+        pytest.param([OPEN, BAD], "False", "SecretNotFound", "no such secret", id="false beats unknown"),
+        pytest.param([WORSE, BAD], "False", "ConnectorClassNotFound", "no such class", id="the first false one"),
+        pytest.param([GOOD, INFO], "True", "", "", id="Info does not count"),
+    ],
+)
+def test_ready(children: list[Condition], status: str, reason: str, message: str) -> None:
+    condition = ready(children)
+    assert condition.type is ConditionType.READY
+    assert (condition.status, condition.reason, condition.message) == (status, reason, message)
+
+
+@pytest.mark.parametrize(
+    ("before", "now_is", "expected"),
+    [
+        pytest.param(None, GOOD, "t2", id="new"),
+        pytest.param(true(CLASS), WORSE, "t2", id="moved"),
+        pytest.param(true(CLASS), GOOD, "t1", id="stayed"),
+        pytest.param(false(CLASS, ConditionReason.CONNECTOR_INVALID, "other"), WORSE, "t1", id="another reason only"),
+    ],
+)
+def test_transition_time_moves_only_with_the_status(before: Condition | None, now_is: Condition, expected: str) -> None:
+    previous = settle([before], (), "t1") if before else ()
+    (settled,) = settle([now_is], previous, "t2")
+    assert settled.last_transition_time == expected
+    assert (settled.status, settled.reason, settled.message) == (now_is.status, now_is.reason, now_is.message)

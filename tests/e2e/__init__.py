@@ -1,0 +1,1 @@
+"""Real clients and real tools around a real `connectors serve` process."""

@@ -1,0 +1,1 @@
+"""The examples run, and say what they do."""

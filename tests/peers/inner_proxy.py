@@ -1,0 +1,52 @@
+"""The real data plane inside of the test's process and event loop, on a port of the kernel's choice."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from connectors.sources.store import SnapshotStore
+from proxy.settings import ProxySettings
+from proxy.wiring import Proxy, build_proxy
+from tests.peers.manifests import Manifest
+from tests.peers.objects import objects_of
+
+
+@dataclass(frozen=True, slots=True)
+class InnerProxy:
+    """A running proxy with what a test looks at from behind."""
+
+    proxy: Proxy
+    store: SnapshotStore
+    registry: CollectorRegistry
+    log: io.StringIO
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.proxy.port
+
+    def swap(self, *manifests: Manifest) -> None:
+        """Let other objects serve."""
+        self.store.swap(objects_of(*manifests))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample's value; 0 where there is none."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+    @property
+    def exposition(self) -> str:
+        """What /metrics shows."""
+        return generate_latest(self.registry).decode()
+
+
+async def start_inner_proxy(*manifests: Manifest, settings: ProxySettings | None = None) -> InnerProxy:
+    """Serve these manifests; end it with `proxy.drain()`."""
+    store, registry, log = SnapshotStore(), CollectorRegistry(), io.StringIO()
+    settings = replace(settings or ProxySettings(), port=0)
+    proxy = build_proxy(settings, store, registry, log)
+    store.swap(objects_of(*manifests))
+    await proxy.start()
+    return InnerProxy(proxy, store, registry, log)

@@ -1,0 +1,48 @@
+"""Manifests -> Objects without any file: for a proxy inside of the test's process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+import yaml
+
+from connectors.model.connector import Connector
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.metadata import ObjectMeta
+from connectors.model.secret import Secret
+from connectors.model.secret_value import SecretValue
+from connectors.snapshot import Objects
+from tests.peers.manifests import Manifest
+
+
+def objects_of(*manifests: Manifest) -> Objects:
+    """The objects of these manifests, and the built-in classes."""
+    by_kind: dict[str, list[Manifest]] = {"Connector": [], "ConnectorClass": [], "Secret": []}
+    for manifest in manifests:
+        by_kind[manifest["kind"]].append(manifest)
+    own = tuple(msgspec.convert(manifest, ConnectorClass) for manifest in by_kind["ConnectorClass"])
+    taken = {item.metadata.name for item in own}
+    return Objects(
+        connectors=tuple(msgspec.convert(manifest, Connector) for manifest in by_kind["Connector"]),
+        classes=own + tuple(item for item in _built_in_classes() if item.metadata.name not in taken),
+        secrets=tuple(_secret(manifest) for manifest in by_kind["Secret"]),
+    )
+
+
+@cache
+def _built_in_classes() -> tuple[ConnectorClass, ...]:
+    folder = files("connectors").joinpath("classes")
+    texts = [entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".yaml")]
+    return tuple(msgspec.convert(yaml.safe_load(text), ConnectorClass) for text in texts)
+
+
+def _secret(manifest: Manifest) -> Secret:
+    """Its resourceVersion changes with its content, as in a cluster."""
+    content = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    metadata = msgspec.convert({**manifest["metadata"], "resourceVersion": content}, ObjectMeta)
+    data = {key: SecretValue(value.encode()) for key, value in manifest["stringData"].items()}
+    return Secret(metadata, manifest["type"], data)

@@ -1,0 +1,59 @@
+"""A real `connectors serve` process, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from standalone.child import Child
+from standalone.demo import ADMIN_LINE
+from standalone.quickstart import CHECKOUT
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyProcess:
+    """A running `connectors serve`; `url` and `admin` are http://127.0.0.1:PORT."""
+
+    url: str
+    admin: str
+    child: Child
+
+    @property
+    def port(self) -> int:
+        """The port that is served on."""
+        return int(self.url.rpartition(":")[2])
+
+    def host_form(self, name: str, namespace: str = "default") -> str:
+        """The Connector's address in host form."""
+        return f"http://c-{name}.{namespace}.localhost:{self.port}"
+
+    def path_form(self, name: str, namespace: str = "default") -> str:
+        """The Connector's address in path form, on a host that names none."""
+        return f"{self.url}/namespaces/{namespace}/connectors/{name}"
+
+    @property
+    def peak_memory(self) -> int:
+        """Its greatest resident set so far, in bytes (VmHWM of Linux)."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        assert found, status
+        return int(found[1]) * 1024
+
+
+async def start_proxy(manifests: Path, *options: str, env: Mapping[str, str] | None = None) -> ProxyProcess:
+    """Start it on a folder of manifests, on ports of the kernel's choice; `env` comes on top of PATH alone."""
+    command = [sys.executable, "-m", "standalone", "serve", str(manifests)]
+    command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *options]
+    environment = {"PATH": os.defpath, **(env or {})}
+    child = await Child.start("connectors serve", command, env=environment, cwd=CHECKOUT)
+    try:
+        url = (await child.line(r"^ready: \d+ connectors? on (http://\S+)"))[1]
+        admin = (await child.line(ADMIN_LINE))[1]
+    except BaseException:
+        await child.stop()
+        raise
+    return ProxyProcess(url, admin, child)

@@ -1,0 +1,27 @@
+"""A client that is nothing but a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.peers.raw_stream import RawStream
+
+
+async def connect(port: int, host: str = "127.0.0.1", *, paused: bool = False) -> RawStream:
+    """Connect. The caller closes it; `connected` does so by itself."""
+    loop = asyncio.get_running_loop()
+    _, stream = await loop.create_connection(lambda: RawStream(paused=paused), host, port)
+    return stream
+
+
+@asynccontextmanager
+async def connected(port: int, host: str = "127.0.0.1", *, paused: bool = False) -> AsyncIterator[RawStream]:
+    """A connection for the length of a block."""
+    stream = await connect(port, host, paused=paused)
+    try:
+        yield stream
+    finally:
+        stream.transport.abort()
+        await stream.wait_lost()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import msgspec
+
+from connectors.model.conditions import ConditionType
+from connectors.model.connector import ConnectorKey
+from connectors.model.connector_class import ParameterSpec
+from connectors.snapshot import Objects, build
+from standalone.status import StatusBoard, localhost_url
+from tests.standalone.builders import connector, git, secret, some_objects, with_secret
+
+KEY = ConnectorKey("default", "repo")
+
+
+def board() -> StatusBoard:
+    ticks: Iterator[str] = (f"t{number}" for number in range(1, 100))
+    return StatusBoard(localhost_url(8080), lambda: next(ticks))
+
+
+def ready(statuses: StatusBoard, key: ConnectorKey = KEY) -> tuple[str, str, str]:
+    condition = statuses.current.connectors[key].status.condition(ConditionType.READY)
+    assert condition is not None
+    return condition.status.value, condition.reason, condition.last_transition_time
+
+
+def test_empty_before_the_first_snapshot() -> None:
+    assert board().current.generation == 0
+    assert not board().current.connectors
+
+
+def test_statuses_follow_the_snapshots() -> None:
+    statuses = board()
+    wanted = connector(auth=with_secret())
+    objects = Objects(connectors=(wanted,), classes=(git(),))
+    snapshot = build(objects)
+    statuses.update(snapshot)
+    assert ready(statuses) == ("False", "SecretNotFound", "t1")
+
+    snapshot = build(dataclasses.replace(objects, secrets=(secret(),)), snapshot)
+    statuses.update(snapshot)
+    assert ready(statuses) == ("True", "", "t2")
+    assert statuses.current.generation == snapshot.generation
+
+    statuses.update(build(Objects(classes=(git(),)), snapshot))
+    assert not statuses.current.connectors
+
+
+def test_what_did_not_change_keeps_its_status() -> None:
+    statuses = board()
+    objects = some_objects()
+    first = build(objects)
+    statuses.update(first)
+    before = statuses.current
+    statuses.update(build(objects, first))
+    for key, entry in before.connectors.items():
+        assert statuses.current.connectors[key] is entry
+    assert statuses.current.classes["git"] is before.classes["git"]
+
+
+def test_address_in_localhost_form() -> None:
+    statuses = board()
+    statuses.update(build(some_objects()))
+    proxy = statuses.current.connectors[ConnectorKey("team", "other")].status.proxy
+    assert proxy is not None
+    assert proxy.http_address.url == "http://c-other.team.localhost:8080"
+
+
+def test_class_that_breaks_a_rule_is_not_ready() -> None:
+    twice = (ParameterSpec(name="p", default=""), ParameterSpec(name="p", default=""))
+    broken = msgspec.structs.replace(git(), spec=msgspec.structs.replace(git().spec, params=twice))
+    statuses = board()
+    statuses.update(build(Objects(connectors=(connector(),), classes=(broken,))))
+    condition = statuses.current.classes["git"].status.conditions[-1]
+    assert (condition.status.value, condition.reason) == ("False", "ConnectorClassInvalid")
+    assert ready(statuses)[:2] == ("False", "ConnectorClassInvalid")

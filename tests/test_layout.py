@@ -1,0 +1,145 @@
+"""The shape of the tree, as architecture and CONTRIBUTING describe it: a departure fails here and says what to do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("connectors", "proxy", "controller", "standalone")
+CODE = (*PACKAGES, "examples", "bench", "tests")
+FILE_LINES = 400
+FUNCTION_LINES = 50
+PARAMETERS = 6
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager"}
+
+FREE_TESTS = {"tests/e2e", "tests/peers", "tests/docs", "tests/examples", "tests/bench", "tests/proxy/transcripts"}
+"""Folders whose tests belong to no single module."""
+TESTS_WITHOUT_MODULE = {
+    "tests/test_layout.py": "this file",
+}
+MODULES_WITHOUT_TEST: dict[str, str] = {}
+"""Source modules that need no test of their own, each with the reason."""
+REVEALS = {
+    "connectors/credentials/basic_auth.py": "builds the Authorization value",
+    "connectors/credentials/bearer_token.py": "builds the Authorization value",
+    "connectors/credentials/credential.py": "puts a credential on a head, last of all",
+    "connectors/credentials/generated.py": "checks that a rendered value fits a header",
+    "connectors/expressions/template.py": "renders a Secret's value into a SecretValue",
+    "connectors/model/secret_value.py": "defines it",
+    "connectors/snapshot.py": "takes the digest of a caller's token",
+}
+"""The only modules that may look at a secret, each with the reason."""
+ENVIRONMENT_READERS = {"connectors/process/settings.py"}
+
+
+def sources(*folders: str) -> list[str]:
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def tree(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+def functions(path: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def module_of(test: str) -> str:
+    """tests/a/b/test_c.py -> a/b/c.py."""
+    path = Path(test)
+    return (path.parent.relative_to("tests") / path.name.removeprefix("test_")).as_posix()
+
+
+def test_of(module: str) -> str:
+    path = Path(module)
+    return (Path("tests") / path.parent / f"test_{path.name}").as_posix()
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
+
+
+def in_free_folder(test: str) -> bool:
+    return any(test.startswith(f"{folder}/") for folder in FREE_TESTS)
+
+
+def test_every_test_file_has_its_module() -> None:
+    tests = [path for path in sources("tests") if Path(path).name.startswith("test_") and not in_free_folder(path)]
+    lost = [path for path in tests if path not in TESTS_WITHOUT_MODULE and not (ROOT / module_of(path)).is_file()]
+    assert not lost, f"these tests mirror no module; move them beside the module they test: {lost}"
+
+
+def test_every_module_has_its_test_file() -> None:
+    # A module that only declares (an enum, a table, a frozen value) has nothing of its own that could fail.
+    modules = [path for path in sources(*PACKAGES) if path not in MODULES_WITHOUT_TEST and any(functions(path))]
+    bare = [path for path in modules if not (ROOT / test_of(path)).is_file()]
+    assert not bare, f"these modules have no test; write {[test_of(path) for path in bare]}"
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    folders = {Path(path).parent for path in sources("tests")}
+    lacking = sorted(str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file())
+    assert not lacking, f"without __init__.py, tests/proxy would be imported as proxy; add one to {lacking}"
+
+
+def test_every_exception_above_still_exists() -> None:
+    listed = {*TESTS_WITHOUT_MODULE, *MODULES_WITHOUT_TEST, *REVEALS, *ENVIRONMENT_READERS}
+    gone = sorted(path for path in listed if not (ROOT / path).is_file())
+    assert not gone, f"take these out of the lists of tests/test_layout.py: {gone}"
+
+
+@pytest.mark.parametrize("path", sources(*CODE))
+def test_sizes(path: str) -> None:
+    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+    assert lines <= FILE_LINES, f"{path} has {lines} lines; split it by what its parts are about"
+    for function in functions(path):
+        length = (function.end_lineno or function.lineno) - function.lineno + 1
+        assert length <= FUNCTION_LINES, f"{path}:{function.lineno}: {function.name} has {length} lines; split it"
+        given = function.args
+        names = [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+        count = len([name for name in names if name not in {"self", "cls"}])
+        allowed = count <= PARAMETERS or path.startswith("tests/")  # pytest's fixtures are parameters
+        assert allowed, f"{path}:{function.lineno}: {function.name} has {count} parameters; make a value of them"
+
+
+@pytest.mark.parametrize("path", sources(*CODE))
+def test_names(path: str) -> None:
+    words = {word for part in Path(path).with_suffix("").parts for word in part.split("_")}
+    assert not words & FORBIDDEN_NAMES, f"{path}: name it after what it does"
+
+
+@pytest.mark.parametrize("path", [path for path in sources(*CODE) if path.endswith("/__init__.py")])
+def test_no_logic_in_init(path: str) -> None:
+    body = tree(path).body
+    extra = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    assert not extra, f"{path}: an __init__.py says in its docstring what belongs in the package, and does nothing"
+
+
+@pytest.mark.parametrize("path", sources(*PACKAGES))
+def test_t14_secrets_are_revealed_in_listed_modules_only(path: str) -> None:
+    calls = [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute) and node.attr == "reveal"]
+    assert not calls or path in REVEALS, f"{path}:{calls}: reveal() is for the modules listed in tests/test_layout.py"
+
+
+@pytest.mark.parametrize("path", sources(*PACKAGES))
+def test_environment_is_read_in_one_place(path: str) -> None:
+    reads = [
+        node.lineno
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"environ", "getenv", "environb"}
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    ]
+    assert not reads or path in ENVIRONMENT_READERS, f"{path}:{reads}: make it a Setting; see connectors/process"
+
+
+@pytest.mark.parametrize("path", sources(*CODE))
+def test_annotations_are_postponed(path: str) -> None:
+    body = tree(path).body
+    postponed = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in body)
+    assert postponed or path.endswith("/__init__.py"), f"{path}: begin with `from __future__ import annotations`"
