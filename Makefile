@@ -30,7 +30,7 @@ check: $(VENV)/.dev ## What CI runs: format, lint, types, import contracts, test
 	$(BIN)/python -m pytest -W error
 
 bench: $(VENV)/.dev ## Measure against nginx doing the same injection (needs nginx and wrk; about two minutes)
-	@$(BIN)/python bench/against_nginx.py
+	@$(BIN)/python -m bench.against_nginx
 
 format: $(VENV)/.dev ## Rewrite the code in the project's format
 	$(BIN)/ruff format $(CODE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from connectors.credentials.credential import fold
 from connectors.credentials.registry import SCHEMES, scheme_for
 from connectors.expressions.template import TemplateError, compile_template
 from connectors.model.check_class import check_class_fields
@@ -64,7 +65,8 @@ def _check_scheme(path: str, auth_type: AuthType) -> Iterator[Violation]:
 
 
 def _check_header(path: str, header: GeneratedField) -> Iterator[Violation]:
-    name = header.name.lower()
+    # Folded, since the caller's field of the folded name is removed for it.
+    name = fold(header.name.encode()).decode()
     if not _TOKEN.fullmatch(name):
         yield Violation(f"{path}.name", "is not a header name; use letters, digits and '-'")
     elif name in _NOT_GENERATED or name.startswith("proxy-"):
@@ -97,3 +99,6 @@ def _check_extractor(connector_class: ConnectorClass) -> Iterator[Violation]:
     header = proxy.auth_extractor.header
     if header and not _TOKEN.fullmatch(header):
         yield Violation("spec.proxy.authExtractor.header", "is not a header name; use letters, digits and '-'")
+    elif fold(header.encode()).decode() in _NOT_GENERATED:
+        message = f"{header} frames or routes the message and must reach the tool; name another header"
+        yield Violation("spec.proxy.authExtractor.header", message)

@@ -47,8 +47,9 @@ class AccessLog:
     def flush(self) -> None:
         """Write what is queued."""
         if self._lines:
-            self._stream.write("".join(self._lines))
-            self._lines.clear()
+            # Taken off first: after a stream that failed once, lines would only pile up.
+            lines, self._lines = self._lines, []
+            self._stream.write("".join(lines))
             self._stream.flush()
 
 

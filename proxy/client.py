@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from proxy.watchdog import NEVER, Watchdog
 
 MAX_BUFFERED = 64 * 1024
 """Bytes held for later: pipelined requests, and a body before its upstream is there. Beyond that nothing is read."""
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 LINGER_IDLE = 5.0
 LINGER_TOTAL = 30.0
 """Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close)."""
@@ -188,13 +190,15 @@ class ClientConnection(asyncio.Protocol):
             self.abort()
         if after is After.LINGER:
             self._linger()
-        elif self._transport:
-            self._transport.close()
+        else:
+            self._close()
 
     async def _next_request(self) -> ParsedRequest | None:
         while True:
             if self._writable:
+                self.deadline = time.monotonic() + self._terms.timeouts.idle
                 await self._writable
+                self.deadline = NEVER
             request = self._parse()
             if request or self._transport is None or (self.draining and not self._buffer):
                 return request
@@ -213,9 +217,10 @@ class ClientConnection(asyncio.Protocol):
         Raises:
             MessageError: it is not acceptable.
         """
-        while self._buffer.startswith(b"\r\n"):
-            # RFC 9112 section 2.2: at least one empty line before a request line is to be ignored.
-            self._buffer = self._buffer[2:]
+        if self._buffer.startswith(b"\r\n"):
+            # RFC 9112 section 2.2: at least one empty line before a request line is to be ignored. All in one step:
+            # line by line, 64 KiB of them would cost a gigabyte of copying.
+            self._buffer = _EMPTY_LINES.sub(b"", self._buffer)
         limits = self._terms.limits
         end = self._buffer.find(HEAD_END, max(0, self._scanned - len(HEAD_END)))
         if end < 0 or end > limits.head_bytes:
@@ -244,10 +249,17 @@ class ClientConnection(asyncio.Protocol):
             return
         now = time.monotonic()
         self._lingering_until = now + LINGER_TOTAL
-        self.deadline = now + LINGER_IDLE
+        unsent = self._transport.get_write_buffer_size() > 0
+        self.deadline = now + (self._terms.timeouts.idle if unsent else LINGER_IDLE)
         self._buffer = b""
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._read(paused=False)
         else:
+            self._close()
+
+    def _close(self) -> None:
+        """Close behind what is still to be sent, for which the peer gets as long as for any other byte."""
+        if self._transport:
+            self.deadline = time.monotonic() + self._terms.timeouts.idle
             self._transport.close()

@@ -14,21 +14,34 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     """
     pair, *attributes = value.split(b";")
     kept = [pair]
+    has_path = False
     for attribute in attributes:
         name = attribute.partition(b"=")[0].strip().lower()
-        if name == b"domain" and _covers(_attribute_value(attribute), forward.address.host):
+        if name == b"domain" and _covers(_attribute_value(attribute), forward.address.server_name):
             continue
         if name == b"secure" and client_scheme == "http" and forward.address.scheme == "https":
             continue
-        kept.append(_path(attribute, forward) if name == b"path" else attribute)
+        if name == b"path":
+            has_path = _attribute_value(attribute).startswith(b"/")
+            attribute = _path(attribute, forward)  # noqa: PLW2901 - the attribute as the client gets it
+        kept.append(attribute)
+    if not has_path and _at_root(forward):
+        kept.append(b" Path=" + forward.mounts[-1].client)
     return b";".join(kept)
+
+
+def _at_root(forward: Forward) -> bool:
+    """Whether the client's path ends with the Connector's name: its directory is then that of all the Connectors."""
+    path = forward.target.partition(b"?")[0]
+    roots = (forward.address.path or b"/", forward.mounts[0].tool + b"/")
+    return bool(forward.mounts[-1].client) and path in roots
 
 
 def _path(attribute: bytes, forward: Forward) -> bytes:
     head, _, _ = attribute.partition(b"=")
     path = _attribute_value(attribute)
     if not path.startswith(b"/"):
-        # Not a path: the client uses the request's own directory, which lies inside of the Connector's prefix.
+        # Not a path: the client uses the request's own directory (RFC 6265 section 5.2.4).
         return attribute
     mount = forward.mounts[-1]
     mapped = map_path(path, forward.mounts)

@@ -107,6 +107,8 @@ class Exchange:
         """A connection is kept only after a response that ended well; any other is closed at once (threat 15)."""
         if progress.upstream_reusable:
             self._parts.upstreams.give_back(upstream, progress.upstream_keep_alive)
+        elif progress.tunnelled:
+            self._parts.upstreams.finish(upstream)
         else:
             upstream.abort()
 

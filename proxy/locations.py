@@ -9,6 +9,10 @@ from proxy.decision import Forward, Mount
 
 _URL = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[^\[\]@]*\])(?::([0-9]{0,5}))?")
+_NETWORK_PATH = re.compile(rb"/[\t]*[/\\]")
+_PATH_END = re.compile(rb"[?#]")
+_DOT = re.compile(rb"\.|%2e", re.IGNORECASE)
+_SLASH = re.compile(rb"[/\\]")
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 
@@ -34,17 +38,36 @@ def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
     """The client's path for a path of the tool's; None where no mount covers it. Whole segments only (threat 29)."""
     for mount in mounts:
         rest = path[len(mount.tool) :]
-        if path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#")):
+        if path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#")) and not _leaves(rest):
             return mount.client + rest
     return None
+
+
+def _leaves(rest: bytes) -> bool:
+    """Whether its dot segments lead above where it begins, as clients resolve them (WHATWG URL, "path state")."""
+    path = _PATH_END.split(rest, maxsplit=1)[0]
+    if not _DOT.search(path):
+        return False
+    depth = 0
+    for segment in _SLASH.split(path)[1:]:
+        match _DOT.sub(b".", segment):
+            case b".":
+                continue
+            case b"..":
+                depth -= 1
+            case _:
+                depth += 1
+        if depth < 0:
+            return True
+    return False
 
 
 def _relative(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     mapped = map_path(value, forward.mounts)
     if mapped is None:
         return forward.address.scheme.encode() + b"://" + forward.address.authority + value
-    # A path that now starts with `//` would be read as a host: it must be said in full.
-    needs_origin = mapped.startswith(b"//")
+    # A path that now starts with `//`, or what clients read as that, would be taken for a host: it must be said in full.
+    needs_origin = mapped != value and _NETWORK_PATH.match(mapped) is not None
     return _on_proxy(mapped, forward, client_scheme) if needs_origin else _rooted(mapped)
 
 

@@ -78,6 +78,7 @@ class Progress:
     upstream_reusable: bool = False
     request_complete: bool = False
     upstream_keep_alive: bytes = b""
+    tunnelled: bool = False
     ending: str = ""
 
 
@@ -183,6 +184,8 @@ class Relay:
     def from_upstream(self, data: bytes) -> None:
         """Take what the tool sent."""
         if self._ended.done():
+            # Nobody asked for it: see UpstreamConnection.data_received.
+            self.progress.upstream_reusable = False
             return
         self._touch()
         try:
@@ -252,7 +255,7 @@ class Relay:
         scrubbed = client_head(head, self._forward, self._terms.side)
         own_hop = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
         self.progress.status = head.status
-        self._tunnel = True
+        self.progress.tunnelled = self._tunnel = True
         rest, self._head_bytes = self._head_bytes, b""
         self._client.write(write_response(_with(scrubbed, scrubbed.headers + own_hop)) + rest)
         self.progress.bytes_out += len(rest)

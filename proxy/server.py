@@ -56,9 +56,8 @@ class Server:
         for host, own_port, *_ in self._sockets():
             if port != own_port:
                 continue
-            if ip in (host, local_ip):
-                return True
-            if ipaddress.ip_address(host).is_unspecified and ipaddress.ip_address(ip).is_loopback:
+            own, other = _plain(host), _plain(ip)
+            if other == own or (own.is_unspecified and (other.is_loopback or ip == local_ip)):
                 return True
         return False
 
@@ -94,3 +93,9 @@ class Server:
         """Answer a head that could not be parsed: there is no request, and behind it nothing can be trusted."""
         self._on_malformed(refusal)
         connection.write(refusal_response(refusal, time.time()))
+
+
+def _plain(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address; of an IPv4-mapped one (RFC 4291 section 2.5.5.2) the IPv4 address that it reaches."""
+    address = ipaddress.ip_address(ip)
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

@@ -129,8 +129,8 @@ class UpstreamConnection(asyncio.Protocol):
         return str(peer[0]), int(peer[1]), str(own[0])
 
     def expired(self) -> None:
-        """Idle for too long."""
-        self.close()
+        """Idle for too long, or closing and not read from."""
+        self.close() if self.usable else self.abort()
 
     def data_received(self, data: bytes) -> None:
         """To the relay in charge."""
@@ -187,7 +187,9 @@ class Upstreams:
         while pool:
             connection = pool.pop()
             self._forget_idle(connection, pool)
-            if connection.usable and (repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING):
+            fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
+            # The watchdog strikes late by up to its interval; the tool does not.
+            if connection.usable and now < connection.deadline and fresh:
                 return connection
             connection.close()
         return None
@@ -199,17 +201,22 @@ class Upstreams:
         if limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive):
             # One second less than the tool says: its timer started before ours.
             seconds = min(seconds, float(limit[1]) - 1.0)
-        pool = self._idle.setdefault(connection.key, deque())
-        if not connection.usable or seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL:
+        if not connection.usable or seconds <= 0 or len(self._idle.get(connection.key, ())) >= MAX_IDLE_PER_POOL:
             connection.close()
             return
         connection.used_before = True
         connection.idle_since = now
         connection.deadline = now + seconds
-        pool.append(connection)
+        self._idle.setdefault(connection.key, deque()).append(connection)
         self._idle_count += 1
         self._watchdog.watch(connection)
         self._report()
+
+    def finish(self, connection: UpstreamConnection) -> None:
+        """Close behind what is still to be sent: the end of a tunnel."""
+        connection.deadline = time.monotonic() + self._timeouts.connect
+        self._watchdog.watch(connection)
+        connection.close()
 
     async def dial(self, key: PoolKey, address: Address, trust: Trust) -> UpstreamConnection:
         """A new connection: the name is resolved once, and exactly those addresses are tried, in their order.
@@ -237,10 +244,14 @@ class Upstreams:
                     candidate,
                     address.port,
                     ssl=trust.context if tls else None,
-                    server_hostname=address.host if tls else None,
+                    server_hostname=address.server_name if tls else None,
                 )
             except OSError as error:
                 failure = error
+                continue
+            if not connection.usable:
+                # Lost again before this task ran: nobody would hear of it any more.
+                failure = ConnectionResetError("the connection was closed at once")
                 continue
             self._all.add(connection)
             self._report()
@@ -275,6 +286,7 @@ class Upstreams:
 
     def _lost(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
+        self._watchdog.forget(connection)
         pool = self._idle.get(connection.key)
         if pool and connection in pool:
             pool.remove(connection)

@@ -52,7 +52,7 @@ LOG_LEVEL = Setting(
     "--log-level", "info", choice(LogLevel), "debug, info, warning or error", "debug", metavar="LEVEL"
 )  # fmt: skip
 ACCESS_LOG = Setting(
-    "--access-log", "on", choice(AccessLog), "one line a request, in the format of --log-format", "off", metavar="on|off"
+    "--access-log", "on", choice(AccessLog), "one line a request, as --log-format says", "off", metavar="on|off"
 )  # fmt: skip
 CLUSTER_DOMAIN = Setting(
     "--cluster-domain", "cluster.local", str, "DOMAIN of the host form c-NAME.NS.svc.DOMAIN", "cluster.local",

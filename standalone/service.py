@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,7 @@ class Service:
         self._proxy = build_proxy(plan.proxy, self._store, registry)
         self._reloader = Reloader(DirectorySource(plan.paths, timestamp), self._store)
         self._reloading: asyncio.Task[None] | None = None
-        self._board = StatusBoard(lambda key: localhost_url(self._proxy.port)(key), timestamp)
+        self._board = StatusBoard(lambda key: localhost_url(key, self._proxy.port), timestamp)
         self._draining = False
         app = web.Application()
         app.add_routes([*health_routes([self._missing], registry), *api_routes(lambda: self._board.current)])
@@ -76,13 +75,13 @@ class Service:
         self._draining = True
         if self._reloading:
             self._reloading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reloading
         await self._proxy.drain()
 
     async def stop(self) -> None:
         """Close the admin port, the last to go."""
         await self._admin.stop()
+        if self._reloading:
+            await asyncio.wait({self._reloading})
 
     @property
     def listen(self) -> HostPort:

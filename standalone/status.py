@@ -80,6 +80,6 @@ def _class(item: ConnectorClass, violations: tuple[Violation, ...], before: Clas
     return ClassEntry(item, connector_class.plan(item, violations, previous, now).status)
 
 
-def localhost_url(port: int) -> Callable[[ConnectorKey], str]:
-    """Base URLs in the standalone host form; every system resolves names below `.localhost` to itself (RFC 6761)."""
-    return lambda key: f"http://{proxy_host(key, 'localhost')}:{port}"
+def localhost_url(key: ConnectorKey, port: int) -> str:
+    """A Connector's base URL in the standalone host form; names below `.localhost` are this machine (RFC 6761)."""
+    return f"http://{proxy_host(key, 'localhost')}:{port}"

@@ -80,10 +80,17 @@ def without_query(target: bytes, names: frozenset[bytes]) -> bytes:
     path, mark, query = target.partition(b"?")
     if not mark or not names:
         return target
-    kept = [pair for pair in query.split(b"&") if _query_name(pair) not in names]
-    if len(kept) == query.count(b"&") + 1:
+    pairs = query.split(b"&")
+    kept = [left for pair in pairs if (left := _without_parts(pair, names)) is not None]
+    if kept == pairs:
         return target
     return path + mark + b"&".join(kept) if kept else path
+
+
+def _without_parts(pair: bytes, names: frozenset[bytes]) -> bytes | None:
+    """Tools on Rack 2, older Python or Perl split at `;` too: what they would read as an owned name goes as well."""
+    parts = [part for part in pair.split(b";") if _query_name(part) not in names]
+    return b";".join(parts) if parts else None
 
 
 def _query_name(pair: bytes) -> bytes:

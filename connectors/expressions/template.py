@@ -19,6 +19,8 @@ MAX_SOURCE = 4096
 """Characters of a template. The longest of the published classes has under 300."""
 MAX_OUTPUT = 16 * 1024
 """Bytes of a rendering: what a request head of 64 KiB can hold several times."""
+MAX_PIPES = 16
+"""Pipes in one action. Each one nests the calls deeper; published classes use one."""
 
 _ACTION = re.compile(r"\{\{(-(?=\s))?(.*?)((?<=\s)-)?\}\}", re.DOTALL)
 _TOKEN = re.compile(
@@ -64,10 +66,7 @@ class Template:
         Raises:
             TemplateError: the Secret lacks a key, a function refuses its arguments, or the output passes MAX_OUTPUT.
         """
-        output = b"".join(_evaluate(part, data) for part in self.parts)
-        if len(output) > MAX_OUTPUT:
-            raise TemplateError(f"the rendering is longer than {MAX_OUTPUT} bytes")
-        return SecretValue(output)
+        return SecretValue(_limited(b"".join(_evaluate(part, data) for part in self.parts)))
 
     @property
     def keys(self) -> frozenset[str]:
@@ -107,12 +106,15 @@ def _pipeline(source: str, start: int, body: str) -> _Node:
     piped: _Node | None = None
     words: list[_Node | str | None] = []
     end = len(body.rstrip())
-    position = 0
+    position = piped_through = 0
     while position < end:
         token = _TOKEN.match(body, position)
         if token is None:
             raise _error(source, start + position, "not understood; " + _SUBSET)
         if token["pipe"]:
+            piped_through += 1
+            if piped_through > MAX_PIPES:
+                raise _error(source, start + position, f"a pipeline has at most {MAX_PIPES} pipes")
             piped, words = _command(source, start + position, words, piped), []
         else:
             words.append(_word(token))
@@ -170,9 +172,17 @@ def _evaluate(node: _Node, data: Mapping[str, SecretValue]) -> bytes:
             return data[name].reveal()
         case _Call(function=function, arguments=arguments):
             try:
-                return FUNCTIONS[function].apply([_evaluate(argument, data) for argument in arguments])
+                output = FUNCTIONS[function].apply([_evaluate(argument, data) for argument in arguments])
             except ValueError as error:
                 raise TemplateError(f"{function}: {error}") from None
+            # Each b64enc makes it a third longer: a pipeline of them must not get as far as filling memory.
+            return _limited(output)
+
+
+def _limited(output: bytes) -> bytes:
+    if len(output) > MAX_OUTPUT:
+        raise TemplateError(f"the rendering is longer than {MAX_OUTPUT} bytes")
+    return output
 
 
 def _keys(node: _Node) -> frozenset[str]:

@@ -120,7 +120,7 @@ def _repeated(file: str, manifest: Manifest, first: tuple[str, Place]) -> Proble
 
 def _below(name: str, broken: dict[str, str]) -> bool:
     return any(
-        name == path or name.startswith(path + os.sep) or (path == os.curdir and not os.path.isabs(name))
+        name == path or name.startswith(path + os.sep) or (path == os.curdir and not Path(name).is_absolute())
         for path in broken
     )
 

@@ -79,7 +79,8 @@ def _walk_directory(
 ) -> Iterator[tuple[Path, os.stat_result]]:
     """Sorted, links followed; `above` holds the directories on the way here, so that a loop of links ends.
 
-    Names with two leading dots are skipped: a projected volume keeps its generations there (`..data`) and links to them.
+    Names with two leading dots are skipped: a projected volume keeps its generations there (`..data`), and links to
+    them.
     """
     try:
         names = sorted(os.listdir(directory))  # noqa: PTH208 - names, to sort them and no more

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connectors.model.conditions import ApiStatus, Condition, ConditionStatus, ConditionType, ConnectorStatus, HttpAddress, ProxyStatus
+from connectors.model.conditions import (
+    ApiStatus,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    ConnectorStatus,
+    HttpAddress,
+    ProxyStatus,
+)
 from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ConnectorClass, Probe, Resolver
 from connectors.model.metadata import GROUP

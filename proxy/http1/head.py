@@ -16,6 +16,8 @@ from proxy.http1.framing import Framing, request_framing
 HEAD_END = b"\r\n\r\n"
 
 _VERSIONS = {"1.0": Version.HTTP_1_0, "1.1": Version.HTTP_1_1}
+_REST_OF_LINE = 32
+"""Bytes of a request line besides its target: the longest method, two spaces, the version."""
 _BARE_LF_OR_NUL = re.compile(rb"(?<!\r)\n|\0")
 
 
@@ -102,9 +104,9 @@ def check_unfinished(raw: bytes, *, target_bytes: int, head_bytes: int) -> None:
     """
     if _BARE_LF_OR_NUL.search(raw):
         raise MessageError("lines must end in CRLF, and NUL has no place in a head")
-    if len(raw) > target_bytes and b"\r\n" not in raw:
+    if len(raw) > target_bytes + _REST_OF_LINE and b"\r\n" not in raw:
         raise MessageError(f"the request-target is longer than {target_bytes} bytes", Reason.URI_TOO_LONG)
-    if len(raw) > head_bytes:
+    if len(raw) >= head_bytes + len(HEAD_END):
         raise MessageError(f"the request head is longer than {head_bytes} bytes", Reason.HEAD_TOO_LARGE)
 
 

@@ -11,6 +11,7 @@ from proxy.http1.errors import MessageError
 
 _AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"http://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
+_DOT_DOT = re.compile(rb"(?:^|[/\\])\.\.(?:[/\\;?#\0]|\Z)")
 _MAX_ENCODINGS = 3
 """How often percent-encoding may be nested. Two are seen in the wild; more only serve to hide something."""
 
@@ -48,7 +49,10 @@ def request_target(head: RequestHead) -> RequestTarget:
 
 
 def climbs(path: bytes) -> bool:
-    """Whether some reader could see a `..` segment in this path: percent-decoded, with `\\` for `/`, with `;x`."""
+    """Whether some reader could see a `..` segment in this path: percent-decoded, with `\\` for `/`, with `;x`.
+
+    A decoded `?`, `#` or NUL ends the path for a reader that takes it apart behind its decoding.
+    """
     if b".." not in path and b"%" not in path:
         return False
     for _ in range(_MAX_ENCODINGS):
@@ -62,9 +66,7 @@ def climbs(path: bytes) -> bool:
 
 
 def _has_dot_dot(path: bytes) -> bool:
-    if b".." not in path:
-        return False
-    return any(segment.partition(b";")[0] == b".." for segment in path.replace(b"\\", b"/").split(b"/"))
+    return b".." in path and _DOT_DOT.search(path) is not None
 
 
 def _origin_form(target: bytes, authority: bytes) -> bytes:

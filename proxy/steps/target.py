@@ -51,7 +51,7 @@ def _choose(route: Route, binding: Binding, chosen: Sequence[bytes]) -> Address:
     if not chosen:
         return by_path
     by_header = _by_header(binding, chosen[0].decode("latin-1"))
-    if route.extension and by_header is not by_path:
+    if route.extension and by_header != by_path:
         message = "X-Openapi-Address and the path's @EXT choose different addresses; send one of them"
         raise RefusedError(Refusal(Reason.ADDRESS_NOT_DECLARED, message))
     return by_header

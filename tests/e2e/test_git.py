@@ -86,7 +86,9 @@ async def test_shallow_clone_and_ls_remote(scene: Scene) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("options", [(), SMALL_BUFFER], ids=["default", "small post buffer"])
+@pytest.mark.parametrize(
+    ("scene", "options"), [("host", ()), ("path", SMALL_BUFFER)], ids=["host", "path, small buffer"], indirect=["scene"]
+)
 async def test_t10_push_of_200_mib_is_streamed(scene: Scene, options: tuple[str, ...]) -> None:
     git, work = scene.git, scene.git.home / "work"
     await git("clone", scene.url(), str(work))
@@ -100,6 +102,7 @@ async def test_t10_push_of_200_mib_is_streamed(scene: Scene, options: tuple[str,
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("scene", ["host"], indirect=True)
 async def test_clone_of_200_mib_is_streamed(scene: Scene) -> None:
     git, work, again = scene.git, scene.git.home / "work", scene.git.home / "again"
     bare = str(scene.server.root / "demo.git")

@@ -19,7 +19,7 @@ BASE = "/apis/connectors.alauda.io/v1alpha1"
 
 @pytest.fixture
 async def admin() -> AsyncIterator[str]:
-    board = StatusBoard(localhost_url(8080), lambda: "t1")
+    board = StatusBoard(lambda key: localhost_url(key, 8080), lambda: "t1")
     board.update(build(some_objects()))
     app = web.Application()
     app.add_routes(api_routes(lambda: board.current))

@@ -20,7 +20,7 @@ from tests.standalone.builders import some_objects
 
 @pytest.fixture
 async def server() -> AsyncIterator[str]:
-    board = StatusBoard(localhost_url(8080), lambda: "2024-10-16T02:27:44Z")
+    board = StatusBoard(lambda key: localhost_url(key, 8080), lambda: "2024-10-16T02:27:44Z")
     board.update(build(some_objects()))
     app = web.Application()
     app.add_routes(api_routes(lambda: board.current))

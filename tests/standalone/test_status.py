@@ -17,7 +17,7 @@ KEY = ConnectorKey("default", "repo")
 
 def board() -> StatusBoard:
     ticks: Iterator[str] = (f"t{number}" for number in range(1, 100))
-    return StatusBoard(localhost_url(8080), lambda: next(ticks))
+    return StatusBoard(lambda key: localhost_url(key, 8080), lambda: next(ticks))
 
 
 def ready(statuses: StatusBoard, key: ConnectorKey = KEY) -> tuple[str, str, str]:

@@ -1,0 +1,44 @@
+"""Model values for tests, with what a test is not about filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from connectors.model.connector import Connector
+from connectors.model.connector_class import AuthType, ConnectorClass
+from connectors.model.metadata import ObjectMeta
+from connectors.model.secret import OPAQUE, Secret
+from connectors.model.secret_value import SecretValue
+
+ADDRESS = "https://tool.example.com"
+
+
+def connector(name: str = "tool", *, namespace: str = "default", **spec: Any) -> Connector:
+    """A Connector of class `demo`; `spec` is written as in a manifest."""
+    full = {"connectorClassName": "demo", "address": ADDRESS, **spec}
+    return msgspec.convert({"metadata": {"name": name, "namespace": namespace}, "spec": full}, Connector)
+
+
+def connector_class(name: str = "demo", *, annotations: dict[str, str] | None = None, **spec: Any) -> ConnectorClass:
+    """A ConnectorClass with a proxy; `spec` is written as in a manifest."""
+    metadata = {"name": name, "annotations": annotations or {}}
+    return msgspec.convert({"metadata": metadata, "spec": {"proxy": {}, **spec}}, ConnectorClass)
+
+
+def basic_class(*, optional: bool = True, **spec: Any) -> ConnectorClass:
+    """A class whose only authentication type is `basicAuth`."""
+    auth_type = {"name": "basicAuth", "secretType": "kubernetes.io/basic-auth", "optional": optional}
+    return connector_class(auth={"types": [auth_type]}, **spec)
+
+
+def auth_type(**fields: Any) -> AuthType:
+    """An authentication type; `fields` are written as in a manifest."""
+    return msgspec.convert({"name": "auth", **fields}, AuthType)
+
+
+def secret(name: str = "login", *, kind: str = OPAQUE, namespace: str = "default", **data: bytes) -> Secret:
+    """A Secret with `data`."""
+    values = {key: SecretValue(value) for key, value in data.items()}
+    return Secret(ObjectMeta(name=name, namespace=namespace), kind, values)

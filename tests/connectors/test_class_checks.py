@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectors.class_checks import check_connector_class
+from connectors.model.violation import Severity, errors
+from tests.connectors.builders import connector_class
+
+TOKEN = "{{ .Secret.StringData.token }}"
+
+
+def of_type(**fields: Any) -> list[str]:
+    """Paths of errors of a class with one authentication type."""
+    demo = connector_class(auth={"types": [{"name": "a", "secretType": "Opaque", **fields}]})
+    prefix = "spec.auth.types[0]."
+    return [violation.path.removeprefix(prefix) for violation in errors(check_connector_class(demo))]
+
+
+@pytest.mark.parametrize(
+    ("headers", "paths"),
+    [
+        ([{"name": "PRIVATE-TOKEN", "value": TOKEN}], []),
+        ([{"name": "Cookie", "value": "sid={{ .Secret.StringData.sid }}"}], []),
+        ([{"name": "", "value": TOKEN}], ["name"]),
+        ([{"name": "X Y", "value": TOKEN}], ["name"]),
+        ([{"name": "X:", "value": TOKEN}], ["name"]),
+        ([{"name": "Ä", "value": TOKEN}], ["name"]),
+        ([{"name": "X\r\nY", "value": TOKEN}], ["name"]),
+        ([{"name": "Content-Length", "value": TOKEN}], ["name"]),
+        ([{"name": "TRANSFER-ENCODING", "value": TOKEN}], ["name"]),
+        ([{"name": "Host", "value": TOKEN}], ["name"]),
+        ([{"name": "Connection", "value": TOKEN}], ["name"]),
+        ([{"name": "Upgrade", "value": TOKEN}], ["name"]),
+        ([{"name": "Proxy-Authorization", "value": TOKEN}], ["name"]),
+        ([{"name": "X-A", "value": ""}], ["value"]),
+        ([{"name": "X-A", "value": "{{ env }}"}], ["value"]),
+        ([{"name": "X-A", "value": "{{ .Secret"}], ["value"]),
+    ],
+)
+def test_generated_headers(headers: list[dict[str, str]], paths: list[str]) -> None:
+    assert of_type(generator={"headers": headers}) == [f"generator.headers[0].{path}" for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("query", "paths"),
+    [
+        ([{"name": "api_key", "value": TOKEN}], []),
+        ([{"name": "", "value": TOKEN}], ["name"]),
+        ([{"name": "a b", "value": TOKEN}], ["name"]),
+        ([{"name": "ä", "value": TOKEN}], ["name"]),
+        ([{"name": "key", "value": "{{ nope }}"}], ["value"]),
+    ],
+)
+def test_generated_query(query: list[dict[str, str]], paths: list[str]) -> None:
+    assert of_type(generator={"query": query}) == [f"generator.query[0].{path}" for path in paths]
+
+
+def test_rego_is_refused_with_what_to_use_instead() -> None:
+    demo = connector_class(
+        auth={"types": [{"name": "a", "secretType": "x/y", "generator": {"rego": "package proxy"}}]},
+        proxy={"authExtractor": {"rego": "package proxy"}},
+    )
+    found = check_connector_class(demo)
+    assert [violation.path for violation in found] == [
+        "spec.auth.types[0].generator.rego",
+        "spec.proxy.authExtractor.rego",
+    ]
+    assert "generator.headers" in found[0].message
+    assert "authExtractor.header" in found[1].message
+
+
+def test_a_type_that_nothing_injects_is_a_warning_since_the_others_serve() -> None:
+    demo = connector_class(
+        auth={
+            "types": [
+                {"name": "ssh", "secretType": "kubernetes.io/ssh-auth"},
+                {"name": "basic", "secretType": "kubernetes.io/basic-auth"},
+            ]
+        }
+    )
+    (found,) = check_connector_class(demo)
+    assert (found.path, found.severity) == ("spec.auth.types[0].secretType", Severity.WARNING)
+    assert "kubernetes.io/basic-auth" in found.message
+
+
+def test_the_extractors_header_must_be_a_header() -> None:
+    demo = connector_class(proxy={"authExtractor": {"header": "a b"}})
+    assert [violation.path for violation in check_connector_class(demo)] == ["spec.proxy.authExtractor.header"]
+
+
+def test_rules_of_fields_are_asked_too() -> None:
+    assert [violation.path for violation in check_connector_class(connector_class(params=[{}]))] == [
+        "spec.params[0].name"
+    ]

@@ -1,0 +1,62 @@
+"""Transcripts run on uvloop, as production does, and on asyncio's own loop, which the proxy falls back to."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+
+import pytest
+import uvloop
+
+from proxy.settings import ProxySettings
+from tests.peers.dialogue import Dialogue
+from tests.peers.inner_proxy import InnerProxy, start_inner_proxy
+from tests.peers.manifests import Manifest, connector
+from tests.peers.raw_client import connect
+from tests.peers.raw_upstream import RawUpstream
+
+Serve = Callable[..., Awaitable[InnerProxy]]
+"""(*manifests, settings=None) -> InnerProxy"""
+Talk = Callable[..., Awaitable[Dialogue]]
+"""(*manifests, prefix="", class_name="generic", settings=None, tls=None, **spec) -> Dialogue with Connector `tool`"""
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Each test runs once on each."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def serve(exits: AsyncExitStack) -> Serve:
+    """Start a proxy in this process."""
+
+    async def start(*manifests: Manifest, settings: ProxySettings | None = None) -> InnerProxy:
+        inner = await start_inner_proxy(*manifests, settings=settings)
+        exits.push_async_callback(inner.proxy.drain)
+        return inner
+
+    return start
+
+
+@pytest.fixture
+def talk(exits: AsyncExitStack, serve: Serve) -> Talk:
+    """Start a tool, a proxy with Connector default/tool for it, and a client."""
+
+    async def start(
+        *manifests: Manifest,
+        prefix: str = "",
+        class_name: str = "generic",
+        settings: ProxySettings | None = None,
+        tls: ssl.SSLContext | None = None,
+        **spec: object,
+    ) -> Dialogue:
+        upstream = await exits.enter_async_context(RawUpstream(tls=tls))
+        tool = connector("tool", upstream.address + prefix, class_name, **spec)
+        proxy = await serve(tool, *manifests, settings=settings)
+        dialogue = Dialogue(proxy, upstream, await connect(proxy.port))
+        exits.push_async_callback(dialogue.end)
+        return dialogue
+
+    return start
