@@ -1,8 +1,8 @@
 """This proxy against nginx doing the same injection, on this machine, in one run: `make bench`.
 
 Both stand before the same tool (an nginx that answers 401 without the credential, and a sink for uploads), each with
-one worker. Runs are interleaved and the median of the rounds counts, so that a busy machine disturbs both alike; only
-the ratios are worth comparing between machines. Prints a Markdown table.
+one worker and no access log. Runs are interleaved and the median of the rounds counts, so that a busy machine disturbs
+both alike; only the ratios are worth comparing between machines. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ GIB = 1024**3
 MIB = 1024**2
 AUTHORIZATION = "Basic " + base64.b64encode(b"robot:secret").decode("ascii")
 TOOL = """
+    access_log off;
     keepalive_requests 1000000000;
     if ($http_authorization != "{authorization}") {{ return 401; }}
     location = /small {{ return 200 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"; }}
@@ -125,7 +126,7 @@ async def _contestants(exits: AsyncExitStack, folder: Path) -> tuple[Contestant,
 
 async def _nginx(exits: AsyncExitStack, folder: Path, tool: Nginx, sink_port: int) -> Contestant:
     parts = {"/": "tool", "= /upload": "sink"}
-    server = "keepalive_requests 1000000000;" + "".join(
+    server = "access_log off; keepalive_requests 1000000000;" + "".join(
         PROXY_PART.format(path=path, upstream=upstream, authorization=AUTHORIZATION) for path, upstream in parts.items()
     )
     http = PROXY_HTTP.format(tool=tool.port, sink=sink_port)
@@ -142,7 +143,7 @@ async def _connectors(exits: AsyncExitStack, folder: Path, tool: Nginx, sink_por
         connector("sink", f"http://127.0.0.1:{sink_port}", auth=auth("basicAuth", "login")),
         basic_auth("login", "robot", "secret"),
     )
-    proxy = await start_proxy(manifests)
+    proxy = await start_proxy(manifests, "--access-log", "off")
     exits.push_async_callback(proxy.child.stop)
     return Contestant("Connectors", proxy.url, "c-tool.default.svc", "c-sink.default.svc", proxy.child.pid)
 
@@ -170,7 +171,8 @@ def _table(nginx: Contestant, ours: Contestant, rounds: int, seconds: int) -> st
     memory = [contestant.peak_memory / MIB for contestant in (nginx, ours)]
     rows.append(f"| peak resident memory, MiB | {memory[0]:.0f} | {memory[1]:.0f} | {memory[1] / memory[0]:.2f} |")
     heading = ["| measure | nginx | Connectors | ratio |", "|---|--:|--:|--:|"]
-    note = f"Medians of {rounds} interleaved rounds, wrk runs of {seconds} s, Python {platform.python_version()}."
+    runs = f"{rounds} interleaved rounds, wrk runs of {seconds} s, no access logs"
+    note = f"Medians of {runs}, Python {platform.python_version()}."
     return "\n".join([*heading, *rows, "", note])
 
 

@@ -52,7 +52,7 @@ class Audit:
 
     def begin(self, request: ParsedRequest) -> Record:
         """A request's head has arrived."""
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         return Record(request, time.monotonic())
 
     def end(self, record: Record) -> None:
@@ -69,7 +69,7 @@ class Audit:
             metrics.bytes_in.inc(progress.bytes_in)
         if progress.bytes_out:
             metrics.bytes_out.inc(progress.bytes_out)
-        self._metrics.in_flight.dec()
+        self._metrics.in_flight -= 1
         if record.refusal:
             self._metrics.refused(record.refusal.reason)
         if self._access_log.enabled:

@@ -6,10 +6,10 @@ import re
 
 _ITEM = re.compile(rb"""(?:[^",]|"(?:[^"\\]|\\.)*")+""")
 """One member of a comma-separated list whose members can hold quoted commas."""
+_QUOTED = re.compile(rb'"[^"]*"')
 _STARTS_CHALLENGE = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s+(?!=)|\s*$)")
 """A scheme name stands alone or before a space; a parameter has `=` behind its name."""
 
-_QUOTED = re.compile(rb'"[^"]*"')
 
 _MAX_FIELD = 4096
 """Bytes of a field worth taking apart; unbalanced quotes make that quadratic."""

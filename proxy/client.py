@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ LINGER_IDLE = 5.0
 LINGER_TOTAL = 30.0
 """Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close)."""
 
+_LINGER_NOT = struct.pack("ii", 1, 0)
+"""struct linger of socket(7): on, for 0 seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +159,13 @@ class ClientConnection(asyncio.Protocol):
         return buffered
 
     def abort(self) -> None:
-        """Reset the connection: what was sent must not look complete."""
+        """Reset the connection: what was sent must not look complete.
+
+        A transport's own abort() sends FIN, which to a close-delimited body is its proper end; SO_LINGER 0 sends RST.
+        """
         if self._transport:
+            if connection := self._transport.get_extra_info("socket"):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
             self._transport.abort()
 
     # -- the server's side
@@ -199,7 +208,7 @@ class ClientConnection(asyncio.Protocol):
                 self.deadline = time.monotonic() + self._terms.timeouts.idle
                 await self._writable
                 self.deadline = NEVER
-            request = self._parse()
+            request = self._parse() if self._buffer else None
             if request or self._transport is None or (self.draining and not self._buffer):
                 return request
             self._read(paused=False)

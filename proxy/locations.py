@@ -38,7 +38,8 @@ def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
     """The client's path for a path of the tool's; None where no mount covers it. Whole segments only (threat 29)."""
     for mount in mounts:
         rest = path[len(mount.tool) :]
-        if path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#")) and not _leaves(rest):
+        whole = path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#"))
+        if whole and (mount.client == mount.tool or not _leaves(rest)):
             return mount.client + rest
     return None
 
@@ -66,7 +67,7 @@ def _relative(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     mapped = map_path(value, forward.mounts)
     if mapped is None:
         return forward.address.scheme.encode() + b"://" + forward.address.authority + value
-    # A path that now starts with `//`, or what clients read as that, would be taken for a host: it must be said in full.
+    # A path that now starts with `//`, or what clients read so, would be taken for a host: it must be said in full.
     needs_origin = mapped != value and _NETWORK_PATH.match(mapped) is not None
     return _on_proxy(mapped, forward, client_scheme) if needs_origin else _rooted(mapped)
 

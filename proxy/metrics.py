@@ -49,9 +49,10 @@ class ProxyMetrics:
         self._refusals = Counter(
             "connectors_proxy_refusals", "Requests that the proxy answered itself.", ("reason",), registry=registry
         )
-        self.in_flight = Gauge(
-            "connectors_proxy_requests_in_flight", "Requests that are being served.", registry=registry
-        )
+        in_flight = Gauge("connectors_proxy_requests_in_flight", "Requests that are being served.", registry=registry)
+        self.in_flight = 0
+        # Asked for when scraped: setting a gauge costs more than a step of the request path.
+        in_flight.set_function(lambda: self.in_flight)
         self._upstream_connections = Gauge(
             "connectors_proxy_upstream_connections", "Connections toward tools.", ("state",), registry=registry
         )
@@ -61,8 +62,6 @@ class ProxyMetrics:
         self._age = Gauge(
             "connectors_proxy_snapshot_age_seconds", "Since the current snapshot began to serve.", registry=registry
         )
-        self._active = self._upstream_connections.labels("active")
-        self._idle = self._upstream_connections.labels("idle")
         for reason in Reason:
             self._refusals.labels(reason.value)
         self._children: dict[tuple[str, ...], ConnectorMetrics] = {}
@@ -89,10 +88,10 @@ class ProxyMetrics:
         """Count a refusal."""
         self._refusals.labels(reason.value).inc()
 
-    def connections(self, active: int, idle: int) -> None:
-        """Set the counts of upstream connections."""
-        self._active.set(active)
-        self._idle.set(idle)
+    def connections(self, active: Callable[[], int], idle: Callable[[], int]) -> None:
+        """Where the counts of upstream connections come from."""
+        self._upstream_connections.labels("active").set_function(active)
+        self._upstream_connections.labels("idle").set_function(idle)
 
     def snapshot_serves(self, generation: int) -> None:
         """A new snapshot serves from now on."""

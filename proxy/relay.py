@@ -118,6 +118,7 @@ class Relay:
         self._head_bytes = b""
         self._tunnel = False
         self._client_waits = False
+        self._persistent = False
         progress.request_complete = self._request_body.done
 
     async def run(self, head: bytes) -> None:
@@ -153,7 +154,7 @@ class Relay:
         try:
             passed, rest = self._request_body.feed(data)
         except MessageError as error:
-            self._fail(Refusal(error.reason, error.message))
+            self._client_broke(error)
             return b""
         self.progress.bytes_in += len(passed)
         self.progress.request_complete = self._request_body.done
@@ -271,7 +272,7 @@ class Relay:
         self._response_body = body_reader(framing, response_trailers, decode=decode)
         nominated = connection_tokens(head)
         self.progress.status = head.status
-        self.progress.upstream_reusable = b"close" not in nominated and head.version is Version.HTTP_1_1
+        self._persistent = b"close" not in nominated and head.version is Version.HTTP_1_1
         self.progress.upstream_keep_alive = next(iter(head.values(b"keep-alive")), b"")
         self.progress.client_reusable = (
             self._request.keep_alive
@@ -306,8 +307,15 @@ class Relay:
             self._client.write(head + passed if head else passed)
         if reader.done:
             # Bytes behind the response's end were not asked for: the connection cannot be trusted with another request.
-            self.progress.upstream_reusable = self.progress.upstream_reusable and not rest and self._request_body.done
+            self.progress.upstream_reusable = self._persistent and not rest and self._request_body.done
             self._end()
+
+    def _client_broke(self, error: MessageError) -> None:
+        if self._response_body is not None:
+            # The response has begun: a refusal would be taken for a part of its body.
+            self._cut("request framing broken")
+        else:
+            self._fail(Refusal(error.reason, error.message))
 
     def _broken(self, error: MessageError) -> None:
         if self._response_body is not None:

@@ -166,16 +166,24 @@ class Upstreams:
         timeouts: Timeouts,
         watchdog: Watchdog,
         is_own_address: Callable[[str, int, str], bool],
-        on_count: Callable[[int, int], None],
     ) -> None:
-        """`is_own_address(ip, port, local_ip)` knows this proxy; `on_count(active, idle)` hears counts."""
+        """`is_own_address(ip, port, local_ip)` knows this proxy."""
         self._timeouts = timeouts
         self._watchdog = watchdog
         self._is_own_address = is_own_address
-        self._on_count = on_count
         self._all: set[UpstreamConnection] = set()
         self._idle: dict[PoolKey, deque[UpstreamConnection]] = {}
         self._idle_count = 0
+
+    @property
+    def active(self) -> int:
+        """How many connections are in use."""
+        return len(self._all) - self._idle_count
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait in their pools."""
+        return self._idle_count
 
     def take(self, key: PoolKey, *, repeatable: bool) -> UpstreamConnection | None:
         """An idle connection of this pool, the most recently used first; None where there is none fit.
@@ -210,7 +218,6 @@ class Upstreams:
         self._idle.setdefault(connection.key, deque()).append(connection)
         self._idle_count += 1
         self._watchdog.watch(connection)
-        self._report()
 
     def finish(self, connection: UpstreamConnection) -> None:
         """Close behind what is still to be sent: the end of a tunnel."""
@@ -254,7 +261,6 @@ class Upstreams:
                 failure = ConnectionResetError("the connection was closed at once")
                 continue
             self._all.add(connection)
-            self._report()
             self._refuse_own(*connection.peer(), connection)
             return connection
         raise failure
@@ -282,7 +288,6 @@ class Upstreams:
         self._watchdog.forget(connection)
         if not pool:
             self._idle.pop(connection.key, None)
-        self._report()
 
     def _lost(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
@@ -291,7 +296,3 @@ class Upstreams:
         if pool and connection in pool:
             pool.remove(connection)
             self._forget_idle(connection, pool)
-        self._report()
-
-    def _report(self) -> None:
-        self._on_count(len(self._all) - self._idle_count, self._idle_count)

@@ -63,7 +63,8 @@ def build_proxy(
     watchdog = Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
     audit = Audit(metrics, AccessLog(log_stream, settings.access_log))
     hosts = HostForm(settings.cluster_domain, localhost=settings.localhost_names)
-    upstreams = Upstreams(timeouts, watchdog, lambda *end: server.is_own_address(*end), metrics.connections)  # noqa: PLW0108 - made below
+    upstreams = Upstreams(timeouts, watchdog, lambda *end: server.is_own_address(*end))  # noqa: PLW0108 - made below
+    metrics.connections(lambda: upstreams.active, lambda: upstreams.idle)
     parts = Parts(
         store=store,
         identity=Identity(settings.client_auth),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -56,26 +56,24 @@ class Address:
     port: int
     path: bytes
 
-    @property
-    def server_name(self) -> str:
-        """The host without a trailing dot: for SNI and the certificate's name (RFC 6066 section 3) and for Host."""
-        return self.host.removesuffix(".")
+    server_name: str = field(init=False, compare=False, repr=False)
+    """The host without a trailing dot: for SNI and the certificate's name (RFC 6066 section 3) and for Host."""
+    origin: Origin = field(init=False, compare=False, repr=False)
+    """What makes two addresses the same server."""
+    authority: bytes = field(init=False, compare=False, repr=False)
+    """The Host field's value: the port only where it is not the scheme's own (RFC 9110 section 7.2)."""
+    prefix: bytes = field(init=False, compare=False, repr=False)
+    """The path that goes before every request path: without slashes at its end."""
 
-    @property
-    def origin(self) -> Origin:
-        """What makes two addresses the same server."""
-        return Origin(self.scheme, self.server_name, self.port)
-
-    @property
-    def authority(self) -> bytes:
-        """The Host field's value: the port only where it is not the scheme's own (RFC 9110 section 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.server_name
-        return (host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}").encode("ascii")
-
-    @property
-    def prefix(self) -> bytes:
-        """The path that goes before every request path: without slashes at its end."""
-        return self.path.rstrip(b"/")
+    def __post_init__(self) -> None:
+        # Derived once: every request to this address asks for all of them.
+        name = self.host.removesuffix(".")
+        host = f"[{self.host}]" if ":" in self.host else name
+        authority = host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        object.__setattr__(self, "server_name", name)
+        object.__setattr__(self, "origin", Origin(self.scheme, name, self.port))
+        object.__setattr__(self, "authority", authority.encode("ascii"))
+        object.__setattr__(self, "prefix", self.path.rstrip(b"/"))
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority.decode('ascii')}{self.path.decode('ascii')}"

@@ -29,7 +29,8 @@ class RequestHead:
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
-        return _lookup(self._index, self.headers, name)
+        index = self._index or _fill(self._index, self.headers)
+        return index.get(name, ())
 
     def __repr__(self) -> str:
         names = [name.decode("latin-1") for name, _ in self.headers]
@@ -48,16 +49,16 @@ class ResponseHead:
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
-        return _lookup(self._index, self.headers, name)
+        index = self._index or _fill(self._index, self.headers)
+        return index.get(name, ())
 
     def __repr__(self) -> str:
         names = [name.decode("latin-1") for name, _ in self.headers]
         return f"ResponseHead({self.status}, headers={names})"
 
 
-def _lookup(index: _Index, headers: Headers, name: bytes) -> Sequence[bytes]:
+def _fill(index: _Index, headers: Headers) -> _Index:
     """Fill the index on first use: a head is asked for a dozen fields, most of which it does not have."""
-    if not index:
-        for field_name, value in headers:
-            index.setdefault(field_name.lower(), []).append(value)
-    return index.get(name, ())
+    for name, value in headers:
+        index.setdefault(name.lower(), []).append(value)
+    return index

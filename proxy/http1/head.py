@@ -18,6 +18,7 @@ HEAD_END = b"\r\n\r\n"
 _VERSIONS = {"1.0": Version.HTTP_1_0, "1.1": Version.HTTP_1_1}
 _REST_OF_LINE = 32
 """Bytes of a request line besides its target: the longest method, two spaces, the version."""
+_NOTHING: frozenset[bytes] = frozenset()
 _BARE_LF_OR_NUL = re.compile(rb"(?<!\r)\n|\0")
 
 
@@ -151,7 +152,9 @@ def tokens(value: bytes) -> frozenset[bytes]:
 def connection_tokens(head: RequestHead | ResponseHead) -> frozenset[bytes]:
     """All that Connection fields nominate, in lower case."""
     found = head.values(b"connection")
-    return frozenset().union(*(tokens(value) for value in found)) if found else frozenset()
+    if not found:
+        return _NOTHING
+    return tokens(found[0]) if len(found) == 1 else _NOTHING.union(*(tokens(value) for value in found))
 
 
 def _keeps_alive(head: RequestHead) -> bool:

@@ -105,8 +105,9 @@ async def test_t10_push_of_200_mib_is_streamed(scene: Scene, options: tuple[str,
 @pytest.mark.parametrize("scene", ["host"], indirect=True)
 async def test_clone_of_200_mib_is_streamed(scene: Scene) -> None:
     git, work, again = scene.git, scene.git.home / "work", scene.git.home / "again"
-    bare = str(scene.server.root / "demo.git")
-    await git("clone", bare, str(work))
+    bare = scene.server.root / "demo.git"
+    await git.store_uncompressed(bare)
+    await git("clone", str(bare), str(work))
     await git.store_uncompressed(work)
     committed = await git.commit(work, "large", os.urandom(200 * MIB))
     await git("push", "origin", "main", cwd=work)

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.model.message import RequestHead, ResponseHead, values
+from connectors.model.message import RequestHead, ResponseHead
 
 
-def test_values_ignore_case_and_keep_order() -> None:
+@pytest.mark.parametrize("kind", ["request", "response"])
+def test_values_ignore_case_and_keep_order(kind: str) -> None:
     headers = ((b"X-A", b"1"), (b"b", b"2"), (b"x-a", b"3"))
-    assert values(headers, b"x-a") == [b"1", b"3"]
-    assert values(headers, b"c") == []
+    head = RequestHead(b"GET", b"/", headers) if kind == "request" else ResponseHead(200, b"OK", headers)
+    assert list(head.values(b"x-a")) == [b"1", b"3"]
+    assert list(head.values(b"c")) == []
+    assert list(head.values(b"b")) == [b"2"]
 
 
 @pytest.mark.parametrize(

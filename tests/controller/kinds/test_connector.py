@@ -25,6 +25,7 @@ from connectors.snapshot import Binding
 from controller.kinds.connector import Facts, plan
 
 KEY = ConnectorKey("team", "repo")
+A_PROXY = ClassProxy()
 CLUSTER = Facts(lambda key: f"http://c-{key.name}.{key.namespace}.svc.cluster.local")
 NAMES = ["ConnectorClassReady", "SecretReady", "LivenessReady", "AuthReady", "ProxyServiceReady", "Ready"]
 
@@ -37,7 +38,7 @@ def connector(*, secret: bool = False) -> Connector:
     )
 
 
-def git(resolver: str = "host", proxy: ClassProxy | None = ClassProxy(), **fields: object) -> ConnectorClass:
+def git(resolver: str = "host", proxy: ClassProxy | None = A_PROXY, **fields: object) -> ConnectorClass:
     spec = ConnectorClassSpec(auth=ClassAuth(types=(AuthType(name="basic", optional=True),)), proxy=proxy)
     metadata = ObjectMeta(name="git", annotations={RESOLVER_ANNOTATION: resolver})
     return ConnectorClass(metadata=metadata, spec=msgspec.structs.replace(spec, **fields))

@@ -98,11 +98,11 @@ async def test_trailers_pass_in_both_directions(talk: Talk) -> None:
 
 async def test_trailers_that_could_stand_for_a_head_field_are_dropped(talk: Talk) -> None:
     line = await talk()
-    names = (b"Authorization", b"Content-Length", b"Transfer-Encoding", b"Host", b"Connection", b"X-Openapi-Address")
+    names = (b"Authorization", b"Proxy_Authorization", b"Trailer", b"Host", b"Connection", b"X-Openapi-Address")
     bad = b"".join(name + b": 0\r\n" for name in names)
     line.client_sends(message(POST, b"Host: <proxy>", CHUNKED, body=b"0\r\n" + bad + b"Keep: me\r\n\r\n"))
     await line.tool_sees(message(POST, b"Host: <tool>", CHUNKED, body=b"0\r\nKeep: me\r\n\r\n"))
-    names = (b"Set-Cookie", b"Location", b"WWW-Authenticate", b"X-Connectors-Reason", b"Content-Length")
+    names = (b"Set-Cookie", b"Location", b"WWW-Authenticate", b"X-Connectors-Reason", b"Keep-Alive")
     bad = b"".join(name + b": 0\r\n" for name in names)
     line.tool_sends(message(b"HTTP/1.1 200 OK", CHUNKED, body=b"0\r\n" + bad + b"Keep: me\r\n\r\n"))
     await line.client_gets(message(b"HTTP/1.1 200 OK", CHUNKED, body=b"0\r\nKeep: me\r\n\r\n"))
@@ -152,8 +152,8 @@ async def test_response_of_an_http_1_0_tool(talk: Talk) -> None:
     await line.tool_sees(seen())
     line.tool_sends(message(b"HTTP/1.0 200 OK", b"Content-Length: 2", body=b"ok"))
     await line.client_gets(OK)
+    await line.tool.wait_closed()
     await line.works()
-    assert len(line.upstream.connections) == 2
 
 
 async def test_t12_an_encoded_body_passes_as_it_is(talk: Talk) -> None:

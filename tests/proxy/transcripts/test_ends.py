@@ -30,6 +30,8 @@ async def test_early_answer_is_relayed_at_once_and_the_client_can_read_it(talk: 
     await line.tool.wait_closed()
 
 
+# asyncio's own loop gives up a connection on a failed write, and what the tool had answered by then is lost unread.
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_early_answer_of_a_tool_that_closes_survives_an_upload_in_full_swing(talk: Talk) -> None:
     line = await talk()
     for _ in range(30):

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from base64 import b64decode
+
+import pytest
+
+from connectors.credentials.basic_auth import BasicAuth
+from connectors.credentials.credential import CredentialError, Owned
+from connectors.model.reasons import ConditionReason
+from connectors.model.secret import BASIC_AUTH
+from tests.connectors.builders import auth_type, secret
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [(b"user", b"pass"), (b"", b"token"), (b"user", b""), ("jürgen".encode(), b"a:b"), (b"user", b" kept \n")],
+)
+def test_username_and_password_are_joined_as_they_are(username: bytes, password: bytes) -> None:
+    made = BasicAuth().credential(auth_type(), secret(kind=BASIC_AUTH, username=username, password=password))
+    ((name, value),) = made.headers
+    scheme, _, encoded = value.reveal().partition(b" ")
+    assert (name, scheme, b64decode(encoded)) == (b"Authorization", b"Basic", username + b":" + password)
+    assert made.query == ()
+
+
+@pytest.mark.parametrize(("lacking", "data"), [("username", {"password": b"p"}), ("password", {"username": b"u"})])
+def test_a_missing_key_is_named(lacking: str, data: dict[str, bytes]) -> None:
+    with pytest.raises(CredentialError, match=lacking) as caught:
+        BasicAuth().credential(auth_type(), secret(kind=BASIC_AUTH, **data))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_MISSING
+
+
+def test_it_owns_authorization() -> None:
+    assert BasicAuth().owned(auth_type()) == Owned(headers=frozenset({b"authorization"}))

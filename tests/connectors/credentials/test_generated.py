@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.credentials.credential import CredentialError, Owned
+from connectors.credentials.generated import Generated
+from connectors.model.reasons import ConditionReason
+from tests.connectors.builders import auth_type, secret
+
+GITLAB = auth_type(
+    generator={
+        "headers": [
+            {"name": "PRIVATE-TOKEN", "value": "{{ .Secret.StringData.token }}"},
+            {"name": "Authorization", "value": 'Basic {{ printf "oauth2:%s" .Secret.StringData.token | b64enc }}'},
+        ]
+    }
+)
+KEY_IN_QUERY = auth_type(generator={"query": [{"name": "api_key", "value": "{{ .Secret.StringData.key }}"}]})
+
+
+def test_headers_are_rendered_over_the_secret() -> None:
+    made = Generated().credential(GITLAB, secret(token=b"t0k"))
+    assert [(name, value.reveal()) for name, value in made.headers] == [
+        (b"PRIVATE-TOKEN", b"t0k"),
+        (b"Authorization", b"Basic b2F1dGgyOnQwaw=="),
+    ]
+
+
+def test_query_parameters_are_rendered_over_the_secret() -> None:
+    made = Generated().credential(KEY_IN_QUERY, secret(key=b"a b\n"))
+    assert [(name, value.reveal()) for name, value in made.query] == [(b"api_key", b"a b\n")]
+
+
+def test_a_header_that_renders_empty_is_left_out() -> None:
+    made = Generated().credential(GITLAB, secret(token=b"\n"))
+    assert [name for name, _ in made.headers] == [b"Authorization"]
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(CredentialError, match="token") as caught:
+        Generated().credential(GITLAB, secret(other=b"canary"))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_MISSING
+    assert "canary" not in caught.value.message
+
+
+def test_a_value_cannot_add_a_header() -> None:
+    with pytest.raises(CredentialError) as caught:
+        Generated().credential(GITLAB, secret(token=b"canary\r\nX-Admin: 1"))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "canary" not in caught.value.message
+
+
+def test_it_owns_what_it_writes_in_any_spelling() -> None:
+    assert Generated().owned(GITLAB) == Owned(headers=frozenset({b"private-token", b"authorization"}))
+    assert Generated().owned(KEY_IN_QUERY) == Owned(query=frozenset({b"api_key"}))
+    assert Generated().owned(auth_type()) == Owned()

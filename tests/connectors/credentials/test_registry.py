@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.credentials.basic_auth import BasicAuth
+from connectors.credentials.bearer_token import BearerToken
+from connectors.credentials.credential import CALLERS_OWN, CredentialError
+from connectors.credentials.generated import Generated
+from connectors.credentials.registry import credential_of, owned_by, scheme_for
+from connectors.model.connector_class import AuthType
+from connectors.model.reasons import ConditionReason
+from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, Secret
+from tests.connectors.builders import auth_type, secret
+
+BASIC = auth_type(secretType=BASIC_AUTH)
+BEARER = auth_type(secretType=BEARER_TOKEN)
+OPAQUE_KEY = auth_type(
+    secretType="Opaque",
+    params=[{"name": "key"}, {"name": "extra", "default": ""}],
+    generator={"query": [{"name": "api_key", "value": "{{ .Secret.StringData.key }}"}]},
+)
+UNKNOWN = auth_type(secretType="kubernetes.io/ssh-auth")
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme"),
+    [
+        (BASIC, BasicAuth),
+        (BEARER, BearerToken),
+        (OPAQUE_KEY, Generated),
+        (auth_type(secretType=BASIC_AUTH, generator={"headers": [{"name": "X", "value": "y"}]}), Generated),
+        (auth_type(secretType=BASIC_AUTH, generator={}), BasicAuth),
+        (UNKNOWN, type(None)),
+    ],
+    ids=["basic", "bearer", "generated", "generator before type", "empty generator", "unknown"],
+)
+def test_the_scheme_of_a_type(kind: AuthType, scheme: type) -> None:
+    assert type(scheme_for(kind)) is scheme
+
+
+def test_t21_owned_are_the_callers_own_and_what_any_type_injects() -> None:
+    assert owned_by(()) == CALLERS_OWN
+    owned = owned_by((BASIC, OPAQUE_KEY, UNKNOWN))
+    assert owned.headers >= CALLERS_OWN.headers
+    assert owned.query == {b"api_key"}
+
+
+def test_the_credential_of_a_secret() -> None:
+    assert credential_of(BEARER, secret(kind=BEARER_TOKEN, token=b"t")).headers[0][1].reveal() == b"Bearer t"
+    assert credential_of(OPAQUE_KEY, secret(key=b"k")).query[0][1].reveal() == b"k"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "reason", "said"),
+    [
+        (BASIC, secret(token=b"t"), ConditionReason.SECRET_TYPE_MISMATCH, "kubernetes.io/basic-auth"),
+        (OPAQUE_KEY, secret(other=b"k"), ConditionReason.SECRET_KEY_MISSING, "key key"),
+        (UNKNOWN, secret(kind="kubernetes.io/ssh-auth"), ConditionReason.SECRET_TYPE_MISMATCH, "generator"),
+    ],
+    ids=["another type", "a declared key is missing", "no scheme"],
+)
+def test_why_a_secret_cannot_serve(kind: AuthType, data: Secret, reason: ConditionReason, said: str) -> None:
+    with pytest.raises(CredentialError) as caught:
+        credential_of(kind, data)
+    assert caught.value.reason is reason
+    assert said in caught.value.message

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.credentials.credential import CredentialError
+from connectors.credentials.scheme import field_value, require
+from connectors.model.reasons import ConditionReason
+from tests.connectors.builders import secret
+
+
+def test_a_key_that_is_there_and_one_that_is_not() -> None:
+    assert require(secret(a=b""), "a").reveal() == b""
+    with pytest.raises(CredentialError, match="lacks the key b") as caught:
+        require(secret(a=b""), "b")
+    assert caught.value.reason is ConditionReason.SECRET_KEY_MISSING
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [(b"a b", b"a b"), (b" a\t\r\n", b"a"), (b"", b""), ("ü".encode(), "ü".encode()), (b"a\tb", b"a\tb")],
+)
+def test_field_values(raw: bytes, value: bytes) -> None:
+    assert field_value(raw, "x") == value
+
+
+@pytest.mark.parametrize("byte", [b"\r", b"\n", b"\0", b"\x7f", b"\x1b"])
+def test_t11_a_value_cannot_split_a_request(byte: bytes) -> None:
+    with pytest.raises(CredentialError, match="the source") as caught:
+        field_value(b"canary" + byte + b"b", "the source")
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "canary" not in caught.value.message

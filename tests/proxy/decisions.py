@@ -1,0 +1,59 @@
+"""Builders of what the pure parts of proxy/ take: snapshots, heads and the Forward that a request comes to."""
+
+from __future__ import annotations
+
+from connectors.model.message import Headers, RequestHead, ResponseHead, Version
+from connectors.snapshot import Binding, Snapshot, build
+from proxy.decide import decide
+from proxy.decision import Caller, Facts, Forward, Verdict
+from proxy.host_form import HostForm
+from tests.peers.manifests import Manifest, connector
+from tests.peers.objects import objects_of
+
+HOSTS = HostForm(localhost=True)
+TOOL = "https://tool.example"
+OWN_HOST = b"c-tool.team.localhost"
+
+
+def snapshot_of(*manifests: Manifest) -> Snapshot:
+    """The snapshot of these manifests and the built-in classes."""
+    return build(objects_of(*manifests))
+
+
+def binding_of(*manifests: Manifest) -> Binding:
+    """The Binding of the one Connector among them."""
+    (binding,) = snapshot_of(*manifests).bindings.values()
+    return binding
+
+
+def tool(address: str = TOOL, class_name: str = "generic", **spec: object) -> Manifest:
+    """The Connector team/tool."""
+    return connector("tool", address, class_name, namespace="team", **spec)
+
+
+def request(
+    target: bytes = b"/", headers: Headers = (), *, host: bytes | None = OWN_HOST, method: bytes = b"GET"
+) -> RequestHead:
+    """A request; `host` None leaves the field out, as HTTP/1.0 may."""
+    version = Version.HTTP_1_1 if host is not None else Version.HTTP_1_0
+    own = ((b"Host", host),) if host is not None else ()
+    return RequestHead(method, target, own + headers, version)
+
+
+def response(*headers: tuple[bytes, bytes], status: int = 200) -> ResponseHead:
+    """A response of the tool's."""
+    return ResponseHead(status, b"OK", headers)
+
+
+def verdict_of(
+    head: RequestHead, *manifests: Manifest, authenticated: bool = False, caller: Caller | None = None
+) -> Verdict:
+    """What is decided on `head`."""
+    return decide(head, snapshot_of(*manifests), Facts(HOSTS, authenticated, caller))
+
+
+def forward_of(head: RequestHead, *manifests: Manifest) -> Forward:
+    """The Forward of a request that must not be refused."""
+    verdict = verdict_of(head, *(manifests or (tool(),)))
+    assert verdict.forward is not None, verdict.refusal
+    return verdict.forward

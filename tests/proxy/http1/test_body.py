@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.model.message import Headers
+from connectors.model.reasons import Reason
+from proxy.http1.body import (
+    MAX_CHUNK_LINE,
+    MAX_TRAILERS,
+    BodyReader,
+    ChunkedBody,
+    LengthBody,
+    NoBody,
+    UntilCloseBody,
+    as_upstream_error,
+    body_reader,
+)
+from proxy.http1.errors import MessageError
+from proxy.http1.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, BodyKind, Framing
+
+
+def unchanged(trailers: Headers) -> Headers:
+    return trailers
+
+
+def without_x(trailers: Headers) -> Headers:
+    return tuple(field for field in trailers if field[0] != b"X")
+
+
+def feed_all(reader: BodyReader, pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """What was passed on, and what lies behind the body; once done nothing more may be fed."""
+    passed = b""
+    for index, piece in enumerate(pieces):
+        out, rest = reader.feed(piece)
+        passed += out
+        if reader.done:
+            return passed, rest + b"".join(pieces[index + 1 :])
+        assert not rest
+    return passed, b""
+
+
+def split(raw: bytes, cuts: Sequence[int]) -> list[bytes]:
+    ends = sorted({min(cut, len(raw)) for cut in cuts} | {len(raw)})
+    return [raw[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+CUTS = st.lists(st.integers(0, 400), max_size=12)
+DATA = st.lists(st.binary(min_size=1, max_size=60), max_size=5)
+EXTENSION = st.sampled_from([b"", b";a", b' ; a="b;c"', b";\xff=1", b"\t;x"])
+TRAILERS = st.lists(st.sampled_from([(b"X", b"1"), (b"Y", b"two"), (b"Y", b"")]), max_size=3).map(tuple)
+
+
+def plain(data: list[bytes], trailers: Headers) -> bytes:
+    """The chunked form without extensions: the oracle."""
+    chunks = b"".join(b"%X\r\n%b\r\n" % (len(piece), piece) for piece in data)
+    return chunks + b"0\r\n" + b"".join(b"%b: %b\r\n" % field for field in trailers) + b"\r\n"
+
+
+@given(DATA, EXTENSION, TRAILERS, st.binary(max_size=30), CUTS)
+def test_any_split_of_a_chunked_body_gives_the_same(
+    data: list[bytes], extension: bytes, trailers: Headers, behind: bytes, cuts: list[int]
+) -> None:
+    chunks = b"".join(b"%X%b\r\n%b\r\n" % (len(piece), extension, piece) for piece in data)
+    end = b"0" + extension + b"\r\n" + b"".join(b"%b: %b\r\n" % field for field in trailers) + b"\r\n"
+    reader = ChunkedBody(without_x)
+    passed, rest = feed_all(reader, split(chunks + end + behind, cuts))
+    assert reader.done
+    assert rest == behind
+    assert passed == plain(data, without_x(trailers))
+
+
+@given(DATA, TRAILERS, st.binary(max_size=30), CUTS)
+def test_decoding_gives_the_data(data: list[bytes], trailers: Headers, behind: bytes, cuts: list[int]) -> None:
+    reader = ChunkedBody(unchanged, decode=True)
+    passed, rest = feed_all(reader, split(plain(data, trailers) + behind, cuts))
+    assert (passed, rest, reader.done) == (b"".join(data), behind, True)
+
+
+@given(st.one_of(st.binary(max_size=300), st.text("0123456789abcdefF\r\n; X:", max_size=80).map(str.encode)), CUTS)
+def test_garbage_is_refused_or_waited_for(raw: bytes, cuts: list[int]) -> None:
+    reader = ChunkedBody(unchanged)
+    try:
+        passed, _ = feed_all(reader, split(raw, cuts))
+    except MessageError as error:
+        assert error.reason is Reason.REQUEST_MALFORMED
+    else:
+        assert len(passed) <= len(raw)
+
+
+@given(st.binary(max_size=120), CUTS)
+def test_a_verdict_does_not_depend_on_the_split(raw: bytes, cuts: list[int]) -> None:
+    def outcome(pieces: list[bytes]) -> object:
+        reader = ChunkedBody(unchanged)
+        try:
+            return feed_all(reader, pieces), reader.done
+        except MessageError:
+            return "refused"
+
+    assert outcome(split(b"3\r\nabc\r\n" + raw, cuts)) == outcome([b"3\r\nabc\r\n" + raw])
+
+
+REFUSED = {
+    "0x before the size": b"0x5\r\nabcde\r\n",
+    "sign": b"+5\r\nabcde\r\n",
+    "negative": b"-5\r\n",
+    "space before": b" 5\r\nabcde\r\n",
+    "space behind": b"5 \r\nabcde\r\n",
+    "underscore": b"1_0\r\n",
+    "no size": b"\r\n",
+    "not hex": b"g\r\n",
+    "bare LF": b"5\nabcde\r\n",
+    "bare LF first": b"\n5\r\n",
+    "bare CR in an extension": b"5;a\rb\r\nabcde\r\n",
+    "NUL in an extension": b"5;\0\r\nabcde\r\n",
+    "size of 2**64": b"10000000000000000\r\n",
+    "longer than its size": b"3\r\nabcde\r\n",
+    "LF for CRLF behind data": b"3\r\nabc\n0\r\n\r\n",
+    "endless size line": b"5;" + b"a" * MAX_CHUNK_LINE,
+    "endless trailers": b"0\r\n" + b"X: a\r\n" * (MAX_TRAILERS // 6 + 1),
+    "trailer with a bare LF": b"0\r\nX: a\nY: b\r\n\r\n",
+    "folded trailer": b"0\r\nX: a\r\n b\r\n\r\n",
+    "trailer without a colon": b"0\r\nGET / HTTP/1.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "byte by byte"])
+@pytest.mark.parametrize("raw", REFUSED.values(), ids=REFUSED.keys())
+def test_t11_chunk_framing(raw: bytes, bytewise: bool) -> None:
+    pieces = [raw[i : i + 1] for i in range(len(raw))] if bytewise else [raw]
+    with pytest.raises(MessageError):
+        feed_all(ChunkedBody(unchanged), pieces)
+
+
+def test_a_started_chunk_is_passed_on_before_it_ends() -> None:
+    reader = ChunkedBody(unchanged)
+    assert reader.feed(b"a\r\nabc") == (b"a\r\nabc", b"")
+    assert not reader.done
+
+
+@given(st.binary(max_size=100), st.binary(max_size=30), CUTS)
+def test_a_body_of_known_length_ends_there(data: bytes, behind: bytes, cuts: list[int]) -> None:
+    reader = LengthBody(len(data))
+    assert reader.done is (not data)
+    if data:
+        assert feed_all(reader, split(data + behind, cuts)) == (data, behind)
+        assert reader.done
+
+
+def test_no_body_passes_nothing_and_until_close_everything() -> None:
+    assert NoBody().feed(b"next") == (b"", b"next")
+    assert UntilCloseBody().feed(b"data") == (b"data", b"")
+    assert not UntilCloseBody().done
+
+
+@pytest.mark.parametrize(
+    ("framing", "kind"),
+    [(NO_BODY, NoBody), (Framing(BodyKind.LENGTH, 3), LengthBody), (CHUNKED, ChunkedBody), (UNTIL_CLOSE, UntilCloseBody)],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_each_framing_has_its_reader(framing: Framing, kind: type) -> None:
+    assert type(body_reader(framing, unchanged)) is kind
+
+
+def test_decode_reaches_the_reader() -> None:
+    assert body_reader(CHUNKED, unchanged, decode=True).feed(b"3\r\nabc\r\n0\r\n\r\n") == (b"abc", b"")
+
+
+def test_upstream_errors_keep_their_sentence() -> None:
+    error = as_upstream_error(MessageError("broken"))
+    assert (error.message, error.reason) == ("broken", Reason.UPSTREAM_PROTOCOL)
