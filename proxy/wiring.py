@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
@@ -58,6 +58,8 @@ def build_proxy(
     settings: ProxySettings, store: SnapshotStore, registry: CollectorRegistry, log_stream: TextIO = sys.stderr
 ) -> Proxy:
     """Wire a proxy that serves the snapshots of `store`, registers metrics in `registry` and logs to `log_stream`."""
+    # The library's switch is for the whole process: a `_created` series beside each counter would double their number.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     metrics = ProxyMetrics(registry)
     timeouts = settings.timeouts
     watchdog = Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))

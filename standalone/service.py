@@ -81,6 +81,7 @@ class Service:
         """Close the admin port, the last to go."""
         await self._admin.stop()
         if self._reloading:
+            self._reloading.cancel()  # drain() may have been cut off before it began
             await asyncio.wait({self._reloading})
 
     @property

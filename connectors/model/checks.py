@@ -15,8 +15,8 @@ from connectors.model.violation import Violation
 def check_connector(connector: Connector, connector_class: ConnectorClass | None) -> tuple[Violation, ...]:
     """All violations of a Connector, in the order of its fields.
 
-    `connector_class` is the class it names, taken to be valid (connectors/class_checks.py judges it); None where there is
-    no such class: then only the rules that need none are judged.
+    `connector_class` is the class it names, taken to be valid (connectors/class_checks.py judges it); None where there
+    is no such class: then only the rules that need none are judged.
     """
     return (
         *_check_names(connector),

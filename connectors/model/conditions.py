@@ -14,7 +14,7 @@ class ConditionType(StrEnum):
     PROXY_READY = "ProxyReady"
 
     CONNECTOR_CLASS_READY = "ConnectorClassReady"
-    SECRET_READY = "SecretReady"
+    SECRET_READY = "SecretReady"  # noqa: S105 - a name
     LIVENESS_READY = "LivenessReady"
     AUTH_READY = "AuthReady"
     PROXY_SERVICE_READY = "ProxyServiceReady"

@@ -35,11 +35,11 @@ class ConditionReason(StrEnum):
     CONNECTOR_CLASS_NOT_FOUND = "ConnectorClassNotFound"
     CONNECTOR_CLASS_INVALID = "ConnectorClassInvalid"
     CONNECTOR_INVALID = "ConnectorInvalid"
-    SECRET_OPTIONAL = "SecretOptional"
-    SECRET_NOT_FOUND = "SecretNotFound"
-    SECRET_TYPE_MISMATCH = "SecretTypeMismatch"
-    SECRET_KEY_MISSING = "SecretKeyMissing"
-    SECRET_KEY_INVALID = "SecretKeyInvalid"
+    SECRET_OPTIONAL = "SecretOptional"  # noqa: S105 - a name
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a name
+    SECRET_TYPE_MISMATCH = "SecretTypeMismatch"  # noqa: S105 - a name
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a name
+    SECRET_KEY_INVALID = "SecretKeyInvalid"  # noqa: S105 - a name
     NON_LIVENESS_PROBE = "NonLivenessProbe"
     NON_AUTH_PROBE = "NonAuthProbe"
     NON_PROXY = "NonProxy"

@@ -95,7 +95,7 @@ class DirectorySource:
         return stay + [name for name in listing.files if name not in self._files]
 
     def _merge(self) -> Loaded:
-        unreadable = [about_file(path, 0, f"{why}; let this user read it") for path, why in self._broken.items()]
+        unreadable = [about_file(path, 0, why) for path, why in self._broken.items()]
         problems = list(unreadable)
         chosen: dict[Identity, Manifest] = {}
         places: dict[Identity, tuple[str, Place]] = {}

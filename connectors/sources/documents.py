@@ -81,7 +81,9 @@ def read_yaml(raw: bytes) -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = ", ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError(mark.line + 1 if mark else 1, f"not YAML: {_QUOTED.sub('...', message)}") from None
+        # At the end of the file the parser stands behind the last line.
+        line = min(mark.line + 1, raw.rstrip().count(b"\n") + 1) if mark else 1
+        raise DocumentError(line, f"not YAML: {_QUOTED.sub('...', message)}") from None
     except yaml.reader.ReaderError as error:
         line = raw.count(b"\n", 0, error.position) + 1
         raise DocumentError(line, f"not YAML: {error.reason}; save the file as UTF-8 text") from None

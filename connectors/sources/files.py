@@ -15,7 +15,7 @@ Signature = tuple[int, int, int, int, int]
 
 
 class UnreadableError(Exception):
-    """A file or directory cannot be read. The message says why in the system's words."""
+    """A file or directory cannot be read. The message says why, in the system's words, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def read_file(file: str, most: int) -> bytes:
         # A named pipe must not hold up the reader.
         with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise UnreadableError("is not a regular file")
+                raise UnreadableError("is not a regular file; remove it, or put a file there")
             return opened.read(most + 1)
     except FileNotFoundError:
         raise
@@ -114,4 +114,11 @@ def _signature(found: os.stat_result) -> Signature:
 
 
 def _why(error: OSError) -> str:
-    return (error.strerror or "cannot be read").lower()
+    match error:
+        case PermissionError():
+            hint = "let this user read it"
+        case FileNotFoundError():
+            hint = "correct the path, or create it"
+        case _:
+            hint = "it is tried again"
+    return f"{(error.strerror or 'cannot be read').lower()}; {hint}"

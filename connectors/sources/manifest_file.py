@@ -9,7 +9,7 @@ from connectors.model.violation import Violation
 from connectors.sources.documents import DocumentError
 from connectors.sources.files import Signature, UnreadableError, read_file
 from connectors.sources.manifests import MAX_FILE, Manifest, Manifests, read_manifests
-from connectors.sources.problem import NOBODY, Identity, Problem, about_file
+from connectors.sources.problem import Identity, Problem, about_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def reread(before: ManifestFile, signature: Signature | None) -> ManifestFile | 
     except FileNotFoundError:
         return None
     except UnreadableError as error:
-        problem = about_file(name, 0, f"{error}; let this user read it")
+        problem = about_file(name, 0, str(error))
         return ManifestFile(name, None, before.objects, (problem,), unreadable=True)
     if len(raw) > MAX_FILE:
         problem = about_file(name, 0, f"is larger than {MAX_FILE // 1024**2} MiB; split it")
@@ -51,15 +51,17 @@ def _update(before: ManifestFile, signature: Signature | None, found: Manifests)
     for entry in found.entries:
         problems.extend(_problems(before.name, entry))
         identity = entry.identity
-        if identity in lines and identity is not NOBODY:
+        if not identity.name:
+            continue
+        if identity in lines:
             problems.append(repeated(before.name, entry, f"{before.name}:{lines[identity]}"))
             continue
         lines[identity] = entry.place.line
         good = entry if entry.value is not None else before.objects.get(identity)
         if good is not None:
             objects[identity] = good
-    if any(entry.identity is NOBODY for entry in found.entries):
-        # One of the objects that were here may be the one that cannot be told.
+    if not all(entry.identity.name for entry in found.entries):
+        # One of the objects that were here may be the one that does not say its name.
         objects = {**objects, **{key: value for key, value in before.objects.items() if key not in objects}}
     return ManifestFile(before.name, signature, objects, tuple(problems), found.ignored)
 

@@ -18,7 +18,6 @@ from standalone.quickstart import CHECKOUT, GIT_SERVER
 from tests.peers.fixtures import StartGitServer
 from tests.peers.git_server import PASSWORD, USERNAME, GitServer
 from tests.peers.raw_client import connected
-from tests.peers.raw_stream import RawStream
 
 LOGIN = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode("ascii")
 UPLOAD_PACK = "/tools/git/demo.git/git-upload-pack"
@@ -37,9 +36,9 @@ def ls_refs() -> bytes:
     return b"0014command=ls-refs\n" + b"0001" + b"0009peel\n" + b"0000"
 
 
-async def git_processes(server: GitServer) -> int:
+def git_processes(server: Child) -> int:
     """How many git processes the server has running (Linux)."""
-    children = Path(f"/proc/{server.child.pid}/task/{server.child.pid}/children")
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
     return len(children.read_text(encoding="ascii").split())
 
 
@@ -90,22 +89,24 @@ async def test_body_is_asked_for_with_the_right_password_only(
         assert (await client.read_head()).startswith(first)
 
 
-async def test_git_ends_when_the_client_goes(start_git_server: StartGitServer) -> None:
-    server = await start_git_server()
-
-    async def send_half(client: RawStream) -> None:
-        client.send(
-            head("POST", UPLOAD_PACK, "Content-Type: application/x-git-upload-pack-request", "Content-Length: 999")
-        )
-        client.send(b"00")
-
-    async with asyncio.timeout(10):
-        async with connected(port(server)) as client:
-            await send_half(client)
-            while not await git_processes(server):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # the kernel's process table has no event to wait for
-        while await git_processes(server):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+async def test_git_ends_when_the_client_goes(tmp_path: Path) -> None:
+    stubborn = tmp_path / "git"  # the real one ends by itself once its input does
+    stubborn.write_text("#!/bin/sh\necho 'Status: 200'\necho\necho working\nexec sleep 60\n", encoding="utf-8")
+    stubborn.chmod(0o755)
+    command = [sys.executable, str(GIT_SERVER), "--root", str(tmp_path), "--port", "0", "--username", USERNAME]
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.defpath}", "PASSWORD": PASSWORD}
+    server = await Child.start("the git server", [*command, "--password-env", "PASSWORD"], env=env)
+    try:
+        listening = await server.line(r":(\d+)$")
+        async with asyncio.timeout(10):
+            async with connected(int(listening[1])) as client:
+                client.send(head("GET", "/demo.git/info/refs"))
+                await client.read_until(b"working")
+                assert git_processes(server) == 1
+            while git_processes(server):  # noqa: ASYNC110 - the kernel's process table has no event to wait for
+                await asyncio.sleep(0.01)
+    finally:
+        await server.stop()
 
 
 async def test_journal_has_headers_as_they_came(start_git_server: StartGitServer) -> None:

@@ -124,7 +124,7 @@ class RawStream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         if self._paused:
-            transport.pause_reading()
+            self._transport.pause_reading()
         if self._on_connected:
             self._on_connected(self)
 

@@ -100,3 +100,14 @@ async def test_a_taken_port(service: Service, tmp_path: Path, taken: str) -> Non
     assert "in use" in str(raised.value)
     assert str(raised.value).endswith(f"; choose another address with {taken}")
     assert await get(service, "/livez") == (200, "ok\n")
+
+
+async def test_stopping_without_a_drain_leaves_nothing_running(tmp_path: Path) -> None:
+    made = Service(plan_for(tmp_path))
+    await made.start()
+    before = asyncio.all_tasks()
+    drain = asyncio.create_task(made.drain())
+    drain.cancel()
+    await asyncio.wait_for(made.stop(), 5)
+    assert len(asyncio.all_tasks() - {drain}) < len(before)
+    await made.drain()

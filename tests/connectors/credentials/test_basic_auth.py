@@ -7,7 +7,7 @@ import pytest
 from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.model.reasons import ConditionReason
-from connectors.model.secret import BASIC_AUTH
+from connectors.model.secret import BASIC_AUTH, Secret
 from tests.connectors.builders import auth_type, secret
 
 
@@ -23,10 +23,12 @@ def test_username_and_password_are_joined_as_they_are(username: bytes, password:
     assert made.query == ()
 
 
-@pytest.mark.parametrize(("lacking", "data"), [("username", {"password": b"p"}), ("password", {"username": b"u"})])
-def test_a_missing_key_is_named(lacking: str, data: dict[str, bytes]) -> None:
+@pytest.mark.parametrize(
+    ("lacking", "given"), [("username", secret(password=b"p")), ("password", secret(username=b"u"))]
+)
+def test_a_missing_key_is_named(lacking: str, given: Secret) -> None:
     with pytest.raises(CredentialError, match=lacking) as caught:
-        BasicAuth().credential(auth_type(), secret(kind=BASIC_AUTH, **data))
+        BasicAuth().credential(auth_type(), given)
     assert caught.value.reason is ConditionReason.SECRET_KEY_MISSING
 
 

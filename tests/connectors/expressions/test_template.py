@@ -58,7 +58,7 @@ def test_renders(source: str, output: bytes) -> None:
     ],
 )
 def test_refuses(source: str, said: str) -> None:
-    with pytest.raises(TemplateError, match=".+") as caught:
+    with pytest.raises(TemplateError, match=r".+") as caught:
         compile_template(source)
     assert said in str(caught.value)
 

@@ -103,7 +103,7 @@ def test_parses(text: str, address: Address, authority: bytes) -> None:
     ],
 )
 def test_refuses_and_says_why(text: str, said: str) -> None:
-    with pytest.raises(AddressError, match=".+") as caught:
+    with pytest.raises(AddressError, match=r".+") as caught:
         parse_address(text)
     assert said in str(caught.value)
 

@@ -14,7 +14,7 @@ def test_a_condition_is_found_by_its_type() -> None:
 
 def test_a_status_is_written_as_the_api_server_would() -> None:
     ready = Condition(type=ConditionType.READY, status=ConditionStatus.TRUE, last_transition_time="t")
-    assert msgspec.to_builtins(ConnectorStatus(observed_generation=2, conditions=(ready,))) == {
+    assert msgspec.json.decode(msgspec.json.encode(ConnectorStatus(observed_generation=2, conditions=(ready,)))) == {
         "observedGeneration": 2,
         "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "t"}],
     }

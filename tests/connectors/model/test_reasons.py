@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 from connectors.model.reasons import HTTP_STATUS, Reason
 
 CONTRACT = {

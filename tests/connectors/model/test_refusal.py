@@ -3,7 +3,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from connectors.model.reasons import Reason
-from connectors.model.refusal import RefusedError, Refusal
+from connectors.model.refusal import Refusal, RefusedError
 
 
 def test_a_refusal_has_the_status_of_its_reason() -> None:

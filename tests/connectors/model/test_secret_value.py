@@ -45,7 +45,7 @@ def test_it_cannot_be_copied_or_written(take: Callable[[SecretValue], object]) -
 def test_equality_is_identity() -> None:
     one, other = SecretValue(CANARY), SecretValue(CANARY)
     assert one != other
-    assert one == one  # noqa: PLR0124 - that is what is asked
+    assert one == one
     assert len({one, other}) == 2
 
 

@@ -39,7 +39,9 @@ async def test_t01_own_origin_is_rewritten(
     talk: Talk, name: bytes, rest: bytes, host: bytes, client_prefix: bytes, prefix: bytes, tool_prefix: bytes
 ) -> None:
     sent = name + b": http://<tool>" + prefix + tool_prefix + rest
-    got = name + b": http://" + host + ((client_prefix + rest) or b"/")
+    # A URL without a path means `/`, which has to be said behind the client's prefix.
+    path = rest or (b"" if prefix + tool_prefix else b"/")
+    got = name + b": http://" + host + ((client_prefix + path) or b"/")
     await answered(talk, (host, client_prefix, prefix, tool_prefix), sent, got)
 
 

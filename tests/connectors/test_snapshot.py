@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from dataclasses import replace as dataclass_replace
+
+import pytest
+from msgspec.structs import replace
+
+from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN
+from connectors.model.connector import ConnectorKey
+from connectors.model.metadata import ObjectMeta
+from connectors.model.reasons import ConditionReason, Reason
+from connectors.model.secret import BASIC_AUTH, SERVICE_ACCOUNT_TOKEN, Secret
+from connectors.model.secret_value import SecretValue
+from connectors.model.violation import errors
+from connectors.snapshot import Binding, Objects, TokenOwner, bind, build
+from tests.connectors.builders import basic_class, connector, connector_class, secret
+
+KEY = ConnectorKey("default", "tool")
+AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
+LOGIN = secret(kind=BASIC_AUTH, username=b"u", password=b"p")
+CLASS = basic_class()
+BROKEN_CLASS = connector_class(
+    auth={"types": [{"name": "a", "generator": {"headers": [{"name": "X-Key", "value": "{{ nope }}"}]}}]}
+)
+
+
+def only(objects: Objects) -> Binding:
+    (binding,) = build(objects).bindings.values()
+    return binding
+
+
+def test_a_connector_is_bound_to_its_class_and_secret() -> None:
+    binding = only(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,)))
+    assert binding.refusal is None
+    assert binding.connector_class is CLASS
+    assert binding.secret is LOGIN
+    assert str(binding.addresses[""]) == "https://tool.example.com"
+    assert binding.credential.headers[0][1].reveal() == b"Basic dTpw"
+    assert binding.has_proxy
+
+
+def test_without_a_secret_it_is_anonymous_and_still_owns_the_names() -> None:
+    binding = only(Objects((connector(),), (CLASS,)))
+    assert binding.refusal is None
+    assert binding.credential is ANONYMOUS
+    assert binding.owned.headers >= CALLERS_OWN.headers
+
+
+def test_a_class_that_is_missing() -> None:
+    binding = only(Objects((connector(),)))
+    assert binding.refusal is not None
+    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
+    assert '"demo" not found' in binding.refusal.message
+
+
+def test_a_rule_that_is_broken() -> None:
+    binding = only(Objects((connector(address="ftp://x"),), (CLASS,)))
+    assert binding.refusal is not None
+    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
+    assert "default/tool is invalid: spec.address:" in binding.refusal.message
+    assert binding.addresses == {}
+    assert binding.credential is ANONYMOUS
+
+
+def test_a_class_that_is_broken_says_so_on_its_connectors() -> None:
+    snapshot = build(Objects((connector(),), (BROKEN_CLASS,)))
+    binding = snapshot.bindings[KEY]
+    assert binding.refusal is not None
+    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
+    assert errors(binding.violations)[0].path == "spec.connectorClassName"
+    assert "spec.auth.types[0].generator.headers[0].value" in binding.refusal.message
+    assert [violation.path for violation in snapshot.class_violations["demo"]] == [
+        "spec.auth.types[0].generator.headers[0].value"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ((), ConditionReason.SECRET_NOT_FOUND),
+        ((secret(username=b"u", password=b"p"),), ConditionReason.SECRET_TYPE_MISMATCH),
+        ((secret(kind=BASIC_AUTH, username=b"u"),), ConditionReason.SECRET_KEY_MISSING),
+    ],
+    ids=["missing", "of another type", "lacks a key"],
+)
+def test_a_secret_that_cannot_serve(found: tuple[Secret, ...], reason: ConditionReason) -> None:
+    binding = only(Objects((connector(auth=AUTH),), (CLASS,), found))
+    assert binding.secret_problem is not None
+    assert binding.secret_problem.reason is reason
+    assert binding.refusal is not None
+    assert binding.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
+    assert binding.credential is ANONYMOUS
+
+
+def test_t07_a_secret_of_another_namespace_is_never_read() -> None:
+    other = secret(kind=BASIC_AUTH, namespace="kube-system", username=b"u", password=b"p")
+    for reference in ({"name": "login"}, {"name": "login", "namespace": "kube-system"}):
+        binding = only(Objects((connector(auth={"name": "basicAuth", "secretRef": reference}),), (CLASS,), (other,)))
+        assert binding.secret is None
+        assert binding.credential is ANONYMOUS
+        assert binding.refusal is not None
+
+
+def test_t21_the_header_that_may_hold_a_callers_token_is_owned() -> None:
+    demo = connector_class(proxy={"authExtractor": {"header": "Private_Token"}})
+    assert b"private-token" in bind(connector(), demo, None).owned.headers
+
+
+def test_a_class_without_a_proxy() -> None:
+    assert not bind(connector(), replace(CLASS, spec=replace(CLASS.spec, proxy=None)), None).has_proxy
+    assert bind(connector(), None, None).has_proxy
+
+
+def test_what_did_not_change_keeps_its_binding() -> None:
+    one, two = connector("one", auth=AUTH), connector("two")
+    objects = Objects((one, two), (CLASS,), (LOGIN,))
+    first = build(objects)
+    again = build(objects, first)
+    assert again.generation == first.generation + 1
+    assert all(again.bindings[key] is first.bindings[key] for key in first.bindings)
+    rotated = dataclass_replace(LOGIN, metadata=replace(LOGIN.metadata, resource_version="2"))
+    third = build(Objects((one, two), (CLASS,), (rotated,)), again)
+    assert third.bindings[one.key] is not again.bindings[one.key]
+    assert third.bindings[two.key] is again.bindings[two.key]
+
+
+def test_a_class_that_is_mended_mends_its_connectors() -> None:
+    one = connector()
+    broken = build(Objects((one,), (BROKEN_CLASS,)))
+    assert broken.bindings[KEY].refusal is not None
+    assert build(Objects((one,), (CLASS,)), broken).bindings[KEY].refusal is None
+
+
+def test_whose_token_it_is() -> None:
+    metadata = ObjectMeta(name="t", namespace="team", annotations={"kubernetes.io/service-account.name": "builder"})
+    token = Secret(metadata, SERVICE_ACCOUNT_TOKEN, {"token": SecretValue(b"tok")})
+    opaque = secret("other", token=b"opaque")
+    empty = Secret(ObjectMeta(name="e"), SERVICE_ACCOUNT_TOKEN, {"token": SecretValue(b"")})
+    snapshot = build(Objects(secrets=(token, opaque, empty)))
+    assert snapshot.owner_of(b"tok") == TokenOwner("team", "builder")
+    assert snapshot.owner_of(b"opaque") is None
+    assert snapshot.owner_of(b"") is None
+
+
+def test_t14_no_repr_shows_a_secret() -> None:
+    canary = secret(kind=BASIC_AUTH, username=b"canary", password=b"canary")
+    snapshot = build(Objects((connector(auth=AUTH),), (CLASS,), (canary,)))
+    assert "canary" not in repr(snapshot)
+    assert "Y2FuYXJ5" not in repr(snapshot)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.model.addresses import parse_address
+from connectors.model.message import Headers
+from connectors.model.reasons import Reason
+from connectors.model.refusal import RefusedError
+from proxy.decision import Mount
+from proxy.steps.target import check_loop
+from tests.peers.manifests import Manifest, connector_class
+from tests.proxy.decisions import HOSTS, forward_of, request, snapshot_of, tool, verdict_of
+
+NAME = b"/namespaces/team/connectors/tool"
+API = "https://api.example/v3/"
+CLASS = connector_class("forge", addressExtensions=[{"name": "api", "type": "string"}, {"name": "b", "default": ""}])
+
+
+def forge(address: str = "https://tool.example/git/", api: str = API) -> tuple[Manifest, Manifest]:
+    return CLASS, tool(address, "forge", addressExtensions=[{"name": "api", "value": api}])
+
+
+def chooser(*choices: bytes) -> Headers:
+    return tuple((b"X-Openapi-Address", choice) for choice in choices)
+
+
+@pytest.mark.parametrize(
+    ("address", "rest", "expected"),
+    [
+        ("https://t.example", b"", b"/"),
+        ("https://t.example", b"/", b"/"),
+        ("https://t.example/", b"", b"/"),
+        ("https://t.example", b"?", b"/?"),
+        ("https://t.example", b"//x", b"//x"),
+        ("https://t.example/git", b"", b"/git"),
+        ("https://t.example/git/", b"", b"/git/"),
+        ("https://t.example/git/", b"/", b"/git/"),
+        ("https://t.example/git", b"/", b"/git/"),
+        ("https://t.example/git//", b"/x", b"/git/x"),
+        ("https://t.example/a%2Fb", b"/c%2Fd?e=%2F&f", b"/a%2Fb/c%2Fd?e=%2F&f"),
+    ],
+)
+def test_path_form_targets(address: str, rest: bytes, expected: bytes) -> None:
+    assert forward_of(request(NAME + rest, host=b"proxy"), tool(address)).target == expected
+
+
+@given(st.text("abc019-._~%!$&'()*+,;=:@/?", max_size=30).filter(lambda text: ".." not in text and "%" not in text))
+def test_the_rest_stays_byte_for_byte(text: str) -> None:
+    rest = b"/" + text.encode()
+    for target, host in ((rest, b"c-tool.team"), (NAME + rest, b"proxy")):
+        assert forward_of(request(target, host=host), tool("https://t.example/git")).target == b"/git" + rest
+
+
+def test_t04_encoded_slashes_survive() -> None:
+    target = b"/api/v4/projects/group%2Fproject/@scope%2fname"
+    assert forward_of(request(target)).target == target
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [
+        (b"/v2" + NAME + b"/library/x/manifests/1", b"/hub/v2/library/x/manifests/1"),
+        (b"/v2" + NAME, b"/hub/v2/"),
+        (b"/v2" + NAME + b"/", b"/hub/v2/"),
+    ],
+)
+def test_registry_form(target: bytes, sent: bytes) -> None:
+    forward = forward_of(request(target, host=b"proxy"), tool("https://t.example/hub"))
+    assert forward.target == sent
+    assert forward.mounts == (Mount(b"/v2" + NAME, b"/hub/v2"), Mount(NAME, b"/hub"))
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "chosen"),
+    [
+        pytest.param(NAME, (), "https://tool.example/git/", id="default"),
+        pytest.param(NAME + b"@", (), "https://tool.example/git/", id="empty name"),
+        pytest.param(NAME + b"@api", (), API, id="path"),
+        pytest.param(NAME, chooser(b"api"), API, id="header by name"),
+        pytest.param(NAME, chooser(b"https://api.example/v3"), API, id="header by URL"),
+        pytest.param(NAME, chooser(b"HTTPS://API.example:443/%763/"), API, id="header by another spelling"),
+        pytest.param(NAME, chooser(b"https://tool.example/git"), "https://tool.example/git/", id="header by own URL"),
+        pytest.param(NAME + b"@api", chooser(b"api"), API, id="both agree"),
+        pytest.param(NAME + b"@api", chooser(b"https://api.example/v3/"), API, id="both agree by URL"),
+    ],
+)
+def test_choice_of_address(name: bytes, headers: Headers, chosen: str) -> None:
+    forward = forward_of(request(name + b"/x", headers, host=b"proxy"), *forge())
+    assert str(forward.address) == chosen
+    assert forward.target == forward.address.prefix + b"/x"
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "reason"),
+    [
+        pytest.param(NAME + b"@lost", (), Reason.ADDRESS_NOT_DECLARED, id="unknown name"),
+        pytest.param(NAME + b"@b", (), Reason.ADDRESS_NOT_DECLARED, id="declared but empty"),
+        pytest.param(NAME + b"@API", (), Reason.ADDRESS_NOT_DECLARED, id="name in another case"),
+        pytest.param(NAME, chooser(b"lost"), Reason.ADDRESS_NOT_DECLARED, id="unknown name in header"),
+        pytest.param(NAME, chooser(b"https://evil.example"), Reason.ADDRESS_NOT_DECLARED, id="foreign URL"),
+        pytest.param(NAME, chooser(b"https://api.example/v"), Reason.ADDRESS_NOT_DECLARED, id="another path"),
+        pytest.param(NAME, chooser(b"https://api.example/v3/x"), Reason.ADDRESS_NOT_DECLARED, id="below the path"),
+        pytest.param(NAME, chooser(b"http://api.example/v3"), Reason.ADDRESS_NOT_DECLARED, id="another scheme"),
+        pytest.param(NAME, chooser(b"https://api.example:8443/v3"), Reason.ADDRESS_NOT_DECLARED, id="another port"),
+        pytest.param(NAME, chooser(b"https://x@api.example/v3"), Reason.ADDRESS_NOT_DECLARED, id="userinfo"),
+        pytest.param(NAME, chooser(b"https://api.example/v3?"), Reason.ADDRESS_NOT_DECLARED, id="query"),
+        pytest.param(NAME, chooser(b"\xff://"), Reason.ADDRESS_NOT_DECLARED, id="garbage"),
+        pytest.param(NAME, chooser(b"api", b"api"), Reason.REQUEST_MALFORMED, id="twice"),
+        pytest.param(NAME + b"@api", chooser(b""), Reason.ADDRESS_NOT_DECLARED, id="header says the default"),
+    ],
+)
+def test_t28_only_declared_addresses(name: bytes, headers: Headers, reason: Reason) -> None:
+    refusal = verdict_of(request(name + b"/x", headers, host=b"proxy"), *forge()).refusal
+    assert refusal is not None
+    assert refusal.reason is reason
+    assert "evil" not in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("address", "loops"),
+    [
+        ("http://c-tool.team.localhost:8080", True),
+        ("https://C-Tool.Team.svc.cluster.local.", True),
+        ("http://c-tool.team", True),
+        ("http://c-unknown.team", False),
+        ("http://tool.team", False),
+    ],
+)
+def test_a_connectors_own_proxy_address_loops(address: str, loops: bool) -> None:
+    snapshot, chosen = snapshot_of(tool()), parse_address(address)
+    if not loops:
+        check_loop(chosen, snapshot, HOSTS)
+        return
+    with pytest.raises(RefusedError) as refused:
+        check_loop(chosen, snapshot, HOSTS)
+    assert refused.value.refusal.reason is Reason.LOOP_DETECTED

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.model.message import RequestHead
+from connectors.model.reasons import Reason
+from proxy.decide import decide
+from proxy.decision import Caller, Facts
+from tests.peers.manifests import Manifest, auth, connector
+from tests.proxy.decisions import HOSTS, request, snapshot_of, tool, verdict_of
+
+STRANGER, OURS = Caller("else", "a"), Caller("team", "a")
+UNDECLARED = ((b"X-Openapi-Address", b"lost"),)
+LOOP = tool("http://c-tool.team.localhost")
+BROKEN_LOOP = tool("http://c-tool.team.localhost", "lost")
+
+
+@pytest.mark.parametrize(
+    ("head", "manifests", "caller", "reason"),
+    [
+        # Each row breaks every rule from its own step on: the reason tells which step came first.
+        pytest.param(request(b"/../x", UNDECLARED, method=b"TRACE"), (LOOP,), None, Reason.METHOD_NOT_ALLOWED, id="1"),
+        pytest.param(request(b"/../x", UNDECLARED), (LOOP,), None, Reason.REQUEST_MALFORMED, id="2 target"),
+        pytest.param(request(b"/x", UNDECLARED, host=b"h"), (LOOP,), None, Reason.CONNECTOR_NOT_FOUND, id="3 naming"),
+        pytest.param(request(b"/x", UNDECLARED), (BROKEN_LOOP,), None, Reason.UNAUTHENTICATED, id="4 caller"),
+        pytest.param(request(b"/x", UNDECLARED), (BROKEN_LOOP,), STRANGER, Reason.FORBIDDEN, id="5 permission"),
+        pytest.param(request(b"/x", UNDECLARED), (), OURS, Reason.CONNECTOR_NOT_FOUND, id="6 existence"),
+        pytest.param(request(b"/x", UNDECLARED), (BROKEN_LOOP,), OURS, Reason.CONNECTOR_INVALID, id="7 state"),
+        pytest.param(
+            request(b"/x", UNDECLARED),
+            (tool("http://c-tool.team.localhost", auth=auth("basicAuth", "lost")),),
+            OURS,
+            Reason.CREDENTIAL_UNAVAILABLE,
+            id="8 credential",
+        ),
+        pytest.param(request(b"/x", UNDECLARED), (LOOP,), OURS, Reason.ADDRESS_NOT_DECLARED, id="9 address"),
+        pytest.param(request(b"/x"), (LOOP,), OURS, Reason.LOOP_DETECTED, id="10 loop"),
+        pytest.param(request(b"/x"), (tool(),), OURS, None, id="11 forward"),
+    ],
+)
+def test_the_order_of_the_steps(
+    head: RequestHead, manifests: tuple[Manifest, ...], caller: Caller | None, reason: Reason | None
+) -> None:
+    verdict = verdict_of(head, *manifests, authenticated=True, caller=caller)
+    assert (verdict.refusal.reason if verdict.refusal else None) is reason
+    assert (verdict.forward is None) is (reason is not None)
+
+
+def test_a_refusal_names_the_connector_for_the_audit_once_it_is_known() -> None:
+    head = request(b"/x")
+    assert verdict_of(head, tool(), authenticated=True, caller=STRANGER).binding is not None
+    assert verdict_of(request(b"/..")).binding is None
+
+
+def test_nobody_is_asked_where_nobody_must_prove_anything() -> None:
+    assert verdict_of(request(b"/x"), tool()).forward is not None
+
+
+SNAPSHOT = snapshot_of(tool(), connector("tool", "https://else.example", namespace="else"))
+RAW = st.binary(max_size=40)
+
+
+@given(
+    st.sampled_from([b"GET", b"TRACE", b"CONNECT", b"REPORT"]),
+    st.one_of(RAW, RAW.map(lambda raw: b"/namespaces/team/connectors/tool" + raw)),
+    st.lists(st.tuples(st.sampled_from([b"Host", b"X-Openapi-Address", b"Authorization", b"X"]), RAW), max_size=4),
+    st.booleans(),
+)
+def test_every_request_gets_a_verdict(
+    method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], authenticated: bool
+) -> None:
+    verdict = decide(RequestHead(method, target, tuple(headers)), SNAPSHOT, Facts(HOSTS, authenticated))
+    assert (verdict.forward is None) is (verdict.refusal is not None)
+    assert not (authenticated and verdict.forward), "nobody has proved anything"
+
+
+@given(st.text("/.%2eEfF5cC\\;a", max_size=24))
+def test_t04_no_target_leaves_the_addresss_prefix(path: str) -> None:
+    verdict = verdict_of(request(b"/" + path.encode()), tool("https://tool.example/git"))
+    if verdict.forward:
+        assert verdict.forward.target.startswith(b"/git/")

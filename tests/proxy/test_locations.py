@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.decision import Forward, Mount
+from proxy.locations import map_path, rewrite_location
+from tests.proxy.decisions import forward_of, request, tool
+
+NAME = b"/namespaces/team/connectors/tool"
+HOST = b"c-tool.team.localhost:8080"
+GIT = "https://tool.example/git"
+
+
+def by_host(address: str = "https://tool.example") -> Forward:
+    return forward_of(request(host=HOST), tool(address))
+
+
+def by_path(address: str = "https://tool.example", host: bytes | None = b"proxy:1") -> Forward:
+    return forward_of(request(NAME, host=host), tool(address))
+
+
+OWN = [
+    (by_host(), b"https://tool.example/a?b#c", b"http://c-tool.team.localhost:8080/a?b#c"),
+    (by_host(), b"HTTPS://Tool.EXAMPLE:443/a", b"http://c-tool.team.localhost:8080/a"),
+    (by_host(), b"https://tool.example./a", b"http://c-tool.team.localhost:8080/a"),
+    (by_host(), b"https://tool.example", b"http://c-tool.team.localhost:8080/"),
+    (by_host(), b"https://tool.example?x", b"http://c-tool.team.localhost:8080/?x"),
+    (by_host(), b"//tool.example/a", b"http://c-tool.team.localhost:8080/a"),
+    (by_host(), b"/a?b", b"/a?b"),
+    (by_host(), b"a/b", b"a/b"),
+    (by_host(), b"?x", b"?x"),
+    (by_host(), b"", b""),
+    (by_host(), b"/a/../../b", b"/a/../../b"),
+    (by_host(GIT), b"/git/a", b"/a"),
+    (by_host(GIT), b"/git", b"/"),
+    (by_host(GIT), b"/git?x", b"/?x"),
+    (by_host(GIT), b"https://tool.example/git#f", b"http://c-tool.team.localhost:8080/#f"),
+    (by_path(), b"/a%2Fb", NAME + b"/a%2Fb"),
+    (by_path(), b"https://tool.example/a", b"http://proxy:1" + NAME + b"/a"),
+    (by_path(GIT), b"https://tool.example/git/a", b"http://proxy:1" + NAME + b"/a"),
+    (by_path(GIT), b"/git/a/../b", NAME + b"/a/../b"),
+    (by_path(GIT, None), b"https://tool.example/git/a", NAME + b"/a"),
+    (by_host("http://[::1]:8080"), b"http://[::1]:8080/a", b"http://c-tool.team.localhost:8080/a"),
+]
+
+
+@pytest.mark.parametrize(("forward", "value", "expected"), OWN, ids=[value.decode() for _, value, _ in OWN])
+def test_the_tools_own_places(forward: Forward, value: bytes, expected: bytes) -> None:
+    assert rewrite_location(value, forward, "http") == expected
+
+
+FOREIGN = [
+    b"https://evil.example/a",
+    b"http://tool.example/a",
+    b"https://tool.example:8443/a",
+    b"https://tool.example.evil.com/a",
+    b"https://tool.example@evil.com/a",
+    b"https://user@tool.example/a",
+    b"https://eviltool.example/a",
+    b"https://tool.example\\@evil.com/a",
+    b"https://tool.example:443:443/a",
+    b"https://tool.example:x/a",
+    b"https://[tool.example]:443:1/a",
+    b"https:///a",
+    b"ftp://tool.example/a",
+    b"mailto:a@tool.example",
+    b"javascript:x",
+]
+
+
+@pytest.mark.parametrize("value", FOREIGN, ids=[value.decode() for value in FOREIGN])
+def test_t01_other_origins_are_left_alone(value: bytes) -> None:
+    for forward in (by_host(), by_path(), by_host(GIT)):
+        assert rewrite_location(value, forward, "http") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"/other", b"https://tool.example/other"),
+        (b"/gitx/a", b"https://tool.example/gitx/a"),
+        (b"/", b"https://tool.example/"),
+        (b"https://tool.example/other", b"https://tool.example/other"),
+        (b"//tool.example/other", b"https://tool.example/other"),
+        (b"//evil.example/git/a", b"https://evil.example/git/a"),
+        (b"/git/../other", b"https://tool.example/git/../other"),
+        (b"/git/%2e%2E/other", b"https://tool.example/git/%2e%2E/other"),
+        (b"/git/a/..\\..\\..\\x", b"https://tool.example/git/a/..\\..\\..\\x"),
+        (b"https://tool.example/git/../other", b"https://tool.example/git/../other"),
+    ],
+)
+def test_t29_what_lies_outside_of_the_prefix_is_the_tools(value: bytes, expected: bytes) -> None:
+    for forward in (by_host(GIT), by_path(GIT)):
+        assert rewrite_location(value, forward, "http") == expected
+
+
+def test_t04_a_location_cannot_climb_to_another_connector() -> None:
+    value = b"/git/../other/x"
+    seen = urljoin("http://proxy:1" + NAME.decode() + "/y", rewrite_location(value, by_path(GIT), "http").decode())
+    assert "/namespaces/" not in seen
+
+
+@pytest.mark.parametrize("value", [b"/git//evil.example/x", b"/git/\\evil.example/x", b"/git/\t/evil.example/x"])
+def test_t01_a_path_does_not_become_a_host(value: bytes) -> None:
+    rewritten = rewrite_location(value, by_host(GIT), "http")
+    assert rewritten == b"http://" + HOST + value.removeprefix(b"/git")
+
+
+REGISTRY = (Mount(b"/v2" + NAME, b"/hub/v2"), Mount(NAME, b"/hub"))
+
+
+@pytest.mark.parametrize(
+    ("path", "mapped"),
+    [
+        (b"/hub/v2/library/x/blobs/uploads/1?s=2", b"/v2" + NAME + b"/library/x/blobs/uploads/1?s=2"),
+        (b"/hub/token", NAME + b"/token"),
+        (b"/hub/v2x", NAME + b"/v2x"),
+        (b"/hub", NAME),
+        (b"/v2/library", None),
+        (b"/hubx", None),
+        (b"", None),
+    ],
+)
+def test_registry_mounts(path: bytes, mapped: bytes | None) -> None:
+    assert map_path(path, REGISTRY) == mapped
+
+
+VALUE = st.one_of(
+    st.binary(max_size=60),
+    st.text("ht:/\\tool.example@git?#%2e\t", max_size=40).map(str.encode),
+    st.lists(
+        st.sampled_from([b"https:", b"//", b"/", b"tool.example", b"evil", b"git", b"..", b"%2e", b"\\", b"?", b"@", b":"])
+    ).map(b"".join),
+)
+FORWARDS = [by_host(), by_host(GIT), by_path(), by_path(GIT), by_path(GIT, None)]
+
+
+@given(VALUE, st.sampled_from(FORWARDS))
+def test_t01_any_value_is_taken_and_leads_nowhere_new(value: bytes, forward: Forward) -> None:
+    rewritten = rewrite_location(value, forward, "http")
+    if rewritten == value:
+        return
+    if not rewritten.startswith(b"/"):
+        before, after = _host(b"https:" + value if value.startswith(b"//") else value), _host(rewritten)
+        assert after in {before, forward.authority.lower(), b"tool.example"}
+    else:
+        assert not rewritten.startswith((b"//", b"/\\", b"/\t"))
+        resolved = urljoin("http://proxy/", rewritten.decode("latin-1").replace("%2e", ".").replace("\\", "/"))
+        assert urlsplit(resolved).path.encode("latin-1").startswith(forward.mounts[-1].client)
+
+
+def _host(url: bytes) -> bytes:
+    return url.partition(b"//")[2].partition(b"/")[0].partition(b"?")[0].partition(b"#")[0].lower()
