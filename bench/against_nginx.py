@@ -49,6 +49,8 @@ PROXY_PART = """
         proxy_set_header Authorization "{authorization}";
         proxy_request_buffering off;
         proxy_max_temp_file_size 0;
+        proxy_buffer_size 64k;  # with its default of 4k it is three times slower on large bodies
+        proxy_buffers 16 64k;
         client_max_body_size 0;
     }}
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TextIO
@@ -13,8 +12,7 @@ import msgspec
 from proxy.settings import AccessLogFormat
 
 
-@dataclass(slots=True)
-class AccessLine:
+class AccessLine(msgspec.Struct, frozen=True):
     """What a line says. Durations in seconds; `upstream` until the tool's first byte; bytes are of bodies."""
 
     time: str

@@ -10,7 +10,7 @@ from connectors.snapshot import Binding
 from proxy.access_log import AccessLine, AccessLog, timestamp
 from proxy.decision import Caller
 from proxy.http1.head import ParsedRequest
-from proxy.metrics import ProxyMetrics
+from proxy.metrics import NO_CONNECTOR, ProxyMetrics
 from proxy.relay import Progress
 
 CLIENT_CLOSED_REQUEST = 499
@@ -60,15 +60,15 @@ class Audit:
         progress = record.progress
         duration = time.monotonic() - record.began
         upstream = progress.first_byte_at - record.began if progress.first_byte_at else 0.0
-        metrics = self._metrics.of(record.binding.connector if record.binding else None)
-        metrics.count(record.request.head.method, record.status)
+        connector = record.binding.connector if record.binding else None
+        metrics = self._metrics.of(connector.key if connector else NO_CONNECTOR)
+        connector_class = connector.spec.connector_class_name if connector else ""
+        metrics.count(connector_class, record.request.head.method, record.status)
         metrics.duration.observe(duration)
         if progress.first_byte_at:
             metrics.upstream_duration.observe(upstream)
-        if progress.bytes_in:
-            metrics.bytes_in.inc(progress.bytes_in)
-        if progress.bytes_out:
-            metrics.bytes_out.inc(progress.bytes_out)
+        metrics.bytes_in += progress.bytes_in
+        metrics.bytes_out += progress.bytes_out
         self._metrics.in_flight -= 1
         if record.refusal:
             self._metrics.refused(record.refusal.reason)
@@ -79,8 +79,8 @@ class Audit:
         """A head that could not be parsed was refused: there is no request to speak of."""
         self._metrics.refused(refusal.reason)
         if self._access_log.enabled:
-            line = AccessLine(timestamp(time.time()), "", "", "-", "-", refusal.status.value, 0, 0, 0.0, 0.0, "")
-            line.reason = refusal.reason.value
+            moment, reason = timestamp(time.time()), refusal.reason.value
+            line = AccessLine(moment, "", "", "-", "-", refusal.status.value, 0, 0, 0.0, 0.0, reason)
             self._access_log.write(line)
 
 

@@ -72,6 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._relay: Relay | None = None
         self._held_back = False
+        self._in_head = False
         self._lingering_until = 0.0
         self.draining = False
         self.deadline = NEVER
@@ -94,8 +95,8 @@ class ClientConnection(asyncio.Protocol):
             data = self._relay.from_client(data)
             if not data:
                 return
-        if not self._buffer and self._head is not None:
-            self.deadline = time.monotonic() + self._terms.timeouts.head
+        if self._head is not None:
+            self._head_begins()
         self._buffer = self._buffer + data if self._buffer else data
         if self._head is not None and not self._head.done():
             self._head.set_result(None)
@@ -181,7 +182,8 @@ class ClientConnection(asyncio.Protocol):
         if self._relay is not None:
             self._relay.expired()
         elif self._transport:
-            self._transport.close() if self._lingering_until else self._transport.abort()
+            # Not close(): it would go on waiting for a peer that takes nothing of what is still to be sent.
+            self._transport.abort()
 
     async def _serve(self) -> None:
         """Every request of this connection, in order. Ends with the connection; the only root of its exceptions."""
@@ -209,16 +211,26 @@ class ClientConnection(asyncio.Protocol):
                 await self._writable
                 self.deadline = NEVER
             request = self._parse() if self._buffer else None
+            if request:
+                self._in_head = False
             if request or self._transport is None or (self.draining and not self._buffer):
                 return request
             self._read(paused=False)
-            if not self._buffer and self.deadline is NEVER:
+            if self._buffer:
+                self._head_begins()
+            elif self.deadline is NEVER:
                 self.deadline = time.monotonic() + self._terms.timeouts.keep_alive
             self._head = self.loop.create_future()
             try:
                 await self._head
             finally:
                 self._head = None
+
+    def _head_begins(self) -> None:
+        """A head's time runs from its first byte, or that of an empty line before it, and nothing stretches it."""
+        if not self._in_head:
+            self._in_head = True
+            self.deadline = time.monotonic() + self._terms.timeouts.head
 
     def _parse(self) -> ParsedRequest | None:
         """The next request head off the buffer, if it is complete.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.decision import Forward
-from proxy.locations import map_path
+from proxy.locations import at_root, map_path
 
 
 def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
@@ -25,16 +25,9 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
             has_path = _attribute_value(attribute).startswith(b"/")
             attribute = _path(attribute, forward)  # noqa: PLW2901 - the attribute as the client gets it
         kept.append(attribute)
-    if not has_path and _at_root(forward):
+    if not has_path and at_root(forward):
         kept.append(b" Path=" + forward.mounts[-1].client)
     return b";".join(kept)
-
-
-def _at_root(forward: Forward) -> bool:
-    """Whether the client's path ends with the Connector's name: its directory is then that of all the Connectors."""
-    path = forward.target.partition(b"?")[0]
-    roots = (forward.address.path or b"/", forward.mounts[0].tool + b"/")
-    return bool(forward.mounts[-1].client) and path in roots
 
 
 def _path(attribute: bytes, forward: Forward) -> bytes:

@@ -39,7 +39,6 @@ class Parts:
     trust: Trust
     audit: Audit
     terms: Terms
-    last_terms: Terms
 
 
 class Exchange:
@@ -85,7 +84,7 @@ class Exchange:
         head = write_request(outgoing(request.head, forward))
         key = pool_key(forward.binding, forward.address, trust)
         repeatable = request.head.method in IDEMPOTENT and request.framing.kind is BodyKind.NONE
-        terms = self._parts.last_terms if client.draining else self._parts.terms
+        terms = self._parts.terms
 
         async def relay(upstream: UpstreamConnection) -> None:
             try:

@@ -20,7 +20,7 @@ def dial_refusal(error: OSError | TimeoutError, address: Address) -> Refusal:
                 Reason.UPSTREAM_TLS, f"the certificate of {place} is not trusted: {error.verify_message}; {hint}"
             )
         case ssl.SSLError():
-            what = (error.reason or "handshake failed").lower().replace("_", " ")
+            what = (getattr(error, "reason", None) or "handshake failed").lower().replace("_", " ")
             return Refusal(Reason.UPSTREAM_TLS, f"no TLS with {place}: {what}; does the tool speak https there?")
         case TimeoutError():
             return Refusal(Reason.UPSTREAM_TIMEOUT, f"{place} did not accept a connection in time")

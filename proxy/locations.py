@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urljoin
 
 from connectors.model.addresses import Address
 from proxy.decision import Forward, Mount
@@ -13,6 +14,8 @@ _NETWORK_PATH = re.compile(rb"/[\t]*[/\\]")
 _PATH_END = re.compile(rb"[?#]")
 _DOT = re.compile(rb"\.|%2e", re.IGNORECASE)
 _SLASH = re.compile(rb"[/\\]")
+_DOT_SEGMENT = re.compile(rb"(?<![^/\\])(?:\.|%2e){1,2}(?![^/\\?#])", re.IGNORECASE)
+_SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 
@@ -24,7 +27,8 @@ def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> byte
     """
     absolute = _URL.fullmatch(value)
     if absolute is None:
-        return _relative(value, forward, client_scheme) if value.startswith(b"/") else value
+        rooted = value if value.startswith(b"/") else _resolved(value, forward)
+        return value if rooted is None else _relative(rooted, forward, client_scheme)
     scheme = (absolute[1] or forward.address.scheme.encode()).lower()
     rest: bytes = absolute[3]
     mapped = map_path(rest if rest.startswith(b"/") else b"/" + rest, forward.mounts)
@@ -42,6 +46,29 @@ def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
         if whole and (mount.client == mount.tool or not _leaves(rest)):
             return mount.client + rest
     return None
+
+
+def at_root(forward: Forward) -> bool:
+    """Whether the client's path ends with the Connector's name: its directory is then that of all the Connectors."""
+    path = forward.target.partition(b"?")[0]
+    roots = (forward.address.path or b"/", forward.mounts[0].tool + b"/")
+    return bool(forward.mounts[-1].client) and path in roots
+
+
+def _resolved(value: bytes, forward: Forward) -> bytes | None:
+    """The tool's path that a relative reference means, where the client would come to another one (RFC 3986 section 5).
+
+    That is where it climbs, and where the client's path has no directory of the Connector's own to begin in.
+    """
+    if not value or value[:1] in (b"?", b"#") or _SCHEME.match(value):
+        return None
+    mount = forward.mounts[0]
+    climbs = any(_DOT.sub(b".", segment) == b".." for segment in _SLASH.split(_PATH_END.split(value, maxsplit=1)[0]))
+    if mount.client == mount.tool or not (climbs or at_root(forward)):
+        return None
+    base = forward.target.partition(b"?")[0].decode("latin-1")
+    reference = _DOT_SEGMENT.sub(lambda dots: _DOT.sub(b".", dots[0]), value).decode("latin-1")
+    return _rooted(urljoin(base, reference).encode("latin-1"))
 
 
 def _leaves(rest: bytes) -> bool:

@@ -13,6 +13,9 @@ from proxy.http1.head import write_response
 
 _CHALLENGES = ((b"WWW-Authenticate", b'Basic realm="connectors"'), (b"WWW-Authenticate", b'Bearer realm="connectors"'))
 
+_ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+"""RFC 9110 section 15.5.6 wants a list; others than TRACE and CONNECT pass too."""
+
 
 def refusal_response(refusal: Refusal, now: float, *, with_body: bool = True, keep: bool = False) -> bytes:
     """The whole answer. `now`: seconds since the epoch; `with_body`: not for HEAD; `keep`: the connection stays.
@@ -40,6 +43,8 @@ def refusal_response(refusal: Refusal, now: float, *, with_body: bool = True, ke
     ]
     if refusal.reason is Reason.UNAUTHENTICATED:
         headers.extend(_CHALLENGES)
+    if refusal.reason is Reason.METHOD_NOT_ALLOWED:
+        headers.append((b"Allow", _ALLOW))
     if refusal.reason is Reason.TOO_MANY_REQUESTS:
         headers.append((b"Retry-After", b"1"))
     if not keep:

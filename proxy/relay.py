@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from connectors.model.message import Headers, ResponseHead, Version
+from connectors.model.message import Headers, RequestHead, ResponseHead, Version
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from proxy.decision import Forward
@@ -33,10 +33,11 @@ class StaleConnectionError(Exception):
 
 
 class ClientSideConnection(Protocol):
-    """What a relay needs of proxy/client.py."""
+    """What a relay needs of proxy/client.py. `draining` says that the connection ends with its running response."""
 
     loop: asyncio.AbstractEventLoop
     deadline: float
+    draining: bool
 
     def attach(self, relay: Relay) -> None:
         """Give body bytes to `relay` from now on."""
@@ -84,12 +85,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one relay is bound by. `last` says that the client's connection ends with this response."""
+    """What one relay is bound by."""
 
     limits: Limits
     timeouts: Timeouts
     side: ClientSide
-    last: bool = False
 
 
 class Relay:
@@ -118,6 +118,7 @@ class Relay:
         self._head_bytes = b""
         self._tunnel = False
         self._client_waits = False
+        self._awaits_continue = _expects_continue(request.head)
         self._persistent = False
         progress.request_complete = self._request_body.done
 
@@ -156,6 +157,7 @@ class Relay:
         except MessageError as error:
             self._client_broke(error)
             return b""
+        self._awaits_continue = False
         self.progress.bytes_in += len(passed)
         self.progress.request_complete = self._request_body.done
         self._upstream.write(passed)
@@ -173,7 +175,7 @@ class Relay:
             return
         if self._response_body is not None or self._tunnel:
             self._cut("timeout")
-        elif not self._request_body.done and not self._client_waits:
+        elif not (self._request_body.done or self._client_waits or self._awaits_continue):
             # It is the client that keeps everybody waiting for its body.
             self._cut("client timeout")
         else:
@@ -188,14 +190,18 @@ class Relay:
             # Nobody asked for it: see UpstreamConnection.data_received.
             self.progress.upstream_reusable = False
             return
-        self._touch()
         try:
-            if self._response_body is None:
-                self._heads(data)
-            else:
+            if self._response_body is not None:
                 self._body(b"", data)
+            elif self._tunnel:
+                self.progress.bytes_out += len(data)
+                self._client.write(data)
+            else:
+                self._heads(data)
         except MessageError as error:
             self._broken(error)
+        # Behind it: what has just arrived decides which of the times runs from now on.
+        self._touch()
 
     def upstream_writable(self, writable: bool) -> None:
         """Back-pressure: read from the client only what the tool takes."""
@@ -245,6 +251,7 @@ class Relay:
 
     def _interim(self, head: ResponseHead) -> None:
         """1xx goes to the client as it comes; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
+        self._awaits_continue = False
         if self._request.head.version is Version.HTTP_1_1:
             self._client.write(write_response(client_head(head, self._forward, self._terms.side)))
 
@@ -261,6 +268,8 @@ class Relay:
         self._client.write(write_response(_with(scrubbed, scrubbed.headers + own_hop)) + rest)
         self.progress.bytes_out += len(rest)
         early = self._client.take_buffered()
+        # Reading has stopped if the client sent more than is held for later.
+        self._client.pause_reading(False)
         if early:
             self.from_client(early)
 
@@ -276,7 +285,7 @@ class Relay:
         self.progress.upstream_keep_alive = next(iter(head.values(b"keep-alive")), b"")
         self.progress.client_reusable = (
             self._request.keep_alive
-            and not self._terms.last
+            and not self._client.draining
             and framing.kind is not BodyKind.CLOSE
             and not decode
             and self._request_body.done
@@ -346,6 +355,11 @@ class Relay:
         self.progress.upstream_reusable = False
         if not self._ended.done():
             self._ended.set_exception(RefusedError(refusal))
+
+
+def _expects_continue(head: RequestHead) -> bool:
+    """Whether the client holds its body back until the tool has said 100 (RFC 9110 section 10.1.1)."""
+    return any(value.lower() == b"100-continue" for value in head.values(b"expect"))
 
 
 def _with(head: ResponseHead, headers: Headers) -> ResponseHead:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import CollectorRegistry
 
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
@@ -58,15 +58,13 @@ def build_proxy(
     settings: ProxySettings, store: SnapshotStore, registry: CollectorRegistry, log_stream: TextIO = sys.stderr
 ) -> Proxy:
     """Wire a proxy that serves the snapshots of `store`, registers metrics in `registry` and logs to `log_stream`."""
-    # The library's switch is for the whole process: a `_created` series beside each counter would double their number.
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     metrics = ProxyMetrics(registry)
     timeouts = settings.timeouts
     watchdog = Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
     audit = Audit(metrics, AccessLog(log_stream, settings.access_log))
     hosts = HostForm(settings.cluster_domain, localhost=settings.localhost_names)
     upstreams = Upstreams(timeouts, watchdog, lambda *end: server.is_own_address(*end))  # noqa: PLW0108 - made below
-    metrics.connections(lambda: upstreams.active, lambda: upstreams.idle)
+    metrics.connections(lambda: (upstreams.active, upstreams.idle))
     parts = Parts(
         store=store,
         identity=Identity(settings.client_auth),
@@ -75,12 +73,11 @@ def build_proxy(
         trust=system_trust(),
         audit=audit,
         terms=Terms(settings.limits, timeouts, ClientSide()),
-        last_terms=Terms(settings.limits, timeouts, ClientSide(), last=True),
     )
     server = Server(settings, watchdog, Exchange(parts).handle, audit.malformed)
 
     def serve_snapshot(snapshot: Snapshot) -> None:
-        metrics.snapshot_serves(snapshot.generation)
+        metrics.snapshot_serves(snapshot.generation, snapshot.bindings.keys())
         current = {(key, binding.connector.metadata.uid) for key, binding in snapshot.bindings.items()}
         upstreams.keep_only(lambda key: (key.connector, key.uid) in current)
 

@@ -24,7 +24,7 @@ class CredentialError(Exception):
 class Owned:
     """The header fields and query parameters that belong to the proxy alone: a caller's are removed.
 
-    Header names are folded by `fold`; query names are percent-decoded.
+    Header names are folded by `fold`; query names are percent-decoded and in lower case.
     """
 
     headers: frozenset[bytes] = frozenset()
@@ -94,4 +94,5 @@ def _without_parts(pair: bytes, names: frozenset[bytes]) -> bytes | None:
 
 
 def _query_name(pair: bytes) -> bytes:
-    return unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" "))
+    """Decoded, and in lower case: some frameworks read names so, and to them `API_KEY` would be the injected one."""
+    return unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" ")).lower()

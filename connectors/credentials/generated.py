@@ -18,7 +18,7 @@ class Generated:
         """See Scheme."""
         generator = auth_type.generator or Generator()
         headers = frozenset(fold(field.name.encode()) for field in generator.headers)
-        return Owned(headers=headers, query=frozenset(field.name.encode() for field in generator.query))
+        return Owned(headers=headers, query=frozenset(field.name.lower().encode() for field in generator.query))
 
     def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
         """See Scheme."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
+
+from msgspec import Struct, field
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _Index = dict[bytes, list[bytes]]
@@ -17,15 +18,14 @@ class Version(Enum):
     HTTP_1_1 = b"HTTP/1.1"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class RequestHead:
+class RequestHead(Struct, frozen=True, eq=False):
     """Method, request-target and header fields of one request. Its repr shows no value: it may hold a credential."""
 
     method: bytes
     target: bytes
     headers: Headers
     version: Version = Version.HTTP_1_1
-    _index: _Index = field(default_factory=dict, init=False, compare=False)
+    _index: _Index = field(default_factory=dict)
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
@@ -36,16 +36,23 @@ class RequestHead:
         names = [name.decode("latin-1") for name, _ in self.headers]
         return f"RequestHead({self.method.decode('latin-1')}, headers={names})"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RequestHead):
+            return NotImplemented
+        parts = (other.method, other.target, other.headers, other.version)
+        return (self.method, self.target, self.headers, self.version) == parts
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ResponseHead:
+    __hash__ = None  # type: ignore[assignment]
+
+
+class ResponseHead(Struct, frozen=True, eq=False):
     """Status line and header fields of one response. Its repr shows no value: a tool may echo a credential."""
 
     status: int
     reason: bytes
     headers: Headers
     version: Version = Version.HTTP_1_1
-    _index: _Index = field(default_factory=dict, init=False, compare=False)
+    _index: _Index = field(default_factory=dict)
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
@@ -55,6 +62,14 @@ class ResponseHead:
     def __repr__(self) -> str:
         names = [name.decode("latin-1") for name, _ in self.headers]
         return f"ResponseHead({self.status}, headers={names})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ResponseHead):
+            return NotImplemented
+        parts = (other.status, other.reason, other.headers, other.version)
+        return (self.status, self.reason, self.headers, self.version) == parts
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _fill(index: _Index, headers: Headers) -> _Index:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from connectors.sources.builtin import builtin_classes
-from connectors.sources.files import Listing, Signature, list_files
+from connectors.sources.files import Listing, is_recent, list_files
 from connectors.sources.ledger import Ledger
 from connectors.sources.loaded import Ignored, Loaded, objects_of
 from connectors.sources.manifest_file import ManifestFile, repeated, reread
@@ -19,10 +19,6 @@ from connectors.sources.manifests import Manifest
 from connectors.sources.place import Place
 from connectors.sources.problem import Identity, Problem, about_file
 from connectors.sources.ticks import settled, ticks
-
-RECENT_NS = 50_000_000
-"""Nanoseconds. File systems count time in steps of up to 10 ms: a file written just before it was read may be written
-again within the same step, and then only reading it again shows the change."""
 
 
 class DirectorySource:
@@ -81,7 +77,7 @@ class DirectorySource:
             if signature is None or signature == before.signature:
                 files[name] = before
                 continue
-            now = reread(before, None if _is_recent(signature) else signature)
+            now = reread(before, None if is_recent(signature, time.time_ns()) else signature)
             if now is not None:
                 files[name] = now
         return files
@@ -123,7 +119,3 @@ def _below(name: str, broken: dict[str, str]) -> bool:
         name == path or name.startswith(path + os.sep) or (path == os.curdir and not Path(name).is_absolute())
         for path in broken
     )
-
-
-def _is_recent(signature: Signature) -> bool:
-    return abs(time.time_ns() - signature[3]) < RECENT_NS

@@ -42,7 +42,7 @@ def unknown_fields(data: Any, kind: type[Struct], path: str, tolerated: Iterable
     """Fields that `kind` does not have, at any depth; those in `tolerated` may stand at the top."""
     allowed = frozenset(tolerated)
     known = {name: value for name, value in data.items() if name not in allowed} if isinstance(data, dict) else data
-    yield from _unknown(known, type_info(kind), path)
+    yield from _unknown(known, _info(kind), path)
 
 
 def without_nulls(data: Any) -> Any:
@@ -91,8 +91,13 @@ def _unknown(data: Any, kind: Type, path: str) -> Iterator[Violation]:
 
 
 @cache
+def _info(cls: type[Struct]) -> Type:
+    return type_info(cls)
+
+
+@cache
 def _fields(cls: type[Struct]) -> dict[str, Field]:
-    info = type_info(cls)
+    info = _info(cls)
     return {field.encode_name: field for field in info.fields} if isinstance(info, StructType) else {}
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
+RECENT_NS = 50_000_000
+"""Nanoseconds. File systems count time in steps of up to 10 ms: a file written just before it was read may be written
+again within the same step, and then only reading it again shows the change."""
+
 Signature = tuple[int, int, int, int, int]
 """Device, inode, size, time of modification and of change of what a path leads to."""
 
@@ -40,6 +44,11 @@ def list_files(paths: Sequence[Path]) -> Listing:
                 seen.add((found.st_dev, found.st_ino))
                 files[str(file)] = _signature(found)
     return Listing(files, broken)
+
+
+def is_recent(signature: Signature, now: int) -> bool:
+    """Whether the file was modified so shortly before `now`, in nanoseconds, that one more change may hide."""
+    return abs(now - signature[3]) < RECENT_NS
 
 
 def read_file(file: str, most: int) -> bytes:

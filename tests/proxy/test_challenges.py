@@ -54,7 +54,9 @@ def test_t05_a_hidden_bearer_is_not_passed_on(value: bytes) -> None:
 ODD = st.text('Bearer basic ="\\,;\t', max_size=40).map(str.encode)
 
 
-@given(st.one_of(st.binary(max_size=80), ODD, st.lists(st.sampled_from([BASIC, EVIL, b'"', b",", b"\\"])).map(b"".join)))
+@given(
+    st.one_of(st.binary(max_size=80), ODD, st.lists(st.sampled_from([BASIC, EVIL, b'"', b",", b"\\"])).map(b"".join))
+)
 def test_any_field_is_taken(value: bytes) -> None:
     left = without_bearer(value)
     if b"bearer" not in value.lower():

@@ -70,7 +70,9 @@ LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 
 
 @given(LABEL, LABEL, st.sampled_from(["svc.corp.local", "svc"]), st.integers(0, 65535))
-def test_the_address_in_the_status_leads_back_to_the_connector(name: str, namespace: str, domain: str, port: int) -> None:
+def test_the_address_in_the_status_leads_back_to_the_connector(
+    name: str, namespace: str, domain: str, port: int
+) -> None:
     key = ConnectorKey(namespace, name)
     host = f"{proxy_host(key, domain)}:{port}".encode()
     assert CLUSTER.key(host) == CLUSTER.key(host.upper()) == key

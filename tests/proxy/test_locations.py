@@ -133,7 +133,9 @@ VALUE = st.one_of(
     st.binary(max_size=60),
     st.text("ht:/\\tool.example@git?#%2e\t", max_size=40).map(str.encode),
     st.lists(
-        st.sampled_from([b"https:", b"//", b"/", b"tool.example", b"evil", b"git", b"..", b"%2e", b"\\", b"?", b"@", b":"])
+        st.sampled_from(
+            [b"https:", b"//", b"/", b"tool.example", b"evil", b"git", b"..", b"%2e", b"\\", b"?", b"@", b":"]
+        )
     ).map(b"".join),
 )
 FORWARDS = [by_host(), by_host(GIT), by_path(), by_path(GIT), by_path(GIT, None)]
@@ -155,3 +157,33 @@ def test_t01_any_value_is_taken_and_leads_nowhere_new(value: bytes, forward: For
 
 def _host(url: bytes) -> bytes:
     return url.partition(b"//")[2].partition(b"/")[0].partition(b"?")[0].partition(b"#")[0].lower()
+
+
+def path_form(rest: bytes, address: str = GIT) -> Forward:
+    return forward_of(request(NAME + rest, host=b"proxy:1"), tool(address))
+
+
+RELATIVE = [
+    (path_form(b"/a/b"), b"foo", b"foo"),
+    (path_form(b"/a/b"), b"./foo", b"./foo"),
+    (path_form(b"/a/b"), b"../foo", NAME + b"/foo"),
+    (path_form(b"/a/b"), b"../../foo", b"https://tool.example/foo"),
+    (path_form(b"/a/b"), b"%2e%2E/../x?y#z", b"https://tool.example/x?y#z"),
+    (path_form(b""), b"foo", b"https://tool.example/foo"),
+    (path_form(b""), b"git/foo", NAME + b"/foo"),
+    (path_form(b""), b"../../../foo", b"https://tool.example/foo"),
+    (path_form(b"", "https://tool.example"), b"foo", NAME + b"/foo"),
+    (path_form(b"", "https://tool.example"), b"?x", b"?x"),
+    (path_form(b"/a/b"), b"mailto:x", b"mailto:x"),
+    (path_form(b"/a/b"), b"", b""),
+    (by_host(), b"../x", b"../x"),
+]
+
+
+@pytest.mark.parametrize(
+    ("forward", "value", "expected"),
+    RELATIVE,
+    ids=[f"{forward.target.decode()} {value.decode()}" for forward, value, _ in RELATIVE],
+)
+def test_t04_a_relative_reference_stays_with_its_connector(forward: Forward, value: bytes, expected: bytes) -> None:
+    assert rewrite_location(value, forward, "http") == expected

@@ -137,6 +137,16 @@ def test_a_broken_file_keeps_its_last_good_objects(tmp_path: Path) -> None:
     assert str(after.problems[0]).startswith(f"{file}:5: not YAML")
 
 
+def test_a_change_within_one_step_of_the_file_systems_clock_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    files = source(tmp_path)
+    for number in range(100, 200):
+        file.write_text(manifest("a", f"https://{number}"))
+        files.load()
+        file.write_text(manifest("a", f"https://{number + 100}"))
+        assert addresses(files.load()) == {"a": f"https://{number + 100}"}
+
+
 @asynccontextmanager
 async def watching(files: DirectorySource) -> AsyncIterator[AsyncGenerator[Loaded, None]]:
     files.load()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sources.files import UnreadableError, list_files, read_file
+from connectors.sources.files import RECENT_NS, UnreadableError, is_recent, list_files, read_file
 
 
 def names(*paths: Path) -> list[str]:
@@ -63,6 +63,14 @@ def test_a_signature_changes_with_the_content(tmp_path: Path) -> None:
     assert list_files([tmp_path]) == before
     file.write_text("ab")
     assert list_files([tmp_path]) != before
+
+
+@pytest.mark.parametrize(
+    ("now", "recent"),
+    [(10**18, True), (10**18 + RECENT_NS - 1, True), (10**18 + RECENT_NS, False), (10**18 - RECENT_NS, False)],
+)
+def test_a_signature_just_made_may_hide_one_more_change(now: int, *, recent: bool) -> None:
+    assert is_recent((1, 1, 1, 10**18, 1), now) is recent
 
 
 def test_reads_up_to_a_limit(tmp_path: Path) -> None:

@@ -82,13 +82,11 @@ def test_decoding_gives_the_data(data: list[bytes], trailers: Headers, behind: b
 
 @given(st.one_of(st.binary(max_size=300), st.text("0123456789abcdefF\r\n; X:", max_size=80).map(str.encode)), CUTS)
 def test_garbage_is_refused_or_waited_for(raw: bytes, cuts: list[int]) -> None:
-    reader = ChunkedBody(unchanged)
     try:
-        passed, _ = feed_all(reader, split(raw, cuts))
-    except MessageError as error:
-        assert error.reason is Reason.REQUEST_MALFORMED
-    else:
-        assert len(passed) <= len(raw)
+        passed, _ = feed_all(ChunkedBody(unchanged), split(raw, cuts))
+    except MessageError:
+        return
+    assert len(passed) <= len(raw)
 
 
 @given(st.binary(max_size=120), CUTS)
@@ -118,6 +116,7 @@ REFUSED = {
     "NUL in an extension": b"5;\0\r\nabcde\r\n",
     "size of 2**64": b"10000000000000000\r\n",
     "longer than its size": b"3\r\nabcde\r\n",
+    "two other bytes for CRLF behind data": b"3\r\nabcXX0\r\n\r\n",
     "LF for CRLF behind data": b"3\r\nabc\n0\r\n\r\n",
     "endless size line": b"5;" + b"a" * MAX_CHUNK_LINE,
     "endless trailers": b"0\r\n" + b"X: a\r\n" * (MAX_TRAILERS // 6 + 1),
@@ -158,7 +157,12 @@ def test_no_body_passes_nothing_and_until_close_everything() -> None:
 
 @pytest.mark.parametrize(
     ("framing", "kind"),
-    [(NO_BODY, NoBody), (Framing(BodyKind.LENGTH, 3), LengthBody), (CHUNKED, ChunkedBody), (UNTIL_CLOSE, UntilCloseBody)],
+    [
+        (NO_BODY, NoBody),
+        (Framing(BodyKind.LENGTH, 3), LengthBody),
+        (CHUNKED, ChunkedBody),
+        (UNTIL_CLOSE, UntilCloseBody),
+    ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_each_framing_has_its_reader(framing: Framing, kind: type) -> None:

@@ -47,7 +47,8 @@ def test_a_request_head_survives_parsing_and_writing(head: RequestHead) -> None:
     assert (parsed.framing, parsed.keep_alive, parsed.raw_length) == (NO_BODY, True, len(raw))
 
 
-@given(st.integers(100, 999), VALUE, FIELDS)
+# llhttp takes a 101 for what it is, and stops: only one that was asked for is ever read further.
+@given(st.integers(100, 999).filter(lambda status: status != 101), VALUE, FIELDS)
 def test_a_response_head_survives_parsing_and_writing(
     status: int, reason: bytes, fields: list[tuple[bytes, bytes]]
 ) -> None:
@@ -82,9 +83,7 @@ def test_no_beginning_of_an_acceptable_head_is_refused(head: RequestHead, cut: i
         pytest.param(b"GET /\0", 100, 300, Reason.REQUEST_MALFORMED, id="NUL"),
     ],
 )
-def test_hopeless_beginnings_are_refused_early(
-    raw: bytes, target_bytes: int, head_bytes: int, reason: Reason
-) -> None:
+def test_hopeless_beginnings_are_refused_early(raw: bytes, target_bytes: int, head_bytes: int, reason: Reason) -> None:
     with pytest.raises(MessageError) as refused:
         check_unfinished(raw, target_bytes=target_bytes, head_bytes=head_bytes)
     assert refused.value.reason is reason
@@ -202,7 +201,12 @@ def test_errors_never_quote_the_peer() -> None:
         pytest.param(b"transfer-encoding: Chunked\r\n", CHUNKED, True, id="chunked in any case"),
         pytest.param(b"Connection: Close\r\n", NO_BODY, False, id="close"),
         pytest.param(b"Connection: keep-alive\r\nConnection: x, close\r\n", NO_BODY, False, id="close wins"),
-        pytest.param(b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n", Framing(BodyKind.LENGTH, 3), True),
+        pytest.param(
+            b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n",
+            Framing(BodyKind.LENGTH, 3),
+            True,
+            id="upgrade",
+        ),
     ],
 )
 def test_framing_and_keep_alive(fields: bytes, framing: Framing, keep_alive: bool) -> None:

@@ -49,7 +49,21 @@ def test_no_host_at_all() -> None:
 
 @pytest.mark.parametrize(
     "host",
-    [b"user@h", b"a b", b"h/x", b"h?x", b"h#x", b"h:80:80", b"h:x", b"[::1", b"::1", b"h\\x", b"h,i", b"\xe4", b"h:123456"],
+    [
+        b"user@h",
+        b"a b",
+        b"h/x",
+        b"h?x",
+        b"h#x",
+        b"h:80:80",
+        b"h:x",
+        b"[::1",
+        b"::1",
+        b"h\\x",
+        b"h,i",
+        b"\xe4",
+        b"h:123456",
+    ],
 )
 def test_t02_a_host_that_readers_take_apart_differently(host: bytes) -> None:
     with pytest.raises(MessageError):

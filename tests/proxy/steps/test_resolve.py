@@ -101,7 +101,9 @@ def test_a_path_that_names_the_hosts_connector_is_taken_off() -> None:
 def test_a_path_resolver_leaves_the_naming_to_the_path() -> None:
     registry = connector_class("registry")
     registry["metadata"]["annotations"] = {RESOLVER_ANNOTATION: "path"}
-    snapshot = snapshot_of(registry, tool(class_name="registry"), connector("other", "https://o.example", namespace="team"))
+    snapshot = snapshot_of(
+        registry, tool(class_name="registry"), connector("other", "https://o.example", namespace="team")
+    )
     assert route_of(b"/namespaces/team/connectors/other/x", b"c-tool.team", snapshot).key == OTHER
     assert route_of(b"/x", b"c-tool.team", snapshot).key == TOOL
 

@@ -6,6 +6,8 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -26,6 +28,13 @@ Talk = Callable[..., Awaitable[Dialogue]]
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Each test runs once on each."""
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def system_store(authority_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One authority is all that the machine trusts; reading the real store would take longer than a whole test."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(authority_file.parent / "none"))
 
 
 @pytest.fixture
@@ -50,7 +59,7 @@ def talk(exits: AsyncExitStack, serve: Serve) -> Talk:
         class_name: str = "generic",
         settings: ProxySettings | None = None,
         tls: ssl.SSLContext | None = None,
-        **spec: object,
+        **spec: Any,
     ) -> Dialogue:
         upstream = await exits.enter_async_context(RawUpstream(tls=tls))
         tool = connector("tool", upstream.address + prefix, class_name, **spec)

@@ -10,18 +10,19 @@ from tests.proxy.transcripts.conftest import Talk
 HOST_FORM = (b"<proxy>", b"")
 PATH_FORM = (b"any.example:81", b"/namespaces/default/connectors/tool")
 REGISTRY_FORM = (b"any.example", b"/v2/namespaces/default/connectors/tool")
+Form = tuple[bytes, bytes, bytes, bytes]
 FORMS = [
-    pytest.param(*HOST_FORM, b"", b"", id="host form"),
-    pytest.param(*HOST_FORM, b"/pre", b"", id="host form with a prefix"),
-    pytest.param(*PATH_FORM, b"", b"", id="path form"),
-    pytest.param(*PATH_FORM, b"/pre", b"", id="path form with a prefix"),
-    pytest.param(*REGISTRY_FORM, b"", b"/v2", id="registry form"),
-    pytest.param(*REGISTRY_FORM, b"/pre", b"/v2", id="registry form with a prefix"),
+    pytest.param((*HOST_FORM, b"", b""), id="host form"),
+    pytest.param((*HOST_FORM, b"/pre", b""), id="host form with a prefix"),
+    pytest.param((*PATH_FORM, b"", b""), id="path form"),
+    pytest.param((*PATH_FORM, b"/pre", b""), id="path form with a prefix"),
+    pytest.param((*REGISTRY_FORM, b"", b"/v2"), id="registry form"),
+    pytest.param((*REGISTRY_FORM, b"/pre", b"/v2"), id="registry form with a prefix"),
 ]
 """Host, the client's prefix, the address's prefix, and what of the client's prefix the tool sees."""
 
 
-async def answered(talk: Talk, form: tuple[bytes, bytes, bytes, bytes], field: bytes, expected: bytes) -> None:
+async def answered(talk: Talk, form: Form, field: bytes, expected: bytes) -> None:
     """One exchange with a redirect that carries `field`, and no second request to anybody."""
     host, client_prefix, prefix, tool_prefix = form
     line = await talk(prefix=prefix.decode())
@@ -34,23 +35,21 @@ async def answered(talk: Talk, form: tuple[bytes, bytes, bytes, bytes], field: b
 
 @pytest.mark.parametrize("name", [b"Location", b"content-location"])
 @pytest.mark.parametrize("rest", [b"/y?a=http://<tool>/&b#c", b"/", b""])
-@pytest.mark.parametrize(("host", "client_prefix", "prefix", "tool_prefix"), FORMS)
-async def test_t01_own_origin_is_rewritten(
-    talk: Talk, name: bytes, rest: bytes, host: bytes, client_prefix: bytes, prefix: bytes, tool_prefix: bytes
-) -> None:
+@pytest.mark.parametrize("form", FORMS)
+async def test_t01_own_origin_is_rewritten(talk: Talk, name: bytes, rest: bytes, form: Form) -> None:
+    host, client_prefix, prefix, tool_prefix = form
     sent = name + b": http://<tool>" + prefix + tool_prefix + rest
     # A URL without a path means `/`, which has to be said behind the client's prefix.
     path = rest or (b"" if prefix + tool_prefix else b"/")
     got = name + b": http://" + host + ((client_prefix + path) or b"/")
-    await answered(talk, (host, client_prefix, prefix, tool_prefix), sent, got)
+    await answered(talk, form, sent, got)
 
 
-@pytest.mark.parametrize(("host", "client_prefix", "prefix", "tool_prefix"), FORMS)
-async def test_a_path_alone_is_mapped(
-    talk: Talk, host: bytes, client_prefix: bytes, prefix: bytes, tool_prefix: bytes
-) -> None:
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_path_alone_is_mapped(talk: Talk, form: Form) -> None:
+    _, client_prefix, prefix, tool_prefix = form
     sent = b"Location: " + prefix + tool_prefix + b"/y"
-    await answered(talk, (host, client_prefix, prefix, tool_prefix), sent, b"Location: " + client_prefix + b"/y")
+    await answered(talk, form, sent, b"Location: " + client_prefix + b"/y")
 
 
 @pytest.mark.parametrize(
@@ -98,12 +97,16 @@ async def test_link_with_several_targets(talk: Talk) -> None:
         pytest.param((*HOST_FORM, b"", b""), b"s=1; Domain=127.0.0.1; Path=/a", b"s=1; Path=/a", id="own domain"),
         pytest.param((*HOST_FORM, b"", b""), b"s=1; Domain=other.example", b"s=1; Domain=other.example", id="foreign"),
         pytest.param((*HOST_FORM, b"/pre", b""), b"s=1; path=/pre/a", b"s=1; path=/a", id="prefix"),
-        pytest.param((*PATH_FORM, b"", b""), b"s=1;Path=/", b"s=1;Path=/namespaces/default/connectors/tool/", id="path"),
-        pytest.param((*PATH_FORM, b"/pre", b""), b"s=1;Path=/", b"s=1;Path=/namespaces/default/connectors/tool", id="both"),
+        pytest.param(
+            (*PATH_FORM, b"", b""), b"s=1;Path=/", b"s=1;Path=/namespaces/default/connectors/tool/", id="path"
+        ),
+        pytest.param(
+            (*PATH_FORM, b"/pre", b""), b"s=1;Path=/", b"s=1;Path=/namespaces/default/connectors/tool", id="both"
+        ),
         pytest.param((*PATH_FORM, b"", b""), b"s=\xff=;x; Max-Age=1", b"s=\xff=;x; Max-Age=1", id="raw bytes"),
     ],
 )
-async def test_set_cookie(talk: Talk, form: tuple[bytes, bytes, bytes, bytes], sent: bytes, got: bytes) -> None:
+async def test_set_cookie(talk: Talk, form: Form, sent: bytes, got: bytes) -> None:
     await answered(talk, form, b"Set-Cookie: " + sent, b"Set-Cookie: " + got)
 
 

@@ -102,8 +102,8 @@ async def test_trailers_that_could_stand_for_a_head_field_are_dropped(talk: Talk
     bad = b"".join(name + b": 0\r\n" for name in names)
     line.client_sends(message(POST, b"Host: <proxy>", CHUNKED, body=b"0\r\n" + bad + b"Keep: me\r\n\r\n"))
     await line.tool_sees(message(POST, b"Host: <tool>", CHUNKED, body=b"0\r\nKeep: me\r\n\r\n"))
-    names = (b"Set-Cookie", b"Location", b"WWW-Authenticate", b"X-Connectors-Reason", b"Keep-Alive")
-    bad = b"".join(name + b": 0\r\n" for name in names)
+    of_answers = (b"Set-Cookie", b"Location", b"WWW-Authenticate", b"X-Connectors-Reason", b"Keep-Alive")
+    bad = b"".join(name + b": 0\r\n" for name in of_answers)
     line.tool_sends(message(b"HTTP/1.1 200 OK", CHUNKED, body=b"0\r\n" + bad + b"Keep: me\r\n\r\n"))
     await line.client_gets(message(b"HTTP/1.1 200 OK", CHUNKED, body=b"0\r\nKeep: me\r\n\r\n"))
     await line.works()
@@ -164,7 +164,9 @@ async def test_t12_an_encoded_body_passes_as_it_is(talk: Talk) -> None:
     answer = message(b"HTTP/1.1 200 OK", b"Content-Encoding: gzip", b"Content-Length: %d" % len(packed), body=packed)
     line.tool_sends(answer)
     await line.client_gets(answer)
-    line.client_sends(message(POST, b"Host: <proxy>", b"Content-Encoding: gzip", b"Content-Length: 3", body=b"\x1f\x8b\0"))
+    line.client_sends(
+        message(POST, b"Host: <proxy>", b"Content-Encoding: gzip", b"Content-Length: 3", body=b"\x1f\x8b\0")
+    )
     await line.tool_sees(
         message(POST, b"Host: <tool>", b"Content-Encoding: gzip", b"Content-Length: 3", body=b"\x1f\x8b\0")
     )
@@ -198,7 +200,9 @@ async def test_http_1_0_client_gets_a_chunked_body_decoded(talk: Talk, connectio
     line = await talk()
     line.client_sends(message(b"GET / HTTP/1.0", b"Host: <proxy>", *connection))
     await line.tool_sees(seen())
-    line.tool_sends(message(b"HTTP/1.1 200 OK", CHUNKED, b"Trailer: T", body=b"3\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n"))
+    line.tool_sends(
+        message(b"HTTP/1.1 200 OK", CHUNKED, b"Trailer: T", body=b"3\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n")
+    )
     await line.client_gets(message(b"HTTP/1.1 200 OK", b"Connection: close", body=b"abcde"))
     await line.client_is_closed()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.peers.dialogue import OK, get, message, seen
+from tests.peers.dialogue import get, message, seen
 from tests.peers.manifests import connector
 from tests.peers.raw_stream import PeerTimeoutError
 from tests.proxy.transcripts.conftest import Talk
@@ -127,9 +127,7 @@ async def test_t15_client_abort_during_the_dial_ends_it(talk: Talk) -> None:
     ],
 )
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_cut_response_never_looks_complete(
-    talk: Talk, lines: tuple[bytes, ...], body: bytes, end: str
-) -> None:
+async def test_a_cut_response_never_looks_complete(talk: Talk, lines: tuple[bytes, ...], body: bytes, end: str) -> None:
     line = await talk()
     line.client_sends(get())
     await line.tool_sees(seen())

@@ -144,8 +144,12 @@ PLACES = [
     pytest.param(b"/namespaces/default/connectors/tool", (), b"/root", id="path form"),
     pytest.param(b"/namespaces/default/connectors/tool@api", (), b"/ext", id="path form with EXT"),
     pytest.param(b"/namespaces/default/connectors/tool", (b"X-Openapi-Address: api",), b"/ext", id="header by name"),
-    pytest.param(b"/namespaces/default/connectors/tool", (b"x-openapi-address: http://<tool>/ext",), b"/ext", id="by URL"),
-    pytest.param(b"/namespaces/default/connectors/tool", (b"X-Openapi-Address: http://<tool>/root/",), b"/root", id="own"),
+    pytest.param(
+        b"/namespaces/default/connectors/tool", (b"x-openapi-address: http://<tool>/ext",), b"/ext", id="by URL"
+    ),
+    pytest.param(
+        b"/namespaces/default/connectors/tool", (b"X-Openapi-Address: http://<tool>/root/",), b"/root", id="own"
+    ),
 ]
 
 
@@ -190,7 +194,9 @@ async def test_header_chooses_in_host_form_too(talk: Talk, fields: tuple[bytes, 
         pytest.param(b"/x", (b"X-Openapi-Address: https://<tool>/root",), id="another scheme"),
         pytest.param(b"/x", (b"X-Openapi-Address: http://other.example/",), id="another host"),
         pytest.param(b"/x", (b"X-Openapi-Address: http://u:p@<tool>/root",), id="URL with userinfo"),
-        pytest.param(b"/namespaces/default/connectors/tool@api/x", (b"X-Openapi-Address: http://<tool>/root",), id="two"),
+        pytest.param(
+            b"/namespaces/default/connectors/tool@api/x", (b"X-Openapi-Address: http://<tool>/root",), id="two"
+        ),
     ],
 )
 async def test_undeclared_addresses_are_refused(talk: Talk, target: bytes, fields: tuple[bytes, ...]) -> None:
@@ -216,7 +222,9 @@ async def test_undeclared_addresses_are_refused(talk: Talk, target: bytes, field
             b"/namespaces/default/connectors/other/x",
             id="host wins",
         ),
-        pytest.param(b"any", b"/v2/namespaces/default/connectors/tool/a/manifests/b", b"/v2/a/manifests/b", id="registry"),
+        pytest.param(
+            b"any", b"/v2/namespaces/default/connectors/tool/a/manifests/b", b"/v2/a/manifests/b", id="registry"
+        ),
         pytest.param(b"any", b"/namespaces/default/connectors/tool", b"/", id="path form without a rest"),
         pytest.param(b"any", b"/%6eamespaces/default/connectors/t%6Fol/x", b"/x", id="encoded names"),
     ],

@@ -7,6 +7,7 @@ import re
 import ssl
 
 import pytest
+import trustme
 
 from proxy.settings import ProxySettings, Timeouts
 from tests.peers.dialogue import Dialogue, get, message
@@ -169,7 +170,8 @@ async def test_t04_climbing_targets_are_refused(talk: Talk, target: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    "target", [b"http://c-other.default/x", b"http://other.example/x", b"https://<proxy>/x", b"ftp://<proxy>/", b"*", b"x"]
+    "target",
+    [b"http://c-other.default/x", b"http://other.example/x", b"https://<proxy>/x", b"ftp://<proxy>/", b"*", b"x"],
 )
 async def test_t02_targets_that_contradict_host_are_refused(talk: Talk, target: bytes) -> None:
     line = await talk()
@@ -189,11 +191,23 @@ async def test_choosing_twice_is_refused(talk: Talk) -> None:
 # --- the tool's side
 
 
-async def test_certificate_that_nobody_trusts(talk: Talk, server_tls: ssl.SSLContext) -> None:
-    line = await talk(tls=server_tls)
+@pytest.mark.parametrize("fault", ["authority", "name"])
+async def test_certificate_that_is_not_trusted(talk: Talk, authority: trustme.CA, fault: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issuer, name = (trustme.CA(), "localhost") if fault == "authority" else (authority, "other.example")
+    issuer.issue_cert(name).configure_cert(context)
+    line = await talk(tls=context)
     line.client_sends(get())
     sentence = await refusal(line, 502, "Bad Gateway", "UpstreamTLS")
     assert "is not trusted" in sentence
+    assert line.upstream.connections == [] or await line.upstream.connections[0].read_to_eof() == b""
+
+
+async def test_https_tool(talk: Talk, server_tls: ssl.SSLContext) -> None:
+    line = await talk(tls=server_tls)
+    await line.works()
+    await line.works()
+    assert len(line.upstream.connections) == 1
 
 
 async def test_tool_that_speaks_no_tls(talk: Talk) -> None:

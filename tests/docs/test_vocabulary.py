@@ -1,0 +1,140 @@
+"""Flags, reasons and metric families: all of them documented, and nothing documented that there is not."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from connectors.class_checks import _NOT_GENERATED
+from connectors.expressions.functions import FUNCTIONS
+from connectors.model.conditions import ConditionStatus, ConditionType
+from connectors.model.metadata import API_VERSION
+from connectors.model.reasons import HTTP_STATUS, ConditionReason, Reason
+from connectors.process.settings import Setting
+from connectors.sources.builtin import builtin_classes
+from connectors.sources.feature_flags import FLAGS
+from proxy import exchange, relay
+from proxy.access_log import AccessLine
+from proxy.hop_by_hop import HOP_BY_HOP
+from proxy.metrics import BUCKETS, ProxyMetrics
+from standalone import get, serve_settings
+from standalone.cli import COMMANDS
+from tests.docs.pages import codes, pages, prose, rows, text
+
+CONFIGURATION = "docs/configuration.md"
+REASONS = "docs/reasons.md"
+FOREIGN_FLAGS = {
+    "--help",
+    "--serve",  # of `connectors demo`, and no setting
+    "--raw",  # curl
+    "--generate-hashes",  # pip-compile, as the next three
+    "--no-header",
+    "--no-annotate",
+    "--no-emit-index-url",
+}
+COMMANDS_WITH_SETTINGS = {
+    "connectors serve PATH...": serve_settings.SETTINGS,
+    "connectors get [connectors|connectorclasses] [NAME]": get.SETTINGS,
+}
+
+
+@pytest.mark.parametrize(("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=["serve", "get"])
+def test_settings(heading: str, settings: tuple[Setting[Any], ...]) -> None:
+    documented = {codes(row[0])[0]: row for row in rows(CONFIGURATION, heading)}
+    assert documented.keys() == {setting.flag for setting in settings}
+    for setting in settings:
+        flag, variable, default, meaning = documented[setting.flag]
+        assert codes(flag)[1:] == ([setting.short] if setting.short else [])
+        assert codes(variable) == [setting.variable]
+        assert codes(default)[0] == setting.default or not setting.default
+        assert meaning
+
+
+@pytest.mark.parametrize("page", pages())
+def test_flags_and_variables_that_are_named_anywhere_exist(page: str) -> None:
+    settings = [*serve_settings.SETTINGS, *get.SETTINGS]
+    known = {setting.flag for setting in settings} | FOREIGN_FLAGS
+    for code in codes(prose(page)):
+        flags = {word.partition("=")[0] for word in code.split() if word.startswith("--")}
+        assert flags <= known, f"{page} names {flags - known}"
+        if code.startswith("CONNECTORS_"):
+            assert code in {setting.variable for setting in settings}, f"{page} names {code}"
+
+
+def test_every_command_is_named() -> None:
+    assert all(f"connectors {command}" in text(CONFIGURATION) for command in COMMANDS)
+
+
+def test_refusals() -> None:
+    documented = {codes(row[0])[0]: row for row in rows(REASONS, "Refusals")}
+    assert documented.keys() == {reason.value for reason in Reason}
+    for reason, status in HTTP_STATUS.items():
+        assert documented[reason][1] == str(status.value)
+        assert documented[reason][2]
+
+
+def test_condition_reasons() -> None:
+    documented = {codes(row[0])[0]: row for row in rows(REASONS, "Condition reasons")}
+    assert documented.keys() == {reason.value for reason in ConditionReason}
+    for row in documented.values():
+        assert set(codes(row[1])) <= {kind.value for kind in ConditionType}
+        assert codes(row[1])
+        assert set(codes(row[2])) <= {status.value for status in ConditionStatus}
+        assert row[3]
+
+
+def test_metrics() -> None:
+    registry = CollectorRegistry()
+    ProxyMetrics(registry)
+    families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
+    documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}
+    assert documented.keys() == families.keys()
+    for name, row in documented.items():
+        assert row[1] == families[name].type
+        assert codes(row[2]) == list(getattr(families[name], "_labelnames", ()))
+        assert row[3]
+
+
+def test_buckets() -> None:
+    assert ", ".join(f"{bucket:g}" for bucket in BUCKETS) in text("docs/metrics.md")
+
+
+def test_builtin_classes() -> None:
+    documented = {codes(row[0])[0]: row for row in rows("docs/classes.md", "Connector classes")}
+    assert documented.keys() == {identity.name for identity in builtin_classes()}
+
+
+def test_kinds_and_feature_flags() -> None:
+    assert [codes(row[1])[0] for row in rows(CONFIGURATION, "Manifests")] == [API_VERSION, API_VERSION, "v1", "v1"]
+    named = {code for code in codes(prose(CONFIGURATION)) if code.startswith("enable-")}
+    assert named == FLAGS
+
+
+def test_ends_without_a_status() -> None:
+    sources = "".join(inspect.getsource(module) for module in (exchange, relay))
+    endings = set(re.findall(r'(?:_cut\(|ending or )"([a-z ]+)"', sources))
+    assert {codes(row[0])[0] for row in rows(REASONS, "Ends without a status")} == endings
+
+
+def test_access_log() -> None:
+    documented = [key for row in rows("docs/operators.md", "Logs") for key in codes(row[1])]
+    assert documented == list(AccessLine.__struct_fields__)
+
+
+def test_template_functions() -> None:
+    forms = [codes(row[0])[0].split()[0] for row in rows("docs/classes.md", "Templates") if codes(row[0])]
+    assert {form for form in forms if form.isidentifier() and form.islower()} == {*FUNCTIONS, "index"}
+
+
+def test_headers_that_are_never_passed_on() -> None:
+    named = {code.lower().encode() for code in codes(prose("docs/transparency.md"))}
+    assert named >= HOP_BY_HOP
+
+
+def test_headers_that_no_class_may_inject() -> None:
+    (row,) = (row for row in rows("docs/validation.md") if "generator.headers[].name" in row[0])
+    assert {name.lower() for name in codes(row[1])} == {*_NOT_GENERATED, "proxy-*"}

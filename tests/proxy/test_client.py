@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal
+from proxy.client import MAX_BUFFERED, After, ClientConnection, ClientTerms
+from proxy.http1.head import ParsedRequest
+from proxy.settings import Limits, Timeouts
+from proxy.watchdog import NEVER, Watchdog
+
+
+class Wire(asyncio.Transport):
+    """A client's socket: what it was sent, and whether it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.ended = ""
+        self.reading = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += bytes(data)
+
+    def write_eof(self) -> None:
+        self.ended = "eof"
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if self.ended != "abort":
+            self.ended = "close"
+
+    def abort(self) -> None:
+        self.ended = "abort"
+
+    def is_closing(self) -> bool:
+        return self.ended in ("close", "abort")
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Desk:
+    """One client connection whose requests the test answers."""
+
+    def __init__(self, answer: Callable[[ParsedRequest], After] = lambda _: After.KEEP) -> None:
+        self.requests: list[bytes] = []
+        self.refusals: list[Refusal] = []
+        self.gone = 0
+        self.hold: asyncio.Event | None = None
+        self._answer = answer
+        terms = ClientTerms(Limits(), Timeouts(), Watchdog(1.0), self._handle, self._refuse, self._gone)
+        self.client, self.wire = ClientConnection(terms), Wire()
+        self.client.connection_made(self.wire)
+
+    async def _handle(self, request: ParsedRequest, client: ClientConnection) -> After:
+        assert client.deadline is NEVER, "the exchange sets its own deadlines"
+        self.requests.append(request.head.target)
+        if self.hold:
+            await self.hold.wait()
+        client.write(b"<%b>" % request.head.target)
+        return self._answer(request)
+
+    def _refuse(self, refusal: Refusal, _: ClientConnection) -> None:
+        self.refusals.append(refusal)
+
+    def _gone(self, _: ClientConnection) -> None:
+        self.gone += 1
+
+    async def receive(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.client.data_received(piece)
+            await turns()
+
+
+async def turns() -> None:
+    """Let everything run that can."""
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    made = Desk()
+    await turns()
+    yield made
+    made.client.connection_lost(None)
+    await turns()
+
+
+def get(target: bytes) -> bytes:
+    return b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 4), st.lists(st.integers(0, 200), max_size=8), st.integers(0, 3))
+def test_pipelined_requests_are_served_in_order_however_they_arrive(count: int, cuts: list[int], empty: int) -> None:
+    targets = [b"/%d" % number for number in range(count)]
+    raw = (b"\r\n" * empty).join([b"", *(get(target) for target in targets)])
+    ends = sorted({min(cut, len(raw)) for cut in cuts} | {len(raw)})
+    pieces = [raw[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    async def run() -> None:
+        desk = Desk()
+        await turns()
+        await desk.receive(*pieces)
+        await turns()
+        assert desk.requests == targets
+        assert desk.wire.sent == b"".join(b"<%b>" % target for target in targets)
+        assert not desk.refusals
+        desk.client.connection_lost(None)
+        await turns()
+
+    asyncio.run(run())
+
+
+async def test_the_next_request_is_read_ahead_but_not_begun_and_not_without_bound(desk: Desk) -> None:
+    desk.hold = asyncio.Event()
+    await desk.receive(get(b"/1"), get(b"/2"))
+    assert desk.requests == [b"/1"]
+    assert desk.wire.reading
+    await desk.receive(b"POST /3 HTTP/1.1\r\nHost: a\r\nX: ", b"a" * MAX_BUFFERED)
+    assert not desk.wire.reading
+    desk.hold.set()
+    await turns()
+    assert desk.requests == [b"/1", b"/2"]
+
+
+@pytest.mark.parametrize(("after", "ended"), [(After.KEEP, ""), (After.CLOSE, "close"), (After.LINGER, "eof")])
+async def test_what_becomes_of_the_connection(after: After, ended: str) -> None:
+    desk = Desk(lambda _: after)
+    await turns()
+    await desk.receive(get(b"/1") + get(b"/2"))
+    assert desk.requests == ([b"/1", b"/2"] if after is After.KEEP else [b"/1"])
+    assert desk.wire.ended == ended
+    desk.client.connection_lost(None)
+
+
+async def test_lingering_drops_what_still_comes(desk: Desk) -> None:
+    await desk.receive(b"BAD\r\n\r\n")
+    assert [refusal.reason for refusal in desk.refusals] == [Reason.REQUEST_MALFORMED]
+    assert desk.wire.ended == "eof"
+    await desk.receive(get(b"/smuggled"))
+    assert desk.requests == []
+    desk.client.expired()
+    assert desk.wire.ended in ("close", "abort")
+
+
+async def test_the_limits_reach_the_parser(desk: Desk) -> None:
+    await desk.receive(b"GET /" + b"a" * Limits().target_bytes + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [refusal.reason for refusal in desk.refusals] == [Reason.URI_TOO_LONG]
+
+
+async def test_a_head_that_takes_too_long_ends_in_a_reset(desk: Desk) -> None:
+    await desk.receive(b"GET /")
+    assert desk.client.deadline is not NEVER
+    desk.client.expired()
+    assert desk.wire.ended == "abort"
+
+
+async def test_a_client_that_leaves_ends_its_exchange(desk: Desk) -> None:
+    desk.hold = asyncio.Event()
+    await desk.receive(get(b"/1"))
+    desk.client.connection_lost(None)
+    await turns()
+    desk.hold.set()
+    await turns()
+    assert (desk.wire.sent, desk.gone) == (b"", 1)
+
+
+async def test_a_slow_reader_gets_no_further_exchange(desk: Desk) -> None:
+    await desk.receive(get(b"/1"))
+    desk.client.pause_writing()
+    await desk.receive(get(b"/2"))
+    assert desk.requests == [b"/1"]
+    desk.client.resume_writing()
+    await turns()
+    assert desk.requests == [b"/1", b"/2"]
+
+
+@pytest.mark.parametrize(("sent", "ended"), [((), "close"), ((b"GET /",), "")], ids=["idle", "within a head"])
+async def test_drain(desk: Desk, sent: tuple[bytes, ...], ended: str) -> None:
+    await desk.receive(*sent)
+    desk.client.drain()
+    assert desk.client.draining
+    assert desk.wire.ended == ended
+
+
+async def test_a_defect_is_logged_and_resets(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: ParsedRequest) -> After:
+        raise RuntimeError("a defect")
+
+    desk = Desk(fail)
+    await turns()
+    with caplog.at_level(logging.ERROR):
+        await desk.receive(get(b"/?canary-9d0e"))
+    assert desk.wire.ended == "abort"
+    assert "please report it" in caplog.text
+    assert "canary" not in caplog.text
+    desk.client.connection_lost(None)
+    await turns()

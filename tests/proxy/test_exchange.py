@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from proxy.exchange import IDEMPOTENT
+from proxy.settings import AccessLogFormat, ProxySettings
+from tests.peers.inner_proxy import start_inner_proxy
+from tests.peers.raw_client import connected
+from tests.peers.raw_upstream import RawUpstream
+from tests.proxy.decisions import tool
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_t30_what_may_be_sent_twice() -> None:
+    assert {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"} == IDEMPOTENT
+
+
+@pytest.mark.parametrize(
+    ("head", "kept", "closed"),
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nHost: h\r\n", True, False, id="bodyless"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n", False, True, id="close"),
+        pytest.param(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n", False, True, id="HTTP/1.0"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n", False, True, id="body on its way"),
+    ],
+)
+async def test_what_becomes_of_a_refused_clients_connection(head: bytes, kept: bool, closed: bool) -> None:
+    proxy = await start_inner_proxy()
+    async with connected(proxy.port) as client:
+        client.send(head + b"\r\n")
+        answer = await client.read_head()
+        assert (b"Connection: close\r\n" in answer) is not kept
+        if closed:
+            await client.wait_closed()
+        else:
+            length = int(answer.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+            await client.read_exactly(length)
+            client.send(head + b"\r\n")
+            assert await client.read_head()
+    await proxy.proxy.drain()
+
+
+async def test_one_record_for_each_request(raw_upstream: RawUpstream) -> None:
+    settings = ProxySettings(access_log=AccessLogFormat.TEXT)
+    proxy = await start_inner_proxy(tool(raw_upstream.address), settings=settings)
+    async with connected(proxy.port) as client:
+        client.send(b"GET /x?canary-55aa HTTP/1.1\r\nHost: c-tool.team\r\n\r\n")
+        peer = await raw_upstream.accept()
+        await peer.read_head()
+        peer.send(OK)
+        await client.read_head()
+        client.send(b"TRACE /y HTTP/1.1\r\nHost: c-tool.team\r\n\r\n")
+        assert b"HTTP/1.1 405" in await client.read_head()
+    await proxy.proxy.drain()
+    first, second = proxy.log.getvalue().splitlines()
+    assert "connector=team/tool method=GET path=/x status=200" in first
+    assert "method=TRACE path=/y status=405" in second
+    assert second.endswith("reason=MethodNotAllowed")
+    assert "canary" not in proxy.log.getvalue()

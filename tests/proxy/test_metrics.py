@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from connectors.model.connector import ConnectorKey
+from connectors.model.reasons import Reason
+from proxy.metrics import BUCKETS, NO_CONNECTOR, Distribution, ProxyMetrics
+
+KEY = ConnectorKey("team", "tool")
+PLACE = {"namespace": "team", "connector": "tool"}
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> ProxyMetrics:
+    return ProxyMetrics(registry)
+
+
+def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    metrics.of(KEY).count("generic", b"GET", 200)
+    text = generate_latest(registry).decode()
+    types = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert types == {
+        "connectors_proxy_requests_total": "counter",
+        "connectors_proxy_request_duration_seconds": "histogram",
+        "connectors_proxy_upstream_duration_seconds": "histogram",
+        "connectors_proxy_bytes_total": "counter",
+        "connectors_proxy_refusals_total": "counter",
+        "connectors_proxy_requests_in_flight": "gauge",
+        "connectors_proxy_upstream_connections": "gauge",
+        "connectors_proxy_snapshot_generation": "gauge",
+        "connectors_proxy_snapshot_age_seconds": "gauge",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "label"),
+    [(b"GET", "GET"), (b"TRACE", "TRACE"), (b"PROPFIND", "other"), (b"get", "other"), (b"X" * 9, "other")],
+)
+def test_methods_stay_few(registry: CollectorRegistry, metrics: ProxyMetrics, method: bytes, label: str) -> None:
+    metrics.of(KEY).count("generic", method, 200)
+    metrics.of(KEY).count("generic", method, 200)
+    labels = {**PLACE, "connector_class": "generic", "method": label, "code": "200"}
+    assert registry.get_sample_value("connectors_proxy_requests_total", labels) == 2
+
+
+def test_requests_without_a_connector_share_empty_labels(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    metrics.of(NO_CONNECTOR).count("", b"GET", 404)
+    labels = {"namespace": "", "connector": "", "connector_class": "", "method": "GET", "code": "404"}
+    assert registry.get_sample_value("connectors_proxy_requests_total", labels) == 1
+
+
+def test_bytes_and_durations(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    numbers = metrics.of(KEY)
+    numbers.bytes_in += 3
+    numbers.bytes_out += 4
+    numbers.duration.observe(0.5)
+    numbers.upstream_duration.observe(0.25)
+    for direction, count in (("in", 3), ("out", 4)):
+        sample = registry.get_sample_value("connectors_proxy_bytes_total", {**PLACE, "direction": direction})
+        assert sample == count
+    assert registry.get_sample_value("connectors_proxy_request_duration_seconds_sum", PLACE) == 0.5
+    assert registry.get_sample_value("connectors_proxy_upstream_duration_seconds_sum", PLACE) == 0.25
+    assert registry.get_sample_value("connectors_proxy_upstream_duration_seconds_count", PLACE) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least"),
+    [(0.0, "0.001"), (0.001, "0.001"), (0.0011, "0.0025"), (300.0, "300.0"), (300.1, "+Inf")],
+)
+def test_a_bucket_holds_what_is_up_to_its_bound(seconds: float, least: str) -> None:
+    distribution = Distribution()
+    distribution.observe(seconds)
+    counts = distribution.cumulative()
+    assert [bound for bound, _ in counts] == [*map(str, BUCKETS), "+Inf"]
+    assert next(bound for bound, count in counts if count) == least
+    assert counts[-1] == ("+Inf", 1.0)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
+def test_every_reason_is_there_from_the_start(
+    registry: CollectorRegistry, metrics: ProxyMetrics, reason: Reason
+) -> None:
+    name, labels = "connectors_proxy_refusals_total", {"reason": reason.value}
+    assert registry.get_sample_value(name, labels) == 0
+    metrics.refused(reason)
+    assert registry.get_sample_value(name, labels) == 1
+
+
+def test_gauges(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    metrics.in_flight += 3
+    metrics.connections(lambda: (1, 2))
+    metrics.snapshot_serves(7, ())
+    assert registry.get_sample_value("connectors_proxy_requests_in_flight") == 3
+    for state, count in (("active", 1), ("idle", 2)):
+        assert registry.get_sample_value("connectors_proxy_upstream_connections", {"state": state}) == count
+    assert registry.get_sample_value("connectors_proxy_snapshot_generation") == 7
+    age = registry.get_sample_value("connectors_proxy_snapshot_age_seconds")
+    assert age is not None
+    assert 0 <= age < 5
+
+
+def test_the_numbers_of_a_connector_go_with_it(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    for key in (KEY, NO_CONNECTOR, ConnectorKey("team", "gone")):
+        metrics.of(key).count("generic", b"GET", 200)
+    metrics.snapshot_serves(2, {KEY})
+    assert metrics.of(KEY).requests
+    assert metrics.of(NO_CONNECTOR).requests
+    assert "gone" not in generate_latest(registry).decode()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import h11
+import msgspec
+import pytest
+
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal
+from proxy.refusals import refusal_response
+
+CONTRACT = {
+    "ConnectorNotFound": 404,
+    "Unauthenticated": 401,
+    "Forbidden": 403,
+    "ConnectorInvalid": 503,
+    "CredentialUnavailable": 503,
+    "AddressNotDeclared": 400,
+    "TargetDenied": 403,
+    "LoopDetected": 508,
+    "UpstreamUnreachable": 502,
+    "UpstreamTLS": 502,
+    "UpstreamProtocol": 502,
+    "UpstreamTimeout": 504,
+    "RequestMalformed": 400,
+    "HeadTooLarge": 431,
+    "URITooLong": 414,
+    "MethodNotAllowed": 405,
+    "TooManyRequests": 429,
+    "ShuttingDown": 503,
+}
+"""The table of the contract, "What the proxy answers itself"."""
+
+
+def parse(raw: bytes, method: str = "GET") -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(raw)
+    response, body = client.next_event(), b""
+    assert isinstance(response, h11.Response)
+    while isinstance(event := client.next_event(), h11.Data):
+        body += event.data
+    assert isinstance(event, h11.EndOfMessage)
+    return response.status_code, list(response.headers), body
+
+
+def test_every_reason_is_in_the_contract() -> None:
+    assert {reason.value for reason in Reason} == set(CONTRACT)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
+def test_each_reason_has_its_answer(reason: Reason) -> None:
+    status, headers, body = parse(refusal_response(Refusal(reason, "a sentence with ü"), 0.0))
+    fields = dict(headers)
+    assert status == CONTRACT[reason.value]
+    assert fields[b"x-connectors-reason"] == reason.value.encode()
+    assert fields[b"content-type"] == b"application/json"
+    assert fields[b"cache-control"] == b"no-store"
+    assert fields[b"date"] == b"Thu, 01 Jan 1970 00:00:00 GMT"
+    assert fields[b"connection"] == b"close"
+    assert msgspec.json.decode(body) == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "a sentence with ü",
+        "reason": reason.value,
+        "code": status,
+    }
+    challenges = [value for name, value in headers if name == b"www-authenticate"]
+    asked = [b'Basic realm="connectors"', b'Bearer realm="connectors"']
+    assert challenges == (asked if reason is Reason.UNAUTHENTICATED else [])
+    assert (b"retry-after" in fields) is (reason is Reason.TOO_MANY_REQUESTS)
+
+
+def test_head_gets_the_length_without_the_body() -> None:
+    refusal = Refusal(Reason.FORBIDDEN, "no")
+    whole = refusal_response(refusal, 0.0)
+    head = refusal_response(refusal, 0.0, with_body=False)
+    assert whole.startswith(head)
+    assert parse(head, "HEAD")[2] == b""
+
+
+def test_a_connection_may_stay() -> None:
+    _, headers, _ = parse(refusal_response(Refusal(Reason.FORBIDDEN, "no"), 0.0, keep=True))
+    assert b"connection" not in dict(headers)
+
+
+def test_a_refused_method_is_told_which_ones_are_taken() -> None:
+    _, headers, _ = parse(refusal_response(Refusal(Reason.METHOD_NOT_ALLOWED, "no"), 0.0))
+    assert dict(headers)[b"allow"] == b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal
+from proxy.client import After, ClientConnection
+from proxy.http1.head import ParsedRequest
+from proxy.server import Server
+from proxy.settings import ProxySettings, Timeouts
+from proxy.watchdog import Watchdog
+from tests.peers.raw_client import connected
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Desk:
+    """A server whose requests are answered when the test says so."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.malformed: list[Refusal] = []
+        self.begun = asyncio.Semaphore(0)
+        self.go_on = asyncio.Event()
+        settings = ProxySettings(host=host, port=0, timeouts=Timeouts())
+        self.server = Server(settings, Watchdog(1.0), self.handle, self.malformed.append)
+
+    async def handle(self, request: ParsedRequest, client: ClientConnection) -> After:
+        self.begun.release()
+        await self.go_on.wait()
+        client.write(OK)
+        return After.CLOSE if client.draining else After.KEEP
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    made = Desk()
+    await made.server.start()
+    yield made
+    await made.server.drain(0.0)
+
+
+@pytest.mark.parametrize(
+    ("listen", "ip", "local_ip", "own"),
+    [
+        ("127.0.0.1", "127.0.0.1", "", True),
+        ("127.0.0.1", "::ffff:127.0.0.1", "", True),
+        ("127.0.0.1", "127.0.0.2", "", False),
+        # Another server of this machine, on another of its addresses and the same port.
+        ("127.0.0.1", "10.0.0.5", "10.0.0.5", False),
+        ("127.0.0.1", "192.0.2.1", "", False),
+        ("0.0.0.0", "127.0.0.9", "", True),  # noqa: S104 - never connected to
+        ("0.0.0.0", "10.0.0.5", "10.0.0.5", True),  # noqa: S104
+        ("0.0.0.0", "10.0.0.6", "10.0.0.5", False),  # noqa: S104
+    ],
+)
+async def test_own_addresses(listen: str, ip: str, local_ip: str, own: bool) -> None:
+    server = Desk(listen).server
+    await server.start()
+    assert server.is_own_address(ip, server.port, local_ip) is own
+    assert not server.is_own_address(ip, server.port + 1, local_ip)
+    await server.drain(0.0)
+
+
+def test_nothing_is_own_before_the_start() -> None:
+    async def ask() -> bool:
+        return Desk().server.is_own_address("127.0.0.1", 0, "")
+
+    assert asyncio.run(ask()) is False
+
+
+async def test_a_busy_port_is_an_os_error(desk: Desk) -> None:
+    second = Server(ProxySettings(port=desk.server.port), Watchdog(1.0), desk.handle, desk.malformed.append)
+    with pytest.raises(OSError, match="address already in use"):
+        await second.start()
+
+
+async def test_drain_ends_idle_connections_and_waits_for_running_requests(desk: Desk) -> None:
+    async with connected(desk.server.port) as idle, connected(desk.server.port) as busy:
+        desk.go_on.set()
+        idle.send(GET)
+        assert await idle.read_head() == OK
+        await desk.begun.acquire()
+        desk.go_on.clear()
+        busy.send(GET)
+        await desk.begun.acquire()
+        port = desk.server.port
+        drained = asyncio.ensure_future(desk.server.drain(30.0))
+        await idle.wait_closed()
+        assert not drained.done()
+        with pytest.raises(ConnectionRefusedError):
+            async with connected(port):
+                pass
+        desk.go_on.set()
+        assert await busy.read_to_eof() == OK
+        await drained
+
+
+async def test_drain_cuts_off_what_takes_too_long(desk: Desk) -> None:
+    async with connected(desk.server.port) as busy:
+        busy.send(GET)
+        await desk.begun.acquire()
+        await desk.server.drain(0.01)
+        await busy.wait_lost()
+        assert busy.received == b""
+
+
+async def test_a_malformed_head_is_answered_and_told(desk: Desk) -> None:
+    async with connected(desk.server.port) as client:
+        client.send(b"GET / HTTP/1.1\r\n\r\n")
+        answer = await client.read_to_eof()
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert b"X-Connectors-Reason: RequestMalformed\r\n" in answer
+        assert [refusal.reason for refusal in desk.malformed] == [Reason.REQUEST_MALFORMED]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from connectors.sources.store import SnapshotStore
+from proxy.settings import ProxySettings
+from proxy.wiring import build_proxy
+from tests.peers.inner_proxy import start_inner_proxy
+from tests.peers.raw_client import connected
+from tests.peers.raw_upstream import RawUpstream
+from tests.proxy.decisions import tool
+
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.team.localhost\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_one_request_through_everything(raw_upstream: RawUpstream) -> None:
+    proxy = await start_inner_proxy(tool(raw_upstream.address))
+    async with connected(proxy.port) as client:
+        client.send(REQUEST)
+        peer = await raw_upstream.accept()
+        assert await peer.read_head() == b"GET /x HTTP/1.1\r\nHost: " + peer_authority(raw_upstream) + b"\r\n\r\n"
+        peer.send(OK)
+        assert await client.read_head() == OK
+        assert proxy.metric("connectors_proxy_upstream_connections", state="idle") == 1
+        assert proxy.metric("connectors_proxy_snapshot_generation") == 1
+        # Without its Connector nothing can use the kept connection any more.
+        proxy.swap()
+        await peer.wait_closed()
+        assert proxy.metric("connectors_proxy_snapshot_generation") == 2
+    await proxy.proxy.drain()
+
+
+def peer_authority(upstream: RawUpstream) -> bytes:
+    return upstream.address.removeprefix("http://").encode()
+
+
+async def test_a_proxy_is_not_its_own_tool(raw_upstream: RawUpstream) -> None:
+    proxy = await start_inner_proxy()
+    for host in ("127.0.0.1", "localhost", "0.0.0.0"):  # noqa: S104 - Linux connects to loopback there
+        proxy.swap(tool(f"http://{host}:{proxy.port}"))
+        async with connected(proxy.port) as client:
+            client.send(REQUEST)
+            assert b"X-Connectors-Reason: LoopDetected\r\n" in await client.read_head()
+    await proxy.proxy.drain()
+
+
+async def test_draining_before_anything_has_happened() -> None:
+    await build_proxy(ProxySettings(port=0), SnapshotStore(), CollectorRegistry()).drain()
