@@ -245,7 +245,8 @@ class ClientConnection(asyncio.Protocol):
         limits = self._terms.limits
         end = self._buffer.find(HEAD_END, max(0, self._scanned - len(HEAD_END)))
         if end < 0 or end > limits.head_bytes:
-            check_unfinished(self._buffer, target_bytes=limits.target_bytes, head_bytes=limits.head_bytes)
+            target_bytes, head_bytes = limits.target_bytes, limits.head_bytes
+            check_unfinished(self._buffer, target_bytes=target_bytes, head_bytes=head_bytes, scanned=self._scanned)
             self._scanned = len(self._buffer)
             return None
         end += len(HEAD_END)

@@ -96,14 +96,16 @@ def parse_response(raw: bytes, *, header_count: int) -> ResponseHead:
     return ResponseHead(status, collector.status_text, tuple(collector.headers), version)
 
 
-def check_unfinished(raw: bytes, *, target_bytes: int, head_bytes: int) -> None:
+def check_unfinished(raw: bytes, *, target_bytes: int, head_bytes: int, scanned: int = 0) -> None:
     """Refuse early a request head that is not complete yet but can no longer become acceptable.
+
+    `scanned` bytes were looked at before: without it a head that comes byte by byte would cost its length squared.
 
     Raises:
         MessageError: URITooLong, HeadTooLarge, or RequestMalformed for a line that ends in a bare LF: it would
             otherwise be waited for until the timeout.
     """
-    if _BARE_LF_OR_NUL.search(raw):
+    if _BARE_LF_OR_NUL.search(raw, scanned):
         raise MessageError("lines must end in CRLF, and NUL has no place in a head")
     if len(raw) > target_bytes + _REST_OF_LINE and b"\r\n" not in raw:
         raise MessageError(f"the request-target is longer than {target_bytes} bytes", Reason.URI_TOO_LONG)

@@ -247,3 +247,11 @@ def test_tokens() -> None:
     assert tokens(b" Close ,\tX-A,, keep-ALIVE") == {b"close", b"x-a", b"keep-alive"}
     head = RequestHead(b"GET", b"/", ((b"Connection", b"a"), (b"connection", b"B, c"), (b"X", b"d")))
     assert connection_tokens(head) == {b"a", b"b", b"c"}
+
+
+@pytest.mark.parametrize("cut", range(len(b"GET / HTTP/1.1\r\nA: b\n") - 1))
+def test_a_bare_line_feed_is_found_wherever_the_head_was_split(cut: int) -> None:
+    raw = b"GET / HTTP/1.1\r\nA: b\n"
+    check_unfinished(raw[:cut], target_bytes=99, head_bytes=99)
+    with pytest.raises(MessageError):
+        check_unfinished(raw, target_bytes=99, head_bytes=99, scanned=cut)
