@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import certifi
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ def system_trust(generation: int = 1) -> Trust:
     """
     context = ssl.create_default_context()
     if not _has_system_store():
+        logger.warning("this machine has no store of CA certificates where OpenSSL looks: using those of certifi")
         context.load_verify_locations(cafile=certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

@@ -114,7 +114,9 @@ class Exchange:
     def _refuse(self, request: ParsedRequest, refusal: Refusal, client: ClientConnection) -> After:
         bodyless = request.framing.kind is BodyKind.NONE
         modern = request.head.version is Version.HTTP_1_1
-        keep = bodyless and modern and request.keep_alive and not client.draining
+        # Behind a request that is not what it seems nothing can be trusted (threats 2, 4 and 11).
+        sound = refusal.reason is not Reason.REQUEST_MALFORMED
+        keep = sound and bodyless and modern and request.keep_alive and not client.draining
         with_body = request.head.method != b"HEAD"
         client.write(refusal_response(refusal, time.time(), with_body=with_body, keep=keep))
         if keep:

@@ -130,6 +130,7 @@ async def _demo(stage: Stage) -> None:
     admin = (await proxy.line(ADMIN_LINE))[1]
     url = await asyncio.to_thread(_proxy_url, admin)
     _show(f"status.proxy.httpAddress.url of the Connector demo: {url}")
+    url = await _resolvable(stage, url)
 
     before = len(read_journal(stage.journal))
     work = stage.folder / "work"
@@ -177,15 +178,25 @@ async def _refused(stage: Stage, url: str) -> None:
     _show(f"git clone {url}\n{child.log}\n(refused with 401, as it should be: no proxy, no password)")
 
 
+async def _resolvable(stage: Stage, url: str) -> str:
+    """`url`, or the same Connector in path form where this machine's git cannot look up names below .localhost.
+
+    libcurl resolves them itself from 7.85 on; before that it takes a resolver that knows RFC 6761 section 6.3.
+    """
+    child = await _start_git(stage, "ls-remote", f"{url}/{REPOSITORY}")
+    if await child.wait() == 0 or "Could not resolve host" not in child.log:
+        return url
+    by_path = f"http://127.0.0.1:{url.rpartition(':')[2]}/namespaces/default/connectors/demo"
+    _show(f"this machine cannot look up names below .localhost, so git uses the path form: {by_path}")
+    return by_path
+
+
 async def _git(stage: Stage, *arguments: str) -> None:
     child = await _start_git(stage, *arguments)
     code = await child.wait()
     shown = [word for word in arguments if word not in {"-C", str(stage.folder / "work")}]
     if code:
-        raise QuickstartError(
-            f"git {' '.join(shown)} ended with exit code {code}:\n{child.log}\n"
-            "(a host that could not be resolved: libcurl before 7.77 does not know that *.localhost is this machine)"
-        )
+        raise QuickstartError(f"git {' '.join(shown)} ended with exit code {code}:\n{child.log}")
     _show(f"git {' '.join(shown)}\n{child.log}")
 
 

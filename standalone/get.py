@@ -70,11 +70,15 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     """Print what is asked for. Returns the exit code: 1 where there is no such name or no server."""
     parser = argparse.ArgumentParser("connectors get", description=__doc__, allow_abbrev=False)
     parser.add_argument(
-        "resource", nargs="?", default=CONNECTORS, choices=sorted(RESOURCES), metavar="connectors|connectorclasses",
-        help="what to list (default: connectors)",
+        "resource", nargs="?", default=CONNECTORS, metavar="connectors|connectorclasses",
+        help="what to list (default: connectors); any other word is the NAME of a Connector",
     )  # fmt: skip
     parser.add_argument("name", nargs="?", metavar="NAME", help="print only the one of this name")
     arguments, values = parse_command_line(parser, SETTINGS, words, environment)
+    if arguments.resource not in RESOURCES and arguments.name is None:
+        arguments.resource, arguments.name = CONNECTORS, arguments.resource
+    if arguments.resource not in RESOURCES:
+        parser.error(f"there is no resource {arguments.resource!r}; choose {CONNECTORS} or {CLASSES}")
     resource = RESOURCES[arguments.resource]
     try:
         if arguments.name and values[ALL] and resource == CONNECTORS:

@@ -159,5 +159,10 @@ def test_server() -> None:
 
 def test_an_unknown_resource_exits_2() -> None:
     with pytest.raises(SystemExit) as exit_:
-        main(["secrets"], {})
+        main(["secrets", "login"], {})
     assert exit_.value.code == 2
+
+
+async def test_a_word_that_is_no_resource_names_a_connector(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(server, "other", "-n", "team") == 0
+    assert "c-other.team" in capsys.readouterr().out

@@ -105,7 +105,8 @@ async def test_t06_trace_never_reaches_the_tool(talk: Talk, method: bytes) -> No
     line = await talk()
     target = b"<proxy>:80" if method == b"CONNECT" else b"/"
     line.client_sends(message(method + b" " + target + b" HTTP/1.1", b"Host: <proxy>"))
-    await refusal(line, 405, "Method Not Allowed", "MethodNotAllowed")
+    allow = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    await refusal(line, 405, "Method Not Allowed", "MethodNotAllowed", allow)
     assert line.upstream.connections == []
 
 
@@ -165,7 +166,7 @@ async def test_a_refusal_in_a_pipeline_stands_in_its_place(talk: Talk) -> None:
 async def test_t04_climbing_targets_are_refused(talk: Talk, target: bytes) -> None:
     line = await talk(prefix="/pre")
     line.client_sends(get(target))
-    await refusal(line, 400, "Bad Request", "RequestMalformed")
+    await refusal(line, 400, "Bad Request", "RequestMalformed", keep=False)
     assert line.upstream.connections == []
 
 
@@ -184,8 +185,8 @@ async def test_t02_targets_that_contradict_host_are_refused(talk: Talk, target: 
 async def test_choosing_twice_is_refused(talk: Talk) -> None:
     line = await talk()
     line.client_sends(get(b"/", b"X-Openapi-Address: a", b"x-openapi-address: b"))
-    await refusal(line, 400, "Bad Request", "RequestMalformed")
-    await line.works()
+    await refusal(line, 400, "Bad Request", "RequestMalformed", keep=False)
+    await line.client_is_closed()
 
 
 # --- the tool's side
