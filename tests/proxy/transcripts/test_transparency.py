@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import h11
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.peers.dialogue import HOST
@@ -167,9 +167,11 @@ async def exchange(request: Message, response: Message, cuts: list[int]) -> None
     async with RawUpstream() as upstream:
         tool = connector("tool", upstream.address, auth=auth("bearerAuth", "s"))
         proxy = await start_inner_proxy(tool, bearer_token("s", "tok"))
-        async with connected(proxy.port) as client:
-            await one(client, upstream, request, response, cuts)
-        await proxy.proxy.drain()
+        try:
+            async with connected(proxy.port) as client:
+                await one(client, upstream, request, response, cuts)
+        finally:
+            await proxy.proxy.drain()
 
 
 async def one(client: RawStream, upstream: RawUpstream, request: Message, response: Message, cuts: list[int]) -> None:
@@ -187,8 +189,6 @@ async def one(client: RawStream, upstream: RawUpstream, request: Message, respon
     answer = head_bytes(response.line, (*response.fields, *response.framing))
     await send_in_pieces(tool, answer if silent else answer + response.wire_body, cuts)
     expected = declared((*response.fields, *response.framing), TOOLS)
-    ends = any(name.lower() == b"connection" and b"close" in value for name, value in request.fields)
-    assert not ends
     assert await client.read_head() == head_bytes(response.line, expected)
     if not silent:
         assert await read_body(client, response) == response.body
@@ -198,7 +198,13 @@ async def one(client: RawStream, upstream: RawUpstream, request: Message, respon
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Not shrunk: an exchange that hangs takes seconds each time.
+@settings(
+    max_examples=250,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(request=requests(), response=responses(), cuts=st.lists(st.integers(0, 5000), max_size=6))
 async def test_the_proxy_is_transparent(request: Message, response: Message, cuts: list[int]) -> None:
     await exchange(request, response, cuts)
