@@ -28,6 +28,8 @@ LINGER_IDLE = 5.0
 LINGER_TOTAL = 30.0
 """Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close)."""
 
+_PEER_HAS_LEFT = (7, 8)
+"""TCP_CLOSE and TCP_CLOSE_WAIT of the kernel's tcp_states.h: reset by the peer, and closed by it."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
 """struct linger of socket(7): on, for 0 seconds."""
 
@@ -72,6 +74,7 @@ class ClientConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._relay: Relay | None = None
         self._held_back = False
+        self._paused = False
         self._in_head = False
         self._lingering_until = 0.0
         self.draining = False
@@ -177,6 +180,14 @@ class ClientConnection(asyncio.Protocol):
         if self._head is not None and not self._buffer and self._transport:
             self._transport.close()
 
+    def look_for_peer(self) -> None:
+        """Notice a client that has left while nothing is read from it: the kernel knows, but tells only who reads."""
+        if not self._paused or self._transport is None:
+            return
+        connection = self._transport.get_extra_info("socket")
+        if connection and connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _PEER_HAS_LEFT:
+            self._transport.abort()
+
     def expired(self) -> None:
         """A deadline of this connection has passed."""
         if self._relay is not None:
@@ -260,6 +271,7 @@ class ClientConnection(asyncio.Protocol):
     def _read(self, *, paused: bool) -> None:
         if self._transport is None or self._transport.is_closing():
             return
+        self._paused = paused
         if paused:
             self._transport.pause_reading()
         else:

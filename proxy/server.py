@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
@@ -32,6 +33,8 @@ class Server:
         self._on_malformed = on_malformed
         self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, handle, self._refuse, self._gone)
         self._connections: set[ClientConnection] = set()
+        if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
+            watchdog.on_tick(self._look_for_peers)
         self._listener: asyncio.Server | None = None
         self._all_gone: asyncio.Event = asyncio.Event()
 
@@ -75,8 +78,12 @@ class Server:
                 for connection in list(self._connections):
                     connection.abort()
 
+    def _look_for_peers(self) -> None:
+        for connection in list(self._connections):
+            connection.look_for_peer()
+
     def _sockets(self) -> list[tuple[str, int]]:
-        return [socket.getsockname() for socket in self._listener.sockets] if self._listener else []
+        return [listener.getsockname() for listener in self._listener.sockets] if self._listener else []
 
     def _connected(self) -> ClientConnection:
         connection = ClientConnection(self._terms)

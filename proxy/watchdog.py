@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 NEVER = float("inf")
@@ -26,6 +27,11 @@ class Watchdog:
         self._interval = interval
         self._watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._on_tick: list[Callable[[], None]] = []
+
+    def on_tick(self, look: Callable[[], None]) -> None:
+        """Call `look` on each tick too."""
+        self._on_tick.append(look)
 
     def watch(self, item: Watched) -> None:
         """Begin to look at the deadline of `item`."""
@@ -46,6 +52,8 @@ class Watchdog:
 
     def _tick(self) -> None:
         self.start()
+        for look in self._on_tick:
+            look()
         now = time.monotonic()
         for item in [item for item in self._watched if item.deadline <= now]:
             item.expired()

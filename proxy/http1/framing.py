@@ -31,6 +31,7 @@ class Framing(NamedTuple):
 
 NO_BODY = Framing(BodyKind.NONE)
 CHUNKED = Framing(BodyKind.CHUNKED)
+_EMPTY = Framing(BodyKind.LENGTH, 0)
 UNTIL_CLOSE = Framing(BodyKind.CLOSE)
 
 
@@ -42,7 +43,7 @@ def request_framing(head: RequestHead) -> Framing:
             (threat 11). A transfer coding other than `chunked` alone is refused, as nginx does.
     """
     framing = _declared(head)
-    return framing or NO_BODY
+    return framing if framing and framing != _EMPTY else NO_BODY
 
 
 def response_framing(head: ResponseHead, request_method: bytes) -> Framing:

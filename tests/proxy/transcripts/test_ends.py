@@ -101,6 +101,17 @@ async def test_t15_client_abort_during_the_request_body_closes_the_upstream(talk
     await line.tool.wait_closed()
 
 
+@pytest.mark.parametrize("end", ["reset", "close"])
+async def test_t15_client_that_leaves_while_it_is_not_read_from_closes_the_upstream(talk: Talk, end: str) -> None:
+    """More than 64 KiB behind the request: the proxy stops reading, and must learn of the end in another way."""
+    line = await talk()
+    line.client_sends(get())
+    await line.tool_sees(seen())
+    line.client_sends(b"GET /" + b"x" * 200_000)
+    getattr(line.client, end)()
+    await line.tool.wait_closed()
+
+
 async def test_t15_client_abort_during_the_dial_ends_it(talk: Talk) -> None:
     """The tool's port answers TCP and says nothing in TLS: the dial hangs there."""
     line = await talk()
