@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import struct
 import time
@@ -13,17 +12,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
-from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
+from proxy.http1.buffers import RequestBuffer
 from proxy.http1.errors import MessageError
-from proxy.http1.head import HEAD_END, ParsedRequest, check_unfinished, parse_request
+from proxy.http1.head import ParsedRequest
 from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
 MAX_BUFFERED = 64 * 1024
 """Bytes held for later: pipelined requests, and a body before its upstream is there. Beyond that nothing is read."""
-_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 LINGER_IDLE = 5.0
 LINGER_TOTAL = 30.0
 """Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close)."""
@@ -68,8 +66,7 @@ class ClientConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
-        self._buffer = b""
-        self._scanned = 0
+        self._buffer = RequestBuffer(terms.limits)
         self._head: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._relay: Relay | None = None
@@ -98,13 +95,12 @@ class ClientConnection(asyncio.Protocol):
             data = self._relay.from_client(data)
             if not data:
                 return
+        self._buffer.add(data)
         if self._head is not None:
             self._head_begins()
-        self._buffer = self._buffer + data if self._buffer else data
-        if self._head is not None and not self._head.done():
-            self._head.set_result(None)
-        elif len(self._buffer) > MAX_BUFFERED:
-            self._read(paused=True)
+            if not self._head.done():
+                self._head.set_result(None)
+        self._update_reading()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to."""
@@ -134,17 +130,17 @@ class ClientConnection(asyncio.Protocol):
     def attach(self, relay: Relay) -> None:
         """From now on `relay` gets the body, what is buffered first."""
         self._relay = relay
-        buffered, self._buffer = self._buffer, b""
-        if buffered:
-            self._buffer = relay.from_client(buffered)
+        if self._buffer:
+            self.put_back(relay.from_client(self._buffer.take_all()))
         if self._writable:
             relay.client_writable(False)
-        self._read(paused=self._held_back)
+        self._update_reading()
 
     def detach(self) -> None:
         """The relay is over."""
         self._relay = None
         self._held_back = False
+        self._update_reading()
         self.deadline = NEVER
 
     def write(self, data: bytes) -> None:
@@ -155,12 +151,18 @@ class ClientConnection(asyncio.Protocol):
     def pause_reading(self, paused: bool) -> None:
         """Back-pressure from the tool."""
         self._held_back = paused
-        self._read(paused=paused)
+        self._update_reading()
 
     def take_buffered(self) -> bytes:
         """What was read ahead."""
-        buffered, self._buffer = self._buffer, b""
+        buffered = self._buffer.take_all()
+        self._update_reading()
         return buffered
+
+    def put_back(self, rest: bytes) -> None:
+        """What a relay was given and is the next request's."""
+        if rest:
+            self._buffer.add(rest)
 
     def abort(self) -> None:
         """Reset the connection: what was sent must not look complete.
@@ -221,21 +223,28 @@ class ClientConnection(asyncio.Protocol):
                 self.deadline = time.monotonic() + self._terms.timeouts.idle
                 await self._writable
                 self.deadline = NEVER
-            request = self._parse() if self._buffer else None
+            request = self._buffer.next_request() if self._buffer else None
             if request:
                 self._in_head = False
+                if self._buffer:
+                    # Pipelined: the others get their turn before the next one.
+                    await asyncio.sleep(0)
             if request or self._transport is None or (self.draining and not self._buffer):
                 return request
-            self._read(paused=False)
-            if self._buffer:
-                self._head_begins()
-            elif self.deadline is NEVER:
-                self.deadline = time.monotonic() + self._terms.timeouts.keep_alive
-            self._head = self.loop.create_future()
-            try:
-                await self._head
-            finally:
-                self._head = None
+            await self._more()
+
+    async def _more(self) -> None:
+        """Wait for more of a head."""
+        if self._buffer:
+            self._head_begins()
+        elif self.deadline is NEVER:
+            self.deadline = time.monotonic() + self._terms.timeouts.keep_alive
+        self._head = self.loop.create_future()
+        self._update_reading()
+        try:
+            await self._head
+        finally:
+            self._head = None
 
     def _head_begins(self) -> None:
         """A head's time runs from its first byte, or that of an empty line before it, and nothing stretches it."""
@@ -243,33 +252,13 @@ class ClientConnection(asyncio.Protocol):
             self._in_head = True
             self.deadline = time.monotonic() + self._terms.timeouts.head
 
-    def _parse(self) -> ParsedRequest | None:
-        """The next request head off the buffer, if it is complete.
-
-        Raises:
-            MessageError: it is not acceptable.
-        """
-        if self._buffer.startswith(b"\r\n"):
-            # RFC 9112 section 2.2: at least one empty line before a request line is to be ignored. All in one step:
-            # line by line, 64 KiB of them would cost a gigabyte of copying.
-            self._buffer = _EMPTY_LINES.sub(b"", self._buffer)
-        limits = self._terms.limits
-        end = self._buffer.find(HEAD_END, max(0, self._scanned - len(HEAD_END)))
-        if end < 0 or end > limits.head_bytes:
-            target_bytes, head_bytes = limits.target_bytes, limits.head_bytes
-            check_unfinished(self._buffer, target_bytes=target_bytes, head_bytes=head_bytes, scanned=self._scanned)
-            self._scanned = len(self._buffer)
-            return None
-        end += len(HEAD_END)
-        raw, self._buffer, self._scanned = self._buffer[:end], self._buffer[end:], 0
-        request = parse_request(raw, header_count=limits.header_count)
-        if len(request.head.target) > limits.target_bytes:
-            message = f"the request-target is longer than {limits.target_bytes} bytes"
-            raise MessageError(message, Reason.URI_TOO_LONG)
-        return request
-
-    def _read(self, *, paused: bool) -> None:
+    def _update_reading(self) -> None:
+        """The one place that decides whether to read: not while the tool takes nothing, nor ever more ahead."""
         if self._transport is None or self._transport.is_closing():
+            return
+        awaited = self._head is not None or bool(self._lingering_until)
+        paused = self._held_back or (not awaited and len(self._buffer) > MAX_BUFFERED)
+        if paused == self._paused:
             return
         self._paused = paused
         if paused:
@@ -285,10 +274,10 @@ class ClientConnection(asyncio.Protocol):
         self._lingering_until = now + LINGER_TOTAL
         unsent = self._transport.get_write_buffer_size() > 0
         self.deadline = now + (self._terms.timeouts.idle if unsent else LINGER_IDLE)
-        self._buffer = b""
+        self._buffer.take_all()
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._read(paused=False)
+            self._update_reading()
         else:
             self._close()
 

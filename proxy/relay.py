@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Protocol
 
@@ -16,16 +17,26 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from proxy.decision import Forward
 from proxy.hop_by_hop import wants_websocket
-from proxy.http1.body import BodyReader, body_reader
+from proxy.http1.body import BodyReader, NoBody, body_reader
+from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import BodyKind, response_framing
-from proxy.http1.head import HEAD_END, ParsedRequest, connection_tokens, parse_response, write_response
+from proxy.http1.head import ParsedRequest, connection_tokens, write_response
 from proxy.inject import request_trailers
+from proxy.postponed import Postponed
 from proxy.scrub import ClientSide, client_head, response_trailers
 from proxy.settings import Limits, Timeouts
 from proxy.upstream import UpstreamConnection
 
 _SWITCHING_PROTOCOLS = 101
+
+
+class Phase(Enum):
+    """How far a response has come."""
+
+    HEAD = "head"
+    BODY = "body"
+    TUNNEL = "tunnel"
 
 
 class StaleConnectionError(Exception):
@@ -61,6 +72,10 @@ class ClientSideConnection(Protocol):
 
     def take_buffered(self) -> bytes:
         """What was read ahead."""
+        ...
+
+    def put_back(self, rest: bytes) -> None:
+        """Keep for the next request."""
         ...
 
 
@@ -113,11 +128,14 @@ class Relay:
         # Not get_running_loop(): it asks the kernel for the process id each time.
         self._ended: asyncio.Future[None] = client.loop.create_future()
         self._request_body = body_reader(request.framing, partial(request_trailers, forward))
-        self._response_body: BodyReader | None = None
+        self._phase = Phase.HEAD
+        self._response_head = ResponseBuffer(terms.limits)
+        self._response_body: BodyReader = NoBody()
         self._response_kind = BodyKind.NONE
-        self._head_bytes = b""
-        self._tunnel = False
-        self._client_waits = False
+        self._from_tool = Postponed(client.loop, self.from_upstream, self._update_upstream_reading)
+        self._of_client = Postponed(client.loop, self._from_client_again, self._update_client_reading)
+        self._client_full = False
+        self._tool_full = False
         self._awaits_continue = _expects_continue(request.head)
         self._persistent = False
         progress.request_complete = self._request_body.done
@@ -145,7 +163,7 @@ class Relay:
 
     def from_client(self, data: bytes) -> bytes:
         """Take what the client sent; gives back what belongs to its next request."""
-        if self._tunnel:
+        if self._phase is Phase.TUNNEL:
             self.progress.bytes_in += len(data)
             self._upstream.write(data)
             self._touch()
@@ -162,20 +180,30 @@ class Relay:
         self.progress.request_complete = self._request_body.done
         self._upstream.write(passed)
         self._touch()
+        if rest and not self._request_body.done:
+            self._of_client.put(rest)
+            return b""
         return rest
+
+    def _from_client_again(self, data: bytes) -> None:
+        self._client.put_back(self.from_client(data))
 
     def client_writable(self, writable: bool) -> None:
         """Back-pressure: read from the tool only what the client takes."""
-        self._upstream.pause_reading(not writable)
+        self._client_full = not writable
+        self._update_upstream_reading()
         self._touch()
+
+    def _update_upstream_reading(self) -> None:
+        self._upstream.pause_reading(self._client_full or bool(self._from_tool))
 
     def expired(self) -> None:
         """Nothing moved for too long."""
         if self._ended.done():
             return
-        if self._response_body is not None or self._tunnel:
+        if self._phase is not Phase.HEAD:
             self._cut("timeout")
-        elif not (self._request_body.done or self._client_waits or self._awaits_continue):
+        elif not (self._request_body.done or self._tool_full or self._awaits_continue):
             # It is the client that keeps everybody waiting for its body.
             self._cut("client timeout")
         else:
@@ -191,13 +219,14 @@ class Relay:
             self.progress.upstream_reusable = False
             return
         try:
-            if self._response_body is not None:
-                self._body(b"", data)
-            elif self._tunnel:
-                self.progress.bytes_out += len(data)
-                self._client.write(data)
-            else:
-                self._heads(data)
+            match self._phase:
+                case Phase.HEAD:
+                    self._heads(data)
+                case Phase.BODY:
+                    self._body(b"", data)
+                case Phase.TUNNEL:
+                    self.progress.bytes_out += len(data)
+                    self._client.write(data)
         except MessageError as error:
             self._broken(error)
         # Behind it: what has just arrived decides which of the times runs from now on.
@@ -205,19 +234,23 @@ class Relay:
 
     def upstream_writable(self, writable: bool) -> None:
         """Back-pressure: read from the client only what the tool takes."""
-        self._client_waits = not writable
-        self._client.pause_reading(not writable)
+        self._tool_full = not writable
+        self._update_client_reading()
         self._touch()
+
+    def _update_client_reading(self) -> None:
+        self._client.pause_reading(self._tool_full or bool(self._of_client))
 
     def upstream_lost(self, error: Exception | None) -> None:
         """The tool's side of the connection is gone."""
+        self._from_tool.flush()
         if self._ended.done():
             return
-        if self._tunnel or (self._response_kind is BodyKind.CLOSE and error is None):
+        if self._phase is Phase.TUNNEL or (self._response_kind is BodyKind.CLOSE and error is None):
             self._end()
-        elif self._response_body is not None:
+        elif self._phase is Phase.BODY:
             self._cut("upstream closed early")
-        elif self._head_bytes:
+        elif self._response_head:
             self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, "the tool closed the connection within a response head"))
         elif self._upstream.used_before and not self.progress.first_byte_at:
             self._ended.set_exception(StaleConnectionError())
@@ -228,26 +261,14 @@ class Relay:
         """Interim responses and the final response's head (RFC 9110 section 15.2)."""
         if not self.progress.first_byte_at:
             self.progress.first_byte_at = time.monotonic()
-        self._head_bytes += data
-        while self._response_body is None and not self._tunnel:
-            end = self._head_bytes.find(HEAD_END)
-            if end < 0 or end > self._terms.limits.head_bytes:
-                self._check_unfinished_head()
-                return
-            raw, self._head_bytes = self._head_bytes[: end + 4], self._head_bytes[end + 4 :]
-            head = parse_response(raw, header_count=self._terms.limits.header_count)
+        self._response_head.add(data)
+        while self._phase is Phase.HEAD and (head := self._response_head.next_head()) is not None:
             if head.status == _SWITCHING_PROTOCOLS:
                 self._switch(head)
             elif head.status < 200:
                 self._interim(head)
             else:
                 self._final(head)
-
-    def _check_unfinished_head(self) -> None:
-        if not b"HTTP/".startswith(self._head_bytes[:5]) or len(self._head_bytes) > self._terms.limits.head_bytes:
-            raise MessageError("the tool's answer does not begin with an HTTP/1.1 head", Reason.UPSTREAM_PROTOCOL)
-        if b"\n" in self._head_bytes.replace(b"\r\n", b""):
-            raise MessageError("the tool's response head has lines without CRLF", Reason.UPSTREAM_PROTOCOL)
 
     def _interim(self, head: ResponseHead) -> None:
         """1xx goes to the client as it comes; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
@@ -262,27 +283,21 @@ class Relay:
             raise MessageError("the tool switched protocols without being asked", Reason.UPSTREAM_PROTOCOL)
         scrubbed = client_head(head, self._forward, self._terms.side)
         own_hop = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
+        switched = write_response(_with(scrubbed, scrubbed.headers + own_hop))
         self.progress.status = head.status
-        self.progress.tunnelled = self._tunnel = True
-        rest, self._head_bytes = self._head_bytes, b""
-        self._client.write(write_response(_with(scrubbed, scrubbed.headers + own_hop)) + rest)
-        self.progress.bytes_out += len(rest)
-        early = self._client.take_buffered()
-        # Reading has stopped if the client sent more than is held for later.
-        self._client.pause_reading(False)
-        if early:
+        self.progress.tunnelled = True
+        self._phase = Phase.TUNNEL
+        self._client.write(switched)
+        if rest := self._response_head.take_all():
+            self.from_upstream(rest)
+        if early := self._client.take_buffered():
             self.from_client(early)
 
     def _final(self, head: ResponseHead) -> None:
         framing = response_framing(head, self._request.head.method)
+        scrubbed = client_head(head, self._forward, self._terms.side)
         old_client = self._request.head.version is Version.HTTP_1_0
         decode = old_client and framing.kind is BodyKind.CHUNKED
-        self._response_kind = framing.kind
-        self._response_body = body_reader(framing, response_trailers, decode=decode)
-        nominated = connection_tokens(head)
-        self.progress.status = head.status
-        self._persistent = b"close" not in nominated and head.version is Version.HTTP_1_1
-        self.progress.upstream_keep_alive = next(iter(head.values(b"keep-alive")), b"")
         self.progress.client_reusable = (
             self._request.keep_alive
             and not self._client.draining
@@ -290,10 +305,15 @@ class Relay:
             and not decode
             and self._request_body.done
         )
-        scrubbed = client_head(head, self._forward, self._terms.side)
+        self.progress.upstream_keep_alive = next(iter(head.values(b"keep-alive")), b"")
+        self.progress.status = head.status
+        self._persistent = b"close" not in connection_tokens(head) and head.version is Version.HTTP_1_1
+        self._response_kind = framing.kind
+        self._response_body = body_reader(framing, response_trailers, decode=decode)
+        self._phase = Phase.BODY
         headers = _without_coding(scrubbed.headers) if decode else scrubbed.headers
-        rest, self._head_bytes = self._head_bytes, b""
-        self._body(write_response(_with(scrubbed, headers + self._connection(old_client))), rest)
+        written = write_response(_with(scrubbed, headers + self._connection(old_client)))
+        self._body(written, self._response_head.take_all())
 
     def _connection(self, old_client: bool) -> Headers:
         """This hop's own Connection field, where the version's default does not say it (RFC 9112 section 9.3)."""
@@ -303,31 +323,30 @@ class Relay:
 
     def _body(self, head: bytes, data: bytes) -> None:
         """Pass on body bytes, behind the head where it goes with them."""
-        reader = self._response_body
-        if reader is None:
-            return
         try:
-            passed, rest = reader.feed(data)
+            passed, rest = self._response_body.feed(data)
         except MessageError:
             self._client.write(head)
             raise
         self.progress.bytes_out += len(passed)
         if head or passed:
             self._client.write(head + passed if head else passed)
-        if reader.done:
+        if self._response_body.done:
             # Bytes behind the response's end were not asked for: the connection cannot be trusted with another request.
             self.progress.upstream_reusable = self._persistent and not rest and self._request_body.done
             self._end()
+        elif rest:
+            self._from_tool.put(rest)
 
     def _client_broke(self, error: MessageError) -> None:
-        if self._response_body is not None:
+        if self._phase is Phase.BODY:
             # The response has begun: a refusal would be taken for a part of its body.
             self._cut("request framing broken")
         else:
             self._fail(Refusal(error.reason, error.message))
 
     def _broken(self, error: MessageError) -> None:
-        if self._response_body is not None:
+        if self._phase is Phase.BODY:
             self._cut("upstream framing broken")
         else:
             self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, error.message))
@@ -336,7 +355,7 @@ class Relay:
 
     def _touch(self) -> None:
         timeouts = self._terms.timeouts
-        waiting = self._response_body is None and not self._tunnel
+        waiting = self._phase is Phase.HEAD
         self._client.deadline = time.monotonic() + (timeouts.first_byte if waiting else timeouts.idle)
 
     def _end(self) -> None:

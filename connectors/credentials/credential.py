@@ -47,13 +47,22 @@ CALLERS_OWN = Owned(headers=frozenset({b"authorization", b"proxy-authorization",
 """What is never passed on, for anonymous Connectors neither: it is the caller's word to the proxy (threat 21)."""
 
 
-@lru_cache(maxsize=4096)
 def fold(name: bytes) -> bytes:
     """Fold a field name as tools behind CGI or WSGI do: case, and `_` for `-` (RFC 3875 section 4.1.18).
 
     Without this a caller's `Private_Token` would reach such a tool as the very variable the injected one uses.
     """
+    # Short ones only: a cache of what peers make up must not become their storage.
+    return _short_fold(name) if len(name) <= _CACHED else _fold(name)
+
+
+def _fold(name: bytes) -> bytes:
     return name.lower().replace(b"_", b"-")
+
+
+_CACHED = 64
+"""Bytes of a name that is remembered folded; the longest registered field name has 41."""
+_short_fold = lru_cache(maxsize=4096)(_fold)
 
 
 def apply(head: RequestHead, credential: Credential) -> RequestHead:

@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Protocol
 
 from connectors.model.message import Headers
-from connectors.model.reasons import Reason
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import BodyKind, Framing
 from proxy.http1.head import HEAD_END, parse_trailers, write_fields
@@ -20,6 +19,9 @@ MAX_CHUNK_LINE = 256
 MAX_TRAILERS = 16 * 1024
 """Bytes of a trailer section: checksums and gRPC status stand there, not documents."""
 
+MAX_CHUNKS = 512
+"""Chunks read in one turn, about a millisecond's work: others wait meanwhile, and a chunk can be one byte long."""
+
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 
 
@@ -29,7 +31,9 @@ class BodyReader(Protocol):
     done: bool
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """What of `data` to pass on, and what lies behind the body's end.
+        """What of `data` to pass on, and the rest: what lies behind the body's end where it is `done`.
+
+        Where it is not, the rest is the body's own, and to be fed again in a later turn: this much is enough for one.
 
         Raises:
             MessageError: the framing is broken.
@@ -93,13 +97,14 @@ class ChunkedBody:
     Trailers pass through `trailers`. With `decode`, only the data is passed on, for an HTTP/1.0 client.
     """
 
-    __slots__ = ("_decode", "_pending", "_remaining", "_state", "_trailers", "done")
+    __slots__ = ("_decode", "_left", "_pending", "_remaining", "_state", "_trailers", "done")
 
     def __init__(self, trailers: TrailerFilter, *, decode: bool = False) -> None:
         self._trailers = trailers
         self._decode = decode
         self._state = _State.SIZE
         self._remaining = 0
+        self._left = MAX_CHUNKS
         self._pending = b""
         self.done = False
 
@@ -109,7 +114,8 @@ class ChunkedBody:
         self._pending = b""
         out: list[bytes] = []
         position, size = 0, len(buffer)
-        while position < size and not self.done:
+        self._left = MAX_CHUNKS
+        while position < size and not self.done and self._left:
             if self._state is _State.DATA:
                 end = min(size, position + self._remaining)
                 out.append(buffer[position:end])
@@ -146,6 +152,7 @@ class ChunkedBody:
         line = _CHUNK_LINE.fullmatch(buffer, position, end - 1)
         if line is None or buffer[end - 1] != ord("\r"):
             raise MessageError("a chunk-size line is malformed")
+        self._left -= 1
         self._remaining = int(line[1], 16)
         if self._remaining:
             self._emit(out, line[1] + b"\r\n")
@@ -186,8 +193,3 @@ def body_reader(framing: Framing, trailers: TrailerFilter, *, decode: bool = Fal
             return ChunkedBody(trailers, decode=decode)
         case BodyKind.CLOSE:
             return UntilCloseBody()
-
-
-def as_upstream_error(error: MessageError) -> MessageError:
-    """The same finding about the tool's message."""
-    return MessageError(error.message, Reason.UPSTREAM_PROTOCOL)

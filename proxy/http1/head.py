@@ -19,7 +19,7 @@ _VERSIONS = {"1.0": Version.HTTP_1_0, "1.1": Version.HTTP_1_1}
 _REST_OF_LINE = 32
 """Bytes of a request line besides its target: the longest method, two spaces, the version."""
 _NOTHING: frozenset[bytes] = frozenset()
-_BARE_LF_OR_NUL = re.compile(rb"(?<!\r)\n|\0")
+BARE_LF_OR_NUL = re.compile(rb"(?<!\r)\n|\0")
 
 
 class ParsedRequest(NamedTuple):
@@ -105,7 +105,7 @@ def check_unfinished(raw: bytes, *, target_bytes: int, head_bytes: int, scanned:
         MessageError: URITooLong, HeadTooLarge, or RequestMalformed for a line that ends in a bare LF: it would
             otherwise be waited for until the timeout.
     """
-    if _BARE_LF_OR_NUL.search(raw, scanned):
+    if BARE_LF_OR_NUL.search(raw, scanned):
         raise MessageError("lines must end in CRLF, and NUL has no place in a head")
     if len(raw) > target_bytes + _REST_OF_LINE and b"\r\n" not in raw:
         raise MessageError(f"the request-target is longer than {target_bytes} bytes", Reason.URI_TOO_LONG)
@@ -145,10 +145,19 @@ def write_fields(headers: Headers) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
-@lru_cache(maxsize=1024)
 def tokens(value: bytes) -> frozenset[bytes]:
     """The members of a comma-separated list of tokens, in lower case (RFC 9110 section 5.6.1)."""
+    # Short ones only: a cache of what peers make up must not become their storage.
+    return _short_tokens(value) if len(value) <= _CACHED else _tokens(value)
+
+
+def _tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(item.strip(b" \t").lower() for item in value.split(b",")) - {b""}
+
+
+_CACHED = 64
+"""Bytes of a value whose tokens are remembered: `keep-alive, Upgrade, HTTP2-Settings` has 35."""
+_short_tokens = lru_cache(maxsize=1024)(_tokens)
 
 
 def connection_tokens(head: RequestHead | ResponseHead) -> frozenset[bytes]:

@@ -7,16 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.model.message import Headers
-from connectors.model.reasons import Reason
 from proxy.http1.body import (
     MAX_CHUNK_LINE,
+    MAX_CHUNKS,
     MAX_TRAILERS,
     BodyReader,
     ChunkedBody,
     LengthBody,
     NoBody,
     UntilCloseBody,
-    as_upstream_error,
     body_reader,
 )
 from proxy.http1.errors import MessageError
@@ -173,6 +172,14 @@ def test_decode_reaches_the_reader() -> None:
     assert body_reader(CHUNKED, unchanged, decode=True).feed(b"3\r\nabc\r\n0\r\n\r\n") == (b"abc", b"")
 
 
-def test_upstream_errors_keep_their_sentence() -> None:
-    error = as_upstream_error(MessageError("broken"))
-    assert (error.message, error.reason) == ("broken", Reason.UPSTREAM_PROTOCOL)
+@pytest.mark.parametrize("decode", [False, True])
+def test_tiny_chunks_are_read_in_turns(decode: bool) -> None:
+    """One peer's bytes of a few hundred chunks are a turn's work; the rest comes back to be fed again."""
+    body = b"1\r\nx\r\n" * (3 * MAX_CHUNKS) + b"0\r\n\r\n"
+    reader = body_reader(CHUNKED, unchanged, decode=decode)
+    out, data, turns = b"", body + b"next", 0
+    while not reader.done:
+        passed, data = reader.feed(data)
+        assert passed.count(b"x") <= MAX_CHUNKS
+        out, turns = out + passed, turns + 1
+    assert (out, data, turns) == (b"x" * (3 * MAX_CHUNKS) if decode else body, b"next", 4)
