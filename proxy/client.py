@@ -245,6 +245,7 @@ class ClientConnection(asyncio.Protocol):
             await self._head
         finally:
             self._head = None
+            self._update_reading()
 
     def _head_begins(self) -> None:
         """A head's time runs from its first byte, or that of an empty line before it, and nothing stretches it."""

@@ -10,6 +10,10 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 
 
+class LookupTimeoutError(TimeoutError):
+    """The name server took too long: nothing has been dialled yet."""
+
+
 def dial_refusal(error: OSError | TimeoutError, address: Address) -> Refusal:
     """What to tell the caller. Names the declared host and port only: an address is not a secret, all else could be."""
     place = f"{address.host}:{address.port}"
@@ -22,6 +26,9 @@ def dial_refusal(error: OSError | TimeoutError, address: Address) -> Refusal:
         case ssl.SSLError():
             what = (getattr(error, "reason", None) or "handshake failed").lower().replace("_", " ")
             return Refusal(Reason.UPSTREAM_TLS, f"no TLS with {place}: {what}; does the tool speak https there?")
+        case LookupTimeoutError():
+            message = f"the name {address.host} was not resolved in time; is its name server reachable?"
+            return Refusal(Reason.UPSTREAM_TIMEOUT, message)
         case TimeoutError():
             return Refusal(Reason.UPSTREAM_TIMEOUT, f"{place} did not accept a connection in time")
         case socket.gaierror():

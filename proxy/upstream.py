@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast
 
 from connectors.model.addresses import Address, Origin
@@ -16,7 +15,8 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.snapshot import Binding
 from connectors.trust import Trust
-from proxy.failures import dial_refusal
+from proxy.failures import LookupTimeoutError, dial_refusal
+from proxy.resolver import Resolver
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -171,6 +171,7 @@ class Upstreams:
         self._timeouts = timeouts
         self._watchdog = watchdog
         self._is_own_address = is_own_address
+        self._resolver = Resolver()
         self._all: set[UpstreamConnection] = set()
         self._idle: dict[PoolKey, deque[UpstreamConnection]] = {}
         self._idle_count = 0
@@ -231,17 +232,22 @@ class Upstreams:
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout or LoopDetected.
         """
+        candidates: list[str] = []
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                return await self._dial(key, address, trust)
-        except (OSError, TimeoutError) as error:
+                candidates = await self._resolver.addresses(address.host, address.port)
+                return await self._connect(key, address, trust, candidates)
+        except TimeoutError as error:
+            raise RefusedError(dial_refusal(error if candidates else LookupTimeoutError(), address)) from None
+        except OSError as error:
             raise RefusedError(dial_refusal(error, address)) from None
 
-    async def _dial(self, key: PoolKey, address: Address, trust: Trust) -> UpstreamConnection:
+    async def _connect(
+        self, key: PoolKey, address: Address, trust: Trust, candidates: Sequence[str]
+    ) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         failure: OSError = ConnectionError("no address found")
-        for candidate in dict.fromkeys(str(item[4][0]) for item in found):
+        for candidate in candidates:
             self._refuse_own(candidate, address.port, "")
             connection = UpstreamConnection(key, self._lost)
             tls = address.scheme == "https"

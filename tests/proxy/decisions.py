@@ -7,7 +7,7 @@ from connectors.snapshot import Binding, Snapshot, build
 from proxy.decide import decide
 from proxy.decision import Caller, Facts, Forward, Verdict
 from proxy.host_form import HostForm
-from tests.peers.manifests import Manifest, connector
+from tests.peers.manifests import Manifest, auth, connector, connector_class, secret
 from tests.peers.objects import objects_of
 
 HOSTS = HostForm(localhost=True)
@@ -43,6 +43,14 @@ def request(
 def response(*headers: tuple[bytes, bytes], status: int = 200) -> ResponseHead:
     """A response of the tool's."""
     return ResponseHead(status, b"OK", headers)
+
+
+def keyed(value: bytes, target: bytes = b"/x") -> Forward:
+    """The Forward of a request to a tool that takes its credential, `value`, as the query parameter `key`."""
+    generator = {"query": [{"name": "key", "value": "{{ .Secret.StringData.token }}"}]}
+    kind = connector_class("keyed", [{"name": "key", "secretType": "Opaque", "generator": generator}])
+    token = secret("s", {"token": value.decode()}, namespace="team")
+    return forward_of(request(target), kind, token, tool(class_name="keyed", auth=auth("key", "s")))
 
 
 def verdict_of(

@@ -48,6 +48,26 @@ async def test_text() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        pytest.param("team/a\u009b2Jb", "team/a\\x9b2Jb", id="C1 control"),
+        pytest.param("team/a\x1b[0m\n", "team/a\\x1b[0m\\n", id="C0 control"),
+        pytest.param("team/\u00fc\u202e", "team/\\xfc\\u202e", id="not ASCII"),
+        pytest.param("a connector=b", '"a connector=b"', id="another field"),
+        pytest.param('a" status=200 "', '"a\\" status=200 \\""', id="quotes"),
+        pytest.param("a\\x9b", "a\\\\x9b", id="backslash"),
+    ],
+)
+async def test_t14_no_field_can_forge_or_drive_a_terminal(name: str, shown: str) -> None:
+    stream = io.StringIO()
+    fields = {"caller": name, "connector": name, "method": name, "path": name, "reason": name}
+    AccessLog(stream, AccessLogFormat.TEXT).write(msgspec.structs.replace(LINE, **fields))
+    await next_turn()
+    (line,) = stream.getvalue().splitlines()
+    assert all(f" {field}={shown}" in line for field in fields)
+
+
 async def test_json() -> None:
     stream = io.StringIO()
     AccessLog(stream, AccessLogFormat.JSON).write(LINE)

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.model.addresses import parse_address
 from connectors.model.reasons import Reason
-from proxy.failures import dial_refusal
+from proxy.failures import LookupTimeoutError, dial_refusal
 
 HTTPS, HTTP = parse_address("https://tool.example:8443/secret-path"), parse_address("http://tool.example:8080")
 
@@ -32,6 +32,7 @@ def tls(reason: str | None) -> ssl.SSLError:
         (tls(None), Reason.UPSTREAM_TLS, "handshake failed"),
         (ssl.SSLEOFError(8, "EOF"), Reason.UPSTREAM_TLS, "no TLS"),
         (TimeoutError(), Reason.UPSTREAM_TIMEOUT, "in time"),
+        (LookupTimeoutError(), Reason.UPSTREAM_TIMEOUT, "name server"),
         (socket.gaierror(-2, "Name or service not known"), Reason.UPSTREAM_UNREACHABLE, "does not resolve"),
         (ConnectionRefusedError(111, "refused"), Reason.UPSTREAM_UNREACHABLE, "is the tool running"),
         (ConnectionAbortedError("SSL handshake is taking too long"), Reason.UPSTREAM_TLS, "ended the TLS handshake"),

@@ -6,6 +6,8 @@ import pytest
 
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
+from proxy.http1.body import MAX_CHUNKS
+from proxy.http1.buffers import MAX_INTERIM
 from proxy.http1.head import parse_request
 from proxy.relay import Progress, Relay, StaleConnectionError, Terms
 from proxy.scrub import ClientSide
@@ -29,6 +31,7 @@ class Client:
         self.paused = False
         self.aborted = False
         self.draining = False
+        self.kept = b""
 
     def attach(self, relay: Relay) -> None: ...
 
@@ -45,6 +48,9 @@ class Client:
 
     def take_buffered(self) -> bytes:
         return b""
+
+    def put_back(self, rest: bytes) -> None:
+        self.kept += rest
 
 
 class Desk:
@@ -153,3 +159,46 @@ async def test_back_pressure_goes_through() -> None:
     assert not desk.client.paused
     desk.upstream.data_received(ANSWER)
     await desk.run
+
+
+async def test_tiny_chunks_of_the_tool_are_relayed_in_turns() -> None:
+    desk = await started()
+    body = b"1\r\nx\r\n" * (3 * MAX_CHUNKS) + b"0\r\n\r\n"
+    desk.upstream.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    assert 0 < desk.client.sent.count(b"x") <= MAX_CHUNKS
+    assert not desk.wire.reading
+    await desk.run
+    assert desk.client.sent.endswith(body)
+    assert desk.wire.reading
+    assert desk.progress.upstream_reusable
+
+
+async def test_tiny_chunks_of_a_tool_that_is_gone_are_relayed_to_the_end() -> None:
+    desk = await started()
+    body = b"1\r\nx\r\n" * (3 * MAX_CHUNKS) + b"0\r\n\r\n"
+    desk.upstream.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    desk.upstream.connection_lost(ConnectionResetError())
+    await desk.run
+    assert desk.client.sent.endswith(body)
+    assert not desk.client.aborted
+
+
+async def test_tiny_chunks_of_the_client_are_relayed_in_turns_and_the_next_request_stays() -> None:
+    desk = await started(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    body = b"1\r\nx\r\n" * (2 * MAX_CHUNKS) + b"0\r\n\r\n"
+    assert desk.relay.from_client(body + b"next") == b""
+    assert desk.client.paused
+    await turns()
+    assert desk.wire.sent == b"<head>" + body
+    assert desk.client.kept == b"next"
+    assert not desk.client.paused
+    desk.upstream.data_received(ANSWER)
+    await desk.run
+    assert desk.progress.client_reusable
+
+
+async def test_a_flood_of_interim_responses_is_no_answer() -> None:
+    desk = await started()
+    desk.upstream.data_received(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
+    assert await desk.refusal() is Reason.UPSTREAM_PROTOCOL
+    assert desk.client.sent.count(b"102") == MAX_INTERIM

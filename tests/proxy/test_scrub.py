@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from connectors.model.message import Headers
 from proxy.scrub import ClientSide, client_head, response_trailers
-from tests.proxy.decisions import forward_of, request, response, tool
+from tests.proxy.decisions import forward_of, keyed, request, response, tool
 
 FORWARD = forward_of(request(host=b"c-tool.team"), tool("https://tool.example/git"))
+BY_PATH = forward_of(request(b"/namespaces/team/connectors/tool/x", host=b"proxy:1"), tool("https://tool.example/git"))
+KEYED = keyed(b"long-s3cret")
 
 
 def scrubbed(*headers: tuple[bytes, bytes]) -> Headers:
@@ -83,9 +87,54 @@ def test_t01_places(name: bytes, value: bytes, expected: bytes) -> None:
     assert scrubbed((name, value)) == ((name, expected),)
 
 
+@pytest.mark.parametrize("name", [b"Location", b"content_location", b"Link", b"Refresh"])
+def test_t06_fields_with_addresses_do_not_show_the_credential(name: bytes) -> None:
+    wrap = {b"Link": b"<%s>; rel=x", b"Refresh": b"0; url=%s"}.get(name, b"%s")
+    headers = ((name, wrap % b"/x?a=1&key=long-s3cret#f"), (b"X", b"1"))
+    assert client_head(response(*headers), KEYED, ClientSide()).headers == ((name, wrap % b"/x?a=1#f"), (b"X", b"1"))
+    assert client_head(response((name, b"</long-s3cret>; url=")), KEYED, ClientSide()).headers == ()
+
+
 def test_the_clients_own_scheme_is_used() -> None:
     head = client_head(response((b"Location", b"https://tool.example/git/a")), FORWARD, ClientSide("https"))
     assert head.headers == ((b"Location", b"https://c-tool.team/a"),)
+
+
+NAMES = st.sampled_from(
+    [b"Location", b"Content-Location", b"Link", b"Refresh", b"Set-Cookie", b"WWW-Authenticate", b"X"]
+)
+PIECES = st.sampled_from(
+    [
+        b"//",
+        b"/",
+        b"[",
+        b"]",
+        b"..",
+        b"\t",
+        b" ",
+        b"<",
+        b">",
+        b"?",
+        b"#",
+        b";",
+        b"=",
+        b"%2e",
+        b"\\",
+        b":",
+        b"https:",
+        b"@",
+        b'"',
+    ]
+)
+ANYTHING = st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=20).map(b"".join))
+
+
+@given(st.lists(st.tuples(NAMES, ANYTHING), max_size=4))
+@example([(b"Link", b"< //[/..>; rel=x")])
+def test_t06_any_answer_is_taken(headers: list[tuple[bytes, bytes]]) -> None:
+    for forward in (FORWARD, BY_PATH, KEYED):
+        left = client_head(response(*headers), forward, ClientSide()).headers
+        assert [name for name, _ in left if name == b"X"] == [name for name, _ in headers if name == b"X"]
 
 
 def test_trailers() -> None:

@@ -104,8 +104,11 @@ def test_a_path_resolver_leaves_the_naming_to_the_path() -> None:
     snapshot = snapshot_of(
         registry, tool(class_name="registry"), connector("other", "https://o.example", namespace="team")
     )
-    assert route_of(b"/namespaces/team/connectors/other/x", b"c-tool.team", snapshot).key == OTHER
-    assert route_of(b"/x", b"c-tool.team", snapshot).key == TOOL
+    route = route_of(b"/namespaces/team/connectors/other/x", b"c-tool.team", snapshot)
+    assert (route.key, route.host_key) == (OTHER, TOOL)
+    route = route_of(b"/x", b"c-tool.team", snapshot)
+    assert (route.key, route.host_key) == (TOOL, TOOL)
+    assert route_of(b"/namespaces/team/connectors/other/x", b"any", snapshot).host_key is None
 
 
 def test_an_unknown_connector_is_a_route_without_binding() -> None:
