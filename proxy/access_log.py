@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TextIO
@@ -10,6 +11,9 @@ from typing import TextIO
 import msgspec
 
 from proxy.settings import AccessLogFormat
+
+_PLAIN = re.compile(r"[!#-\[\]-~]*")
+"""Visible ASCII without quote and backslash."""
 
 
 class AccessLine(msgspec.Struct, frozen=True):
@@ -69,11 +73,16 @@ def _json(line: AccessLine) -> str:
 
 def _text(line: AccessLine) -> str:
     return (
-        f"{line.time} access caller={line.caller or '-'} connector={line.connector or '-'} method={line.method} "
-        f"path={_quoted(line.path)} status={line.status} in={line.bytes_in} out={line.bytes_out} "
-        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_quoted(line.reason or '-')}\n"
+        f"{line.time} access caller={_word(line.caller)} connector={_word(line.connector)} method={_word(line.method)} "
+        f"path={_word(line.path)} status={line.status} in={line.bytes_in} out={line.bytes_out} "
+        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_word(line.reason)}\n"
     )
 
 
-def _quoted(text: str) -> str:
-    return f'"{text}"' if " " in text else text
+def _word(text: str) -> str:
+    """One value that can neither pass for another field nor drive a terminal: escaped, in quotes where it has spaces."""
+    if _PLAIN.fullmatch(text):
+        return text or "-"
+    ascii_only = text.encode("unicode_escape").decode("ascii")
+    quoted = ascii_only.replace('"', '\\"')
+    return f'"{quoted}"' if " " in quoted else quoted

@@ -7,17 +7,18 @@ from proxy.locations import at_root, map_path
 
 
 def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
-    """Domain of the tool's host is dropped (the cookie becomes host-only), Path is mapped, Secure follows the scheme.
+    """Domain is dropped (the cookie becomes host-only), Path is mapped, Secure follows the scheme.
 
-    Without this a client would refuse the cookie, or on a shared host send one Connector's cookie to another. Other
-    attributes keep their bytes; a Domain that is not the tool's stays, and the client refuses it.
+    Without this a client would refuse the cookie, or send one Connector's cookie to another: on a shared host, or where
+    a Domain such as `team.svc.cluster.local` stands above the hosts of several (threat 13). Other attributes keep
+    their bytes.
     """
     pair, *attributes = value.split(b";")
     kept = [pair]
     has_path = False
     for attribute in attributes:
         name = attribute.partition(b"=")[0].strip().lower()
-        if name == b"domain" and _covers(_attribute_value(attribute), forward.address.server_name):
+        if name == b"domain":
             continue
         if name == b"secure" and client_scheme == "http" and forward.address.scheme == "https":
             continue
@@ -44,8 +45,3 @@ def _path(attribute: bytes, forward: Forward) -> bytes:
 
 def _attribute_value(attribute: bytes) -> bytes:
     return attribute.partition(b"=")[2].strip()
-
-
-def _covers(domain: bytes, host: str) -> bool:
-    name = domain.decode("latin-1").lower().lstrip(".")
-    return bool(name) and (host == name or host.endswith("." + name))

@@ -36,7 +36,8 @@ class Route(NamedTuple):
     """Which Connector a request means, and what is left for the tool.
 
     `client_prefix` is the part of the request's path that named the Connector, as it was sent; `tool_prefix` is what
-    of it the tool sees (`/v2` in the registry form); `extension` is the EXT of NAME@EXT.
+    of it the tool sees (`/v2` in the registry form); `extension` is the EXT of NAME@EXT. `host_key` is the Connector
+    that Host names, None where it names none: `key` can be another where that one's class leaves the naming to the path.
     """
 
     key: ConnectorKey
@@ -47,6 +48,7 @@ class Route(NamedTuple):
     rest: bytes
     query: bytes
     extension: str = ""
+    host_key: ConnectorKey | None = None
 
 
 class Mount(NamedTuple):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin
 
 from connectors.model.addresses import Address
 from proxy.decision import Forward, Mount
 
 _URL = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[^\[\]@]*\])(?::([0-9]{0,5}))?")
-_NETWORK_PATH = re.compile(rb"/[\t]*[/\\]")
-_PATH_END = re.compile(rb"[?#]")
+_NETWORK_PATH = re.compile(rb"/[/\\]")
+_PATH = re.compile(rb"[^?#]*")
 _DOT = re.compile(rb"\.|%2e", re.IGNORECASE)
 _SLASH = re.compile(rb"[/\\]")
-_DOT_SEGMENT = re.compile(rb"(?<![^/\\])(?:\.|%2e){1,2}(?![^/\\?#])", re.IGNORECASE)
+_DOT_SEGMENT = re.compile(rb"(?<![^/\\])(?:\.|%2e){1,2}(?![^/\\])", re.IGNORECASE)
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
+_UP = 2
+"""Dots of the segment that leads up."""
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 
@@ -25,9 +26,16 @@ def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> byte
     The tool's own origin is matched exactly: scheme, host and port (RFC 6454 section 4). What lies outside of the
     address's path prefix is not the Connector's to serve: it stays, or becomes, an absolute URL of the tool.
     """
+    # Clients drop tabs, and spaces around it, before they read a URL (WHATWG URL, "basic URL parser").
+    read = value.replace(b"\t", b"").strip(b" ")
+    rewritten = _rewritten(read, forward, client_scheme)
+    return value if rewritten == read else rewritten
+
+
+def _rewritten(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     absolute = _URL.fullmatch(value)
     if absolute is None:
-        rooted = value if value.startswith(b"/") else _resolved(value, forward)
+        rooted = value if value.startswith(b"/") else _from_base(value, forward)
         return value if rooted is None else _relative(rooted, forward, client_scheme)
     scheme = (absolute[1] or forward.address.scheme.encode()).lower()
     rest: bytes = absolute[3]
@@ -40,10 +48,11 @@ def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> byte
 
 def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
     """The client's path for a path of the tool's; None where no mount covers it. Whole segments only (threat 29)."""
+    if mounts[0].client != mounts[0].tool:
+        path = _without_dots(path)
     for mount in mounts:
         rest = path[len(mount.tool) :]
-        whole = path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#"))
-        if whole and (mount.client == mount.tool or not _leaves(rest)):
+        if path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#")):
             return mount.client + rest
     return None
 
@@ -55,7 +64,7 @@ def at_root(forward: Forward) -> bool:
     return bool(forward.mounts[-1].client) and path in roots
 
 
-def _resolved(value: bytes, forward: Forward) -> bytes | None:
+def _from_base(value: bytes, forward: Forward) -> bytes | None:
     """The tool's path that a relative reference means, where the client would come to another one (RFC 3986 section 5).
 
     That is where it climbs, and where the client's path has no directory of the Connector's own to begin in.
@@ -63,31 +72,45 @@ def _resolved(value: bytes, forward: Forward) -> bytes | None:
     if not value or value[:1] in (b"?", b"#") or _SCHEME.match(value):
         return None
     mount = forward.mounts[0]
-    climbs = any(_DOT.sub(b".", segment) == b".." for segment in _SLASH.split(_PATH_END.split(value, maxsplit=1)[0]))
-    if mount.client == mount.tool or not (climbs or at_root(forward)):
+    if mount.client == mount.tool or not (_climbs(value) or at_root(forward)):
         return None
-    base = forward.target.partition(b"?")[0].decode("latin-1")
-    reference = _DOT_SEGMENT.sub(lambda dots: _DOT.sub(b".", dots[0]), value).decode("latin-1")
-    return _rooted(urljoin(base, reference).encode("latin-1"))
+    directory = forward.target.partition(b"?")[0].rpartition(b"/")[0]
+    return directory + b"/" + value
 
 
-def _leaves(rest: bytes) -> bool:
-    """Whether its dot segments lead above where it begins, as clients resolve them (WHATWG URL, "path state")."""
-    path = _PATH_END.split(rest, maxsplit=1)[0]
-    if not _DOT.search(path):
-        return False
-    depth = 0
-    for segment in _SLASH.split(path)[1:]:
-        match _DOT.sub(b".", segment):
-            case b".":
-                continue
-            case b"..":
-                depth -= 1
-            case _:
-                depth += 1
-        if depth < 0:
-            return True
-    return False
+def _climbs(reference: bytes) -> bool:
+    return any(_dots(segment) == _UP for segment in _SLASH.split(_path_of(reference)))
+
+
+def _without_dots(path: bytes) -> bytes:
+    """An absolute path without its dot segments (RFC 3986 section 5.2.4); query and fragment stay.
+
+    As clients read them: `%2e` is a dot too, and `\\` a slash (WHATWG URL, "path state").
+    """
+    plain = _path_of(path)
+    if not _DOT_SEGMENT.search(plain):
+        return path
+    kept: list[bytes] = []
+    segments = _SLASH.split(plain)[1:]
+    for segment in segments:
+        dots = _dots(segment)
+        if dots == _UP:
+            del kept[-1:]
+        elif not dots:
+            kept.append(segment)
+    if _dots(segments[-1]):
+        kept.append(b"")  # the directory itself, with its slash
+    return b"/" + b"/".join(kept) + path[len(plain) :]
+
+
+def _path_of(reference: bytes) -> bytes:
+    match = _PATH.match(reference)
+    return match[0] if match else b""
+
+
+def _dots(segment: bytes) -> int:
+    """How many dots a dot segment has, 0 for any other."""
+    return len(_DOT.findall(segment)) if _DOT_SEGMENT.fullmatch(segment) else 0
 
 
 def _relative(value: bytes, forward: Forward, client_scheme: str) -> bytes:

@@ -12,6 +12,7 @@ from proxy.cookies import rewrite_cookie
 from proxy.decision import Forward
 from proxy.hop_by_hop import NEVER_TRAILERS, not_forwarded
 from proxy.locations import rewrite_location
+from proxy.reflected import without_credential
 
 _REASON_HEADER = b"x-connectors-reason"
 _CHANGED = frozenset({b"location", b"content-location", b"link", b"set-cookie", b"www-authenticate", _REASON_HEADER})
@@ -33,7 +34,8 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
         folded = fold(name)
         if folded in dropped:
             continue
-        changed = _field(folded, value, forward, side) if folded in _CHANGED else value
+        shown = without_credential(folded, value, forward.binding)
+        changed = _field(folded, shown, forward, side) if shown is not None and folded in _CHANGED else shown
         if changed is not None:
             headers.append((name, changed))
     return ResponseHead(head.status, head.reason, tuple(headers), head.version)

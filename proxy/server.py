@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from connectors.model.refusal import Refusal
 from proxy.client import After, ClientConnection, ClientTerms
@@ -17,6 +19,16 @@ from proxy.watchdog import Watchdog
 
 BACKLOG = 4096
 """Connections that wait for accept(); the kernel caps it at net.core.somaxconn."""
+
+
+logger = logging.getLogger(__name__)
+
+
+class _NoRoom(asyncio.Protocol):
+    """A connection that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
 
 
 class Server:
@@ -37,6 +49,7 @@ class Server:
             watchdog.on_tick(self._look_for_peers)
         self._listener: asyncio.Server | None = None
         self._all_gone: asyncio.Event = asyncio.Event()
+        self._silent_until = 0.0
 
     async def start(self) -> None:
         """Begin to accept.
@@ -85,11 +98,21 @@ class Server:
     def _sockets(self) -> list[tuple[str, int]]:
         return [listener.getsockname() for listener in self._listener.sockets] if self._listener else []
 
-    def _connected(self) -> ClientConnection:
+    def _connected(self) -> asyncio.Protocol:
+        if len(self._connections) >= self._settings.limits.connections:
+            self._say_full()
+            return _NoRoom()
         connection = ClientConnection(self._terms)
         self._connections.add(connection)
         self._all_gone.clear()
         return connection
+
+    def _say_full(self) -> None:
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + 60.0
+            limit = self._settings.limits.connections
+            logger.warning("%d client connections are open: new ones are closed; see --max-connections", limit)
 
     def _gone(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)

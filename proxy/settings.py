@@ -29,11 +29,14 @@ class Limits:
     tickets and large cookies, and one connection cannot hold much memory.
     target_bytes: the request-target. nginx and Apache stop at 8 KiB; package managers were seen above that.
     header_count: fields of one head; Envoy allows 100, Node 2,000.
+    connections: of clients at once. With heads of 64 KiB that nobody finishes these are 256 MiB at the worst; a
+    pipeline's client has a handful, and nginx's examples say 1,024 for each of its processes.
     """
 
     head_bytes: int = 64 * 1024
     target_bytes: int = 16 * 1024
     header_count: int = 128
+    connections: int = 4096
 
 
 @dataclass(frozen=True, slots=True)

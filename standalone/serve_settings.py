@@ -63,6 +63,9 @@ MAX_HEAD = Setting(
 )
 MAX_TARGET = Setting("--max-target", "16KiB", parse_size, "a request's path and query", "32KiB", metavar="SIZE")
 MAX_HEADERS = Setting("--max-headers", "128", parse_count, "header fields of one head", "256", metavar="N")
+MAX_CONNECTIONS = Setting(
+    "--max-connections", "4096", parse_count, "client connections at once; more are closed", "1024", metavar="N"
+)
 
 
 def _timeout(flag: str, default: str, meaning: str) -> Setting[float]:
@@ -89,6 +92,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     MAX_HEAD,
     MAX_TARGET,
     MAX_HEADERS,
+    MAX_CONNECTIONS,
     HEAD_TIMEOUT,
     CONNECT_TIMEOUT,
     FIRST_BYTE_TIMEOUT,
@@ -112,7 +116,7 @@ def proxy_settings(values: Values) -> ProxySettings:
         host=listen.host,
         port=listen.port,
         client_auth=_client_auth(values),
-        limits=Limits(values[MAX_HEAD], values[MAX_TARGET], values[MAX_HEADERS]),
+        limits=Limits(values[MAX_HEAD], values[MAX_TARGET], values[MAX_HEADERS], values[MAX_CONNECTIONS]),
         timeouts=_timeouts(values),
         cluster_domain=values[CLUSTER_DOMAIN],
         localhost_names=True,

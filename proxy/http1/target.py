@@ -11,7 +11,10 @@ from proxy.http1.errors import MessageError
 
 _AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"http://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
-_DOT_DOT = re.compile(rb"(?:^|[/\\])\.\.(?:[/\\;?#\0]|\Z)")
+_DOT = rb"(?:\.|\xc0\xae|\xe0\x80\xae|\xef\xbc\x8e)"
+_SLASH = rb"(?:[/\\]|\xc0\xaf|\xc1\x9c|\xe0\x80\xaf|\xef\xbc\x8f|\xef\xbc\xbc)"
+"""Also in overlong UTF-8, which old decoders accept, and in full width, which some fold to ASCII."""
+_DOT_DOT = re.compile(rb"(?:^|%s)%s{2}[ \t]*(?:%s|[;?#\0]|\Z)" % (_SLASH, _DOT, _SLASH))
 _MAX_ENCODINGS = 3
 """How often percent-encoding may be nested. Two are seen in the wild; more only serve to hide something."""
 
@@ -51,22 +54,19 @@ def request_target(head: RequestHead) -> RequestTarget:
 def climbs(path: bytes) -> bool:
     """Whether some reader could see a `..` segment in this path: percent-decoded, with `\\` for `/`, with `;x`.
 
-    A decoded `?`, `#` or NUL ends the path for a reader that takes it apart behind its decoding.
+    A decoded `?`, `#` or NUL ends the path for a reader that takes it apart behind its decoding. White space behind the
+    dots is dropped by file systems such as Windows'.
     """
-    if b".." not in path and b"%" not in path:
+    if b".." not in path and b"%" not in path and path.isascii():
         return False
     for _ in range(_MAX_ENCODINGS):
-        if _has_dot_dot(path):
+        if _DOT_DOT.search(path):
             return True
         decoded = unquote_to_bytes(path)
         if decoded == path:
             return False
         path = decoded
-    return _has_dot_dot(path) or unquote_to_bytes(path) != path
-
-
-def _has_dot_dot(path: bytes) -> bool:
-    return b".." in path and _DOT_DOT.search(path) is not None
+    return _DOT_DOT.search(path) is not None or unquote_to_bytes(path) != path
 
 
 def _origin_form(target: bytes, authority: bytes) -> bytes:

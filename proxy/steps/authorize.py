@@ -30,6 +30,7 @@ def _check_caller(route: Route, facts: Facts) -> None:
     if caller is None:
         message = "send a ServiceAccount token: as the password of Basic, or as Bearer"
         raise RefusedError(Refusal(Reason.UNAUTHENTICATED, message))
-    if caller.namespace != route.key.namespace:
+    # Of the Connector that Host names too: its class decided whether the path counts, and the answer would tell.
+    if any(key is not None and key.namespace != caller.namespace for key in (route.key, route.host_key)):
         message = "this caller may use only Connectors of its own namespace"
         raise RefusedError(Refusal(Reason.FORBIDDEN, message))

@@ -51,6 +51,7 @@ def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
             rest=by_path.rest,
             query=target.query,
             extension=by_path.extension,
+            host_key=by_host,
         )
     if by_host is None:
         message = "the request names no Connector: use host c-NAME.NAMESPACE or path /namespaces/NS/connectors/NAME"
@@ -59,7 +60,8 @@ def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
 
 
 def _host_route(key: ConnectorKey, snapshot: Snapshot, target: RequestTarget) -> Route:
-    return Route(key, snapshot.bindings.get(key), target.authority, b"", b"", target.path, target.query)
+    binding = snapshot.bindings.get(key)
+    return Route(key, binding, target.authority, b"", b"", target.path, target.query, host_key=key)
 
 
 def _path_resolver(snapshot: Snapshot, key: ConnectorKey) -> bool:

@@ -42,7 +42,7 @@ OWN = [
     (by_path(), b"/a%2Fb", NAME + b"/a%2Fb"),
     (by_path(), b"https://tool.example/a", b"http://proxy:1" + NAME + b"/a"),
     (by_path(GIT), b"https://tool.example/git/a", b"http://proxy:1" + NAME + b"/a"),
-    (by_path(GIT), b"/git/a/../b", NAME + b"/a/../b"),
+    (by_path(GIT), b"/git/a/../b", NAME + b"/b"),
     (by_path(GIT), b"/x/%2e./git/b", NAME + b"/b"),
     (by_path(GIT), b" /git/a\t", NAME + b"/a"),
     (by_path(GIT), b"/git/.\t./x", b"https://tool.example/git/../x"),

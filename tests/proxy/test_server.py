@@ -10,7 +10,7 @@ from connectors.model.refusal import Refusal
 from proxy.client import After, ClientConnection
 from proxy.http1.head import ParsedRequest
 from proxy.server import Server
-from proxy.settings import ProxySettings, Timeouts
+from proxy.settings import Limits, ProxySettings, Timeouts
 from proxy.watchdog import Watchdog
 from tests.peers.raw_client import connected
 
@@ -21,11 +21,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 class Desk:
     """A server whose requests are answered when the test says so."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", limits: Limits | None = None) -> None:
         self.malformed: list[Refusal] = []
         self.begun = asyncio.Semaphore(0)
         self.go_on = asyncio.Event()
-        settings = ProxySettings(host=host, port=0, timeouts=Timeouts())
+        settings = ProxySettings(host=host, port=0, limits=limits or Limits(), timeouts=Timeouts())
         self.server = Server(settings, Watchdog(1.0), self.handle, self.malformed.append)
 
     async def handle(self, request: ParsedRequest, client: ClientConnection) -> After:
@@ -115,3 +115,19 @@ async def test_a_malformed_head_is_answered_and_told(desk: Desk) -> None:
         assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert b"X-Connectors-Reason: RequestMalformed\r\n" in answer
         assert [refusal.reason for refusal in desk.malformed] == [Reason.REQUEST_MALFORMED]
+
+
+async def test_one_connection_too_many_is_closed_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(limits=Limits(connections=1))
+    await desk.server.start()
+    desk.go_on.set()
+    async with connected(desk.server.port) as first:
+        first.send(GET)
+        assert await first.read_head() == OK
+        for _ in range(2):
+            async with connected(desk.server.port) as second:
+                await second.wait_closed()
+        first.send(GET)
+        assert await first.read_head() == OK
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    await desk.server.drain(0.0)

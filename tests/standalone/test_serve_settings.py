@@ -28,12 +28,12 @@ def test_defaults_of_the_contract() -> None:
 
 def test_every_limit_and_timeout_can_be_set() -> None:
     words = (
-        "--max-head 1KiB --max-target 2KiB --max-headers 3 --head-timeout 1s --connect-timeout 2s"
+        "--max-head 1KiB --max-target 2KiB --max-headers 3 --max-connections 4 --head-timeout 1s --connect-timeout 2s"
         " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
         " --drain-timeout 500ms --cluster-domain corp --listen [::1]:0"
     )
     settings = proxy_settings(values(words))
-    assert settings.limits == Limits(1024, 2048, 3)
+    assert settings.limits == Limits(1024, 2048, 3, 4)
     assert settings.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
     assert (settings.host, settings.port, settings.cluster_domain) == ("::1", 0, "corp")
 

@@ -20,8 +20,8 @@ ANYWHERE = HostPort("127.0.0.1", 0)
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-repo.default\r\n\r\n"
 
 
-def plan_for(path: Path, *, port: int = 0, admin: HostPort = ANYWHERE) -> Plan:
-    settings = ProxySettings(port=port, access_log=AccessLogFormat.OFF, timeouts=Timeouts(drain=5.0))
+def plan_for(path: Path, *, host: str = "127.0.0.1", port: int = 0, admin: HostPort = ANYWHERE) -> Plan:
+    settings = ProxySettings(host=host, port=port, access_log=AccessLogFormat.OFF, timeouts=Timeouts(drain=5.0))
     return Plan((path,), admin, settings)
 
 
@@ -96,10 +96,13 @@ async def test_a_taken_port(service: Service, tmp_path: Path, taken: str) -> Non
     where = service.listen if taken == "--listen" else service.admin
     with pytest.raises(ServeError) as raised:
         await Service(plan).start()
-    assert str(raised.value).startswith(f"cannot listen on {where}: ")
-    assert "in use" in str(raised.value)
-    assert str(raised.value).endswith(f"; choose another address with {taken}")
+    assert str(raised.value) == f"cannot listen on {where}: Address already in use; choose another address with {taken}"
     assert await get(service, "/livez") == (200, "ok\n")
+
+
+async def test_a_host_that_is_not_one(tmp_path: Path) -> None:
+    with pytest.raises(ServeError, match=r"^cannot listen on host.invalid:0: (?!Unknown error).+; choose another"):
+        await Service(plan_for(tmp_path, host="host.invalid")).start()
 
 
 async def test_stopping_without_a_drain_leaves_nothing_running(tmp_path: Path) -> None:
