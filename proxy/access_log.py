@@ -80,7 +80,7 @@ def _text(line: AccessLine) -> str:
 
 
 def _word(text: str) -> str:
-    """One value that can neither pass for another field nor drive a terminal: escaped, in quotes where it has spaces."""
+    """One value that can neither pass for another field nor drive a terminal; in quotes where it has spaces."""
     if _PLAIN.fullmatch(text):
         return text or "-"
     ascii_only = text.encode("unicode_escape").decode("ascii")

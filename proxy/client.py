@@ -255,11 +255,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _update_reading(self) -> None:
         """The one place that decides whether to read: not while the tool takes nothing, nor ever more ahead."""
-        if self._transport is None or self._transport.is_closing():
-            return
-        awaited = self._head is not None or bool(self._lingering_until)
-        paused = self._held_back or (not awaited and len(self._buffer) > MAX_BUFFERED)
-        if paused == self._paused:
+        awaited = self._head is not None or self._lingering_until
+        paused = self._held_back or (len(self._buffer) > MAX_BUFFERED and not awaited)
+        if paused == self._paused or self._transport is None or self._transport.is_closing():
             return
         self._paused = paused
         if paused:

@@ -37,7 +37,7 @@ class Route(NamedTuple):
 
     `client_prefix` is the part of the request's path that named the Connector, as it was sent; `tool_prefix` is what
     of it the tool sees (`/v2` in the registry form); `extension` is the EXT of NAME@EXT. `host_key` is the Connector
-    that Host names, None where it names none: `key` can be another where that one's class leaves the naming to the path.
+    that Host names, if any; `key` is another where that one's class leaves the naming to the path.
     """
 
     key: ConnectorKey

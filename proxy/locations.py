@@ -10,7 +10,7 @@ from proxy.decision import Forward, Mount
 _URL = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[^\[\]@]*\])(?::([0-9]{0,5}))?")
 _NETWORK_PATH = re.compile(rb"/[/\\]")
-_PATH = re.compile(rb"[^?#]*")
+_PATH_END = re.compile(rb"[?#]")
 _DOT = re.compile(rb"\.|%2e", re.IGNORECASE)
 _SLASH = re.compile(rb"[/\\]")
 _DOT_SEGMENT = re.compile(rb"(?<![^/\\])(?:\.|%2e){1,2}(?![^/\\])", re.IGNORECASE)
@@ -75,7 +75,7 @@ def _from_base(value: bytes, forward: Forward) -> bytes | None:
     if mount.client == mount.tool or not (_climbs(value) or at_root(forward)):
         return None
     directory = forward.target.partition(b"?")[0].rpartition(b"/")[0]
-    return directory + b"/" + value
+    return _without_dots(directory + b"/" + value)
 
 
 def _climbs(reference: bytes) -> bool:
@@ -104,8 +104,7 @@ def _without_dots(path: bytes) -> bytes:
 
 
 def _path_of(reference: bytes) -> bytes:
-    match = _PATH.match(reference)
-    return match[0] if match else b""
+    return _PATH_END.split(reference, maxsplit=1)[0]
 
 
 def _dots(segment: bytes) -> int:

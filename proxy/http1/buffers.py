@@ -37,7 +37,7 @@ class HeadBuffer:
 
     def add(self, data: bytes) -> None:
         """More has arrived."""
-        self._data = self._data[self._start :] + data if len(self) else data
+        self._data = self._data[self._start :] + data if self._start < len(self._data) else data
         self._scanned -= self._start
         self._start = 0
 
@@ -69,7 +69,7 @@ class RequestBuffer(HeadBuffer):
         Raises:
             MessageError: it is not acceptable, or can no longer become so.
         """
-        if empty := _EMPTY_LINES.match(self._data, self._start):
+        if self._data.startswith(b"\r", self._start) and (empty := _EMPTY_LINES.match(self._data, self._start)):
             # RFC 9112 section 2.2: at least one empty line before a request line is to be ignored.
             self._start = empty.end()
             self._scanned = max(self._scanned, self._start)
