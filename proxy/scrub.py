@@ -30,11 +30,12 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
     """Every field in its order; only the declared ones are changed (docs/transparency.md)."""
     headers = []
     dropped = not_forwarded(head)
+    in_query = bool(forward.binding.credential.query)
     for name, value in head.headers:
         folded = fold(name)
         if folded in dropped:
             continue
-        shown = without_credential(folded, value, forward.binding)
+        shown = without_credential(folded, value, forward.binding) if in_query else value
         changed = _field(folded, shown, forward, side) if shown is not None and folded in _CHANGED else shown
         if changed is not None:
             headers.append((name, changed))

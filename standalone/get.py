@@ -63,7 +63,11 @@ RESOURCES = {CONNECTORS: CONNECTORS, "connector": CONNECTORS, CLASSES: CLASSES, 
 
 
 class GetError(Exception):
-    """Nothing can be printed; the message says why and what to do."""
+    """Nothing can be printed; the message says why and what to do. `not_found`: the server has no such object."""
+
+    def __init__(self, message: str, *, not_found: bool = False) -> None:
+        super().__init__(message)
+        self.not_found = not_found
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
@@ -75,7 +79,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     )  # fmt: skip
     parser.add_argument("name", nargs="?", metavar="NAME", help="print only the one of this name")
     arguments, values = parse_command_line(parser, SETTINGS, words, environment)
-    if arguments.resource not in RESOURCES and arguments.name is None:
+    bare_word = arguments.resource not in RESOURCES and arguments.name is None
+    if bare_word:
         arguments.resource, arguments.name = CONNECTORS, arguments.resource
     if arguments.resource not in RESOURCES:
         parser.error(f"there is no resource {arguments.resource!r}; choose {CONNECTORS} or {CLASSES}")
@@ -86,7 +91,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         body = _fetch(values[SERVER] + _path(resource, arguments.name, values))
         text = _rendered(body, resource, values, single=bool(arguments.name))
     except GetError as error:
-        print(error, file=sys.stderr)
+        resources = f" (no resource has that name either: {CONNECTORS}, {CLASSES})"
+        print(f"{error}{resources if bare_word and error.not_found else ''}", file=sys.stderr)
         return 1
     if text:
         sys.stdout.write(text)
@@ -109,7 +115,7 @@ def _fetch(url: str) -> bytes:
             body: bytes = answer.read()
             return body
     except urllib.error.HTTPError as error:
-        raise GetError(_refusal(error.code, error.read())) from None
+        raise _refusal(error.code, error.read()) from None
     except (OSError, http.client.HTTPException) as error:
         server = "{0.scheme}://{0.netloc}".format(urlsplit(url))
         raise GetError(
@@ -123,14 +129,15 @@ def _cause(error: Exception) -> str:
     return (inner.strerror if isinstance(inner, OSError) else None) or str(inner) or type(inner).__name__
 
 
-def _refusal(code: int, body: bytes) -> str:
+def _refusal(code: int, body: bytes) -> GetError:
     try:
         failure = msgspec.json.decode(body, type=Failure)
     except msgspec.DecodeError:
-        return (
+        return GetError(
             f"error: the server answered {code}, not as an admin port does; give the address of --admin with --server"
         )
-    return f"Error from server ({failure.reason}): {failure.message}"
+    message = f"Error from server ({failure.reason}): {failure.message}"
+    return GetError(message, not_found=failure.reason == "NotFound")
 
 
 def _rendered(body: bytes, resource: str, values: Values, *, single: bool) -> str:

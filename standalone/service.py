@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,5 +111,11 @@ async def _listen(start: Callable[[], Awaitable[None]], where: HostPort, flag: s
     try:
         await start()
     except OSError as error:
-        cause = error.strerror or str(error)
-        raise ServeError(f"cannot listen on {where}: {cause}; choose another address with {flag}") from error
+        raise ServeError(f"cannot listen on {where}: {_cause(error)}; choose another address with {flag}") from error
+
+
+def _cause(error: OSError) -> str:
+    # asyncio puts the address into the text a second time; a name that does not resolve has numbers of its own.
+    if error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 from connectors.credentials.credential import Credential, Owned
-from connectors.credentials.scheme import require
+from connectors.credentials.scheme import require, within_limit
 from connectors.model.connector_class import AuthType
 from connectors.model.secret import Secret
 from connectors.model.secret_value import SecretValue
@@ -21,5 +21,6 @@ class BasicAuth:
     def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
         """See Scheme."""
         username, password = require(secret, "username"), require(secret, "password")
-        userpass = username.reveal() + b":" + password.reveal()
+        source = f"username and password of Secret {secret.metadata.name}"
+        userpass = within_limit(username.reveal() + b":" + password.reveal(), source)
         return Credential(headers=((b"Authorization", SecretValue(b"Basic " + b64encode(userpass))),))

@@ -42,6 +42,8 @@ class Credential:
     query: tuple[tuple[bytes, SecretValue], ...] = ()
 
 
+_MIN_SHOWN = 8
+_MAX_ENCODINGS = 4
 ANONYMOUS = Credential()
 CALLERS_OWN = Owned(headers=frozenset({b"authorization", b"proxy-authorization", b"x-openapi-address"}))
 """What is never passed on, for anonymous Connectors neither: it is the caller's word to the proxy (threat 21)."""
@@ -78,6 +80,27 @@ def apply(head: RequestHead, credential: Credential) -> RequestHead:
         separator = b"" if target.endswith((b"?", b"&")) else b"&" if b"?" in target else b"?"
         target += separator + _quote(name) + b"=" + _quote(value.reveal())
     return RequestHead(head.method, target, head.headers + added, head.version)
+
+
+def is_shown(value: bytes, credential: Credential) -> bool:
+    """Whether `value` holds a value of the credential's query: as it is, or percent-encoded, once or over again.
+
+    Values below 8 bytes are not looked for: they stand in addresses by chance.
+    """
+    secrets = [_spaced(secret.reveal().strip()) for _, secret in credential.query]
+    secrets = [secret for secret in secrets if len(secret) >= _MIN_SHOWN]
+    for _ in range(_MAX_ENCODINGS):
+        if any(secret in _spaced(value) for secret in secrets):
+            return True
+        value, encoded = unquote_to_bytes(value), value
+        if value == encoded:
+            break
+    return False
+
+
+def _spaced(raw: bytes) -> bytes:
+    """In forms a `+` is a space: both sides are compared as if every one were."""
+    return raw.replace(b"+", b" ")
 
 
 def _quote(raw: bytes) -> bytes:

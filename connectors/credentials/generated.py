@@ -38,4 +38,6 @@ def _render(field: GeneratedField, secret: Secret) -> SecretValue:
         return template.render(secret.data)
     except TemplateError as error:
         message = f"{field.name} cannot be made of Secret {secret.metadata.name}: {error}"
-        raise CredentialError(ConditionReason.SECRET_KEY_MISSING, message) from None
+        complete = template.keys <= secret.data.keys()
+        reason = ConditionReason.SECRET_KEY_INVALID if complete else ConditionReason.SECRET_KEY_MISSING
+        raise CredentialError(reason, message) from None

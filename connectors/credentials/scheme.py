@@ -11,6 +11,8 @@ from connectors.model.reasons import ConditionReason
 from connectors.model.secret import Secret
 from connectors.model.secret_value import SecretValue
 
+MAX_VALUE = 16_384
+"""Bytes of one value of a credential. Servers refuse heads of that size; a Secret may hold 1 MiB."""
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 """field-content of RFC 9110 section 5.5: no CR, LF or NUL, so that a Secret cannot add a header or split a request."""
 
@@ -48,10 +50,22 @@ def field_value(raw: bytes, source: str) -> bytes:
     """`raw` as a header field value: white space around it dropped (RFC 9110 section 5.5).
 
     Raises:
-        CredentialError: it holds control bytes; `source` says in the message where it came from.
+        CredentialError: it holds control bytes or is too long; `source` says in the message where it came from.
     """
     value = raw.strip(b" \t\r\n")
     if not _FIELD_VALUE.fullmatch(value):
         message = f"{source} holds control characters that cannot stand in a header; put the bare value there"
+        raise CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
+    return within_limit(value, source)
+
+
+def within_limit(value: bytes, source: str) -> bytes:
+    """`value`, if it has at most MAX_VALUE bytes.
+
+    Raises:
+        CredentialError: it has more; `source` says in the message where it came from.
+    """
+    if len(value) > MAX_VALUE:
+        message = f"{source} has {len(value)} bytes, and a credential at most {MAX_VALUE}; put the bare value there"
         raise CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
     return value

@@ -18,7 +18,30 @@ class Version(Enum):
     HTTP_1_1 = b"HTTP/1.1"
 
 
-class RequestHead(Struct, frozen=True, eq=False):
+class _Head:
+    """What both heads can do. No Struct itself: fields of its own would come before the method or the status."""
+
+    __slots__ = ()
+    headers: Headers
+    _index: _Index
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
+        index = self._index or _fill(self._index, self.headers)
+        return index.get(name, ())
+
+    def _on_the_wire(self) -> tuple[object, ...]:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Head):
+            return NotImplemented
+        return self._on_the_wire() == other._on_the_wire()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class RequestHead(_Head, Struct, frozen=True, eq=False):
     """Method, request-target and header fields of one request. Its repr shows no value: it may hold a credential."""
 
     method: bytes
@@ -27,25 +50,15 @@ class RequestHead(Struct, frozen=True, eq=False):
     version: Version = Version.HTTP_1_1
     _index: _Index = field(default_factory=dict)
 
-    def values(self, name: bytes) -> Sequence[bytes]:
-        """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
-        index = self._index or _fill(self._index, self.headers)
-        return index.get(name, ())
+    def _on_the_wire(self) -> tuple[object, ...]:
+        return self.method, self.target, self.headers, self.version
 
     def __repr__(self) -> str:
         names = [name.decode("latin-1") for name, _ in self.headers]
         return f"RequestHead({self.method.decode('latin-1')}, headers={names})"
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, RequestHead):
-            return NotImplemented
-        parts = (other.method, other.target, other.headers, other.version)
-        return (self.method, self.target, self.headers, self.version) == parts
 
-    __hash__ = None  # type: ignore[assignment]
-
-
-class ResponseHead(Struct, frozen=True, eq=False):
+class ResponseHead(_Head, Struct, frozen=True, eq=False):
     """Status line and header fields of one response. Its repr shows no value: a tool may echo a credential."""
 
     status: int
@@ -54,22 +67,12 @@ class ResponseHead(Struct, frozen=True, eq=False):
     version: Version = Version.HTTP_1_1
     _index: _Index = field(default_factory=dict)
 
-    def values(self, name: bytes) -> Sequence[bytes]:
-        """All values of the field `name` (given in lower case), in order (RFC 9110 section 5.2)."""
-        index = self._index or _fill(self._index, self.headers)
-        return index.get(name, ())
+    def _on_the_wire(self) -> tuple[object, ...]:
+        return self.status, self.reason, self.headers, self.version
 
     def __repr__(self) -> str:
         names = [name.decode("latin-1") for name, _ in self.headers]
         return f"ResponseHead({self.status}, headers={names})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ResponseHead):
-            return NotImplemented
-        parts = (other.status, other.reason, other.headers, other.version)
-        return (self.status, self.reason, self.headers, self.version) == parts
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _fill(index: _Index, headers: Headers) -> _Index:

@@ -59,7 +59,7 @@ async def test_text() -> None:
         pytest.param("a\\x9b", "a\\\\x9b", id="backslash"),
     ],
 )
-async def test_t14_no_field_can_forge_or_drive_a_terminal(name: str, shown: str) -> None:
+async def test_no_field_can_forge_or_drive_a_terminal(name: str, shown: str) -> None:
     stream = io.StringIO()
     fields = {"caller": name, "connector": name, "method": name, "path": name, "reason": name}
     AccessLog(stream, AccessLogFormat.TEXT).write(msgspec.structs.replace(LINE, **fields))

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.model.connector_class import RESOLVER_ANNOTATION
 from connectors.model.message import RequestHead
 from connectors.model.reasons import Reason
 from proxy.decide import decide
 from proxy.decision import Caller, Facts
-from tests.peers.manifests import Manifest, auth, connector
+from tests.peers.manifests import Manifest, auth, connector, connector_class
 from tests.proxy.decisions import HOSTS, request, snapshot_of, tool, verdict_of
 
 STRANGER, OURS = Caller("else", "a"), Caller("team", "a")
@@ -52,6 +53,20 @@ def test_a_refusal_names_the_connector_for_the_audit_once_it_is_known() -> None:
     head = request(b"/x")
     assert verdict_of(head, tool(), authenticated=True, caller=STRANGER).binding is not None
     assert verdict_of(request(b"/..")).binding is None
+
+
+@pytest.mark.parametrize("caller", [STRANGER, OURS, None], ids=["of Host's", "of the path's", "nobody"])
+def test_who_may_not_know_does_not_learn_from_host_and_path_together(caller: Caller | None) -> None:
+    registry = connector_class("registry")
+    registry["metadata"]["annotations"] = {RESOLVER_ANNOTATION: "path"}
+    hidden = connector("harbor", "https://harbor.example", "registry", namespace="else")
+    head = request(b"/namespaces/team/connectors/tool/x", host=b"c-harbor.else")
+    there = verdict_of(head, registry, tool(), hidden, authenticated=True, caller=caller)
+    absent = verdict_of(head, registry, tool(), authenticated=True, caller=caller)
+    assert there.forward is None
+    assert absent.forward is None
+    if caller != STRANGER:  # who may know what is in the namespace of Host
+        assert there.refusal == absent.refusal
 
 
 def test_nobody_is_asked_where_nobody_must_prove_anything() -> None:

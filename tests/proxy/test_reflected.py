@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.reflected import without_credential
-from tests.proxy.decisions import forward_of, keyed
+from tests.proxy.decisions import forward_of, keyed, request
 
 VALUE = "long/s3cret+%41 x"
 QUOTED = quote(VALUE, safe="").encode()
@@ -66,8 +66,6 @@ def test_a_short_value_hides_no_field() -> None:
 
 
 def test_without_a_query_credential_nothing_is_touched() -> None:
-    from tests.proxy.decisions import request
-
     assert without_credential(LOCATION, b"/a?key=1", forward_of(request()).binding) == b"/a?key=1"
 
 

@@ -131,7 +131,7 @@ ANYTHING = st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=20).map(b
 
 @given(st.lists(st.tuples(NAMES, ANYTHING), max_size=4))
 @example([(b"Link", b"< //[/..>; rel=x")])
-def test_t06_any_answer_is_taken(headers: list[tuple[bytes, bytes]]) -> None:
+def test_any_answer_is_taken(headers: list[tuple[bytes, bytes]]) -> None:
     for forward in (FORWARD, BY_PATH, KEYED):
         left = client_head(response(*headers), forward, ClientSide()).headers
         assert [name for name, _ in left if name == b"X"] == [name for name, _ in headers if name == b"X"]

@@ -96,8 +96,10 @@ async def test_one_object_as_json(server: str, capsys: pytest.CaptureFixture[str
         (["connectors", "../x/%"], 'Error from server (NotFound): connectors.connectors.alauda.io "../x/%" not found'),
         (
             ["nope"],
-            'Error from server (NotFound): connectors.connectors.alauda.io "nope" not found '
-            "(no resource has that name either: connectors, connectorclasses)",
+            (
+                'Error from server (NotFound): connectors.connectors.alauda.io "nope" not found '
+                "(no resource has that name either: connectors, connectorclasses)"
+            ),
         ),
         (
             ["connectorclasses", "x"],

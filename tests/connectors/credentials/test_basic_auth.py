@@ -32,5 +32,11 @@ def test_a_missing_key_is_named(lacking: str, given: Secret) -> None:
     assert caught.value.reason is ConditionReason.SECRET_KEY_MISSING
 
 
+def test_a_value_that_no_tool_would_take() -> None:
+    with pytest.raises(CredentialError, match="username and password") as caught:
+        BasicAuth().credential(auth_type(), secret(username=b"u", password=b"x" * 20_000))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+
+
 def test_it_owns_authorization() -> None:
     assert BasicAuth().owned(auth_type()) == Owned(headers=frozenset({b"authorization"}))

@@ -26,5 +26,11 @@ def test_a_missing_key_is_named() -> None:
         BearerToken().credential(auth_type(), secret())
 
 
+def test_a_token_that_no_tool_would_take() -> None:
+    with pytest.raises(CredentialError, match="key token") as caught:
+        BearerToken().credential(auth_type(), secret(token=b"x" * 20_000))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+
+
 def test_it_owns_authorization() -> None:
     assert BearerToken().owned(auth_type()) == Owned(headers=frozenset({b"authorization"}))

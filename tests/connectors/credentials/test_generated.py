@@ -4,6 +4,7 @@ import pytest
 
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.credentials.generated import Generated
+from connectors.model.connector_class import AuthType
 from connectors.model.reasons import ConditionReason
 from tests.connectors.builders import auth_type, secret
 
@@ -48,6 +49,13 @@ def test_a_value_cannot_add_a_header() -> None:
         Generated().credential(GITLAB, secret(token=b"canary\r\nX-Admin: 1"))
     assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
     assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize("kind", [GITLAB, KEY_IN_QUERY], ids=["header", "query"])
+def test_a_value_that_no_tool_would_take(kind: AuthType) -> None:
+    with pytest.raises(CredentialError, match="longer than 16384 bytes") as caught:
+        Generated().credential(kind, secret(token=b"x" * 20_000, key=b"x" * 20_000))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
 
 
 def test_it_owns_what_it_writes_in_any_spelling() -> None:

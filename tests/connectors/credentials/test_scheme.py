@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.credentials.credential import CredentialError
-from connectors.credentials.scheme import field_value, require
+from connectors.credentials.scheme import MAX_VALUE, field_value, require
 from connectors.model.reasons import ConditionReason
 from tests.connectors.builders import secret
 
@@ -21,6 +21,13 @@ def test_a_key_that_is_there_and_one_that_is_not() -> None:
 )
 def test_field_values(raw: bytes, value: bytes) -> None:
     assert field_value(raw, "x") == value
+
+
+def test_a_value_that_no_tool_would_take() -> None:
+    assert field_value(b"x" * MAX_VALUE + b"\n", "x") == b"x" * MAX_VALUE
+    with pytest.raises(CredentialError, match=r"the source .* 16385 .* 16384") as caught:
+        field_value(b"x" * (MAX_VALUE + 1), "the source")
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
 
 
 @pytest.mark.parametrize("byte", [b"\r", b"\n", b"\0", b"\x7f", b"\x1b"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.model.message import RequestHead, ResponseHead
+from connectors.model.message import RequestHead, ResponseHead, Version
 
 
 @pytest.mark.parametrize("kind", ["request", "response"])
@@ -12,6 +12,19 @@ def test_values_ignore_case_and_keep_order(kind: str) -> None:
     assert list(head.values(b"x-a")) == [b"1", b"3"]
     assert list(head.values(b"c")) == []
     assert list(head.values(b"b")) == [b"2"]
+
+
+def test_equality_is_of_what_is_on_the_wire() -> None:
+    headers = ((b"X-A", b"1"),)
+    asked, same = RequestHead(b"GET", b"/", headers), RequestHead(b"GET", b"/", headers)
+    answered = ResponseHead(200, b"OK", headers)
+    asked.values(b"x-a")  # builds the index of one of the two
+    assert asked == same
+    assert answered == ResponseHead(200, b"OK", headers)
+    assert asked != RequestHead(b"GET", b"/", headers, Version.HTTP_1_0)
+    assert asked != RequestHead(b"GET", b"/", ())
+    assert answered != ResponseHead(201, b"OK", headers)
+    assert asked != answered
 
 
 @pytest.mark.parametrize(

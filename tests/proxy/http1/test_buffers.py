@@ -57,7 +57,7 @@ def test_what_lies_behind_a_head_stays() -> None:
     ],
 )
 def test_what_cannot_become_a_request(raw: bytes, reason: Reason) -> None:
-    for cuts in ([], range(1, len(raw))):
+    for cuts in ((), range(1, len(raw))):
         buffer = RequestBuffer(LIMITS)
         with pytest.raises(MessageError) as refused:
             for piece in pieces(raw, cuts):
@@ -70,7 +70,7 @@ def test_what_cannot_become_a_request(raw: bytes, reason: Reason) -> None:
 def test_responses_are_cut_off_wherever_they_were_split(cuts: list[int]) -> None:
     buffer = ResponseBuffer(LIMITS)
     raw = b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + BODY
-    statuses = []
+    statuses: list[int] = []
     for piece in pieces(raw, cuts):
         buffer.add(piece)
         while (not statuses or statuses[-1] < 200) and (head := buffer.next_head()):
@@ -85,7 +85,7 @@ def test_responses_are_cut_off_wherever_they_were_split(cuts: list[int]) -> None
     ids=["not HTTP", "bare LF", "endless head", "HTTP/2"],
 )
 def test_what_cannot_become_a_response(raw: bytes) -> None:
-    for cuts in ([], range(1, len(raw))):
+    for cuts in ((), range(1, len(raw))):
         buffer = ResponseBuffer(LIMITS)
         with pytest.raises(MessageError) as refused:
             for piece in pieces(raw, cuts):

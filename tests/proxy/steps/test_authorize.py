@@ -49,7 +49,7 @@ def test_what_there_is_to_use(manifests: tuple[Manifest, ...], reason: Reason | 
 
 
 @pytest.mark.parametrize("caller", [OURS, STRANGER])
-def test_t28_host_and_path_of_two_namespaces_need_a_right_in_both(caller: Caller) -> None:
+def test_host_and_path_of_two_namespaces_need_a_right_in_both(caller: Caller) -> None:
     route = route_to(*SERVED)._replace(host_key=ConnectorKey("else", "a"))
     assert reason_of(route, Facts(HOSTS, authenticated=True, caller=caller)) is Reason.FORBIDDEN
     assert reason_of(route, Facts(HOSTS)) is None
