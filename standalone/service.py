@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from connectors.process.clock import timestamp
 from connectors.process.health import AdminServer, health_routes
+from connectors.process.heap import settle
 from connectors.process.parsers import HostPort
 from connectors.sources.directory import DirectorySource
 from connectors.sources.store import SnapshotStore
@@ -70,6 +71,8 @@ class Service:
         except ServeError:
             await self._proxy.drain()
             raise
+        settle()
+        self._store.subscribe(lambda _: settle())
         self._reloading = asyncio.create_task(self._reloader.run())
 
     async def drain(self) -> None:

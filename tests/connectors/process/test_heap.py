@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.process.heap import settle
+
+
+class Kept:
+    """Something that lives for long."""
+
+
+@pytest.fixture(autouse=True)
+def _thawed() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+def test_what_lives_is_left_alone_and_still_freed_by_its_last_reference() -> None:
+    kept = Kept()
+    settle()
+    assert gc.get_freeze_count() > 0
+    assert not any(item is kept for item in gc.get_objects())
+    seen = weakref.ref(kept)
+    del kept
+    assert seen() is None
+
+
+def test_cycles_that_are_garbage_already_go_first() -> None:
+    first, second = Kept(), Kept()
+    vars(first)["other"], vars(second)["other"] = second, first
+    seen = weakref.ref(first)
+    del first, second
+    settle()
+    assert seen() is None
