@@ -50,6 +50,9 @@ class Route(NamedTuple):
     extension: str = ""
     host_key: ConnectorKey | None = None
 
+    def __repr__(self) -> str:
+        return f"Route({self.key})"  # query and header values can hold a caller's token (threat 27)
+
 
 class Mount(NamedTuple):
     """A path prefix on the client's side and the one on the tool's side that it stands for. Neither ends in a slash."""
@@ -69,6 +72,9 @@ class Forward(NamedTuple):
     target: bytes
     authority: bytes
     mounts: tuple[Mount, ...]
+
+    def __repr__(self) -> str:
+        return f"Forward({self.binding.connector.key}, {self.address})"  # see Route
 
 
 class Verdict(NamedTuple):

@@ -132,8 +132,9 @@ class Relay:
         self._response_head = ResponseBuffer(terms.limits)
         self._response_body: BodyReader = NoBody()
         self._response_kind = BodyKind.NONE
-        self._from_tool = Postponed(client.loop, self.from_upstream, self._update_upstream_reading)
-        self._of_client = Postponed(client.loop, self._from_client_again, self._update_client_reading)
+        # Made on first use: each refers back to this relay, and such a cycle is the garbage collector's to find.
+        self._from_tool: Postponed | None = None
+        self._of_client: Postponed | None = None
         self._client_full = False
         self._tool_full = False
         self._awaits_continue = _expects_continue(request.head)
@@ -181,6 +182,8 @@ class Relay:
         self._upstream.write(passed)
         self._touch()
         if rest and not self._request_body.done:
+            if self._of_client is None:
+                self._of_client = Postponed(self._client.loop, self._from_client_again, self._update_client_reading)
             self._of_client.put(rest)
             return b""
         return rest
@@ -243,7 +246,8 @@ class Relay:
 
     def upstream_lost(self, error: Exception | None) -> None:
         """The tool's side of the connection is gone."""
-        self._from_tool.flush()
+        if self._from_tool:
+            self._from_tool.flush()
         if self._ended.done():
             return
         if self._phase is Phase.TUNNEL or (self._response_kind is BodyKind.CLOSE and error is None):
@@ -336,6 +340,8 @@ class Relay:
             self.progress.upstream_reusable = self._persistent and not rest and self._request_body.done
             self._end()
         elif rest:
+            if self._from_tool is None:
+                self._from_tool = Postponed(self._client.loop, self.from_upstream, self._update_upstream_reading)
             self._from_tool.put(rest)
 
     def _client_broke(self, error: MessageError) -> None:

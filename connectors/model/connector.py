@@ -20,7 +20,7 @@ class ConnectorKey(NamedTuple):
 
 
 class NamedValue(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """An item of params[] or addressExtensions[]. The CRD lets `value` be anything; checks.py judges it."""
+    """An item of params[] or addressExtensions[]. The CRD lets `value` be anything; check_parameters.py judges it."""
 
     name: str = ""
     value: Any = None

@@ -10,7 +10,9 @@ def settle() -> None:
 
     Modules, settings and snapshots are some hundred thousand objects. A full collection visits each of them, and all
     requests wait meanwhile, which shows in the slowest hundredth of them. What is frozen is still
-    freed when nobody refers to it any more; only cycles among it would stay.
+    freed when nobody refers to it any more, but for cycles, as requests in flight at this moment are; those go with the
+    next call, or each change of the manifests under load would leave some for good.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()

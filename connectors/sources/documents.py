@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
@@ -55,9 +55,12 @@ class DocumentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: plain dicts, lists and scalars, the place of each, and what is wrong with it as YAML."""
+    """One document: plain dicts, lists and scalars, the place of each, and what is wrong with it as YAML.
 
-    data: Any
+    Its repr shows no data: it may be a Secret's.
+    """
+
+    data: Any = field(repr=False)
     place: Place
     violations: tuple[Violation, ...] = ()
 

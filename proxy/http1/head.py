@@ -28,7 +28,6 @@ class ParsedRequest(NamedTuple):
     head: RequestHead
     framing: Framing
     keep_alive: bool
-    raw_length: int
 
 
 class _Collector:
@@ -75,7 +74,7 @@ def parse_request(raw: bytes, *, header_count: int) -> ParsedRequest:
     if len(head.headers) > header_count:
         raise MessageError(f"the request has more than {header_count} header fields", Reason.HEAD_TOO_LARGE)
     _check_host(head)
-    return ParsedRequest(head, request_framing(head), _keeps_alive(head), len(raw))
+    return ParsedRequest(head, request_framing(head), _keeps_alive(head))
 
 
 def parse_response(raw: bytes, *, header_count: int) -> ResponseHead:

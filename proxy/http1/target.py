@@ -20,11 +20,14 @@ _MAX_ENCODINGS = 3
 
 
 class RequestTarget(NamedTuple):
-    """`authority` is what Host says; `query` starts with its `?` or is empty."""
+    """`authority` is what Host says; `query` starts with its `?` or is empty. Its repr shows neither (threat 27)."""
 
     authority: bytes
     path: bytes
     query: bytes
+
+    def __repr__(self) -> str:
+        return f"RequestTarget(path={self.path!r})"
 
 
 def request_target(head: RequestHead) -> RequestTarget:

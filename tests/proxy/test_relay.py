@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -202,3 +204,17 @@ async def test_a_flood_of_interim_responses_is_no_answer() -> None:
     desk.upstream.data_received(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
     assert await desk.refusal() is Reason.UPSTREAM_PROTOCOL
     assert desk.client.sent.count(b"102") == MAX_INTERIM
+
+
+async def test_a_finished_relay_leaves_nothing_to_the_garbage_collector() -> None:
+    gc.disable()
+    try:
+        desk = await started()
+        seen = weakref.ref(desk.relay)
+        desk.upstream.data_received(ANSWER)
+        await desk.run
+        del desk
+        await turns()
+        assert seen() is None
+    finally:
+        gc.enable()

@@ -36,3 +36,14 @@ def test_cycles_that_are_garbage_already_go_first() -> None:
     del first, second
     settle()
     assert seen() is None
+
+
+def test_cycles_that_were_frozen_go_with_the_next_call() -> None:
+    kept = Kept()
+    vars(kept)["itself"] = kept
+    seen = weakref.ref(kept)
+    settle()
+    del kept
+    assert seen() is not None
+    settle()
+    assert seen() is None

@@ -143,3 +143,8 @@ def test_any_bytes_are_documents_or_refused(raw: bytes) -> None:
     except DocumentError as error:
         lines = [error.line]
     assert all(line >= 1 for line in lines)
+
+
+def test_t14_repr_shows_no_data() -> None:
+    (document,) = read_yaml(b"kind: Secret\nstringData: {password: canary}")
+    assert "canary" not in repr(document)

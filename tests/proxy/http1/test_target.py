@@ -233,3 +233,7 @@ def test_any_target_and_host_is_read_or_refused(target: bytes, host: bytes) -> N
         return
     assert found.path.startswith(b"/")
     assert target.endswith(found.path[1:] + found.query)
+
+
+def test_t27_repr_shows_neither_query_nor_host() -> None:
+    assert repr(target_of(b"/x?private_token=canary", b"canary")) == "RequestTarget(path=b'/x')"
