@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from math import inf
 
 from prometheus_client import CollectorRegistry
@@ -107,8 +107,16 @@ class ProxyMetrics(Collector):
         """Every family (prometheus_client's Collector). Runs in another thread: dicts are copied before they change."""
         connectors = list(self._connectors.items())
         yield _requests(connectors)
-        yield _durations(connectors)
-        yield _upstream_durations(connectors)
+        yield _durations(
+            "connectors_proxy_request_duration_seconds",
+            "From a request's head to the end of its response.",
+            ((key, numbers.duration) for key, numbers in connectors),
+        )
+        yield _durations(
+            "connectors_proxy_upstream_duration_seconds",
+            "From a request's head to the first byte of the tool's answer.",
+            ((key, numbers.upstream_duration) for key, numbers in connectors),
+        )
         yield _bytes(connectors)
         refusals = CounterMetricFamily(
             "connectors_proxy_refusals", "Requests that the proxy answered itself.", labels=("reason",)
@@ -146,25 +154,10 @@ def _requests(connectors: _Numbers) -> Metric:
     return family
 
 
-def _durations(connectors: _Numbers) -> Metric:
-    family = HistogramMetricFamily(
-        "connectors_proxy_request_duration_seconds",
-        "From a request's head to the end of its response.",
-        labels=_PLACE,
-    )
-    for (namespace, name), numbers in connectors:
-        family.add_metric((namespace, name), numbers.duration.cumulative(), numbers.duration.total)
-    return family
-
-
-def _upstream_durations(connectors: _Numbers) -> Metric:
-    family = HistogramMetricFamily(
-        "connectors_proxy_upstream_duration_seconds",
-        "From a request's head to the first byte of the tool's answer.",
-        labels=_PLACE,
-    )
-    for (namespace, name), numbers in connectors:
-        family.add_metric((namespace, name), numbers.upstream_duration.cumulative(), numbers.upstream_duration.total)
+def _durations(name: str, meaning: str, distributions: Iterable[tuple[ConnectorKey, Distribution]]) -> Metric:
+    family = HistogramMetricFamily(name, meaning, labels=_PLACE)
+    for key, distribution in distributions:
+        family.add_metric(key, distribution.cumulative(), distribution.total)
     return family
 
 

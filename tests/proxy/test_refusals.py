@@ -7,28 +7,7 @@ import pytest
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.refusals import refusal_response
-
-CONTRACT = {
-    "ConnectorNotFound": 404,
-    "Unauthenticated": 401,
-    "Forbidden": 403,
-    "ConnectorInvalid": 503,
-    "CredentialUnavailable": 503,
-    "AddressNotDeclared": 400,
-    "TargetDenied": 403,
-    "LoopDetected": 508,
-    "UpstreamUnreachable": 502,
-    "UpstreamTLS": 502,
-    "UpstreamProtocol": 502,
-    "UpstreamTimeout": 504,
-    "RequestMalformed": 400,
-    "HeadTooLarge": 431,
-    "URITooLong": 414,
-    "MethodNotAllowed": 405,
-    "TooManyRequests": 429,
-    "ShuttingDown": 503,
-}
-"""The table of the contract, "What the proxy answers itself"."""
+from tests.connectors.model.test_reasons import CONTRACT
 
 
 def parse(raw: bytes, method: str = "GET") -> tuple[int, list[tuple[bytes, bytes]], bytes]:

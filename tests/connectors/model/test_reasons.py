@@ -22,6 +22,7 @@ CONTRACT = {
     "TooManyRequests": 429,
     "ShuttingDown": 503,
 }
+"""The table of the contract, "What the proxy answers itself"."""
 
 
 def test_the_table_is_total_and_says_what_the_contract_says() -> None:
