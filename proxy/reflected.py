@@ -19,6 +19,7 @@ _ADDRESSES = {
     b"refresh": re.compile(rb"(url\s*=\s*['\"]?)([^'\"\s]*)", re.IGNORECASE),
 }
 """Fields that hold addresses; group 2 is the address."""
+ADDRESS_FIELDS = frozenset(_ADDRESSES)
 
 
 def without_credential(name: bytes, value: bytes, binding: Binding) -> bytes | None:

@@ -12,10 +12,10 @@ from proxy.cookies import rewrite_cookie
 from proxy.decision import Forward
 from proxy.hop_by_hop import NEVER_TRAILERS, not_forwarded
 from proxy.locations import rewrite_location
-from proxy.reflected import without_credential
+from proxy.reflected import ADDRESS_FIELDS, without_credential
 
 _REASON_HEADER = b"x-connectors-reason"
-_CHANGED = frozenset({b"location", b"content-location", b"link", b"set-cookie", b"www-authenticate", _REASON_HEADER})
+_CHANGED = ADDRESS_FIELDS | {b"set-cookie", b"www-authenticate", _REASON_HEADER}
 _LINK_TARGET = re.compile(rb"<([^<>]*)>")
 
 
@@ -30,13 +30,11 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
     """Every field in its order; only the declared ones are changed (docs/transparency.md)."""
     headers = []
     dropped = not_forwarded(head)
-    in_query = bool(forward.binding.credential.query)
     for name, value in head.headers:
         folded = fold(name)
         if folded in dropped:
             continue
-        shown = without_credential(folded, value, forward.binding) if in_query else value
-        changed = _field(folded, shown, forward, side) if shown is not None and folded in _CHANGED else shown
+        changed = _field(folded, value, forward, side) if folded in _CHANGED else value
         if changed is not None:
             headers.append((name, changed))
     return ResponseHead(head.status, head.reason, tuple(headers), head.version)
@@ -49,6 +47,10 @@ def response_trailers(trailers: Headers) -> Headers:
 
 def _field(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
     """The field's value for the client; None where the field is not passed on."""
+    shown = without_credential(name, value, forward.binding)
+    if shown is None:
+        return None
+    value = shown
     match name:
         case b"location" | b"content-location":
             return rewrite_location(value, forward, side.scheme)

@@ -43,7 +43,9 @@ class Credential:
 
 
 _MIN_SHOWN = 8
+"""Bytes of a value that is looked for in an address; shorter ones stand there by chance."""
 _MAX_ENCODINGS = 4
+"""Looks at an address: as it is, and percent-decoded up to three times; logins nest one address in another."""
 ANONYMOUS = Credential()
 CALLERS_OWN = Owned(headers=frozenset({b"authorization", b"proxy-authorization", b"x-openapi-address"}))
 """What is never passed on, for anonymous Connectors neither: it is the caller's word to the proxy (threat 21)."""

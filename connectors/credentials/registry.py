@@ -6,7 +6,7 @@ from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned
 from connectors.credentials.generated import Generated
-from connectors.credentials.scheme import Scheme
+from connectors.credentials.scheme import Scheme, require
 from connectors.model.connector_class import AuthType
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, Secret
@@ -48,9 +48,8 @@ def credential_of(auth_type: AuthType, secret: Secret) -> Credential:
         )
         raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
     for param in auth_type.params:
-        if param.required and param.name not in secret.data:
-            message = f"Secret {secret.metadata.name} lacks the key {param.name}; add it to the Secret's data"
-            raise CredentialError(ConditionReason.SECRET_KEY_MISSING, message)
+        if param.required:
+            require(secret, param.name)
     scheme = scheme_for(auth_type)
     if scheme is None:
         message = f"no scheme knows Secret type {auth_type.secret_type}; give the class's type a generator"
