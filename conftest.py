@@ -8,7 +8,7 @@ import pytest
 
 from tests.peers.tools import LACKING
 
-pytest_plugins = ["tests.peers.fixtures"]
+pytest_plugins = ["tests.peers.cluster_fixtures", "tests.peers.fixtures"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
