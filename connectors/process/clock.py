@@ -1,8 +1,11 @@
-"""The wall clock, read in one place; everything else is given the time."""
+"""Time, read in one place; everything else is given the time, or a Clock."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import UTC, datetime
+from typing import Protocol
 
 
 def now() -> datetime:
@@ -13,3 +16,32 @@ def now() -> datetime:
 def timestamp() -> str:
     """The current time as metav1.Time writes it: RFC 3339, UTC, whole seconds."""
     return now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Clock(Protocol):
+    """Time for whatever waits: durations by a clock that never steps, timestamps by the wall clock."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never goes back."""
+
+    def now(self) -> datetime:
+        """The wall clock, UTC; may step."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds of `monotonic`."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds since the machine started."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """The wall clock, UTC."""
+        return now()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the event loop."""
+        await asyncio.sleep(seconds)

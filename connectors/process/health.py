@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,6 +13,8 @@ from connectors.process.parsers import HostPort
 
 ReadyCheck = Callable[[], str | None]
 """What is still missing before this process can serve, None where nothing is."""
+Details = Callable[[], Iterable[str]]
+"""What an operator should know of a process that serves all the same."""
 
 KEEP_ALIVE = 75.0
 """Seconds an idle connection stays open; aiohttp's own default is an hour, longer than any load balancer's."""
@@ -21,17 +23,21 @@ SHUTDOWN = 2.0
 """Seconds that open admin requests get at the end: they are small, and the traffic port was drained before."""
 
 
-def health_routes(checks: Sequence[ReadyCheck], registry: CollectorRegistry) -> list[web.RouteDef]:
-    """Routes that any process offers; GET and HEAD."""
+def health_routes(
+    checks: Sequence[ReadyCheck], registry: CollectorRegistry, details: Details = tuple
+) -> list[web.RouteDef]:
+    """Routes that any process offers; GET and HEAD. `details` are added to what /readyz says, ready or not."""
 
     async def livez(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
         missing = [problem for check in checks if (problem := check())]
+        notes = "".join(f"note: {detail}\n" for detail in details())
         if missing:
-            return web.Response(status=503, text="not ready\n" + "".join(f"missing: {item}\n" for item in missing))
-        return web.Response(text="ok\n")
+            lines = "".join(f"missing: {item}\n" for item in missing)
+            return web.Response(status=503, text=f"not ready\n{lines}{notes}")
+        return web.Response(text=f"ok\n{notes}")
 
     async def metrics(_: web.Request) -> web.Response:
         # Rendering some thousand lines takes 30 ms: in a thread, so that traffic does not wait for a scrape.

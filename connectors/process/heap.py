@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
 
@@ -16,3 +17,30 @@ def settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+
+
+class Settling:
+    """Settles the heap some time after it was asked to, once for all that was asked meanwhile.
+
+    In a cluster objects may change several times a second, and each `settle` takes a tenth of one.
+    """
+
+    def __init__(self, delay: float = 60.0) -> None:
+        """`delay` is in seconds."""
+        self._delay = delay
+        self._timer: asyncio.TimerHandle | None = None
+
+    def soon(self) -> None:
+        """Settle within the delay; on the event loop."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._delay, self._settle)
+
+    def stop(self) -> None:
+        """Forget what was asked for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _settle(self) -> None:
+        self._timer = None
+        settle()

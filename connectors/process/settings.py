@@ -26,7 +26,8 @@ class Setting(Generic[T]):
 
     `flag` is the long option with its dashes; `default` is text that `parse` accepts, shown as it stands in `--help`
     (`default_text` speaks for an empty one). `parse` raises ValueError with a sentence. `example` is a value that is
-    accepted. A `switch` takes no argument on the command line, and true or false in its variable.
+    accepted. A `switch` takes no argument on the command line, and true or false in its variable; one that is true by
+    default has a `--no-` flag too.
     """
 
     flag: str
@@ -43,6 +44,11 @@ class Setting(Generic[T]):
     def variable(self) -> str:
         """CONNECTORS_<FLAG>: upper case, underscores for dashes."""
         return PREFIX + self.flag.removeprefix("--").replace("-", "_").upper()
+
+    @property
+    def negated(self) -> str:
+        """The flag that turns a switch off."""
+        return "--no-" + self.flag.removeprefix("--")
 
     @property
     def destination(self) -> str:
@@ -69,6 +75,11 @@ def add_settings(parser: argparse.ArgumentParser, settings: Sequence[Setting[Any
         options: dict[str, Any] = {"dest": setting.destination, "default": None, "help": text.replace("%", "%%")}
         if setting.switch:
             parser.add_argument(*names, action="store_const", const="true", **options)
+            if setting.default == "true":
+                parser.add_argument(
+                    setting.negated, action="store_const", const="false", dest=setting.destination, default=None,
+                    help=f"the opposite of {setting.flag}",
+                )  # fmt: skip
         else:
             parser.add_argument(*names, metavar=setting.metavar, **options)
 
@@ -83,6 +94,12 @@ def read_settings(
     """
     environment = os.environ if environment is None else environment
     return Values({setting.flag: _value(setting, arguments, environment) for setting in settings})
+
+
+def foreign_variable(name: str, environment: Mapping[str, str] | None = None) -> str:
+    """A variable that other programs give its meaning, such as KUBECONFIG; empty where it is not set."""
+    environment = os.environ if environment is None else environment
+    return environment.get(name, "")
 
 
 def parse_command_line(

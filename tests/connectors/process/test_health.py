@@ -17,6 +17,7 @@ class Missing:
 
     def __init__(self) -> None:
         self.what: str | None = "the first snapshot"
+        self.notes: list[str] = []
 
     def __call__(self) -> str | None:
         return self.what
@@ -37,11 +38,20 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 async def admin(missing: Missing, registry: CollectorRegistry) -> AsyncIterator[str]:
     app = web.Application()
-    app.add_routes(health_routes([missing, lambda: None], registry))
+    app.add_routes(health_routes([missing, lambda: None], registry, lambda: missing.notes))
     server = AdminServer(app, HostPort("127.0.0.1", 0))
     await server.start()
     yield f"http://127.0.0.1:{server.port}"
     await server.stop()
+
+
+async def test_readyz_notes_what_an_operator_should_know(admin: str, missing: Missing) -> None:
+    missing.notes = ["no watch on secrets for 3 s"]
+    assert (await get(admin + "/readyz"))[1].endswith(
+        "missing: the first snapshot\nnote: no watch on secrets for 3 s\n"
+    )
+    missing.what = None
+    assert (await get(admin + "/readyz"))[:2] == (200, "ok\nnote: no watch on secrets for 3 s\n")
 
 
 async def get(url: str, method: str = "GET") -> tuple[int, str, str]:

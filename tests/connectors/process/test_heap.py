@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from connectors.process.heap import settle
+from connectors.process.heap import Settling, settle
 
 
 class Kept:
@@ -47,3 +48,18 @@ def test_cycles_that_were_frozen_go_with_the_next_call() -> None:
     assert seen() is not None
     settle()
     assert seen() is None
+
+
+async def test_settling_happens_once_for_all_that_was_asked() -> None:
+    settling = Settling(delay=0.01)
+    kept = Kept()
+    settling.soon()
+    settling.soon()
+    async with asyncio.timeout(5):
+        while any(item is kept for item in gc.get_objects()):  # noqa: ASYNC110 - the collector has no event
+            await asyncio.sleep(0.01)
+    later = Kept()
+    settling.soon()
+    settling.stop()
+    await asyncio.sleep(0.05)
+    assert any(item is later for item in gc.get_objects())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.process.parsers import HostPort, parse_count, parse_host_port, parse_switch
-from connectors.process.settings import Setting, Values, parse_command_line
+from connectors.process.settings import Setting, Values, foreign_variable, parse_command_line
 
 LISTEN = Setting("--listen", "127.0.0.1:8080", parse_host_port, "where to listen", "0.0.0.0:8080", metavar="HOST:PORT")
 HEADERS = Setting("--max-headers", "128", parse_count, "fields of a head; 100% of them", "64", short="-m")
@@ -93,3 +93,23 @@ def test_help_shows_flag_variable_default_and_meaning(capsys: pytest.CaptureFixt
     assert "--listen HOST:PORT where to listen [CONNECTORS_LISTEN; default: 127.0.0.1:8080]" in shown
     assert "fields of a head; 100% of them [CONNECTORS_MAX_HEADERS; default: 128]" in shown
     assert "a name [CONNECTORS_NAME; default: the host's]" in shown
+
+
+def test_variables_of_other_programs() -> None:
+    assert foreign_variable("KUBECONFIG", {"KUBECONFIG": "/a"}) == "/a"
+    assert foreign_variable("KUBECONFIG", {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "value"),
+    [
+        ([], {}, True),
+        (["--no-elect"], {}, False),
+        (["--no-elect", "--elect"], {}, True),
+        ([], {"CONNECTORS_ELECT": "false"}, False),
+        (["--elect"], {"CONNECTORS_ELECT": "false"}, True),
+    ],
+)
+def test_a_switch_that_is_on_can_be_turned_off(words: list[str], environment: dict[str, str], value: bool) -> None:
+    elect = Setting("--elect", "true", parse_switch, "elect one", "true", switch=True)
+    assert parse_command_line(argparse.ArgumentParser(), [elect], words, environment)[1][elect] is value

@@ -1,0 +1,252 @@
+"""Requests to the API server: raw JSON in and out, every failure one of connectors/kube/errors.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Raw, Struct
+
+from connectors.kube.access import Access
+from connectors.kube.errors import ConflictError, InvalidError, UnavailableError
+from connectors.kube.lines import Lines, LineTooLongError
+from connectors.kube.resources import Resource
+from connectors.kube.status import failure
+from connectors.kube.transport import Call, Transport
+from connectors.process.clock import Clock, SystemClock
+
+REQUEST_TIMEOUT = 10.0
+"""Seconds for a request that is no list and no watch."""
+
+LIST_TIMEOUT = 60.0
+"""Seconds for a page of a list: the API server itself gives up on a request after that time."""
+
+WATCH_SILENCE = 90.0
+"""Seconds without a byte after which a watch is taken for dead: bookmarks come about every minute."""
+
+_PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which objects of a resource: of one namespace ("" for all), by labels, by fields (metav1.ListOptions)."""
+
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of a request, those left out that are empty."""
+        pairs = {"labelSelector": self.labels, "fieldSelector": self.fields}
+        return {key: value for key, value in pairs.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list. `more` is the continue token, empty on the last page."""
+
+    items: tuple[Raw, ...]
+    resource_version: str
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One line of a watch. `kind` is ADDED, MODIFIED, DELETED or BOOKMARK; ERROR events are raised instead."""
+
+    kind: str
+    raw: Raw
+
+
+class _ListMeta(Struct, frozen=True, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _List(Struct, frozen=True):
+    metadata: _ListMeta = _ListMeta()
+    # Go writes an empty slice as null where it is nil.
+    items: list[Raw] | None = None
+
+
+class _Line(Struct, frozen=True):
+    type: str
+    object: Raw
+
+
+class KubeClient:
+    """One connection pool to one API server.
+
+    The credentials and the CA are read again when their files change, and at once after a 401 or a failed handshake;
+    the request is then repeated once. `requests` counts by (verb, plural, HTTP code); code "0" means no answer.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        user_agent: str = "connectors",
+        clock: Clock | None = None,
+        watch_silence: float = WATCH_SILENCE,
+        request_timeout: float = REQUEST_TIMEOUT,
+    ) -> None:
+        """`user_agent`: `connectors/VERSION (NAME)`. `watch_silence` and `request_timeout` are in seconds."""
+        self._transport = Transport(access, user_agent, clock or SystemClock())
+        self._timeout = aiohttp.ClientTimeout(total=request_timeout, sock_connect=request_timeout)
+        self._list_timeout = aiohttp.ClientTimeout(total=LIST_TIMEOUT, sock_connect=request_timeout)
+        self._watch_timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=request_timeout, connect=request_timeout, sock_read=watch_silence
+        )
+        self.requests = self._transport.requests
+
+    async def start(self) -> None:
+        """Read the access and open the pool; no request is sent.
+
+        Raises:
+            AccessError: there is no usable kubeconfig or ServiceAccount.
+        """
+        await self._transport.start()
+
+    async def close(self) -> None:
+        """Close every connection; running requests fail with UnavailableError."""
+        await self._transport.close()
+
+    async def get(self, resource: Resource, name: str, namespace: str = "") -> bytes:
+        """One object as JSON.
+
+        Raises:
+            KubeError: NotFoundError and the others of errors.py.
+        """
+        return await self._ask(Call("get", "GET", resource.plural, resource.path(namespace, name)))
+
+    async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
+        """POST. Returns the object as the server stored it.
+
+        Raises:
+            KubeError: AlreadyExistsError, ForbiddenError, InvalidError and the others of errors.py.
+        """
+        return await self._ask(Call("create", "POST", resource.plural, resource.path(namespace), body=body))
+
+    async def replace(self, resource: Resource, body: dict[str, Any], subresource: str = "") -> bytes:
+        """PUT of the object that body's metadata names; metadata.resourceVersion and uid are preconditions.
+
+        Raises:
+            KubeError: ConflictError, NotFoundError and the others of errors.py.
+        """
+        metadata = body["metadata"]
+        path = resource.path(metadata.get("namespace", ""), metadata["name"], subresource)
+        return await self._ask(Call("update", "PUT", resource.plural, path, body=body))
+
+    async def merge(
+        self, resource: Resource, name: str, patch: dict[str, Any], namespace: str = "", *, subresource: str = ""
+    ) -> bytes:
+        """PATCH with a JSON merge patch (RFC 7396); a metadata.resourceVersion or uid in it is a precondition.
+
+        Raises:
+            KubeError: as `replace`.
+        """
+        path = resource.path(namespace, name, subresource)
+        media_type = "application/merge-patch+json"
+        try:
+            return await self._ask(Call("patch", "PATCH", resource.plural, path, body=patch, media_type=media_type))
+        except InvalidError as error:
+            # A PUT answers 409 to another uid, a PATCH 422 "field is immutable".
+            if patch.get("metadata", {}).get("uid") and "metadata.uid" in str(error):
+                raise ConflictError(409, "Conflict", str(error)) from None
+            raise
+
+    async def delete(
+        self, resource: Resource, name: str, namespace: str = "", *, uid: str = "", resource_version: str = ""
+    ) -> None:
+        """DELETE in the background, with preconditions where given.
+
+        Raises:
+            KubeError: ConflictError where a precondition does not hold, NotFoundError and the others of errors.py.
+        """
+        pairs = {"uid": uid, "resourceVersion": resource_version}
+        body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid or resource_version:
+            body["preconditions"] = {key: value for key, value in pairs.items() if value}
+        await self._ask(Call("delete", "DELETE", resource.plural, resource.path(namespace, name), body=body))
+
+    async def list_page(
+        self, resource: Resource, selector: Selector, *, limit: int, more: str = "", metadata_only: bool = False
+    ) -> Page:
+        """One page of a list, of at most `limit` objects (0: all); `metadata_only` asks for PartialObjectMetadata.
+
+        Raises:
+            KubeError: GoneError where the continue token is too old, and the others of errors.py.
+        """
+        query = selector.query | ({"limit": str(limit)} if limit else {}) | ({"continue": more} if more else {})
+        accept = _PARTIAL_LIST if metadata_only else "application/json"
+        path = resource.path(selector.namespace)
+        body = await self._ask(Call("list", "GET", resource.plural, path, query, accept=accept), self._list_timeout)
+        try:
+            page = msgspec.json.decode(body, type=_List)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UnavailableError(f"the answer to a list of {resource.plural} is no list") from None
+        return Page(tuple(page.items or ()), page.metadata.resource_version, page.metadata.continue_)
+
+    async def watch(
+        self,
+        resource: Resource,
+        selector: Selector,
+        resource_version: str,
+        *,
+        timeout: int,  # noqa: ASYNC109 - the server's, not ours
+        metadata_only: bool = False,
+        opened: Callable[[], None] | None = None,
+    ) -> AsyncGenerator[WatchEvent, None]:
+        """Events after `resource_version`, with bookmarks; ends when the server ends it, at most `timeout` seconds on.
+
+        `opened` is called when the server has accepted it. To be closed (contextlib.aclosing) by who stops early.
+
+        Raises:
+            KubeError: GoneError for a version that is too old (as an HTTP status or as an ERROR event),
+                UnavailableError where the connection breaks or stays silent for longer than bookmarks come.
+        """
+        query = selector.query | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(timeout),
+        }
+        accept = _PARTIAL if metadata_only else "application/json"
+        path = resource.path(selector.namespace)
+        call = Call("watch", "GET", resource.plural, path, query, accept=accept)
+        answer = await self._transport.open(call, self._watch_timeout)
+        try:
+            if opened is not None:
+                opened()
+            lines = Lines()
+            while piece := await answer.piece():
+                for line in lines.feed(piece):
+                    yield _event(line)
+            if lines.partial:
+                raise UnavailableError("the watch ended within a line")
+        except LineTooLongError as error:
+            raise UnavailableError(str(error)) from None
+        finally:
+            await answer.close()
+
+    async def _ask(self, call: Call, limits: aiohttp.ClientTimeout | None = None) -> bytes:
+        answer = await self._transport.open(call, limits or self._timeout)
+        try:
+            return await answer.read()
+        finally:
+            await answer.close()
+
+
+def _event(line: bytes) -> WatchEvent:
+    try:
+        event = msgspec.json.decode(line, type=_Line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UnavailableError("a line of the watch is no event") from None
+    if event.type == "ERROR":
+        raise failure(0, bytes(event.object))
+    return WatchEvent(event.type, event.object)

@@ -1,0 +1,55 @@
+"""What can go wrong when the API server is asked. Messages are the server's own and never hold a Secret's value."""
+
+from __future__ import annotations
+
+
+class KubeError(Exception):
+    """A request to the API server failed."""
+
+
+class UnavailableError(KubeError):
+    """No answer that says anything about the object: unreachable, timed out, 429, 5xx. To be tried again.
+
+    `retry_after` is in seconds, where the server named a time.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ApiStatusError(KubeError):
+    """The server answered with a metav1.Status of failure. `reason` is its machine-readable reason."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
+class UnauthorizedError(ApiStatusError):
+    """401, after the credentials were read again and the request repeated."""
+
+
+class ForbiddenError(ApiStatusError):
+    """403: RBAC, quota, or a namespace that is being deleted."""
+
+
+class NotFoundError(ApiStatusError):
+    """404."""
+
+
+class AlreadyExistsError(ApiStatusError):
+    """409 with reason AlreadyExists."""
+
+
+class ConflictError(ApiStatusError):
+    """409 otherwise: another resourceVersion or uid than the one named."""
+
+
+class GoneError(ApiStatusError):
+    """410: the resourceVersion or continue token is too old; list again."""
+
+
+class InvalidError(ApiStatusError):
+    """422: the object breaks a rule."""

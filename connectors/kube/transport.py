@@ -1,0 +1,215 @@
+"""Sends requests with the credential and the CA that are right now, and maps what can go wrong to errors.py."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+
+from connectors.kube.access import Access, AccessError, load
+from connectors.kube.errors import KubeError, UnauthorizedError, UnavailableError
+from connectors.kube.pool import Pool
+from connectors.kube.status import failure
+from connectors.process.clock import Clock
+
+logger = logging.getLogger("connectors.kube")
+
+RELOAD_EVERY = 60.0
+"""Seconds between looks at the files: the kubelet renews a token long before it ends, and rotated CAs overlap."""
+
+ERROR_BODY = 64 * 1024
+"""Bytes of an answer of failure that are read: a metav1.Status is smaller, a broken proxy's page needs no more."""
+
+_FAILURES = (aiohttp.ClientError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `verb` and `plural` are what metrics call it. `body` has no repr: it may be a token to review."""
+
+    verb: str
+    method: str
+    plural: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: dict[str, Any] | None = field(default=None, repr=False)
+    accept: str = "application/json"
+    media_type: str = "application/json"
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+class _UntrustedError(UnavailableError):
+    """The handshake failed: perhaps the CA is a new one."""
+
+
+class Answer:
+    """An answer of success, its body not yet read. To be closed."""
+
+    def __init__(self, pool: Pool, response: aiohttp.ClientResponse) -> None:
+        self._pool = pool
+        self._response = response
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            UnavailableError: it broke off.
+        """
+        try:
+            return await self._response.read()
+        except _FAILURES as error:
+            raise UnavailableError(f"the API server's answer broke off: {_text(error)}") from None
+
+    async def piece(self) -> bytes:
+        """What has arrived of the body, empty at its end.
+
+        Raises:
+            UnavailableError: it broke off, or nothing came for as long as the request's timeout says.
+        """
+        try:
+            return await self._response.content.readany()
+        except aiohttp.ClientPayloadError:
+            # Its own text is about the framing of chunks.
+            raise UnavailableError("the API server closed the connection") from None
+        except _FAILURES as error:
+            raise UnavailableError(f"the connection to the API server broke: {_text(error)}") from None
+
+    async def close(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+        self._response.close() if not self._response.content.at_eof() else self._response.release()
+        await self._pool.left()
+
+
+class Transport:
+    """The current pool, and when to look for a new one."""
+
+    def __init__(self, access: Access, user_agent: str, clock: Clock) -> None:
+        self.requests: Counter[tuple[str, str, str]] = Counter()
+        self._access = access
+        self._user_agent = user_agent
+        self._clock = clock
+        self._pool: Pool | None = None
+        self._retired: list[Pool] = []
+        self._looked = clock.monotonic()
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Read the access.
+
+        Raises:
+            AccessError: there is none.
+        """
+        if self._pool is None:
+            self._pool = Pool(await load(self._access))
+            self._looked = self._clock.monotonic()
+
+    async def close(self) -> None:
+        """Close every pool."""
+        self._closed = True
+        for pool in (self._pool, *self._retired):
+            if pool is not None:
+                await pool.close()
+        self._pool, self._retired = None, []
+
+    async def open(self, call: Call, limits: aiohttp.ClientTimeout) -> Answer:
+        """Send it, once more where a new credential or CA turns up after a 401 or a failed handshake.
+
+        Raises:
+            KubeError: there is no answer, or one of failure.
+        """
+        pool = await self._current()
+        try:
+            return await self._send(pool, call, limits)
+        except (UnauthorizedError, _UntrustedError):
+            if not await self._renewed(pool):
+                raise
+        return await self._send(await self._current(), call, limits)
+
+    async def _current(self) -> Pool:
+        if self._pool is not None and self._clock.monotonic() - self._looked >= RELOAD_EVERY:
+            self._looked = self._clock.monotonic()
+            if self._pool.connection.changed_on_disk():
+                await self._renewed(self._pool)
+        if self._pool is None:
+            raise UnavailableError("the client of the API server is not open")
+        return self._pool
+
+    async def _renewed(self, old: Pool) -> bool:
+        """Read the access again; whether there is another pool than `old` now."""
+        async with self._lock:
+            if self._closed or self._pool is not old:
+                return not self._closed
+            try:
+                connection = await load(self._access)
+                if connection.same_as(old.connection):
+                    return False
+                pool = Pool(connection)
+            except AccessError as error:
+                # Perhaps half written. What was read before may still be good.
+                logger.warning("the access to the API server cannot be read again, the old one stays: %s", error)
+                return False
+            self._pool = pool
+            self._retired = [retired for retired in (*self._retired, old) if not retired.closed]
+        await old.retire()
+        logger.info("the credential or CA for the API server changed: read again")
+        return True
+
+    async def _send(self, pool: Pool, call: Call, limits: aiohttp.ClientTimeout) -> Answer:
+        code = "0"
+        pool.enter()
+        try:
+            response = await self._request(pool, call, limits)
+            code = str(response.status)
+            if 200 <= response.status < 300:
+                return Answer(pool, response)
+            error = await _refusal(response)
+        except aiohttp.ClientSSLError as broken:
+            error = _UntrustedError(f"no trusted TLS connection to the API server: {_text(broken)}")
+        except _FAILURES as broken:
+            error = UnavailableError(f"no answer from the API server: {_text(broken)}")
+        except BaseException:
+            await pool.left()
+            raise
+        finally:
+            self.requests[call.verb, call.plural, code] += 1
+        await pool.left()
+        raise error from None
+
+    async def _request(self, pool: Pool, call: Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        headers = {"User-Agent": self._user_agent, "Accept": call.accept}
+        if pool.connection.authorization:
+            headers["Authorization"] = pool.connection.authorization
+        data = None
+        if call.body is not None:
+            headers["Content-Type"] = call.media_type
+            data = msgspec.json.encode(call.body)
+        url = f"{pool.connection.host}{call.target}"
+        return await pool.request(call.method, url, headers=headers, data=data, timeout=limits)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> KubeError:
+    try:
+        body = await response.content.read(ERROR_BODY) if response.content_length != 0 else b""
+        while len(body) < ERROR_BODY and (piece := await response.content.read(ERROR_BODY - len(body))):
+            body += piece
+    except _FAILURES:
+        body = b""
+    response.close() if not response.content.at_eof() else response.release()
+    return failure(response.status, body, response.headers.get("Retry-After", ""))
+
+
+def _text(error: BaseException) -> str:
+    """What an operator needs. A timeout has no text of its own."""
+    return (str(error) or type(error).__name__)[:300]

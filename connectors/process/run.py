@@ -1,0 +1,43 @@
+"""Running a process on an event loop until signals end it: the first asks to drain, the second to hurry."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+
+
+def run(work: Coroutine[object, object, int]) -> int:
+    """Run `work` to its exit code, on uvloop where there is one."""
+    try:
+        import uvloop  # it has no wheels for some platforms, and everything works without it
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+class Signals:
+    """SIGTERM and SIGINT. Only on a running event loop."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._arrived)
+
+    def _arrived(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+async def until(event: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Run `work`, at most until `event` is set. Returns whether it came to its end."""
+    running = asyncio.create_task(work)
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if running.done():
+        running.result()
+        return True
+    running.cancel()
+    return False

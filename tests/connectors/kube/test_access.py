@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from connectors.kube.access import Access, AccessError, InCluster, choose_access, load
+
+CANARY = "canary-secret"
+
+
+def kubeconfig(path: Path, user: dict[str, Any], **changes: Any) -> Path:
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://api.test:6443/"}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.write_text(yaml.safe_dump({key: value for key, value in (content | changes).items() if value is not None}))
+    return path
+
+
+def pod(folder: Path, token: str = "t1\n", ca: str = "PEM") -> InCluster:  # noqa: S107
+    (folder / "token").write_text(token)
+    (folder / "ca.crt").write_text(ca)
+    return InCluster(folder / "token", folder / "ca.crt", "10.0.0.1", "443")
+
+
+async def test_a_kubeconfig_with_a_token_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t1\n")
+    connection = await load(Access(kubeconfig(tmp_path / "config", {"tokenFile": "token"})))
+    assert connection.host == "https://api.test:6443"
+    assert connection.authorization == "Bearer t1"
+    assert not connection.changed_on_disk()
+    (tmp_path / "token").write_text("t2-longer\n")
+    assert connection.changed_on_disk()
+
+
+async def test_a_credential_plugin(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    answer = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"from-plugin"}}'
+    plugin.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    plugin.chmod(0o700)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    connection = await load(Access(kubeconfig(tmp_path / "config", user)))
+    assert connection.authorization == "Bearer from-plugin"
+
+
+async def test_several_kubeconfigs_are_one(tmp_path: Path) -> None:
+    first = kubeconfig(tmp_path / "first", {"token": "t"}, users=None)
+    second = kubeconfig(tmp_path / "second", {"token": "t2"}, clusters=None, contexts=None)
+    connection = await load(Access(first, (second,)))
+    assert (connection.host, connection.authorization) == ("https://api.test:6443", "Bearer t2")
+
+
+async def test_the_pods_own_service_account(tmp_path: Path) -> None:
+    connection = await load(Access(in_cluster=pod(tmp_path)))
+    assert connection.host == "https://10.0.0.1:443"
+    assert connection.authorization == "Bearer t1"
+    # As the kubelet does it: a new folder, and the link swapped.
+    (tmp_path / "new").write_text("t2\n")
+    (tmp_path / "new").replace(tmp_path / "token")
+    assert connection.changed_on_disk()
+    assert not connection.same_as(await load(Access(in_cluster=pod(tmp_path, "t2\n"))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"current-context": None}, "has no current-context"),
+        ({"current-context": "elsewhere"}, "cannot be used"),
+        ({"clusters": []}, "cannot be used"),
+        ({"contexts": [{"name": "here", "context": {"cluster": "c"}, "user": CANARY}], "clusters": None}, "cannot be"),
+        ({"users": [{"user": {"token": CANARY}}]}, "cannot be used"),
+        ({"users": [{"name": "u", "user": {"token": f"{CANARY}\n{CANARY}"}}]}, "no header can carry"),
+        ({"users": [{"name": "u", "user": {"exec": {"command": CANARY}}}]}, "cannot be used"),
+        ({"users": CANARY}, "cannot be used"),
+    ],
+)
+async def test_a_bad_kubeconfig_is_named_and_not_quoted(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    path = kubeconfig(tmp_path / "config", {"token": CANARY}, **changes)
+    with pytest.raises(AccessError, match=says) as caught:
+        await load(Access(path))
+    assert CANARY not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"a: [canary-secret", "is not YAML, at line 1"),
+        (b"- canary-secret", "holds no mapping"),
+        (b"\xff\xfecanary-secret", "is not UTF-8"),
+        (b"a: \x00canary-secret", "is not YAML"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+async def test_a_file_that_is_no_kubeconfig(tmp_path: Path, content: bytes | None, says: str) -> None:
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(AccessError, match=says) as caught:
+        await load(Access(path))
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("lacking", ["token", "ca.crt"])
+async def test_what_a_pod_lacks_is_named(tmp_path: Path, lacking: str) -> None:
+    place = pod(tmp_path)
+    (tmp_path / lacking).unlink()
+    with pytest.raises(AccessError, match=f"{lacking} missing or empty"):
+        await load(Access(in_cluster=place))
+
+
+async def test_a_connection_shows_no_credential(tmp_path: Path) -> None:
+    connection = await load(Access(kubeconfig(tmp_path / "config", {"token": CANARY})))
+    assert CANARY not in repr(connection)
+
+
+def test_the_flag_wins_then_the_pod_then_the_environment(tmp_path: Path) -> None:
+    nowhere = InCluster(tmp_path / "no-token", tmp_path / "no-ca")
+    first, second = (kubeconfig(tmp_path / name, {}) for name in ("first", "second"))
+    listed = os.pathsep.join(["", str(tmp_path / "absent"), str(first), str(second)])
+    assert choose_access(Path("flag"), listed, nowhere).kubeconfigs == (Path("flag"),)
+    assert choose_access(None, listed, pod(tmp_path)).kubeconfigs == ()
+    assert choose_access(None, listed, nowhere).kubeconfigs == (first, second)
+
+
+@pytest.mark.parametrize(("environment", "says"), [("", "is not set"), ("/absent/config", "names no file that exists")])
+def test_without_any_of_them_the_message_names_all(tmp_path: Path, environment: str, says: str) -> None:
+    with pytest.raises(AccessError, match=says) as caught:
+        choose_access(None, environment, InCluster(tmp_path / "no-token"))
+    assert "--kubeconfig" in str(caught.value)
+    assert str(tmp_path / "no-token") in str(caught.value)

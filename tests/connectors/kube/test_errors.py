@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pickle
+
+from connectors.kube.errors import ConflictError, KubeError, UnavailableError
+
+
+def test_an_error_says_what_the_server_said() -> None:
+    error = ConflictError(409, "Conflict", "another version")
+    assert isinstance(error, KubeError)
+    assert (str(error), error.code, error.reason) == ("another version", 409, "Conflict")
+
+
+def test_a_time_is_known_only_where_the_server_named_one() -> None:
+    assert UnavailableError("away").retry_after is None
+    assert UnavailableError("busy", 3.0).retry_after == 3.0
+    assert pickle.loads(pickle.dumps(UnavailableError("away"))).args == ("away",)  # noqa: S301 - our own bytes

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Raw, json
+
+from connectors.kube.access import Access
+from connectors.kube.client import KubeClient
+from connectors.kube.metadata import metadata_of
+from connectors.kube.reflector import Reflector, Watched
+from connectors.kube.resources import SECRETS
+from connectors.kube.selection import FETCHES, ObjectKey, Selection
+from tests.connectors.kube.weather import HurriedClock, News, running, secret
+from tests.peers.api_requests import Asked
+from tests.peers.fake_api_server import FakeApiServer
+
+A, B = ObjectKey("team", "a"), ObjectKey("team", "b")
+
+
+def value_of(body: bytes) -> str:
+    """The Secret's only value, as base64."""
+    found: dict[str, Any] = json.decode(body)
+    if found["data"]["a"] == "broken":
+        raise ValueError("cannot read canary-secret")
+    return str(found["data"]["a"])
+
+
+class Listening(Selection[str]):
+    """Writes down each version that the watch tells of."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments[:-1])
+        self.heard: list[str] = []
+        self._poke = arguments[-1]
+
+    def changed(self, raw: Raw) -> None:
+        super().changed(raw)
+        self.heard.append(metadata_of(raw).resource_version)
+        self._poke()
+
+
+class Chosen(News):
+    """A Selection of Secrets with its reflector, both running."""
+
+    def __init__(self, server: FakeApiServer, client: KubeClient) -> None:
+        super().__init__()
+        self.server = server
+        self.told: list[ObjectKey] = []
+        clock = HurriedClock()
+        self.selection = Listening(client, SECRETS, value_of, self._told, clock, self.poke)
+        watched = Watched(SECRETS, metadata_only=True, anchored=True)
+        self.reflector = Reflector(client, watched, self.selection, clock)
+
+    def _told(self, key: ObjectKey) -> None:
+        self.told.append(key)
+        self.poke()
+
+    async def has(self, **values: str | None) -> None:
+        """Wait until each of these Secrets has its value, or is known to be missing."""
+
+        def right() -> bool:
+            keys = {ObjectKey("team", name): value for name, value in values.items()}
+            return all(self.selection.fetched(key) and self.selection.get(key) == keys[key] for key in keys)
+
+        await self.until(right)
+
+    async def heard(self, manifest: dict[str, Any]) -> None:
+        """Wait until the watch has told of this version."""
+        await self.until(lambda: manifest["metadata"]["resourceVersion"] in self.selection.heard)
+
+    def gets(self, name: str) -> list[Asked]:
+        return [asked for asked in self.server.requests if asked.path.endswith(f"/team/secrets/{name}")]
+
+
+@pytest.fixture
+async def chosen(server: FakeApiServer, client: KubeClient) -> AsyncIterator[Chosen]:
+    chosen = Chosen(server, client)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(chosen.selection.run()))
+        await stack.enter_async_context(running(chosen.reflector.run()))
+        await server.watching()
+        yield chosen
+
+
+async def test_only_what_is_wanted_is_fetched(server: FakeApiServer, chosen: Chosen) -> None:
+    for name in ("a", "b", "c"):
+        server.put(secret(name, name))
+    chosen.selection.want([A, ObjectKey("team", "none")])
+    await chosen.has(a="a", none=None)
+    server.put(secret("b", "b2"))
+    server.put(secret("a", "a2"))
+    await chosen.has(a="a2")
+    assert dict(chosen.selection.items) == {A: "a2"}
+    assert {asked.path for asked in server.requests} == {
+        "/api/v1/secrets",
+        "/api/v1/namespaces/team/secrets/a",
+        "/api/v1/namespaces/team/secrets/none",
+    }
+
+
+async def test_synced_means_every_answer_is_known(server: FakeApiServer, client: KubeClient) -> None:
+    chosen = Chosen(server, client)
+    assert not chosen.selection.synced, "before the first anchor nothing is known"
+    server.put(secret("a", "a"))
+    chosen.selection.want([A, B])
+    assert not chosen.selection.synced
+    assert not chosen.selection.fetched(A)
+    async with running(chosen.selection.run()), running(chosen.reflector.run()):
+        await chosen.until(lambda: chosen.selection.synced)
+    assert sorted(chosen.told) == [A, B]
+    assert len(chosen.gets("a")) == 1
+
+
+async def test_what_is_not_wanted_any_more_is_dropped(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    server.put(secret("b", "b"))
+    chosen.selection.want([A, B])
+    await chosen.has(a="a", b="b")
+    chosen.selection.want([B])
+    assert dict(chosen.selection.items) == {B: "b"}
+    assert not chosen.selection.fetched(A)
+    chosen.selection.want([A, B])
+    assert not chosen.selection.synced
+    await chosen.has(a="a", b="b")
+    assert len(chosen.gets("b")) == 1
+
+
+async def test_deleted_and_made_anew(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    chosen.selection.want([A])
+    await chosen.has(a="a")
+    server.remove(SECRETS, "a", "team")
+    await chosen.has(a=None)
+    assert chosen.selection.fetched(A)
+    server.put(secret("a", "new"))
+    await chosen.has(a="new")
+    assert chosen.told == [A, A, A]
+
+
+async def test_the_end_of_a_predecessor_does_not_take_its_successor(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    chosen.selection.want([A])
+    await chosen.has(a="a")
+    server.hang_watches()
+    server.remove(SECRETS, "a", "team")
+    server.put(secret("a", "new"))
+    chosen.selection.end_list()
+    await chosen.has(a="new")
+    server.release_watches()
+    server.put(secret("a", "newer"))
+    await chosen.has(a="newer")
+    assert chosen.told == [A, A, A], "never seen as missing"
+
+
+async def test_an_event_during_a_fetch_makes_another(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    server.hold_gets()
+    chosen.selection.want([A])
+    await server.asked(lambda asked: asked.path.endswith("/a"))
+    # The answer was made before this change and is sent after it.
+    await chosen.heard(server.put(secret("a", "a2")))
+    server.release_gets()
+    await chosen.has(a="a2")
+    assert len(chosen.gets("a")) == 2
+
+
+async def test_a_new_anchor_fetches_everything(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    server.put(secret("b", "b"))
+    chosen.selection.want([A, B])
+    await chosen.has(a="a", b="b")
+    told = len(chosen.told)
+    await server.stop()
+    server.put(secret("a", "a2"))
+    server.remove(SECRETS, "b", "team")
+    server.compact()
+    await server.start()
+    assert chosen.selection.get(A) == "a", "what is held serves on"
+    await chosen.has(a="a2", b=None)
+    assert len(chosen.told) == told + 2
+
+
+async def test_what_is_unchanged_is_not_told_again(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    chosen.selection.want([A])
+    await chosen.has(a="a")
+    chosen.selection.end_list()
+    chosen.selection.want([A, B])
+    await chosen.has(b=None)
+    await server.asked(lambda asked: asked.path.endswith("/a"), 2)
+    server.put(secret("b", "b"))
+    await chosen.has(b="b")
+    assert chosen.told.count(A) == 1
+
+
+async def test_many_are_fetched_a_few_at_a_time(server: FakeApiServer, chosen: Chosen) -> None:
+    keys = [ObjectKey("team", f"s{index}") for index in range(3 * FETCHES)]
+    for key in keys:
+        server.put(secret(key.name, key.name))
+    server.hold_gets()
+    chosen.selection.want(keys)
+    await server.asked(lambda asked: "/team/secrets/" in asked.path, FETCHES)
+    assert sum("/team/secrets/" in asked.path for asked in server.requests) == FETCHES
+    server.release_gets()
+    await chosen.until(lambda: chosen.selection.synced)
+    assert len(chosen.selection.items) == len(keys)
+
+
+async def test_an_outage_makes_no_storm_and_loses_nothing(
+    server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = [ObjectKey("team", f"s{index}") for index in range(100)]
+    await server.stop()
+    with caplog.at_level(logging.INFO, "connectors.kube"):
+        chosen.selection.want(keys)
+        await HurriedClock().sleep(60)
+        asked = sum(count for (verb, _, _), count in chosen.selection._client.requests.items() if verb == "get")
+        assert FETCHES <= asked <= 20 * FETCHES, "a minute without a server"
+        for key in keys:
+            server.put(secret(key.name, key.name))
+        await server.start()
+        await chosen.until(lambda: chosen.selection.synced and len(chosen.selection.items) == len(keys))
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("secrets ")]
+    assert len(told) == 2
+    assert told[1] == "secrets can be read again"
+
+
+async def test_one_that_may_not_be_read_holds_up_no_other(
+    server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.put(secret("a", "a"))
+    server.put(secret("b", "b"))
+    server.forbidden.add("/api/v1/namespaces/team/secrets/a")
+    chosen.selection.want([A, B])
+    await chosen.has(a=None, b="b")
+    assert chosen.selection.synced
+    await server.asked(lambda asked: asked.path.endswith("/a"), 3)
+    (told,) = caplog.messages
+    assert told.startswith("Secret team/a cannot be read, trying again: ")
+    server.forbidden.clear()
+    await chosen.has(a="a")
+
+
+async def test_one_that_cannot_be_decoded_harms_no_other(
+    server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.put(secret("a", "broken"))
+    server.put(secret("b", "b"))
+    chosen.selection.want([A, B])
+    await chosen.has(a=None, b="b")
+    assert caplog.messages == ["Secret team/a cannot be read: ValueError"]
+    server.put(secret("a", "a"))
+    await chosen.has(a="a")
+
+
+async def test_a_token_that_expires_is_no_outage(server: FakeApiServer, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t1")
+    server.token = "t1"
+    client = KubeClient(Access(server.kubeconfig(tmp_path, token_file=token)))
+    await client.start()
+    chosen = Chosen(server, client)
+    server.put(secret("a", "a"))
+    async with running(chosen.selection.run()), running(chosen.reflector.run()):
+        await server.watching()
+        token.write_text("t2")
+        server.token = "t2"
+        chosen.selection.want([A])
+        await chosen.has(a="a")
+    await client.close()
+
+
+async def test_events_of_others_leave_nothing_behind(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    chosen.selection.want([A])
+    await chosen.has(a="a")
+    for index in range(200):
+        server.put(secret(f"other{index}"))
+    server.put(secret("a", "a2"))
+    await chosen.has(a="a2")
+    assert len(chosen.selection._wanted) == 1
+    assert chosen.selection._queue.empty()
+
+
+async def test_failures_at_the_same_time_are_one_failure(server: FakeApiServer, client: KubeClient) -> None:
+    clock = HurriedClock(pace=10)
+    news = News()
+    selection = Selection(client, SECRETS, value_of, lambda _: news.poke(), clock, lambda: 1.0)
+    keys = [ObjectKey("team", f"s{index}") for index in range(FETCHES)]
+    for key in keys:
+        server.put(secret(key.name))
+    selection.want(keys)
+    selection.end_list()
+    selection.end_list()
+    assert selection._queue.qsize() == FETCHES, "nobody waits twice"
+    server.fail_next(FETCHES, 503)
+    started = clock.monotonic()
+    async with running(selection.run()):
+        await news.until(lambda: selection.synced)
+    assert clock.monotonic() - started < 5, "sixteen waits, each twice the one before, would be far longer"
+    assert len(server.requests) == 2 * FETCHES

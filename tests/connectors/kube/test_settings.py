@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.kube.settings import KUBE_SETTINGS, KUBECONFIG, parse_domain, parse_name
+from connectors.process.settings import Setting
+
+
+@pytest.mark.parametrize("text", ["a", "connectors-system", "x" * 63, "0"])
+def test_names(text: str) -> None:
+    assert parse_name(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "-a", "a-", "A", "a.b", "x" * 64, "a_b", "a\n", "ä"])
+def test_what_is_no_name(text: str) -> None:
+    with pytest.raises(ValueError, match="^it takes lower-case letters"):
+        parse_name(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [("cluster.local", "cluster.local"), ("Corp", "corp"), ("a.b.c.", "a.b.c"), ("x" * 63 + ".y", "x" * 63 + ".y")],
+)
+def test_domains(text: str, domain: str) -> None:
+    assert parse_domain(text) == domain
+
+
+@pytest.mark.parametrize("text", ["", ".", "a..b", ".a", "a b", "a/b", "x" * 64, "a.local:80", ".".join(["abc"] * 80)])
+def test_what_is_no_domain(text: str) -> None:
+    with pytest.raises(ValueError, match="^it takes a DNS domain$"):
+        parse_domain(text)
+
+
+def test_no_kubeconfig_is_none() -> None:
+    assert KUBECONFIG.parse("") is None
+    assert KUBECONFIG.parse("/a/b") == Path("/a/b")
+
+
+@pytest.mark.parametrize("setting", KUBE_SETTINGS, ids=[setting.flag for setting in KUBE_SETTINGS])
+def test_examples_and_defaults_are_accepted(setting: Setting[Any]) -> None:
+    setting.parse(setting.example)
+    setting.parse(setting.default)

@@ -1,0 +1,65 @@
+"""`python -m proxy` and `python -m controller` as processes of their own, on ports of the kernel's choice."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from standalone.child import Child
+from standalone.demo import ADMIN_LINE
+from standalone.quickstart import CHECKOUT
+
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterProcess:
+    """One of both; `url` is that of the traffic port, empty for the controller."""
+
+    child: Child
+    admin: str
+    url: str = ""
+
+    @property
+    def peak_memory(self) -> int:
+        """Its greatest resident set so far, in bytes (VmHWM of Linux)."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time used so far, user and system (proc(5), fields 14 and 15 of stat)."""
+        stat = Path(f"/proc/{self.child.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def start_cluster_proxy(kubeconfig: Path, *options: str, ready: float = START_SECONDS) -> ClusterProcess:
+    """Start the proxy, and wait until it serves; `ready` is in seconds."""
+    listen = ("--listen", "127.0.0.1:0")
+    child, admin = await _start("proxy", kubeconfig, *listen, *options)
+    try:
+        url = (await child.line(r"ready: \d+ connectors on (http://\S+)", ready))[1]
+    except BaseException:
+        await child.stop()
+        raise
+    return ClusterProcess(child, admin, url)
+
+
+async def start_controller(kubeconfig: Path, *options: str) -> ClusterProcess:
+    """Start the controller; it may be another replica that leads."""
+    return ClusterProcess(*await _start("controller", kubeconfig, *options))
+
+
+async def _start(module: str, kubeconfig: Path, *options: str) -> tuple[Child, str]:
+    command = [sys.executable, "-m", module, "--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0", *options]
+    child = await Child.start(f"python -m {module}", command, env={"PATH": os.defpath}, cwd=CHECKOUT)
+    try:
+        admin = (await child.line(ADMIN_LINE, START_SECONDS))[1]
+    except BaseException:
+        await child.stop()
+        raise
+    return child, admin
