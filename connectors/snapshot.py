@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from connectors.class_checks import check_connector_class
@@ -23,19 +23,27 @@ from connectors.model.violation import Violation, errors
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Everything a source knows at one moment; names are unique within a kind."""
+    """Everything a source knows at one moment; names are unique within a kind.
+
+    `malformed` says what does not fit into the shape of a Connector or class that the API server holds all the same;
+    such an object stands in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
+    are ConnectorKeys and names of classes. `unread` says of Secrets why nobody knows yet whether they exist.
+    """
 
     connectors: tuple[Connector, ...] = ()
     classes: tuple[ConnectorClass, ...] = ()
     secrets: tuple[Secret, ...] = ()
     flags: FeatureFlags = field(default_factory=FeatureFlags)
+    malformed: Mapping[ConnectorKey | str, Violation] = field(default_factory=dict)
+    unread: Mapping[SecretKey, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
     """A Connector with all that a request to it needs.
 
-    `secret_problem` is why its Secret cannot serve, None where it can or none is asked for. `refusal` is what every
+    `secret_problem` is why its Secret cannot serve, None where it can or none is asked for; `unread` is set where
+    nobody knows yet whether there is such a Secret, and is then the problem's message. `refusal` is what every
     request gets instead of the tool's answer. `addresses` is keyed by extension name; "" is spec.address.
     """
 
@@ -48,6 +56,7 @@ class Binding:
     owned: Owned = CALLERS_OWN
     secret_problem: CredentialError | None = None
     refusal: Refusal | None = None
+    unread: str = ""
 
     @property
     def has_proxy(self) -> bool:
@@ -85,21 +94,29 @@ class Snapshot:
 def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
     """All objects -> Snapshot. A Connector of which nothing changed keeps the Binding of `previous`."""
     classes = {item.metadata.name: item for item in objects.classes}
-    class_violations = {name: _judged(item, previous) for name, item in classes.items()}
+    class_violations = {name: _judged(item, objects.malformed.get(name), previous) for name, item in classes.items()}
     secrets = {item.key: item for item in objects.secrets}
     bindings = {}
     for connector in objects.connectors:
         connector_class = classes.get(connector.spec.connector_class_name)
-        secret = secrets.get(_secret_key(connector))
+        secret_key = secret_key_of(connector)
+        secret, unread = secrets.get(secret_key), objects.unread.get(secret_key, "")
         before = previous.bindings.get(connector.key) if previous else None
         unchanged = before is not None and (
-            before.connector is connector and before.connector_class is connector_class and before.secret is secret
+            before.connector is connector
+            and before.connector_class is connector_class
+            and before.secret is secret
+            and before.unread == unread
         )
         if before and unchanged:
             bindings[connector.key] = before
             continue
+        if malformed := objects.malformed.get(connector.key):
+            bindings[connector.key] = _unreadable(connector, malformed)
+            continue
         of_class = class_violations.get(connector.spec.connector_class_name, ())
-        bindings[connector.key] = bind(connector, connector_class, secret, of_class)
+        bound = bind(connector, connector_class, secret, of_class)
+        bindings[connector.key] = _unread(bound, unread) if unread and secret is None else bound
     return Snapshot(
         generation=previous.generation + 1 if previous else 1,
         bindings=MappingProxyType(bindings),
@@ -135,7 +152,25 @@ def bind(
     return Binding(connector, connector_class, secret, violations, addresses, credential, owned, problem, refusal)
 
 
-def _judged(connector_class: ConnectorClass, previous: Snapshot | None) -> tuple[Violation, ...]:
+def _unread(bound: Binding, why: str) -> Binding:
+    """The same, where its Secret may exist or not: it does not serve, and nobody is told that it is missing."""
+    if bound.secret_problem is None:
+        return bound
+    problem = CredentialError(ConditionReason.SECRET_PENDING, why)
+    refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {bound.connector.key}: {why}")
+    return replace(bound, secret_problem=problem, refusal=refusal, unread=why)
+
+
+def _unreadable(connector: Connector, violation: Violation) -> Binding:
+    refusal = Refusal(Reason.CONNECTOR_INVALID, f"Connector {connector.key} is invalid: {violation}")
+    return Binding(connector, None, violations=(violation,), refusal=refusal)
+
+
+def _judged(
+    connector_class: ConnectorClass, malformed: Violation | None, previous: Snapshot | None
+) -> tuple[Violation, ...]:
+    if malformed is not None:
+        return (malformed,)
     name = connector_class.metadata.name
     if previous is not None and previous.classes.get(name) is connector_class:
         return previous.class_violations[name]
@@ -178,7 +213,7 @@ def _credential(
         return ANONYMOUS, error
 
 
-def _secret_key(connector: Connector) -> SecretKey:
+def secret_key_of(connector: Connector) -> SecretKey:
     """Always in the Connector's own namespace, whatever secretRef.namespace says (threat 7); checks refuse another."""
     auth = connector.spec.auth
     name = auth.secret_ref.name if auth and auth.secret_ref else ""

@@ -21,6 +21,10 @@ class Caller(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class UnreviewedError(Exception):
+    """Nobody can tell now whose a token is."""
+
+
 class Facts(NamedTuple):
     """What I/O has gathered for a decision.
 

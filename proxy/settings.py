@@ -11,6 +11,7 @@ class ClientAuth(StrEnum):
 
     NONE = "none"
     TOKEN = "token"  # noqa: S105 - a mode's name
+    KUBERNETES = "kubernetes"
 
 
 class AccessLogFormat(StrEnum):

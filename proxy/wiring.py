@@ -14,7 +14,7 @@ from proxy.access_log import AccessLog
 from proxy.audit import Audit
 from proxy.exchange import Exchange, Parts
 from proxy.host_form import HostForm
-from proxy.identity import Identity
+from proxy.identity import Identity, Reviewer
 from proxy.metrics import ProxyMetrics
 from proxy.relay import Terms
 from proxy.scrub import ClientSide
@@ -55,9 +55,16 @@ class Proxy:
 
 
 def build_proxy(
-    settings: ProxySettings, store: SnapshotStore, registry: CollectorRegistry, log_stream: TextIO = sys.stderr
+    settings: ProxySettings,
+    store: SnapshotStore,
+    registry: CollectorRegistry,
+    log_stream: TextIO = sys.stderr,
+    reviewer: Reviewer | None = None,
 ) -> Proxy:
-    """Wire a proxy that serves the snapshots of `store`, registers metrics in `registry` and logs to `log_stream`."""
+    """Wire a proxy that serves the snapshots of `store`, registers metrics in `registry` and logs to `log_stream`.
+
+    `reviewer` tells whose tokens are, where the settings' client authentication is `kubernetes`.
+    """
     metrics = ProxyMetrics(registry)
     timeouts = settings.timeouts
     watchdog = Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
@@ -67,7 +74,7 @@ def build_proxy(
     metrics.connections(lambda: (upstreams.active, upstreams.idle))
     parts = Parts(
         store=store,
-        identity=Identity(settings.client_auth),
+        identity=Identity(settings.client_auth, reviewer),
         hosts=hosts,
         upstreams=upstreams,
         trust=system_trust(),

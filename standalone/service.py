@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from connectors.process.clock import timestamp
 from connectors.process.health import AdminServer, health_routes
 from connectors.process.heap import settle
+from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
 from connectors.sources.directory import DirectorySource
 from connectors.sources.store import SnapshotStore
@@ -114,11 +113,4 @@ async def _listen(start: Callable[[], Awaitable[None]], where: HostPort, flag: s
     try:
         await start()
     except OSError as error:
-        raise ServeError(f"cannot listen on {where}: {_cause(error)}; choose another address with {flag}") from error
-
-
-def _cause(error: OSError) -> str:
-    # asyncio puts the address into the text a second time; a name that does not resolve has numbers of its own.
-    if error.errno and not isinstance(error, socket.gaierror):
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
+        raise ServeError(cannot_listen(where, flag, error)) from error

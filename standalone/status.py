@@ -13,6 +13,7 @@ from connectors.model.names import proxy_host
 from connectors.model.violation import Violation
 from connectors.snapshot import Binding, Snapshot
 from controller.kinds import connector, connector_class
+from controller.proxy_address import LocalProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class StatusBoard:
     """Holds the current Board. `update` is made to be subscribed to a SnapshotStore; `clock` returns RFC 3339."""
 
     def __init__(self, base_url: Callable[[ConnectorKey], str], clock: Callable[[], str]) -> None:
-        self._facts = connector.Facts(base_url)
+        self._base_url = base_url
         self._clock = clock
         self._current = Board()
 
@@ -70,14 +71,15 @@ class StatusBoard:
         if before is not None and before.binding is binding:
             return before
         previous = before.status if before is not None else None
-        return ConnectorEntry(binding, connector.plan(binding, previous, self._facts, now).status)
+        facts = connector.Facts(LocalProxy(self._base_url(binding.connector.key)))
+        return ConnectorEntry(binding, connector.plan(binding, previous, facts, now).status)
 
 
 def _class(item: ConnectorClass, violations: tuple[Violation, ...], before: ClassEntry | None, now: str) -> ClassEntry:
     if before is not None and before.connector_class is item:
         return before
     previous = before.status if before is not None else None
-    return ClassEntry(item, connector_class.plan(item, violations, previous, now).status)
+    return ClassEntry(item, connector_class.plan(item, violations, previous, connector_class.NoCluster(), now).status)
 
 
 def localhost_url(key: ConnectorKey, port: int) -> str:

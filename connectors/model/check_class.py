@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from connectors.model.check_addresses import parsed
+from connectors.model.check_destination import check_destination
 from connectors.model.check_parameters import string_problem
 from connectors.model.connector_class import RESOLVER_ANNOTATION, ConnectorClass, ParameterSpec, Probe, Resolver
 from connectors.model.names import object_name_problem
@@ -15,7 +16,7 @@ _EXTENSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
 def check_class_fields(connector_class: ConnectorClass) -> Iterator[Violation]:
-    """Names, parameters, the resolver, probes."""
+    """Names, parameters, the resolver, probes, where proxy and API are."""
     if problem := object_name_problem(connector_class.metadata.name):
         yield Violation("metadata.name", problem)
     resolver = connector_class.metadata.annotations.get(RESOLVER_ANNOTATION)
@@ -25,6 +26,9 @@ def check_class_fields(connector_class: ConnectorClass) -> Iterator[Violation]:
     yield from _check_specs("spec.params", connector_class.spec.params)
     yield from _check_auth_types(connector_class)
     yield from _check_probes(connector_class)
+    for path, destination in (("spec.proxy", connector_class.spec.proxy), ("spec.api", connector_class.spec.api)):
+        if destination is not None:
+            yield from check_destination(path, destination.ref, destination.uri)
 
 
 def _check_addresses(connector_class: ConnectorClass) -> Iterator[Violation]:

@@ -73,8 +73,16 @@ class ConnectorStatus(Struct, frozen=True, rename="camel", omit_defaults=True, k
         return next((condition for condition in self.conditions if condition.type is kind), None)
 
 
+class ClassApiStatus(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """status.api of a class."""
+
+    address: HttpAddress
+
+
 class ConnectorClassStatus(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """status of a ConnectorClass: APIReady, ProxyReady, Ready."""
+    """status of a ConnectorClass: APIReady, ProxyReady, Ready; where its proxy and API are, if that is known."""
 
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
+    proxy: ProxyStatus | None = None
+    api: ClassApiStatus | None = None

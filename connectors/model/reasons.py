@@ -36,6 +36,7 @@ class ConditionReason(StrEnum):
     CONNECTOR_CLASS_INVALID = "ConnectorClassInvalid"
     CONNECTOR_INVALID = "ConnectorInvalid"
     SECRET_OPTIONAL = "SecretOptional"  # noqa: S105 - a name
+    SECRET_PENDING = "SecretPending"  # noqa: S105 - a name
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a name
     SECRET_TYPE_MISMATCH = "SecretTypeMismatch"  # noqa: S105 - a name
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a name
@@ -43,7 +44,12 @@ class ConditionReason(StrEnum):
     NON_LIVENESS_PROBE = "NonLivenessProbe"
     NON_AUTH_PROBE = "NonAuthProbe"
     NON_PROXY = "NonProxy"
+    PROXY_SERVICE_PENDING = "ProxyServicePending"
+    PROXY_SERVICE_NOT_FOUND = "ProxyServiceNotFound"
+    PROXY_SERVICE_CONFLICT = "ProxyServiceConflict"
+    PROXY_SERVICE_FAILED = "ProxyServiceFailed"
     NON_API = "NonAPI"
+    API_SERVICE_NOT_FOUND = "APIServiceNotFound"
     PROBE_PENDING = "ProbePending"
 
 

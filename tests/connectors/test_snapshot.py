@@ -6,12 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN
-from connectors.model.connector import ConnectorKey
+from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector_class import ConnectorClass
 from connectors.model.metadata import ObjectMeta
 from connectors.model.reasons import ConditionReason, Reason
 from connectors.model.secret import BASIC_AUTH, SERVICE_ACCOUNT_TOKEN, Secret
 from connectors.model.secret_value import SecretValue
-from connectors.model.violation import errors
+from connectors.model.violation import Violation, errors
 from connectors.snapshot import Binding, Objects, TokenOwner, bind, build
 from tests.connectors.builders import basic_class, connector, connector_class, secret
 
@@ -147,3 +148,51 @@ def test_t14_no_repr_shows_a_secret() -> None:
     snapshot = build(Objects((connector(auth=AUTH),), (CLASS,), (canary,)))
     assert "canary" not in repr(snapshot)
     assert "Y2FuYXJ5" not in repr(snapshot)
+
+
+def test_what_the_api_server_holds_in_another_shape_serves_nobody_and_says_why() -> None:
+    bare = Connector(metadata=ObjectMeta(name="bad", namespace="default"))
+    wrong = Violation("spec.address", "must be a string")
+    objects = Objects((connector(), bare), (CLASS,), malformed={bare.key: wrong})
+    snapshot = build(objects)
+    bad = snapshot.bindings[bare.key]
+    assert bad.violations == (wrong,)
+    assert bad.refusal is not None
+    assert bad.refusal.reason is Reason.CONNECTOR_INVALID
+    assert "spec.address: must be a string" in bad.refusal.message
+    assert snapshot.bindings[KEY].refusal is None
+    assert build(objects, snapshot).bindings[bare.key] is bad
+
+
+def test_a_class_in_another_shape_keeps_its_connectors_from_serving() -> None:
+    bare = ConnectorClass(metadata=ObjectMeta(name="demo"))
+    wrong = Violation("spec.auth.types", "must be a list")
+    snapshot = build(Objects((connector(),), (bare,), malformed={"demo": wrong}))
+    assert snapshot.class_violations["demo"] == (wrong,)
+    refusal = snapshot.bindings[KEY].refusal
+    assert refusal is not None
+    assert "spec.auth.types" in refusal.message
+
+
+def test_a_secret_that_was_not_read_yet_is_not_called_missing() -> None:
+    objects = Objects((connector(auth=AUTH),), (CLASS,), unread={LOGIN.key: "it is being read"})
+    snapshot = build(objects)
+    pending = snapshot.bindings[KEY]
+    assert pending.secret_problem is not None
+    assert pending.secret_problem.reason is ConditionReason.SECRET_PENDING
+    assert pending.refusal is not None
+    assert pending.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
+    assert build(objects, snapshot).bindings[KEY] is pending
+    missing = build(dataclass_replace(objects, unread={}), snapshot).bindings[KEY]
+    assert missing.secret_problem is not None
+    assert missing.secret_problem.reason is ConditionReason.SECRET_NOT_FOUND
+    there = build(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,), unread={LOGIN.key: "late"})).bindings[KEY]
+    assert there.refusal is None
+
+
+@pytest.mark.parametrize("auth", [None, {"name": "nosuch", "secretRef": {"name": "login"}}])
+def test_an_unread_secret_matters_only_where_one_is_asked_for(auth: dict[str, object] | None) -> None:
+    objects = Objects((connector(auth=auth) if auth else connector(),), (CLASS,), unread={LOGIN.key: "late"})
+    binding = only(objects)
+    assert binding.unread == ""
+    assert (binding.refusal is None) is (auth is None)

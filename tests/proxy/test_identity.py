@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.model.message import Headers, RequestHead
-from proxy.decision import Caller
+from connectors.model.reasons import Reason
+from connectors.model.refusal import RefusedError
+from proxy.decision import Caller, UnreviewedError
 from proxy.identity import Identity, presented_token
 from proxy.settings import ClientAuth
 from tests.peers.manifests import caller_token, secret
@@ -94,3 +96,32 @@ async def test_nobody_is_asked_in_mode_none() -> None:
     identity = Identity(ClientAuth.NONE)
     assert not identity.required
     assert await identity.caller(head_with(b"Bearer " + TOKEN), SNAPSHOT) is None
+
+
+class Reviewer:
+    """Knows TOKEN; `away` says that nobody can tell."""
+
+    away = False
+
+    async def review(self, token: bytes) -> Caller | None:
+        if self.away:
+            raise UnreviewedError
+        return Caller("team", "builder") if token == TOKEN else None
+
+
+async def test_in_a_cluster_the_api_server_is_asked() -> None:
+    identity = Identity(ClientAuth.KUBERNETES, Reviewer())
+    assert identity.required
+    snapshot = snapshot_of(tool())
+    assert await identity.caller(head_with(b"Bearer " + TOKEN), snapshot) == Caller("team", "builder")
+    assert await identity.caller(head_with(b"Bearer other"), snapshot) is None
+    assert await identity.caller(head_with(), snapshot) is None
+
+
+async def test_unknown_means_deny() -> None:
+    reviewer = Reviewer()
+    reviewer.away = True
+    with pytest.raises(RefusedError) as refused:
+        await Identity(ClientAuth.KUBERNETES, reviewer).caller(head_with(b"Bearer " + TOKEN), snapshot_of(tool()))
+    assert refused.value.refusal.reason is Reason.UNAUTHENTICATED
+    assert await Identity(ClientAuth.KUBERNETES).caller(head_with(b"Bearer " + TOKEN), snapshot_of(tool())) is None

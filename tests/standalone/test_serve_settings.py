@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.settings import PREFIX, Setting, SettingError, Values, parse_command_line
 from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
-from standalone.serve_settings import ADMIN, LOG_FORMAT, LOG_LEVEL, SETTINGS, proxy_settings
+from standalone.serve_settings import ADMIN, SETTINGS, parse_client_auth, serve_settings
 
 
 def values(words: str, environment: Mapping[str, str] | None = None) -> Values:
@@ -16,11 +17,11 @@ def values(words: str, environment: Mapping[str, str] | None = None) -> Values:
 
 
 def test_defaults_are_the_proxys_own() -> None:
-    assert proxy_settings(values("")) == ProxySettings()
+    assert serve_settings(values("")) == ProxySettings()
 
 
 def test_defaults_of_the_contract() -> None:
-    settings = proxy_settings(values(""))
+    settings = serve_settings(values(""))
     assert (settings.host, settings.port, settings.client_auth) == ("127.0.0.1", 8080, ClientAuth.NONE)
     assert str(values("")[ADMIN]) == "127.0.0.1:8081"
     assert (values("")[LOG_FORMAT], values("")[LOG_LEVEL]) == ("text", "info")
@@ -32,7 +33,7 @@ def test_every_limit_and_timeout_can_be_set() -> None:
         " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
         " --drain-timeout 500ms --cluster-domain corp --listen [::1]:0"
     )
-    settings = proxy_settings(values(words))
+    settings = serve_settings(values(words))
     assert settings.limits == Limits(1024, 2048, 3, 4)
     assert settings.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
     assert (settings.host, settings.port, settings.cluster_domain) == ("::1", 0, "corp")
@@ -49,19 +50,24 @@ def test_every_limit_and_timeout_can_be_set() -> None:
     ],
 )
 def test_client_auth(words: str, expected: ClientAuth) -> None:
-    assert proxy_settings(values(words)).client_auth is expected
+    assert serve_settings(values(words)).client_auth is expected
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:8080", "proxy.example:8080"])
 def test_t28_open_to_everybody_must_be_said_aloud(listen: str) -> None:
     with pytest.raises(SettingError, match=r"--client-auth token, or --client-auth none for everybody"):
-        proxy_settings(values(f"--listen {listen}"))
+        serve_settings(values(f"--listen {listen}"))
+
+
+def test_kubernetes_is_not_for_standalone() -> None:
+    with pytest.raises(ValueError, match=r"^it takes one of none, token$"):
+        parse_client_auth("kubernetes")
 
 
 def test_more_than_one_worker_is_refused() -> None:
-    assert proxy_settings(values("--workers 1")) == ProxySettings()
+    assert serve_settings(values("--workers 1")) == ProxySettings()
     with pytest.raises(SettingError, match="one process"):
-        proxy_settings(values("--workers 2"))
+        serve_settings(values("--workers 2"))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ def test_more_than_one_worker_is_refused() -> None:
     ],
 )
 def test_access_log(words: str, expected: AccessLogFormat) -> None:
-    assert proxy_settings(values(words)).access_log is expected
+    assert serve_settings(values(words)).access_log is expected
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])

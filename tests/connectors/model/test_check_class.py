@@ -72,6 +72,12 @@ TYPES = {"types": [{"name": "a", "secretType": "Opaque"}]}
             ["spec.authProbes[0].probe"],
             id="both kinds in an authentication probe",
         ),
+        pytest.param({"proxy": {"uri": "/p"}, "api": {"uri": "https://api.example"}}, [], id="where proxy and API are"),
+        pytest.param(
+            {"proxy": {"ref": {"kind": "Ingress", "name": "a"}}, "api": {"uri": "nonsense"}},
+            ["spec.proxy.ref.kind", "spec.api.uri"],
+            id="where nothing can be",
+        ),
     ],
 )
 def test_fields(spec: dict[str, Any], paths: list[str]) -> None:

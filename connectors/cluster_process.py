@@ -1,0 +1,153 @@
+"""What a process in a cluster is made of, proxy and controller alike: API client, source, store, admin port."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from connectors.kube.access import Access, AccessError
+from connectors.kube.client import KubeClient
+from connectors.kube.metrics import KubeMetrics
+from connectors.process.clock import SystemClock
+from connectors.process.health import AdminServer, ReadyCheck, health_routes
+from connectors.process.heap import Settling, settle
+from connectors.process.listening import cannot_listen
+from connectors.process.parsers import HostPort
+from connectors.sources.cluster import ClusterSource
+from connectors.sources.store import SnapshotStore
+
+logger = logging.getLogger("connectors.process")
+
+
+class StartError(Exception):
+    """The process cannot begin its work; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """What one command line asks for. `name` is that of the component, for metrics and the User-Agent.
+
+    `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
+    """
+
+    name: str
+    access: Access
+    namespace: str
+    admin: HostPort
+    token_secrets: bool = False
+
+
+class ClusterProcess:
+    """Starts and stops together; in between the store follows the API server."""
+
+    def __init__(self, plan: ClusterPlan) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.clock = SystemClock()
+        self.client = KubeClient(plan.access, user_agent=f"connectors-{plan.name}")
+        self.store = SnapshotStore()
+        self.source = ClusterSource(
+            self.client, plan.namespace, self.store, self.clock, token_secrets=plan.token_secrets
+        )
+        self._plan = plan
+        self._draining = False
+        self._settling = Settling()
+        self._following: asyncio.Task[None] | None = None
+        self.kube_metrics = KubeMetrics(self.registry, f"connectors_{plan.name}", self.client, self.source.reflectors)
+        self._checks: list[ReadyCheck] = [self._drains, self.source.missing]
+        app = web.Application()
+        app.add_routes(health_routes(self._checks, self.registry, self.source.details))
+        self._admin = AdminServer(app, plan.admin)
+
+    @property
+    def admin(self) -> HostPort:
+        """Where the admin port is; only after `start`."""
+        return HostPort(self._plan.admin.host, self._admin.port)
+
+    async def start(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Open the admin port, which says at once that nothing is ready, and follow the API server; `work` beside it.
+
+        Raises:
+            StartError: there is no access to an API server, or the port is taken; nothing is left running.
+        """
+        try:
+            await self._open()
+        except StartError:
+            for item in work:
+                item.close()
+            raise
+        logger.info("admin port on http://%s", self.admin)
+        self._following = asyncio.create_task(self._follow(work))
+
+    async def wait(self, event: asyncio.Event) -> None:
+        """Wait until `event` is set.
+
+        Raises:
+            Exception: what follows the API server failed, which it should not; the process had better start anew.
+        """
+        waiting = asyncio.create_task(event.wait())
+        following = self._following
+        await asyncio.wait({waiting, following} if following else {waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if following and following.done():
+            following.result()
+
+    async def wait_ready(self, stop: asyncio.Event) -> bool:
+        """Wait until the first complete snapshot serves. False where `stop` was set before."""
+        either = asyncio.Event()
+        self.store.subscribe(lambda _: either.set())
+        stopping = asyncio.create_task(_pass_on(stop, either))
+        if not self.store.ready:
+            await self.wait(either)
+        stopping.cancel()
+        if self.store.ready:
+            settle()
+            self.store.subscribe(lambda _: self._settling.soon())
+        return self.store.ready
+
+    def also_missing(self, check: ReadyCheck) -> None:
+        """One more thing without which /readyz says no."""
+        self._checks.append(check)
+
+    def drain(self) -> None:
+        """From now on /readyz says no."""
+        self._draining = True
+
+    async def stop(self) -> None:
+        """Stop following, close the admin port and every connection to the API server."""
+        if self._following:
+            self._following.cancel()
+            await asyncio.wait({self._following})
+        self._settling.stop()
+        await self._admin.stop()
+        await self.client.close()
+
+    async def _open(self) -> None:
+        try:
+            await self.client.start()
+        except AccessError as error:
+            raise StartError(str(error)) from error
+        try:
+            await self._admin.start()
+        except OSError as error:
+            await self.client.close()
+            raise StartError(cannot_listen(self._plan.admin, "--admin", error)) from error
+
+    async def _follow(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for item in (self.source.run(), *work):
+                tasks.create_task(item)
+
+    def _drains(self) -> str | None:
+        return "shutting down" if self._draining else None
+
+
+async def _pass_on(event: asyncio.Event, to: asyncio.Event) -> None:
+    await event.wait()
+    to.set()

@@ -1,0 +1,141 @@
+"""JSON of the API server -> the model's values. What does not fit keeps its metadata, and says which field is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.model.connector import Connector, ConnectorSpec
+from connectors.model.connector_class import ConnectorClass, ConnectorClassSpec
+from connectors.model.feature_flags import FeatureFlags
+from connectors.model.metadata import ObjectMeta
+from connectors.model.secret import Secret
+from connectors.model.violation import Violation
+from connectors.sources.annotations import without_last_applied
+from connectors.sources.feature_flags import decode_flags
+from connectors.sources.fields import decode, without_nulls
+from connectors.sources.secrets import decode_secret
+
+S = TypeVar("S", bound=Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldConnector:
+    """A Connector as the API server has it now.
+
+    `resource_version` is of the whole object, status writes included. `status` is None where there is none yet, or none
+    that can be read. `deleting`: it has a deletionTimestamp. `malformed`: why `connector` has no spec.
+    """
+
+    connector: Connector
+    resource_version: str
+    status: ConnectorStatus | None = None
+    deleting: bool = False
+    malformed: Violation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldClass:
+    """A ConnectorClass as the API server has it now; see HeldConnector."""
+
+    connector_class: ConnectorClass
+    resource_version: str
+    status: ConnectorClassStatus | None = None
+    deleting: bool = False
+    malformed: Violation | None = None
+
+
+class _Object(Struct, frozen=True):
+    metadata: Raw = Raw(b"{}")
+    spec: Raw = Raw(b"{}")
+    status: Raw = Raw(b"null")
+
+
+class _Deletion(Struct, frozen=True, rename="camel"):
+    deletion_timestamp: str | None = None
+
+
+def read_connector(raw: Raw | bytes) -> HeldConnector:
+    """A Connector; one whose spec has another shape comes back with `malformed` set and no spec."""
+    entry, metadata = _opened(raw)
+    spec, malformed = _spec(entry.spec, ConnectorSpec)
+    status = _status(entry.status, ConnectorStatus)
+    connector = Connector(metadata=metadata, spec=spec)
+    return HeldConnector(connector, metadata.resource_version, status, _deleting(entry), malformed)
+
+
+def read_class(raw: Raw | bytes) -> HeldClass:
+    """A ConnectorClass; see read_connector."""
+    entry, metadata = _opened(raw)
+    spec, malformed = _spec(entry.spec, ConnectorClassSpec)
+    status = _status(entry.status, ConnectorClassStatus)
+    connector_class = ConnectorClass(metadata=metadata, spec=spec)
+    return HeldClass(connector_class, metadata.resource_version, status, _deleting(entry), malformed)
+
+
+def read_secret(raw: Raw | bytes) -> Secret | None:
+    """A Secret; None for one that the API server itself would not take."""
+    return decode_secret(without_nulls(msgspec.json.decode(raw)))[0]
+
+
+def read_flags(raw: Raw | bytes) -> tuple[FeatureFlags | None, tuple[Violation, ...]]:
+    """The flags of ConfigMap connectors-config, or what is wrong with them."""
+    return decode_flags(without_nulls(msgspec.json.decode(raw)))
+
+
+def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnector:
+    """`after`, with the very Connector of `before` where nothing but the status moved: a snapshot then keeps it too."""
+    if before.malformed == after.malformed and _same_but_version(before.connector, after.connector):
+        return HeldConnector(before.connector, after.resource_version, after.status, after.deleting, after.malformed)
+    return after
+
+
+def newer_class(before: HeldClass, after: HeldClass) -> HeldClass:
+    """See newer_connector."""
+    if before.malformed == after.malformed and _same_but_version(before.connector_class, after.connector_class):
+        return HeldClass(before.connector_class, after.resource_version, after.status, after.deleting, after.malformed)
+    return after
+
+
+def _same_but_version(before: Connector | ConnectorClass, after: Connector | ConnectorClass) -> bool:
+    version = before.metadata.resource_version
+    return before.spec == after.spec and before.metadata == msgspec.structs.replace(
+        after.metadata, resource_version=version
+    )
+
+
+def _opened(raw: Raw | bytes) -> tuple[_Object, ObjectMeta]:
+    entry = msgspec.json.decode(raw, type=_Object)
+    return entry, without_last_applied(msgspec.json.decode(entry.metadata, type=ObjectMeta))
+
+
+def _deleting(entry: _Object) -> bool:
+    return msgspec.json.decode(entry.metadata, type=_Deletion).deletion_timestamp is not None
+
+
+def _spec(raw: Raw, kind: type[S]) -> tuple[S, Violation | None]:
+    try:
+        return msgspec.json.decode(raw, type=kind), None
+    except msgspec.ValidationError:
+        # Not in one go: nulls mean the same as nothing, and a violation is to name the field in plain words.
+        return _careful(msgspec.json.decode(raw), kind)
+
+
+def _careful(data: Any, kind: type[S]) -> tuple[S, Violation | None]:
+    decoded = decode(without_nulls(data), kind)
+    if not isinstance(decoded, Violation):
+        return decoded, None
+    path = f"spec.{decoded.path}" if decoded.path else "spec"
+    return kind(), Violation(path, decoded.message)
+
+
+def _status(raw: Raw, kind: type[S]) -> S | None:
+    """What cannot be read counts as absent: it is written anew."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        return None

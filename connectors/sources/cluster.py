@@ -1,0 +1,241 @@
+"""Objects from the API server: what is watched -> one Objects value -> the store, for as long as `run` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+
+from msgspec import Raw
+
+from connectors.kube.cache import Cache
+from connectors.kube.client import KubeClient, Selector
+from connectors.kube.reflector import Reflector, Watched
+from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
+from connectors.kube.selection import ObjectKey, Selection
+from connectors.model.connector import ConnectorKey
+from connectors.model.feature_flags import CONFIG_MAP_NAME, FeatureFlags
+from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
+from connectors.model.violation import Violation
+from connectors.process.clock import Clock
+from connectors.snapshot import Objects, secret_key_of
+from connectors.sources.api_objects import (
+    HeldClass,
+    HeldConnector,
+    newer_class,
+    newer_connector,
+    read_class,
+    read_connector,
+    read_flags,
+    read_secret,
+)
+from connectors.sources.store import SnapshotStore
+
+logger = logging.getLogger("connectors.cluster")
+
+CA_LABEL = "connectors.cpaas.io/ca-cert"
+SETTLE = 0.1
+"""Seconds in which changes are gathered into one snapshot: a rollout of a thousand objects makes a few of them."""
+PATIENCE = 1.0
+"""Seconds that a snapshot waits for Secrets that are being fetched. Then those that lack theirs say SecretPending."""
+
+
+class ClusterSource:
+    """Follows the API server and swaps the store's snapshot.
+
+    A write to a status alone makes no new snapshot. The last snapshot keeps serving while the API server is away.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        namespace: str,
+        store: SnapshotStore,
+        clock: Clock,
+        *,
+        token_secrets: bool = False,
+    ) -> None:
+        """`namespace`: where ConfigMap connectors-config and Secrets with global CA certificates are.
+
+        `token_secrets`: whether Secrets of type kubernetes.io/service-account-token are held, all of them.
+        """
+        self._store = store
+        self._clock = clock
+        self._dirty = asyncio.Event()
+        self._waiting_since: float | None = None
+        self._flags = FeatureFlags()
+        self._tell_connector: list[Callable[[ConnectorKey], None]] = []
+        self._tell_class: list[Callable[[str], None]] = []
+        self._connectors = Cache(_connector, self._connector_changed, newer_connector)
+        self._classes = Cache(_class, self._class_changed, newer_class)
+        self._config = Cache(_config, self._changed)
+        self._authorities = Cache(_secret, self._changed)
+        self._tokens = Cache(_secret, self._changed)
+        self._secrets = Selection(client, SECRETS, read_secret, self._changed)
+        self.reflectors: tuple[Reflector, ...] = (
+            Reflector(client, Watched(CONNECTORS), self._connectors, clock),
+            Reflector(client, Watched(CONNECTOR_CLASSES), self._classes, clock),
+            Reflector(client, Watched(CONFIG_MAPS, _only(namespace, CONFIG_MAP_NAME)), self._config, clock),
+            Reflector(
+                client, Watched(SECRETS, Selector(namespace, labels=f"{CA_LABEL}=true")), self._authorities, clock
+            ),
+            Reflector(client, Watched(SECRETS, metadata_only=True, anchored=True), self._secrets, clock),
+        )
+        if token_secrets:
+            selector = Selector(fields=f"type={SERVICE_ACCOUNT_TOKEN}")
+            self.reflectors += (Reflector(client, Watched(SECRETS, selector), self._tokens, clock),)
+
+    def connector(self, key: ConnectorKey) -> HeldConnector | None:
+        """The Connector now, None where there is none."""
+        return self._connectors.items.get(key)
+
+    def connector_class(self, name: str) -> HeldClass | None:
+        """The class now, None where there is none."""
+        return self._classes.items.get(name)
+
+    def wrote_connector(self, raw: bytes) -> None:
+        """What the API server answered to a write of ours, so that nobody has to wait for the watch to tell it."""
+        self._connectors.changed(Raw(raw))
+
+    def wrote_class(self, raw: bytes) -> None:
+        """See wrote_connector."""
+        self._classes.changed(Raw(raw))
+
+    def subscribe(self, connector: Callable[[ConnectorKey], None], connector_class: Callable[[str], None]) -> None:
+        """Be told which Connector or class was added, modified (its status too) or deleted."""
+        self._tell_connector.append(connector)
+        self._tell_class.append(connector_class)
+
+    def missing(self) -> str | None:
+        """What the first complete snapshot still waits for (a ReadyCheck)."""
+        if self._store.ready:
+            return None
+        for reflector in self.reflectors:
+            if not reflector.health.synced:
+                problem = reflector.health.problem
+                return f"the list of {reflector.watched.resource.plural}" + (f": {problem}" if problem else "")
+        return "the Secrets that Connectors refer to"
+
+    def details(self) -> Iterator[str]:
+        """What /readyz says besides: which watch has no connection, since when and why."""
+        for reflector in self.reflectors:
+            health = reflector.health
+            if health.synced and not health.connected:
+                away = self._clock.monotonic() - health.since
+                plural = reflector.watched.resource.plural
+                yield f"no watch on {plural} for {away:.0f} s, the last snapshot serves: {health.problem}"
+
+    async def run(self) -> None:
+        """Follow the API server until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for reflector in self.reflectors:
+                tasks.create_task(reflector.run())
+            tasks.create_task(self._secrets.run())
+            tasks.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        while True:
+            if self._store.ready:
+                await self._dirty.wait()
+            # Before: looked at again and again, since nothing tells that an empty list is complete.
+            self._dirty.clear()
+            self._secrets.want(self._wanted())
+            await self._clock.sleep(SETTLE)
+            # Again: what has come meanwhile may refer to Secrets that nobody has asked for yet.
+            self._secrets.want(self._wanted())
+            if self._complete():
+                self._store.swap(self._objects())
+
+    def _complete(self) -> bool:
+        """Whether what is known makes a snapshot worth serving; if not, whatever arrives next asks again."""
+        if not all(reflector.health.synced for reflector in self.reflectors):
+            return False
+        if self._secrets.synced or not self._store.ready:
+            self._waiting_since = None
+            return self._secrets.synced
+        now = self._clock.monotonic()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if now - self._waiting_since < PATIENCE:
+            self._dirty.set()
+            return False
+        return True
+
+    def _wanted(self) -> Iterator[ObjectKey]:
+        for held in self._connectors.items.values():
+            key = secret_key_of(held.connector)
+            if key.name:
+                yield ObjectKey(*key)
+
+    def _objects(self) -> Objects:
+        connectors, classes = tuple(self._connectors.items.values()), tuple(self._classes.items.values())
+        held = (self._tokens.items, self._authorities.items, self._secrets.items)
+        secrets = {secret.key: secret for items in held for secret in items.values() if secret is not None}
+        malformed: dict[ConnectorKey | str, Violation] = {}
+        malformed.update({item.connector.key: item.malformed for item in connectors if item.malformed})
+        malformed.update({item.connector_class.metadata.name: item.malformed for item in classes if item.malformed})
+        return Objects(
+            tuple(item.connector for item in connectors),
+            tuple(item.connector_class for item in classes),
+            tuple(secrets.values()),
+            self._read_flags(),
+            malformed,
+            self._unread(),
+        )
+
+    def _unread(self) -> dict[SecretKey, str]:
+        unread = {}
+        for key in set(self._wanted()):
+            if self._secrets.refused(key):
+                unread[SecretKey(*key)] = f'secrets "{key.name}" may not be read; see the roles of this program'
+            elif not self._secrets.fetched(key):
+                unread[SecretKey(*key)] = f'secrets "{key.name}" was not read from the API server yet'
+        return unread
+
+    def _read_flags(self) -> FeatureFlags:
+        """The flags; while they are wrong, the last good ones. Without the ConfigMap all are off."""
+        found = self._config.items.get(CONFIG_MAP_NAME)
+        if found is None:
+            self._flags = FeatureFlags()
+        elif found[0] is not None:
+            self._flags = found[0]
+        return self._flags
+
+    def _changed(self, _: object) -> None:
+        self._dirty.set()
+
+    def _connector_changed(self, key: ConnectorKey) -> None:
+        self._dirty.set()
+        for tell in self._tell_connector:
+            tell(key)
+
+    def _class_changed(self, name: str) -> None:
+        self._dirty.set()
+        for tell in self._tell_class:
+            tell(name)
+
+
+def _only(namespace: str, name: str) -> Selector:
+    return Selector(namespace, fields=f"metadata.name={name}")
+
+
+def _connector(raw: Raw) -> tuple[ConnectorKey, HeldConnector]:
+    held = read_connector(raw)
+    return held.connector.key, held
+
+
+def _class(raw: Raw) -> tuple[str, HeldClass]:
+    held = read_class(raw)
+    return held.connector_class.metadata.name, held
+
+
+def _secret(raw: Raw) -> tuple[SecretKey, Secret | None]:
+    secret = read_secret(raw)
+    return (secret.key if secret else SecretKey("", "")), secret
+
+
+def _config(raw: Raw) -> tuple[str, tuple[FeatureFlags | None, tuple[Violation, ...]]]:
+    flags, violations = read_flags(raw)
+    for violation in violations:
+        logger.warning("ConfigMap %s: %s", CONFIG_MAP_NAME, violation)
+    return CONFIG_MAP_NAME, (flags, violations)

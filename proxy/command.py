@@ -1,0 +1,89 @@
+"""`python -m proxy`: the data plane in a cluster, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
+from connectors.kube.access import AccessError, choose_access
+from connectors.kube.settings import KUBECONFIG, NAMESPACE
+from connectors.process.listening import cannot_listen
+from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
+from connectors.process.logs import set_up_logging
+from connectors.process.parsers import HostPort
+from connectors.process.run import Signals, run, until
+from connectors.process.settings import SettingError, foreign_variable, parse_command_line
+from proxy.cluster_settings import ADMIN, SETTINGS, cluster_settings
+from proxy.settings import ClientAuth, ProxySettings
+from proxy.token_review import TokenReviewer
+from proxy.wiring import Proxy, build_proxy
+
+logger = logging.getLogger("connectors.proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one command line asks for."""
+
+    cluster: ClusterPlan
+    proxy: ProxySettings
+
+
+def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
+    parser = argparse.ArgumentParser("python -m proxy", description=__doc__, allow_abbrev=False)
+    _, values = parse_command_line(parser, SETTINGS, words, environment)
+    try:
+        settings = cluster_settings(values)
+        access = choose_access(values[KUBECONFIG], foreign_variable("KUBECONFIG", environment))
+    except SettingError as error:
+        parser.error(str(error))
+    except AccessError as error:
+        return _refuse(str(error))
+    token_secrets = settings.client_auth is ClientAuth.TOKEN
+    cluster = ClusterPlan("proxy", access, values[NAMESPACE], values[ADMIN], token_secrets=token_secrets)
+    set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
+    return run(_serve(Plan(cluster, settings)))
+
+
+async def _serve(plan: Plan) -> int:
+    signals = Signals()
+    process = ClusterProcess(plan.cluster)
+    proxy = build_proxy(
+        plan.proxy, process.store, process.registry, reviewer=TokenReviewer(process.client, process.clock)
+    )
+    try:
+        await process.start()
+    except StartError as error:
+        return _refuse(str(error))
+    try:
+        if not await process.wait_ready(signals.first):
+            return 0
+        return await _traffic(plan.proxy, process, proxy, signals)
+    finally:
+        await process.stop()
+
+
+async def _traffic(settings: ProxySettings, process: ClusterProcess, proxy: Proxy, signals: Signals) -> int:
+    try:
+        await proxy.start()
+    except OSError as error:
+        return _refuse(cannot_listen(HostPort(settings.host, settings.port), "--listen", error))
+    connectors = len(process.store.current.bindings)
+    logger.info("ready: %d connectors on http://%s", connectors, HostPort(settings.host, proxy.port))
+    try:
+        await process.wait(signals.first)
+    finally:
+        process.drain()
+        logger.info("stopping: running requests get %g s; a second signal ends them at once", settings.timeouts.drain)
+        clean = await until(signals.second, proxy.drain())
+    return 0 if clean else 1
+
+
+def _refuse(message: str) -> int:
+    print(f"python -m proxy: error: {message}", file=sys.stderr)  # noqa: T201 - as argparse says what it refuses
+    return 1

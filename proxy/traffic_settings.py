@@ -1,0 +1,94 @@
+"""The settings of the data plane that every command which serves takes: limits, timeouts, access log."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from connectors.process.log_settings import LOG_FORMAT
+from connectors.process.parsers import choice, parse_count, parse_duration, parse_size
+from connectors.process.settings import Setting, SettingError, Values
+from proxy.settings import AccessLogFormat, Limits, Timeouts
+
+
+class AccessLog(StrEnum):
+    """Whether each request leaves a line."""
+
+    ON = "on"
+    OFF = "off"
+
+
+WORKERS = Setting("--workers", "1", parse_count, "processes that serve; only 1 in this version", "1", metavar="N")
+ACCESS_LOG = Setting(
+    "--access-log", "on", choice(AccessLog), "one line a request, as --log-format says", "off", metavar="on|off"
+)  # fmt: skip
+MAX_HEAD = Setting(
+    "--max-head", "64KiB", parse_size, "a request's or response's head; more is refused", "128KiB", metavar="SIZE"
+)
+MAX_TARGET = Setting("--max-target", "16KiB", parse_size, "a request's path and query", "32KiB", metavar="SIZE")
+MAX_HEADERS = Setting("--max-headers", "128", parse_count, "header fields of one head", "256", metavar="N")
+MAX_CONNECTIONS = Setting(
+    "--max-connections", "4096", parse_count, "client connections at once; more are closed", "1024", metavar="N"
+)
+
+
+def _timeout(flag: str, default: str, meaning: str) -> Setting[float]:
+    return Setting(flag, default, parse_duration, meaning, default, metavar="DURATION")
+
+
+HEAD_TIMEOUT = _timeout("--head-timeout", "30s", "for a client to send a request's head")
+CONNECT_TIMEOUT = _timeout("--connect-timeout", "10s", "for name lookup, TCP and TLS toward the tool")
+FIRST_BYTE_TIMEOUT = _timeout("--first-byte-timeout", "5m", "for the tool to begin its answer")
+IDLE_TIMEOUT = _timeout("--idle-timeout", "5m", "between two bytes of a body or a tunnel")
+KEEP_ALIVE_TIMEOUT = _timeout("--keep-alive-timeout", "75s", "that an idle client connection stays open")
+UPSTREAM_IDLE_TIMEOUT = _timeout("--upstream-idle-timeout", "60s", "that an unused connection to a tool is kept")
+DRAIN_TIMEOUT = _timeout("--drain-timeout", "30s", "for running requests after SIGTERM")
+
+TRAFFIC_SETTINGS: tuple[Setting[Any], ...] = (
+    WORKERS,
+    ACCESS_LOG,
+    MAX_HEAD,
+    MAX_TARGET,
+    MAX_HEADERS,
+    MAX_CONNECTIONS,
+    HEAD_TIMEOUT,
+    CONNECT_TIMEOUT,
+    FIRST_BYTE_TIMEOUT,
+    IDLE_TIMEOUT,
+    KEEP_ALIVE_TIMEOUT,
+    UPSTREAM_IDLE_TIMEOUT,
+    DRAIN_TIMEOUT,
+)
+
+
+def check_workers(values: Values) -> None:
+    """More than one process is for a later version.
+
+    Raises:
+        SettingError: more than one is asked for.
+    """
+    if values[WORKERS] > 1:
+        raise SettingError("--workers: this version serves with one process; leave it out or give 1")
+
+
+def limits(values: Values) -> Limits:
+    """The limits as given."""
+    return Limits(values[MAX_HEAD], values[MAX_TARGET], values[MAX_HEADERS], values[MAX_CONNECTIONS])
+
+
+def timeouts(values: Values) -> Timeouts:
+    """The timeouts as given."""
+    return Timeouts(
+        head=values[HEAD_TIMEOUT],
+        connect=values[CONNECT_TIMEOUT],
+        first_byte=values[FIRST_BYTE_TIMEOUT],
+        idle=values[IDLE_TIMEOUT],
+        keep_alive=values[KEEP_ALIVE_TIMEOUT],
+        upstream_idle=values[UPSTREAM_IDLE_TIMEOUT],
+        drain=values[DRAIN_TIMEOUT],
+    )
+
+
+def access_log(values: Values) -> AccessLogFormat:
+    """Whether there is an access log, and in which format: that of the log."""
+    return AccessLogFormat(values[LOG_FORMAT].value) if values[ACCESS_LOG] is AccessLog.ON else AccessLogFormat.OFF

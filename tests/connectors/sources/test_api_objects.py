@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from connectors.model.conditions import ConditionType
+from connectors.model.feature_flags import FeatureFlags
+from connectors.model.violation import Severity
+from connectors.sources.annotations import LAST_APPLIED
+from connectors.sources.api_objects import (
+    newer_class,
+    newer_connector,
+    read_class,
+    read_connector,
+    read_flags,
+    read_secret,
+)
+
+CONDITION = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T12:00:00Z"}
+
+
+def manifest(kind: str = "Connector", **parts: Any) -> dict[str, Any]:
+    metadata = {
+        "name": "tool", "namespace": "team", "uid": "u1", "resourceVersion": "7", "generation": 2,
+        "managedFields": [{"manager": "kubectl"}], "annotations": {LAST_APPLIED: "{}", "a": "b"},
+    }  # fmt: skip
+    spec: dict[str, Any] = {"proxy": {}}
+    if kind == "Connector":
+        spec = {"connectorClassName": "git", "address": "https://tool.example"}
+    return {
+        "apiVersion": "connectors.alauda.io/v1alpha1",
+        "kind": kind,
+        "metadata": metadata | parts.pop("metadata", {}),
+        "spec": spec,
+    } | parts
+
+
+def raw(value: dict[str, Any]) -> Raw:
+    return Raw(json.dumps(value).encode())
+
+
+def test_a_connector_with_its_status() -> None:
+    held = read_connector(raw(manifest(status={"conditions": [CONDITION], "observedGeneration": 2})))
+    assert held.connector.key == ("team", "tool")
+    assert held.connector.spec.address == "https://tool.example"
+    assert held.connector.metadata.annotations == {"a": "b"}
+    assert (held.resource_version, held.deleting, held.malformed) == ("7", False, None)
+    assert held.status is not None
+    ready = held.status.condition(ConditionType.READY)
+    assert ready is not None
+    assert ready.status == "True"
+
+
+def test_one_that_is_being_deleted() -> None:
+    gone = {"deletionTimestamp": "2026-11-23T12:00:00Z"}
+    assert read_connector(raw(manifest(metadata=gone))).deleting
+    assert read_class(raw(manifest("ConnectorClass", metadata=gone))).deleting
+
+
+@pytest.mark.parametrize(
+    "status",
+    [None, {}, {"conditions": [{"type": "Invented", "status": "True"}]}, {"conditions": "x"}, "x", {"proxy": {}}],
+)
+def test_a_status_that_cannot_be_read_counts_as_absent(status: Any) -> None:
+    held = read_connector(raw(manifest(status=status)))
+    assert held.status is None or not held.status.conditions
+    assert held.malformed is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "word"),
+    [
+        ({"address": 5}, "spec.address", "a string"),
+        ({"address": "https://a", "params": {}}, "spec.params", "a list"),
+        ({"auth": {"secretRef": "login"}}, "spec.auth.secretRef", "a mapping"),
+        ([], "spec", "a mapping"),
+        ("x", "spec", "a mapping"),
+    ],
+)
+def test_a_spec_of_another_shape_keeps_its_metadata_and_names_the_field(spec: Any, path: str, word: str) -> None:
+    held = read_connector(raw(manifest(spec=spec)))
+    assert held.connector.key == ("team", "tool")
+    assert held.connector.spec.address == ""
+    assert held.malformed is not None
+    assert held.malformed.path == path
+    assert word in held.malformed.message
+
+
+def test_nulls_are_nothing() -> None:
+    held = read_connector(raw(manifest(spec={"address": "https://a", "params": None, "auth": {"name": None}})))
+    assert held.malformed is None
+    assert held.connector.spec.address == "https://a"
+
+
+def test_a_class_and_what_is_wrong_with_it() -> None:
+    assert read_class(raw(manifest("ConnectorClass"))).connector_class.spec.proxy is not None
+    malformed = read_class(raw(manifest("ConnectorClass", spec={"auth": {"types": 1}}))).malformed
+    assert malformed is not None
+    assert malformed.path == "spec.auth.types"
+
+
+def test_a_write_to_the_status_keeps_the_same_object() -> None:
+    before = read_connector(raw(manifest()))
+    after = read_connector(raw(manifest(metadata={"resourceVersion": "8"}, status={"conditions": [CONDITION]})))
+    newer = newer_connector(before, after)
+    assert newer.connector is before.connector
+    assert newer.resource_version == "8"
+    assert newer.status == after.status
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"generation": 3}, "spec": {"address": "https://other"}},
+        {"metadata": {"uid": "u2"}},
+        {"metadata": {"annotations": {"a": "c"}}},
+        {"spec": {"address": 5}},
+    ],
+)
+def test_any_other_change_is_a_new_object(change: dict[str, Any]) -> None:
+    before, after = read_connector(raw(manifest())), read_connector(raw(manifest(**change)))
+    assert newer_connector(before, after) is after
+
+
+def test_classes_likewise() -> None:
+    before = read_class(raw(manifest("ConnectorClass")))
+    status = read_class(raw(manifest("ConnectorClass", metadata={"resourceVersion": "8"})))
+    assert newer_class(before, status).connector_class is before.connector_class
+    other = read_class(raw(manifest("ConnectorClass", spec={})))
+    assert newer_class(before, other) is other
+
+
+def test_t14_a_secret_keeps_no_copy_of_its_manifest() -> None:
+    value = base64.b64encode(b"canary").decode()
+    last = json.dumps({"data": {"password": value}})
+    secret = read_secret(
+        raw(
+            {
+                "metadata": {"name": "login", "namespace": "team", "annotations": {LAST_APPLIED: last}},
+                "type": "kubernetes.io/basic-auth",
+                "data": {"password": value},
+            }
+        )
+    )
+    assert secret is not None
+    assert secret.data["password"].reveal() == b"canary"
+    assert value not in repr(secret)
+    assert "canary" not in repr(secret)
+
+
+def test_a_secret_without_data_and_one_that_is_none() -> None:
+    assert read_secret(raw({"metadata": {"name": "a"}, "data": None})) is not None
+    assert read_secret(raw({"metadata": {"name": "a"}, "data": {"k": "%"}})) is None
+
+
+def test_flags() -> None:
+    flags, violations = read_flags(raw({"data": {"enable-custom-ca-certs": "true", "enable-else": "true"}}))
+    assert flags == FeatureFlags(enable_custom_ca_certs=True)
+    assert [violation.severity for violation in violations] == [Severity.WARNING]
+    assert read_flags(raw({"data": {"enable-custom-ca-certs": "yes"}}))[0] is None

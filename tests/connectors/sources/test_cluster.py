@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.kube.access import Access
+from connectors.kube.client import KubeClient
+from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
+from connectors.model.connector import ConnectorKey
+from connectors.model.metadata import API_VERSION
+from connectors.model.reasons import ConditionReason, Reason
+from connectors.process.clock import SystemClock
+from connectors.snapshot import Binding, Snapshot
+from connectors.sources.cluster import CA_LABEL, ClusterSource
+from connectors.sources.store import SnapshotStore
+from tests.peers.fake_api_server import FakeApiServer
+
+SYSTEM = "connectors-system"
+KEY = ConnectorKey("team", "tool")
+AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
+BASIC = {"name": "basicAuth", "secretType": "kubernetes.io/basic-auth", "optional": True}
+
+
+def a_connector(name: str = "tool", **spec: Any) -> dict[str, Any]:
+    full = {"connectorClassName": "demo", "address": "https://tool.example", **spec}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Connector",
+        "metadata": {"name": name, "namespace": "team"},
+        "spec": full,
+    }
+
+
+def a_class(**spec: Any) -> dict[str, Any]:
+    full = {"proxy": {}, "auth": {"types": [BASIC]}, **spec}
+    return {"apiVersion": API_VERSION, "kind": "ConnectorClass", "metadata": {"name": "demo"}, "spec": full}
+
+
+def a_secret(
+    name: str = "login", namespace: str = "team", password: bytes = b"one", kind: str = "kubernetes.io/basic-auth"
+) -> dict[str, Any]:
+    values = {"username": b"u", "password": password, "token": password}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {key: base64.b64encode(value).decode() for key, value in values.items()},
+    }
+
+
+def flags(**data: str) -> dict[str, Any]:
+    metadata = {"name": "connectors-config", "namespace": SYSTEM}
+    named = {name.replace("_", "-"): value for name, value in data.items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": named}
+
+
+class Followed:
+    """A source that runs, and the snapshots it made."""
+
+    def __init__(self, server: FakeApiServer, client: KubeClient, *, token_secrets: bool = False) -> None:
+        self.server = server
+        self.store = SnapshotStore()
+        self.source = ClusterSource(client, SYSTEM, self.store, SystemClock(), token_secrets=token_secrets)
+        self.snapshots: list[Snapshot] = []
+        self.told: list[ConnectorKey | str] = []
+        self._news = asyncio.Event()
+        self.store.subscribe(self._took)
+        self.source.subscribe(self.told.append, self.told.append)
+
+    def _took(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+        self._news.set()
+
+    async def until(self, true: Callable[[Snapshot], bool], seconds: float = 5.0) -> Snapshot:
+        async with asyncio.timeout(seconds):
+            while not (self.store.ready and true(self.store.current)):
+                self._news.clear()
+                await self._news.wait()
+        return self.store.current
+
+    async def binding(self, true: Callable[[Binding], bool]) -> Binding:
+        snapshot = await self.until(lambda now: KEY in now.bindings and true(now.bindings[KEY]))
+        return snapshot.bindings[KEY]
+
+
+Follow = Callable[..., Followed]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    async with FakeApiServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def follow(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Follow]:
+    client = KubeClient(Access(tmp_path / "kubeconfig"))
+    server.kubeconfig(tmp_path)
+    await client.start()
+    running: list[asyncio.Task[None]] = []
+
+    def start(**options: bool) -> Followed:
+        followed = Followed(server, client, **options)
+        running.append(asyncio.create_task(followed.source.run()))
+        return followed
+
+    yield start
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    await client.close()
+
+
+def injected(binding: Binding) -> bytes:
+    return base64.b64decode(binding.credential.headers[0][1].reveal().removeprefix(b"Basic "))
+
+
+async def test_an_empty_cluster_is_ready_too(follow: Follow) -> None:
+    followed = follow()
+    snapshot = await followed.until(lambda _: True)
+    assert not snapshot.bindings
+    assert followed.source.missing() is None
+    assert list(followed.source.details()) == []
+
+
+async def test_everything_that_counts_arrives_in_the_first_snapshot(server: FakeApiServer, follow: Follow) -> None:
+    for manifest in (a_connector(auth=AUTH), a_class(), a_secret(), flags(enable_custom_ca_certs="true")):
+        server.put(manifest)
+    followed = follow()
+    snapshot = await followed.until(lambda _: True)
+    assert snapshot.generation == 1
+    assert injected(snapshot.bindings[KEY]) == b"u:one"
+    assert snapshot.flags.enable_custom_ca_certs
+    assert [made.bindings[KEY].refusal for made in followed.snapshots] == [None]
+
+
+async def test_changes_arrive(server: FakeApiServer, follow: Follow) -> None:
+    followed = follow()
+    server.put(a_connector(auth=AUTH))
+    binding = await followed.binding(lambda _: True)
+    assert binding.refusal is not None
+    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
+    server.put(a_class())
+    problem = (await followed.binding(lambda now: now.connector_class is not None)).secret_problem
+    assert problem is not None
+    assert problem.reason is ConditionReason.SECRET_NOT_FOUND
+    server.put(a_secret())
+    assert injected(await followed.binding(lambda now: now.secret is not None)) == b"u:one"
+    server.put(a_secret(password=b"two"))
+    await followed.binding(lambda now: injected(now) == b"u:two")
+    server.put(a_connector(auth=AUTH, address="https://other.example"))
+    await followed.binding(lambda now: str(now.addresses[""]) == "https://other.example")
+    server.remove(SECRETS, "login", "team")
+    await followed.binding(lambda now: now.secret is None)
+    server.remove(CONNECTOR_CLASSES, "demo")
+    await followed.binding(lambda now: now.connector_class is None)
+    server.remove(CONNECTORS, "tool", "team")
+    await followed.until(lambda now: not now.bindings)
+    assert {KEY, "demo"} <= set(followed.told)
+
+
+async def test_a_new_connector_waits_for_its_secret_instead_of_missing_it(
+    server: FakeApiServer, follow: Follow
+) -> None:
+    server.put(a_class())
+    server.put(a_secret())
+    followed = follow()
+    await followed.until(lambda _: True)
+    server.put(a_connector(auth=AUTH))
+    await followed.binding(lambda now: now.refusal is None)
+    problems = [made.bindings[KEY].secret_problem for made in followed.snapshots if KEY in made.bindings]
+    assert problems == [None]
+
+
+async def test_a_secret_that_cannot_be_read_holds_up_nobody_else(server: FakeApiServer, follow: Follow) -> None:
+    server.put(a_class())
+    followed = follow()
+    await followed.until(lambda _: True)
+    server.forbidden.add("/api/v1/namespaces/team/secrets/login")
+    server.put(a_connector(auth=AUTH))
+    server.put(a_connector("free"))
+    snapshot = await followed.until(lambda now: len(now.bindings) == 2)
+    problem = snapshot.bindings[KEY].secret_problem
+    assert problem is not None
+    assert problem.reason is ConditionReason.SECRET_PENDING
+    assert snapshot.bindings[ConnectorKey("team", "free")].refusal is None
+    server.forbidden.clear()
+    await followed.binding(lambda now: now.secret_problem is not None and now.unread == "")
+
+
+async def test_a_write_to_a_status_makes_no_snapshot_and_is_told(server: FakeApiServer, follow: Follow) -> None:
+    server.put(a_connector())
+    server.put(a_class())
+    followed = follow()
+    before = await followed.until(lambda _: True)
+    followed.told.clear()
+    written = server.put({**a_connector(), "status": {"observedGeneration": 1}})
+    server.put({**a_class(), "status": {"observedGeneration": 1}})
+    server.put(flags())
+    await followed.until(lambda now: now is not before)
+    assert followed.store.current.bindings[KEY] is before.bindings[KEY]
+    assert set(followed.told) == {KEY, "demo"}
+    held = followed.source.connector(KEY)
+    assert held is not None
+    assert held.status is not None
+    assert held.status.observed_generation == 1
+    assert held.resource_version == written["metadata"]["resourceVersion"]
+    held_class = followed.source.connector_class("demo")
+    assert held_class is not None
+    assert held_class.status is not None
+
+
+async def test_our_own_write_is_known_at_once(server: FakeApiServer, follow: Follow) -> None:
+    server.put(a_connector())
+    server.put(a_class())
+    followed = follow()
+    await followed.until(lambda _: True)
+    server.hang_watches()
+    for manifest, wrote in ((a_connector(), followed.source.wrote_connector), (a_class(), followed.source.wrote_class)):
+        stored = server.put({**manifest, "status": {"observedGeneration": 7}})
+        wrote(json.dumps(stored).encode())
+    held, held_class = followed.source.connector(KEY), followed.source.connector_class("demo")
+    assert held is not None
+    assert held_class is not None
+    assert [item.status and item.status.observed_generation for item in (held, held_class)] == [7, 7]
+    server.release_watches()
+
+
+async def test_created_anew_under_the_same_name(server: FakeApiServer, follow: Follow) -> None:
+    server.put(a_connector())
+    server.put(a_class())
+    followed = follow()
+    first = (await followed.binding(lambda _: True)).connector.metadata.uid
+    server.remove(CONNECTORS, "tool", "team")
+    server.put(a_connector())
+    await followed.binding(lambda now: now.connector.metadata.uid != first)
+
+
+async def test_a_malformed_object_harms_no_other(server: FakeApiServer, follow: Follow) -> None:
+    server.put(a_class())
+    server.put(a_connector(address=5))
+    server.put(a_connector("good"))
+    followed = follow()
+    snapshot = await followed.until(lambda now: len(now.bindings) == 2)
+    refusal = snapshot.bindings[KEY].refusal
+    assert refusal is not None
+    assert "spec.address" in refusal.message
+    assert snapshot.bindings[ConnectorKey("team", "good")].refusal is None
+    server.put(a_class(auth=5))
+    await followed.until(lambda now: bool(now.class_violations["demo"]))
+
+
+async def test_flags_that_are_wrong_keep_the_last_good_ones(server: FakeApiServer, follow: Follow) -> None:
+    server.put(flags(enable_custom_ca_certs="true"))
+    followed = follow()
+    before = await followed.until(lambda now: now.flags.enable_custom_ca_certs)
+    server.put(flags(enable_custom_ca_certs="maybe"))
+    after = await followed.until(lambda now: now is not before)
+    assert after.flags.enable_custom_ca_certs
+    server.remove(CONFIG_MAPS, "connectors-config", SYSTEM)
+    await followed.until(lambda now: not now.flags.enable_custom_ca_certs)
+
+
+async def test_only_what_is_referred_to_or_labelled_is_held(server: FakeApiServer, follow: Follow) -> None:
+    server.put(a_class())
+    server.put(a_connector(auth=AUTH))
+    server.put(a_secret())
+    labelled = a_secret("authority", SYSTEM)
+    labelled["metadata"]["labels"] = {CA_LABEL: "true"}
+    server.put(labelled)
+    for number in range(50):
+        server.put(a_secret(f"other-{number}"))
+    followed = follow()
+    await followed.until(lambda _: True)
+    fetched = [asked.path for asked in server.requests if asked.path.startswith("/api/v1/namespaces/team/secrets/")]
+    assert fetched == ["/api/v1/namespaces/team/secrets/login"]
+    held = {secret.key.name for secret in followed.source._objects().secrets}
+    assert held == {"login", "authority"}
+
+
+async def test_tokens_of_secrets_where_they_are_asked_for(server: FakeApiServer, follow: Follow) -> None:
+    server.put(a_secret("builder", kind="kubernetes.io/service-account-token", password=b"abc"))
+    without, with_them = follow(), follow(token_secrets=True)
+    await without.until(lambda _: True)
+    snapshot = await with_them.until(lambda _: True)
+    assert snapshot.owner_of(b"abc") is not None
+    assert without.store.current.owner_of(b"abc") is None
+
+
+async def test_while_the_api_server_is_away_the_last_snapshot_serves_and_details_say_so(
+    server: FakeApiServer, follow: Follow
+) -> None:
+    server.put(a_class())
+    server.put(a_connector())
+    followed = follow()
+    before = await followed.until(lambda _: True)
+    await server.watching(5)
+    await server.stop()
+    async with asyncio.timeout(5):
+        while len(list(followed.source.details())) < 5:  # noqa: ASYNC110 - nothing tells that a connection is gone
+            await asyncio.sleep(0.01)
+    assert all("the last snapshot serves" in line for line in followed.source.details())
+    assert followed.source.missing() is None
+    assert followed.store.current is before
+    server.put(a_connector(address="https://other.example"))
+    await server.start()
+    await followed.binding(lambda now: str(now.addresses[""]) == "https://other.example")
+
+
+async def test_what_is_missing_is_named(server: FakeApiServer, follow: Follow) -> None:
+    server.absent.add("connectors")
+    followed = follow()
+    async with asyncio.timeout(5):
+        while ": " not in (followed.source.missing() or ""):  # noqa: ASYNC110 - nothing tells that a list failed
+            await asyncio.sleep(0.01)
+    assert "the list of connectors" in (followed.source.missing() or "")
+    server.absent.clear()
+    await followed.until(lambda _: True)

@@ -1,0 +1,102 @@
+"""`python -m proxy` as a process, against an API server that answers as told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from proxy.command import main
+from standalone.child import Child
+from standalone.quickstart import CHECKOUT
+from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
+from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import connector, connector_class
+from tests.peers.raw_upstream import RawUpstream
+
+HOST = b"GET /x HTTP/1.1\r\nHost: c-tool.team.svc.cluster.local\r\n\r\n"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    async with FakeApiServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def proxy(
+    server: FakeApiServer, raw_upstream: RawUpstream, tmp_path: Path, exits: AsyncExitStack
+) -> ClusterProcess:
+    server.put(connector_class("open"))
+    server.put(connector("tool", raw_upstream.address, "open", namespace="team"))
+    process = await start_cluster_proxy(server.kubeconfig(tmp_path), "--client-auth", "none")
+    exits.push_async_callback(process.child.stop)
+    return process
+
+
+async def test_it_serves_what_the_api_server_has_and_drains(proxy: ClusterProcess, raw_upstream: RawUpstream) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.url.rpartition(":")[2]))
+    writer.write(HOST)
+    tool = await raw_upstream.accept()
+    await tool.read_head()
+    os.kill(proxy.child.pid, signal.SIGTERM)
+    await proxy.child.line("stopping: running requests get 30 s")
+    async with aiohttp.ClientSession() as session, session.get(proxy.admin + "/readyz") as answer:
+        assert (answer.status, await answer.text()) == (503, "not ready\nmissing: shutting down\n")
+    tool.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert (await reader.read()).endswith(b"\r\n\r\nok")
+    assert await proxy.child.wait() == 0
+    writer.close()
+
+
+async def test_a_second_signal_ends_running_requests_at_once(proxy: ClusterProcess, raw_upstream: RawUpstream) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", int(proxy.url.rpartition(":")[2]))
+    writer.write(HOST)
+    await (await raw_upstream.accept()).read_head()
+    os.kill(proxy.child.pid, signal.SIGTERM)
+    await proxy.child.line("stopping: ")
+    os.kill(proxy.child.pid, signal.SIGTERM)
+    assert await proxy.child.wait() == 1
+    writer.close()
+
+
+async def start(kubeconfig: Path, *options: str) -> Child:
+    command = [sys.executable, "-m", "proxy", "--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0", *options]
+    return await Child.start("python -m proxy", command, env={"PATH": os.defpath}, cwd=CHECKOUT)
+
+
+async def test_told_to_stop_before_it_is_ready(server: FakeApiServer, tmp_path: Path) -> None:
+    server.hold_lists()
+    child = await start(server.kubeconfig(tmp_path), "--listen", "127.0.0.1:0")
+    await child.line("admin port on ")
+    assert await child.stop() == 0
+    server.release_lists()
+
+
+async def test_a_port_that_is_taken(server: FakeApiServer, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        child = await start(server.kubeconfig(tmp_path), "--listen", f"127.0.0.1:{port}")
+        await child.line(rf"error: cannot listen on 127\.0\.0\.1:{port}: Address already in use; .* --listen")
+        assert await child.wait() == 1
+        await child.stop()
+
+
+def test_no_way_to_an_api_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], {"KUBECONFIG": str(tmp_path / "nosuch")}) == 1
+    assert "python -m proxy: error: no way to an API server: " in capsys.readouterr().err
+
+
+def test_a_bad_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--workers", "2", "--kubeconfig", "/nosuch"], {})
+    assert exit_.value.code == 2
+    assert "--workers: this version serves with one process" in capsys.readouterr().err
