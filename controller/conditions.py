@@ -11,6 +11,9 @@ from connectors.model.reasons import ConditionReason
 
 INFO = "Info"
 
+PROBED = frozenset({ConditionType.LIVENESS_READY, ConditionType.AUTH_READY, ConditionType.API_READY})
+"""Conditions that say when somebody last looked."""
+
 _WORST_FIRST = (ConditionStatus.FALSE, ConditionStatus.UNKNOWN)
 
 
@@ -44,7 +47,10 @@ def ready(children: Sequence[Condition]) -> Condition:
 
 
 def settle(conditions: Sequence[Condition], previous: Sequence[Condition], now: str) -> tuple[Condition, ...]:
-    """Give each condition its lastTransitionTime: `now` (RFC 3339) where its status is new, else that of `previous`."""
+    """Give each condition its lastTransitionTime: `now` (RFC 3339) where its status is new, else that of `previous`.
+
+    A probed condition that brings no lastProbeTime keeps that of `previous`.
+    """
     before = {condition.type: condition for condition in previous}
     return tuple(_settled(condition, before.get(condition.type), now) for condition in conditions)
 
@@ -52,4 +58,7 @@ def settle(conditions: Sequence[Condition], previous: Sequence[Condition], now: 
 def _settled(condition: Condition, before: Condition | None, now: str) -> Condition:
     moved = before is None or before.status is not condition.status or not before.last_transition_time
     since = now if moved or before is None else before.last_transition_time
-    return msgspec.structs.replace(condition, last_transition_time=since)
+    probed = condition.last_probe_time
+    if before is not None and condition.type in PROBED and not probed:
+        probed = before.last_probe_time
+    return msgspec.structs.replace(condition, last_transition_time=since, last_probe_time=probed)

@@ -1,8 +1,7 @@
-"""The plan for a Connector: binding and facts -> status. Pure; nothing here reaches the network."""
+"""The plan for a Connector: binding and facts -> status, Service and Events. Pure; nothing here reaches the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.model.conditions import (
@@ -14,62 +13,83 @@ from connectors.model.conditions import (
     HttpAddress,
     ProxyStatus,
 )
-from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import ConnectorClass, Probe, Resolver
+from connectors.model.connector_class import ConnectorClass, Probe
 from connectors.model.metadata import GROUP
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import errors
 from connectors.snapshot import Binding
 from controller.conditions import false, ready, settle, true, unknown
+from controller.proxy_address import Allocation, Proxy, allocate
+from controller.service import ServiceAction
+from controller.transitions import Happening, happenings
 
 PROBE_PENDING = "not probed yet"
+_NOT_JUDGED = "not judged: "
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a plan needs beyond the objects. `base_url` gives a Connector's proxy URL in host form, without a path."""
+    """What a plan needs beyond the objects."""
 
-    base_url: Callable[[ConnectorKey], str]
+    proxy: Proxy
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be true of a Connector."""
+    """What is to be true of a Connector.
+
+    `service`: what to do to its Service first; the status holds for the facts before that. `events`: what the change
+    from the previous status tells. `requeue_after`: seconds until it wants to be planned again, None for never.
+    """
 
     status: ConnectorStatus
+    service: ServiceAction | None = None
+    events: tuple[Happening, ...] = ()
+    requeue_after: float | None = None
 
 
 def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: str) -> Plan:
-    """The status that a Connector should have. `now` is RFC 3339; `previous` only lends its transition times."""
-    conditions = settle(_conditions(binding), previous.conditions if previous else (), now)
+    """The status that a Connector should have. `now` is RFC 3339; `previous` lends times, and Events compare to it."""
+    before = previous.conditions if previous else ()
+    allocation = allocate(binding, facts.proxy) if binding.connector_class else None
+    conditions = settle(_conditions(binding, allocation), before, now)
     key = binding.connector.key
+    url = allocation.url if allocation else None
     status = ConnectorStatus(
         observed_generation=binding.connector.metadata.generation,
         conditions=conditions,
-        proxy=_proxy(binding, facts),
+        proxy=ProxyStatus(http_address=HttpAddress(url=url)) if url else None,
         api=ApiStatus(path=f"/connectors/v1alpha1/{key.namespace}/{key.name}/path"),
     )
-    return Plan(status)
+    return Plan(status, allocation.action if allocation else None, happenings(before, conditions))
 
 
-def _conditions(binding: Binding) -> list[Condition]:
-    connector_class = binding.connector_class
+def _conditions(binding: Binding, allocation: Allocation | None) -> list[Condition]:
+    """`allocation` is None where there is no class: whether there is an address is the class's to say."""
     class_ready = _class_ready(binding)
-    if connector_class is None:
-        message = f"not judged: {class_ready.message}"
-        reason = ConditionReason(class_ready.reason)
-        children = [class_ready, *(unknown(kind, reason, message) for kind in _OF_CLASS)]
-        return [*children, ready(children)]
+    fatal = errors(binding.violations)
+    if binding.connector_class is None or allocation is None:
+        return _without_class(class_ready)
     children = [
         class_ready,
         _secret_ready(binding),
-        _liveness_ready(connector_class),
-        _auth_ready(binding, connector_class),
-        _proxy_service_ready(connector_class),
+        _liveness_ready(binding.connector_class),
+        _auth_ready(binding, binding.connector_class),
+        allocation.condition,
     ]
-    fatal = errors(binding.violations)
     if fatal and class_ready.status is ConditionStatus.TRUE:
         return [*children, false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, str(fatal[0]))]
+    return [*children, ready(children)]
+
+
+def _without_class(class_ready: Condition) -> list[Condition]:
+    """A Connector that cannot be read says so in Ready: nothing is known of its class, good or bad."""
+    reason = ConditionReason(class_ready.reason)
+    unread = class_ready.status is ConditionStatus.UNKNOWN
+    message = class_ready.message if unread else f"{_NOT_JUDGED}{class_ready.message}"
+    children = [class_ready, *(unknown(kind, reason, message) for kind in _OF_CLASS)]
+    if unread:
+        return [*children, false(ConditionType.READY, reason, message.removeprefix(_NOT_JUDGED))]
     return [*children, ready(children)]
 
 
@@ -88,6 +108,8 @@ def _class_ready(binding: Binding) -> Condition:
     of_name = [violation for violation in errors(binding.violations) if violation.path == "spec.connectorClassName"]
     if not name and of_name:
         return false(kind, ConditionReason.CONNECTOR_INVALID, str(of_name[0]))
+    if not name and (malformed := errors(binding.violations)):
+        return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{malformed[0]}")
     if binding.connector_class is None:
         message = f'connectorclass.{GROUP} "{name}" not found'
         return false(kind, ConditionReason.CONNECTOR_CLASS_NOT_FOUND, message)
@@ -100,10 +122,12 @@ def _secret_ready(binding: Binding) -> Condition:
     kind = ConditionType.SECRET_READY
     auth = binding.connector.spec.auth
     if fatal := errors(binding.violations):
-        return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"not judged: {fatal[0]}")
+        return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}")
     if auth is None or auth.secret_ref is None:
         return true(kind, ConditionReason.SECRET_OPTIONAL)
     if problem := binding.secret_problem:
+        if problem.reason is ConditionReason.SECRET_PENDING:
+            return unknown(kind, problem.reason, problem.message)
         return false(kind, problem.reason, problem.message)
     return true(kind)
 
@@ -124,17 +148,3 @@ def _probed(kind: ConditionType, probe: Probe | None, without: ConditionReason) 
     if probe is None or (probe.http is None and probe.api is None):
         return true(kind, without)
     return unknown(kind, ConditionReason.PROBE_PENDING, PROBE_PENDING)
-
-
-def _proxy_service_ready(connector_class: ConnectorClass) -> Condition:
-    return true(ConditionType.PROXY_SERVICE_READY, None if connector_class.spec.proxy else ConditionReason.NON_PROXY)
-
-
-def _proxy(binding: Binding, facts: Facts) -> ProxyStatus | None:
-    """Absent without a class: whether there is an address, and of which form, is the class's to say."""
-    connector_class = binding.connector_class
-    if connector_class is None or connector_class.spec.proxy is None:
-        return None
-    key = binding.connector.key
-    path = f"/namespaces/{key.namespace}/connectors/{key.name}" if connector_class.resolver is Resolver.PATH else ""
-    return ProxyStatus(http_address=HttpAddress(url=facts.base_url(key) + path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
@@ -45,3 +46,12 @@ def test_transition_time_moves_only_with_the_status(before: Condition | None, no
     (settled,) = settle([now_is], previous, "t2")
     assert settled.last_transition_time == expected
     assert (settled.status, settled.reason, settled.message) == (now_is.status, now_is.reason, now_is.message)
+
+
+def test_the_last_probe_time_stays_with_probed_conditions() -> None:
+    probed = Condition(type=ConditionType.AUTH_READY, status=ConditionStatus.TRUE, last_probe_time="t1")
+    odd = Condition(type=CLASS, status=ConditionStatus.TRUE, last_probe_time="t1")
+    again = settle([true(ConditionType.AUTH_READY), GOOD], [probed, odd], "t2")
+    assert [condition.last_probe_time for condition in again] == ["t1", ""]
+    newer = msgspec.structs.replace(probed, last_probe_time="t2")
+    assert settle([newer], [probed], "t3")[0].last_probe_time == "t2"

@@ -22,11 +22,14 @@ from connectors.model.metadata import ObjectMeta
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Severity, Violation
 from connectors.snapshot import Binding
+from controller.destination import Platform, ServiceKey
 from controller.kinds.connector import Facts, plan
+from controller.proxy_address import ClusterProxy, LocalProxy
+from controller.service import Create
 
 KEY = ConnectorKey("team", "repo")
 A_PROXY = ClassProxy()
-CLUSTER = Facts(lambda key: f"http://c-{key.name}.{key.namespace}.svc.cluster.local")
+LOCAL = Facts(LocalProxy("http://c-repo.team.localhost:8080"))
 NAMES = ["ConnectorClassReady", "SecretReady", "LivenessReady", "AuthReady", "ProxyServiceReady", "Ready"]
 
 
@@ -59,6 +62,8 @@ BROKEN = (
 CLASS_BROKEN = (Violation("spec.connectorClassName", "ConnectorClass git is invalid"),)
 NAMELESS = (Violation("spec.connectorClassName", "is missing; name it"),)
 LOST = ("Unknown", "ConnectorClassNotFound")
+PENDING = CredentialError(ConditionReason.SECRET_PENDING, "is being read")
+MALFORMED = (Violation("spec.address", "must be a string"),)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,16 @@ LOST = ("Unknown", "ConnectorClassNotFound")
             Binding(connector(secret=True), git(), secret_problem=NOT_FOUND),
             [WELL[0], ("False", "SecretNotFound"), *WELL[2:], ("False", "SecretNotFound")],
             id="Secret missing",
+        ),
+        pytest.param(
+            Binding(connector(secret=True), git(), secret_problem=PENDING),
+            [WELL[0], ("Unknown", "SecretPending"), *WELL[2:], ("Unknown", "SecretPending")],
+            id="Secret not read yet",
+        ),
+        pytest.param(
+            Binding(Connector(metadata=connector().metadata), None, violations=MALFORMED),
+            [*([("Unknown", "ConnectorInvalid")] * 5), ("False", "ConnectorInvalid")],
+            id="malformed",
         ),
         pytest.param(
             Binding(connector(), git(proxy=None)), [*WELL[:4], ("True", "NonProxy"), ("True", "")], id="no proxy"
@@ -128,7 +143,7 @@ LOST = ("Unknown", "ConnectorClassNotFound")
     ],
 )
 def test_conditions(binding: Binding, expected: list[tuple[str, str]]) -> None:
-    status = plan(binding, None, CLUSTER, "t1").status
+    status = plan(binding, None, LOCAL, "t1").status
     assert [condition.type.value for condition in status.conditions] == NAMES
     assert summary(status) == expected
 
@@ -141,52 +156,79 @@ def test_conditions(binding: Binding, expected: list[tuple[str, str]]) -> None:
         ),
         pytest.param(Binding(connector(), git(), violations=BROKEN), "spec.address: is missing", id="rules broken"),
         pytest.param(
+            Binding(Connector(), None, violations=MALFORMED), "spec.address: must be a string", id="malformed"
+        ),
+        pytest.param(
             Binding(connector(secret=True), git(), secret_problem=NOT_FOUND), 'secrets "s" not found', id="no Secret"
         ),
     ],
 )
 def test_ready_says_what_is_wrong(binding: Binding, message: str) -> None:
-    assert plan(binding, None, CLUSTER, "t1").status.conditions[-1].message == message
+    assert plan(binding, None, LOCAL, "t1").status.conditions[-1].message == message
 
 
 def test_a_class_that_vanishes_leaves_no_stale_true() -> None:
-    before = plan(Binding(connector(), git()), None, CLUSTER, "t1").status
-    after = plan(Binding(connector(), None), before, CLUSTER, "t2").status
+    before = plan(Binding(connector(), git()), None, LOCAL, "t1").status
+    after = plan(Binding(connector(), None), before, LOCAL, "t2").status
     assert {condition.status.value for condition in after.conditions} == {"False", "Unknown"}
     assert {condition.last_transition_time for condition in after.conditions} == {"t2"}
     assert after.proxy is None
 
 
 def test_transition_times_stay_where_nothing_moved() -> None:
-    before = plan(Binding(connector(secret=True), git()), None, CLUSTER, "t1").status
-    after = plan(Binding(connector(secret=True), git(), secret_problem=NOT_FOUND), before, CLUSTER, "t2").status
+    before = plan(Binding(connector(secret=True), git()), None, LOCAL, "t1").status
+    after = plan(Binding(connector(secret=True), git(), secret_problem=NOT_FOUND), before, LOCAL, "t2").status
     assert [condition.last_transition_time for condition in after.conditions] == ["t1", "t2", "t1", "t1", "t1", "t2"]
 
 
 @pytest.mark.parametrize(
     ("connector_class", "url"),
     [
-        (git(), "http://c-repo.team.svc.cluster.local"),
-        (git("path"), "http://c-repo.team.svc.cluster.local/namespaces/team/connectors/repo"),
+        (git(), "http://c-repo.team.localhost:8080"),
+        (git("path"), "http://c-repo.team.localhost:8080/namespaces/team/connectors/repo"),
         (git(proxy=None), None),
         (git("path", proxy=None), None),
     ],
     ids=["host", "path", "no proxy", "path without proxy"],
 )
 def test_proxy_address(connector_class: ConnectorClass, url: str | None) -> None:
-    proxy = plan(Binding(connector(), connector_class), None, CLUSTER, "t1").status.proxy
+    proxy = plan(Binding(connector(), connector_class), None, LOCAL, "t1").status.proxy
     assert (proxy.http_address.url if proxy else None) == url
 
 
 def test_api_path_and_generation() -> None:
-    status = plan(Binding(connector(), git()), None, CLUSTER, "t1").status
+    status = plan(Binding(connector(), git()), None, LOCAL, "t1").status
     assert status.api is not None
     assert status.api.path == "/connectors/v1alpha1/team/repo/path"
     assert status.observed_generation == 7
 
 
 def test_what_is_served_has_the_api_servers_names() -> None:
-    status = msgspec.to_builtins(plan(Binding(connector(), git()), None, CLUSTER, "t1").status)
-    assert status["proxy"] == {"httpAddress": {"url": "http://c-repo.team.svc.cluster.local"}}
+    status = msgspec.to_builtins(plan(Binding(connector(), git()), None, LOCAL, "t1").status)
+    assert status["proxy"] == {"httpAddress": {"url": "http://c-repo.team.localhost:8080"}}
     assert status["conditions"][0] == {"type": "ConnectorClassReady", "status": "True", "lastTransitionTime": "t1"}
     assert status["observedGeneration"] == 7
+
+
+def test_the_service_is_part_of_the_plan() -> None:
+    facts = Facts(ClusterProxy(Platform()))
+    wanted = plan(Binding(connector(), git()), None, facts, "t1")
+    assert isinstance(wanted.service, Create)
+    assert wanted.service.key == ServiceKey("team", "c-repo")
+    assert summary(wanted.status)[4:] == [("Unknown", "ProxyServicePending")] * 2
+    assert plan(Binding(connector(), None), None, facts, "t1").service is None
+    assert plan(Binding(connector(), git()), None, LOCAL, "t1").service is None
+
+
+def test_events_tell_transitions_once() -> None:
+    missing = Binding(connector(secret=True), git(), secret_problem=NOT_FOUND)
+    first = plan(missing, None, LOCAL, "t1")
+    assert [(event.type.value, event.reason) for event in first.events] == [("Warning", "SecretNotFound")]
+    assert plan(missing, first.status, LOCAL, "t2").events == ()
+    well = plan(Binding(connector(secret=True), git()), first.status, LOCAL, "t3")
+    assert [(event.type.value, event.reason) for event in well.events] == [("Normal", "Ready")]
+
+
+def test_nothing_new_leaves_the_status_equal() -> None:
+    first = plan(Binding(connector(), git()), None, LOCAL, "t1").status
+    assert plan(Binding(connector(), git()), first, LOCAL, "t2").status == first

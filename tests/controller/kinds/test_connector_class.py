@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.model.connector_class import ClassApi, ClassProxy, ConnectorClass, ConnectorClassSpec
+from connectors.model.connector_class import (
+    ClassApi,
+    ClassProxy,
+    ConnectorClass,
+    ConnectorClassSpec,
+    ServiceReference,
+)
 from connectors.model.metadata import ObjectMeta
 from connectors.model.violation import Severity, Violation
-from controller.kinds.connector_class import plan
+from controller.destination import Platform, ServiceKey
+from controller.kinds.connector_class import ClusterServices, NoCluster, plan
 
 META = ObjectMeta(name="git", generation=3)
 PROXY = ConnectorClass(metadata=META, spec=ConnectorClassSpec(proxy=ClassProxy()))
@@ -34,17 +41,87 @@ BROKEN = (Violation("spec.params", "odd", Severity.WARNING), Violation("spec.aut
 def test_conditions(
     connector_class: ConnectorClass, violations: tuple[Violation, ...], expected: list[tuple[str, str]]
 ) -> None:
-    status = plan(connector_class, violations, None, "t1").status
+    status = plan(connector_class, violations, None, NoCluster(), "t1").status
     assert [condition.type.value for condition in status.conditions] == ["APIReady", "ProxyReady", "Ready"]
     assert [(condition.status.value, condition.reason) for condition in status.conditions] == expected
     assert status.observed_generation == 3
 
 
 def test_ready_names_the_first_error() -> None:
-    assert plan(PROXY, BROKEN, None, "t1").status.conditions[-1].message == "spec.auth: is wrong"
+    assert plan(PROXY, BROKEN, None, NoCluster(), "t1").status.conditions[-1].message == "spec.auth: is wrong"
 
 
 def test_transition_times_stay_where_nothing_moved() -> None:
-    before = plan(PROXY, (), None, "t1").status
-    after = plan(PROXY, BROKEN, before, "t2").status
+    before = plan(PROXY, (), None, NoCluster(), "t1").status
+    after = plan(PROXY, BROKEN, before, NoCluster(), "t2").status
     assert [condition.last_transition_time for condition in after.conditions] == ["t1", "t1", "t2"]
+
+
+PLATFORM = Platform()
+BOTH_THERE = ClusterServices(PLATFORM, {PLATFORM.proxy, ServiceKey("tools", "api")})
+API = ClassApi(ref=ServiceReference(kind="Service", name="api", namespace="tools"), uri="/v1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts", "expected", "api", "proxy"),
+    [
+        pytest.param(
+            ConnectorClassSpec(proxy=ClassProxy(), api=API),
+            BOTH_THERE,
+            [("Unknown", "ProbePending"), ("True", ""), ("Unknown", "ProbePending")],
+            "http://api.tools.svc.cluster.local/v1",
+            "http://connectors-proxy-service.connectors-system.svc.cluster.local",
+            id="both there",
+        ),
+        pytest.param(
+            ConnectorClassSpec(proxy=ClassProxy(), api=API),
+            ClusterServices(PLATFORM),
+            [("False", "APIServiceNotFound"), ("False", "ProxyServiceNotFound"), ("False", "APIServiceNotFound")],
+            None,
+            None,
+            id="neither there",
+        ),
+        pytest.param(
+            ConnectorClassSpec(proxy=ClassProxy(uri="https://edge.example"), api=ClassApi(uri="http://api.example/")),
+            ClusterServices(PLATFORM),
+            [("Unknown", "ProbePending"), ("True", ""), ("Unknown", "ProbePending")],
+            "http://api.example/",
+            "https://edge.example",
+            id="at addresses of their own",
+        ),
+        pytest.param(
+            ConnectorClassSpec(proxy=ClassProxy(uri="nonsense"), api=ClassApi(uri="/v1")),
+            ClusterServices(PLATFORM),
+            [("False", "ConnectorClassInvalid")] * 3,
+            None,
+            None,
+            id="nowhere",
+        ),
+        pytest.param(
+            ConnectorClassSpec(api=ClassApi(openapi={})),
+            ClusterServices(PLATFORM),
+            [("True", "NonAPI"), ("True", "NonProxy"), ("True", "")],
+            None,
+            None,
+            id="an API without an address",
+        ),
+    ],
+)
+def test_in_a_cluster(
+    spec: ConnectorClassSpec,
+    facts: ClusterServices,
+    expected: list[tuple[str, str]],
+    api: str | None,
+    proxy: str | None,
+) -> None:
+    status = plan(ConnectorClass(metadata=META, spec=spec), (), None, facts, "t1").status
+    assert [(condition.status.value, condition.reason) for condition in status.conditions] == expected
+    assert (status.api.address.url if status.api else None) == api
+    assert (status.proxy.http_address.url if status.proxy else None) == proxy
+
+
+def test_events_name_the_missing_service() -> None:
+    spec = ConnectorClassSpec(proxy=ClassProxy())
+    (event,) = plan(ConnectorClass(metadata=META, spec=spec), (), None, ClusterServices(PLATFORM), "t1").events
+    assert event.reason == "ProxyServiceNotFound"
+    assert event.message == "Service connectors-proxy-service not found in namespace connectors-system"

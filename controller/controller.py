@@ -1,0 +1,191 @@
+"""The controller: competes for the Lease, and while it leads looks at whatever changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from connectors.kube.client import KubeClient
+from connectors.kube.errors import ConflictError, KubeError, NotFoundError, UnavailableError
+from connectors.model.connector import ConnectorKey
+from connectors.model.names import SERVICE_PREFIX
+from connectors.process.clock import Clock
+from connectors.snapshot import Snapshot
+from connectors.sources.cluster import ClusterSource
+from connectors.sources.store import SnapshotStore
+from controller.apply import Applier
+from controller.destination import Platform, ServiceKey
+from controller.events import EventRecorder
+from controller.leader import Leadership
+from controller.metrics import ControllerMetrics, Result
+from controller.queue import WorkQueue
+from controller.reconcile import Knowledge, Reconciler, referred_services
+from controller.services import Services
+from controller.writer import NotLeaderError, Writer
+
+logger = logging.getLogger("connectors.controller")
+
+POLL = 0.1
+"""Seconds between two looks at whether the caches are complete; nothing tells that an empty list is."""
+
+Key = ConnectorKey | str
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """`workers`: objects looked at at once. A write takes milliseconds: four keep up with hundreds a second."""
+
+    platform: Platform = field(default_factory=Platform)
+    workers: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the controller works with. `jitter` returns a number from 0 to 1."""
+
+    client: KubeClient
+    source: ClusterSource
+    store: SnapshotStore
+    leadership: Leadership
+    clock: Clock
+    jitter: Callable[[], float]
+
+
+class Controller:
+    """`run` it beside `source.run`, which it does not start. Everything else it starts itself."""
+
+    def __init__(self, around: Surroundings, settings: ControllerSettings, metrics: ControllerMetrics) -> None:
+        self._around = around
+        self._settings = settings
+        self._metrics = metrics
+        self.services = Services(around.client, around.clock)
+        writer = Writer(around.client, around.leadership, around.clock, metrics)
+        self._events = EventRecorder(around.client, writer, around.clock, metrics)
+        knowledge = Knowledge(around.source, around.store, self.services, settings.platform, around.clock)
+        applier = Applier(around.client, writer, self.services)
+        self._reconciler = Reconciler(knowledge, applier, self._events, metrics)
+        self.queue: WorkQueue[Key] = WorkQueue(around.clock, around.jitter)
+        self._snapshot: Snapshot | None = None
+        self._leading = False
+        metrics.watch(around.leadership.may_write, lambda: self.queue.depth)
+        around.source.subscribe(self._wake, self._wake)
+        around.store.subscribe(self._swapped)
+        self.services.subscribe(self._service_changed)
+
+    def missing(self) -> str | None:
+        """What it still waits for before it could lead (a ReadyCheck)."""
+        for reflector in self.services.reflectors:
+            if not reflector.health.synced:
+                problem = reflector.health.problem
+                return "the list of services" + (f": {problem}" if problem else "")
+        return None
+
+    async def run(self) -> None:
+        """Compete, lead, follow, until cancelled; then let go of the Lease, once the last write has ended."""
+        if self._around.store.ready:
+            self._swapped(self._around.store.current)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._around.leadership.run())
+                tasks.create_task(self.services.run())
+                tasks.create_task(self._compete())
+        finally:
+            await self._around.leadership.release()
+
+    async def _compete(self) -> None:
+        while True:
+            await self._around.leadership.won()
+            leading = asyncio.create_task(self._lead())
+            lost = asyncio.create_task(self._around.leadership.lost())
+            try:
+                await asyncio.wait((leading, lost), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._leading = False
+                leading.cancel()
+                lost.cancel()
+                await asyncio.wait((leading, lost))
+                self.queue.clear()
+                self._events.clear()
+                self._metrics.follows()
+            if not leading.cancelled():
+                leading.result()
+
+    async def _lead(self) -> None:
+        while not (self._around.store.ready and self.services.synced):
+            await self._around.clock.sleep(POLL)
+        self._leading = True
+        snapshot = self._around.store.current
+        everything: list[Key] = [*snapshot.classes, *snapshot.bindings]
+        for key in everything:
+            self.queue.add(key)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.queue.run(self._settings.workers, self._work))
+            tasks.create_task(self._events.run())
+
+    async def _work(self, key: Key) -> None:
+        begun = self._around.clock.monotonic()
+        result = await self._result(key)
+        if result is not None:
+            self._metrics.reconciled(result, self._around.clock.monotonic() - begun)
+
+    async def _result(self, key: Key) -> Result | None:
+        """None where nothing may be written (any more): whoever leads looks at everything."""
+        try:
+            outcome = await self._reconciler.reconcile(key)
+        except NotLeaderError:
+            return None
+        except (ConflictError, NotFoundError):
+            self.queue.retry(key)
+            return Result.CONFLICT
+        except UnavailableError as error:
+            self.queue.retry(key, at_least=error.retry_after or 0.0)
+            return Result.UNAVAILABLE
+        except KubeError as error:
+            logger.warning("%s: the API server refused a write, it is tried again: %s", key, error)
+            self.queue.retry(key)
+            return Result.REFUSED
+        if outcome.result in {Result.REFUSED, Result.CONFLICT}:
+            self.queue.retry(key)
+            return outcome.result
+        self.queue.forget(key)
+        if outcome.requeue_after is not None:
+            self.queue.add_after(key, outcome.requeue_after)
+        return outcome.result
+
+    def _wake(self, key: Key) -> None:
+        if self._leading:
+            self.queue.add(key)
+
+    def _swapped(self, snapshot: Snapshot) -> None:
+        """Whatever is judged anew is looked at; a Connector of which nothing changed keeps its Binding."""
+        before, self._snapshot = self._snapshot, snapshot
+        self.services.refer(
+            key for item in snapshot.classes.values() for key in referred_services(item, self._settings.platform)
+        )
+        old = before.bindings if before else {}
+        for key in {*old, *snapshot.bindings}:
+            if old.get(key) is not snapshot.bindings.get(key):
+                self._wake(key)
+        old_classes = before.classes if before else {}
+        for name, item in snapshot.classes.items():
+            if old_classes.get(name) is not item:
+                self._wake(name)
+
+    def _service_changed(self, key: ServiceKey) -> None:
+        """Wakes the Connector that it belongs to by its name, and all whose class refers to it."""
+        if key.name.startswith(SERVICE_PREFIX):
+            self._wake(ConnectorKey(key.namespace, key.name.removeprefix(SERVICE_PREFIX)))
+        if self._snapshot is None or not self._leading:
+            return
+        classes = {
+            name
+            for name, item in self._snapshot.classes.items()
+            if key in referred_services(item, self._settings.platform)
+        }
+        for name in classes:
+            self._wake(name)
+        for connector_key, binding in self._snapshot.bindings.items():
+            if binding.connector.spec.connector_class_name in classes:
+                self._wake(connector_key)

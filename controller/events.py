@@ -1,0 +1,168 @@
+"""Events (core/v1): written in the background, a repeated one counted up in place instead of made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from connectors.kube.client import KubeClient
+from connectors.kube.errors import AlreadyExistsError, ConflictError, ForbiddenError, KubeError, UnavailableError
+from connectors.kube.resources import EVENTS, Resource
+from connectors.model.metadata import ObjectMeta
+from connectors.process.clock import Clock
+from controller.metrics import ControllerMetrics
+from controller.service import COMPONENT
+from controller.transitions import Happening
+from controller.writer import NotLeaderError, Writer
+
+logger = logging.getLogger("connectors.events")
+
+CAPACITY = 1000
+"""Events that wait. A class that breaks takes each of its Connectors along; more than a thousand help nobody."""
+TRIES = 6
+FIRST_DELAY = 1.0
+"""Seconds before the second try; doubles each time, so that an Event outlives half a minute without an API server."""
+CLUSTER_SCOPED = "default"
+"""Where Events about cluster-scoped objects are, by convention of the API server."""
+_NAME_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Regarding:
+    """The object that an Event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+    @classmethod
+    def of(cls, resource: Resource, metadata: ObjectMeta) -> Regarding:
+        """An object by its resource and metadata."""
+        namespace = metadata.namespace if resource.namespaced else ""
+        return cls(resource.api_version, resource.kind, namespace, metadata.name, metadata.uid)
+
+
+class _Metadata(Struct, frozen=True, rename="camel"):
+    resource_version: str = ""
+
+
+class _Event(Struct, frozen=True):
+    metadata: _Metadata = _Metadata()
+    count: int | None = None
+
+
+class EventRecorder:
+    """`record` returns at once; `run` writes. What cannot be written is dropped and counted, never waited for."""
+
+    def __init__(self, client: KubeClient, writer: Writer, clock: Clock, metrics: ControllerMetrics) -> None:
+        self._client = client
+        self._writer = writer
+        self._clock = clock
+        self._metrics = metrics
+        self._waiting: asyncio.Queue[tuple[Regarding, Happening]] = asyncio.Queue(CAPACITY)
+        self._forbidden = False
+
+    def record(self, regarding: Regarding, happening: Happening) -> None:
+        """Have it written; dropped where too many wait already."""
+        try:
+            self._waiting.put_nowait((regarding, happening))
+        except asyncio.QueueFull:
+            self._metrics.dropped_event()
+
+    def clear(self) -> None:
+        """Another replica leads: what waits is not written."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            regarding, happening = await self._waiting.get()
+            if not await self._delivered(regarding, happening):
+                self._metrics.dropped_event()
+
+    async def _delivered(self, regarding: Regarding, happening: Happening) -> bool:
+        for attempt in range(TRIES):
+            try:
+                await self._write(regarding, happening)
+            except ForbiddenError as error:
+                self._refused(error)
+                return False
+            except UnavailableError as error:
+                await self._clock.sleep(error.retry_after or FIRST_DELAY * 2.0**attempt)
+            except ConflictError:
+                continue
+            except NotLeaderError:
+                return False
+            except KubeError as error:
+                logger.warning("an Event about %s %s was not written: %s", regarding.kind, regarding.name, error)
+                return False
+            else:
+                self._forbidden = False
+                return True
+        return False
+
+    async def _write(self, regarding: Regarding, happening: Happening) -> None:
+        body = manifest(regarding, happening, self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+        try:
+            await self._writer.create(EVENTS, body, namespace)
+            return
+        except AlreadyExistsError:
+            pass
+        found = msgspec.json.decode(await self._client.get(EVENTS, name, namespace), type=_Event)
+        patch = {
+            "metadata": {"resourceVersion": found.metadata.resource_version},
+            "count": (found.count or 1) + 1,
+            "lastTimestamp": body["lastTimestamp"],
+        }
+        await self._writer.merge(EVENTS, name, patch, namespace)
+
+    def _refused(self, error: ForbiddenError) -> None:
+        """Once until it works again: a missing role would otherwise fill the log, or, unlogged, go unnoticed."""
+        if not self._forbidden:
+            logger.error("Events are not written, since the API server does not allow it: %s", error)
+        self._forbidden = True
+
+
+def manifest(regarding: Regarding, happening: Happening, now: str) -> dict[str, Any]:
+    """The Event. What says the same of the same object has the same name, from every replica and after each restart."""
+    return {
+        "apiVersion": EVENTS.api_version,
+        "kind": EVENTS.kind,
+        "metadata": {"name": _name(regarding, happening), "namespace": regarding.namespace or CLUSTER_SCOPED},
+        "involvedObject": _involved(regarding),
+        "type": happening.type.value,
+        "reason": happening.reason,
+        "message": happening.message,
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+
+
+def _involved(regarding: Regarding) -> dict[str, str]:
+    fields = {
+        "apiVersion": regarding.api_version,
+        "kind": regarding.kind,
+        "namespace": regarding.namespace,
+        "name": regarding.name,
+        "uid": regarding.uid,
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def _name(regarding: Regarding, happening: Happening) -> str:
+    said = "\0".join((regarding.uid, happening.type.value, happening.reason, happening.message))
+    digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+    return f"{regarding.name[:_NAME_KEPT].rstrip('-.')}.{digest}"

@@ -1,0 +1,135 @@
+"""A Connector's proxy address: what its class and the Services that there are make of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connectors.model.conditions import Condition, ConditionType
+from connectors.model.connector import Connector
+from connectors.model.connector_class import ClassProxy, Resolver
+from connectors.model.names import proxy_host, service_name
+from connectors.model.reasons import ConditionReason
+from connectors.model.violation import errors
+from connectors.snapshot import Binding
+from controller.conditions import false, true, unknown
+from controller.destination import Behind, External, Platform, Unusable, proxy_destination
+from controller.service import HeldService, Remove, ServiceAction, is_of_former_life, is_owned, required_action
+
+_KIND = ConditionType.PROXY_SERVICE_READY
+
+
+@dataclass(frozen=True, slots=True)
+class LocalProxy:
+    """One process serves every Connector, and there are no Services. `url`: the host form, without a path."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterProxy:
+    """A cluster: `service` is the Service c-NAME as it is now, `backend` whether the Service that it leads to exists.
+
+    `problem`: why the API server refused what the last plan wanted of the Service; empty if it did not.
+    """
+
+    platform: Platform
+    service: HeldService | None = None
+    backend: bool = False
+    problem: str = ""
+
+
+Proxy = LocalProxy | ClusterProxy
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """The condition ProxyServiceReady, the address if there is one, and what is to be done to the Service."""
+
+    condition: Condition
+    url: str | None = None
+    action: ServiceAction | None = None
+
+
+def allocate(binding: Binding, proxy: Proxy) -> Allocation:
+    """What is true of the proxy address now, and what is to be done about it. The class must be known."""
+    wanted = binding.connector_class.spec.proxy if binding.connector_class else None
+    if isinstance(proxy, LocalProxy):
+        if wanted is None:
+            return Allocation(true(_KIND, ConditionReason.NON_PROXY))
+        return Allocation(true(_KIND), proxy.url + _suffix(binding))
+    if wanted is None:
+        return Allocation(true(_KIND, ConditionReason.NON_PROXY), action=_removal(binding, proxy))
+    return _in_cluster(binding, wanted, proxy)
+
+
+def _in_cluster(binding: Binding, wanted: ClassProxy, proxy: ClusterProxy) -> Allocation:
+    destination = proxy_destination(wanted, proxy.platform)
+    if isinstance(destination, Unusable):
+        message = f"the class's spec.proxy cannot be used: {destination.message}"
+        return Allocation(unknown(_KIND, ConditionReason.CONNECTOR_CLASS_INVALID, message))
+    if isinstance(destination, External):
+        url = destination.url.rstrip("/") + _suffix(binding) if _suffix(binding) else destination.url
+        return Allocation(true(_KIND), url, _removal(binding, proxy))
+    # What cannot name a Service is never asked of the API server.
+    if unnamable := [item for item in errors(binding.violations) if item.path.startswith("metadata.")]:
+        return Allocation(unknown(_KIND, ConditionReason.CONNECTOR_INVALID, f"not judged: {unnamable[0]}"))
+    return _behind(binding, destination, proxy)
+
+
+def _behind(binding: Binding, destination: Behind, proxy: ClusterProxy) -> Allocation:
+    connector, held = binding.connector, proxy.service
+    name = service_name(connector.metadata.name)
+    if held is not None and not is_owned(held, connector):
+        return _of_another(connector, held, proxy)
+    if held is not None and held.deleting:
+        return Allocation(_pending(f"Service {name} is being deleted; it is made again once it is gone"))
+    action = required_action(connector, held, proxy.platform.host(destination.service))
+    url = f"http://{proxy_host(connector.key, f'svc.{proxy.platform.cluster_domain}')}{destination.path}"
+    url += _suffix(binding)
+    if action is not None:
+        doing = "being made" if held is None else "not as it should be; it is being put right"
+        return Allocation(_failed(name, proxy) or _pending(f"Service {name} is {doing}"), url if held else None, action)
+    if not proxy.backend:
+        backend = destination.service
+        message = f"Service {backend.name} not found in namespace {backend.namespace}"
+        return Allocation(false(_KIND, ConditionReason.PROXY_SERVICE_NOT_FOUND, message), url)
+    return Allocation(true(_KIND), url)
+
+
+def _of_another(connector: Connector, held: HeldService, proxy: ClusterProxy) -> Allocation:
+    """No address: it would send callers, with their tokens, to whoever owns that Service (threat 26)."""
+    if is_of_former_life(held, connector):
+        action = None if held.deleting else Remove(held)
+        condition = _pending(f"Service {held.key.name} is a former Connector's; it is made again once it is gone")
+        return Allocation(_failed(held.key.name, proxy) or condition, action=action)
+    message = (
+        f"Service {held.key.name} in namespace {held.key.namespace} is not this Connector's;"
+        " delete or rename it, or rename the Connector"
+    )
+    return Allocation(false(_KIND, ConditionReason.PROXY_SERVICE_CONFLICT, message))
+
+
+def _removal(binding: Binding, proxy: ClusterProxy) -> Remove | None:
+    """Only on the word of a class that can be understood: one that cannot be read has no proxy either."""
+    held = proxy.service
+    of_class = any(item.path == "spec.connectorClassName" for item in errors(binding.violations))
+    if held is None or held.deleting or of_class or not is_owned(held, binding.connector):
+        return None
+    return Remove(held)
+
+
+def _suffix(binding: Binding) -> str:
+    if binding.connector_class is None or binding.connector_class.resolver is not Resolver.PATH:
+        return ""
+    key = binding.connector.key
+    return f"/namespaces/{key.namespace}/connectors/{key.name}"
+
+
+def _pending(message: str) -> Condition:
+    return unknown(_KIND, ConditionReason.PROXY_SERVICE_PENDING, message)
+
+
+def _failed(name: str, proxy: ClusterProxy) -> Condition | None:
+    if not proxy.problem:
+        return None
+    return false(_KIND, ConditionReason.PROXY_SERVICE_FAILED, f"Service {name}: {proxy.problem}")

@@ -1,0 +1,186 @@
+"""One look at one object: gather, plan, apply, and plan again with what that changed. Level-triggered, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from connectors.kube.errors import ApiStatusError, ConflictError, NotFoundError, UnauthorizedError
+from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS
+from connectors.model.connector import ConnectorKey
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.metadata import ObjectMeta
+from connectors.model.names import service_name
+from connectors.process.clock import Clock
+from connectors.snapshot import Binding
+from connectors.sources.api_objects import HeldConnector
+from connectors.sources.cluster import ClusterSource
+from connectors.sources.store import SnapshotStore
+from controller.apply import Applier
+from controller.destination import Behind, Platform, ServiceKey, api_destination, proxy_destination
+from controller.events import EventRecorder, Regarding
+from controller.kinds import connector, connector_class
+from controller.metrics import ControllerMetrics, Result
+from controller.proxy_address import ClusterProxy
+from controller.service import service_key
+from controller.services import Services
+from controller.transitions import bounded
+
+ROUNDS = 3
+"""Of planning and applying. Two do all there is: away with a former Connector's Service, then make ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended. `requeue_after`: seconds until the next look, None for when something changes."""
+
+    result: Result
+    requeue_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Where a look gathers its facts."""
+
+    source: ClusterSource
+    store: SnapshotStore
+    services: Services
+    platform: Platform
+    clock: Clock
+
+
+class Reconciler:
+    """Makes what there is what it should be, one object at a time. The store must be ready."""
+
+    def __init__(
+        self, knowledge: Knowledge, applier: Applier, events: EventRecorder, metrics: ControllerMetrics
+    ) -> None:
+        self._known = knowledge
+        self._applier = applier
+        self._events = events
+        self._metrics = metrics
+
+    async def reconcile(self, key: ConnectorKey | str) -> Outcome:
+        """A Connector by its key, a class by its name. What is gone, or not known well enough yet, is left alone.
+
+        Raises:
+            KubeError: it is to be tried again: at once after a ConflictError, else after a while.
+            NotLeaderError: it is not ours to do.
+        """
+        if isinstance(key, ConnectorKey):
+            return await self._connector(key)
+        return await self._class(key)
+
+    async def _connector(self, key: ConnectorKey) -> Outcome:
+        held = self._known.source.connector(key)
+        if held is None:
+            # Its Service goes by garbage collection.
+            self._known.services.unwatch(ServiceKey(key.namespace, service_name(key.name)))
+            self._metrics.gone(key)
+            return Outcome(Result.UNCHANGED)
+        binding = self._known.store.current.bindings.get(key)
+        if binding is None or held.deleting or not _same(binding.connector.metadata, held.connector.metadata):
+            # The next snapshot brings the newer object and wakes this key.
+            return Outcome(Result.UNCHANGED)
+        proxy = self._proxy(binding)
+        if proxy is None:
+            return Outcome(Result.UNCHANGED)
+        return await self._planned(binding, held, proxy)
+
+    async def _planned(self, binding: Binding, held: HeldConnector, proxy: ClusterProxy) -> Outcome:
+        now = _timestamp(self._known.clock)
+        plan = connector.plan(binding, held.status, connector.Facts(proxy), now)
+        wrote = False
+        for _ in range(ROUNDS):
+            if plan.service is None or proxy.problem:
+                break
+            proxy, wrote = await self._applied(plan, proxy), True
+            plan = connector.plan(binding, held.status, connector.Facts(proxy), now)
+        key = binding.connector.key
+        self._metrics.judged(key, plan.status.conditions)
+        if plan.status != held.status:
+            metadata = binding.connector.metadata
+            raw = await self._applier.status(CONNECTORS, metadata, held.resource_version, plan.status)
+            self._told(key, held, raw)
+            for event in plan.events:
+                self._events.record(Regarding.of(CONNECTORS, metadata), event)
+            wrote = True
+        if proxy.problem:
+            return Outcome(Result.REFUSED)
+        if plan.service is not None:
+            # It changes faster than it can be looked at; nothing may be left to tell of the last change.
+            return Outcome(Result.CONFLICT)
+        return Outcome(Result.WRITTEN if wrote else Result.UNCHANGED, plan.requeue_after)
+
+    def _told(self, key: ConnectorKey, before: HeldConnector, raw: bytes) -> None:
+        """Feed the answer back, unless the watch has brought something newer: the object may even be gone."""
+        if self._known.source.connector(key) is before:
+            self._known.source.wrote_connector(raw)
+
+    async def _applied(self, plan: connector.Plan, proxy: ClusterProxy) -> ClusterProxy:
+        """The facts after the plan's action. A refusal is a fact; what may go away by itself is raised."""
+        if plan.service is None:
+            return proxy
+        try:
+            return replace(proxy, service=await self._applier.service(plan.service))
+        except (ConflictError, NotFoundError, UnauthorizedError):
+            raise
+        except ApiStatusError as error:
+            return replace(proxy, problem=bounded(str(error)))
+
+    def _proxy(self, binding: Binding) -> ClusterProxy | None:
+        """The facts about Services, None while some are not known; then Services tells as soon as they are."""
+        services, platform = self._known.services, self._known.platform
+        own = service_key(binding.connector)
+        spec = binding.connector_class.spec.proxy if binding.connector_class else None
+        destination = proxy_destination(spec, platform) if spec else None
+        backend = destination.service if isinstance(destination, Behind) else None
+        if not services.known(own) or (backend is not None and not services.known(backend)):
+            return None
+        exists = backend is not None and services.of(backend) is not None
+        return ClusterProxy(platform, services.of(own), exists)
+
+    async def _class(self, name: str) -> Outcome:
+        held = self._known.source.connector_class(name)
+        snapshot = self._known.store.current
+        judged = snapshot.classes.get(name)
+        if held is None or held.deleting or judged is None:
+            return Outcome(Result.UNCHANGED)
+        if not _same(judged.metadata, held.connector_class.metadata):
+            return Outcome(Result.UNCHANGED)
+        referred = referred_services(judged, self._known.platform)
+        if not all(self._known.services.known(key) for key in referred):
+            return Outcome(Result.UNCHANGED)
+        existing = frozenset(key for key in referred if self._known.services.of(key) is not None)
+        facts = connector_class.ClusterServices(self._known.platform, existing)
+        now = _timestamp(self._known.clock)
+        plan = connector_class.plan(judged, snapshot.class_violations[name], held.status, facts, now)
+        if plan.status == held.status:
+            return Outcome(Result.UNCHANGED)
+        metadata = held.connector_class.metadata
+        raw = await self._applier.status(CONNECTOR_CLASSES, metadata, held.resource_version, plan.status)
+        if self._known.source.connector_class(name) is held:
+            self._known.source.wrote_class(raw)
+        for event in plan.events:
+            self._events.record(Regarding.of(CONNECTOR_CLASSES, metadata), event)
+        return Outcome(Result.WRITTEN)
+
+
+def referred_services(item: ConnectorClass, platform: Platform) -> frozenset[ServiceKey]:
+    """The Services that a class's proxy and API are behind."""
+    destinations = (
+        proxy_destination(item.spec.proxy, platform) if item.spec.proxy else None,
+        api_destination(item.spec.api, platform) if item.spec.api else None,
+    )
+    return frozenset(found.service for found in destinations if isinstance(found, Behind))
+
+
+def _same(judged: ObjectMeta, held: ObjectMeta) -> bool:
+    """Whether the snapshot judged what is held: the resourceVersion may differ, a write to the status moves it."""
+    version = held.resource_version
+    return msgspec.structs.replace(judged, resource_version=version) == held
+
+
+def _timestamp(clock: Clock) -> str:
+    return clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

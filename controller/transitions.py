@@ -1,0 +1,67 @@
+"""Which Events a change of conditions makes: on transitions only. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connectors.model.conditions import Condition, ConditionStatus, ConditionType
+from controller.conditions import INFO
+
+MAX_MESSAGE = 1024
+"""Bytes of an Event's message (core/v1 validation, NoteLengthLimit)."""
+
+EVENT_REASONS: Mapping[tuple[ConditionType, str], str] = {
+    (ConditionType.CA_CERT_READY, "SecretNotFound"): "CACertSecretNotFound",
+    (ConditionType.CA_CERT_READY, "InvalidPEM"): "InvalidCACert",
+}
+"""Events that are named otherwise than the reason of their condition (the requirement, "CACertReady Condition")."""
+
+
+class EventType(StrEnum):
+    """The two types of core/v1 Events."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One Event to be, without the object that it is about. `message` is at most MAX_MESSAGE bytes long."""
+
+    type: EventType
+    reason: str
+    message: str
+
+
+def happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> tuple[Happening, ...]:
+    """A Warning for each condition that became False, the first time included; a Normal one when Ready became True."""
+    return tuple(_happenings(previous, current))
+
+
+def bounded(message: str) -> str:
+    """The message cut to MAX_MESSAGE bytes of UTF-8, with an ellipsis where something was cut."""
+    raw = message.encode()
+    if len(raw) <= MAX_MESSAGE:
+        return message
+    return raw[: MAX_MESSAGE - 3].decode(errors="ignore") + "…"
+
+
+def _happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> Iterator[Happening]:
+    before = {condition.type: condition.status for condition in previous}
+    for condition in current:
+        if before.get(condition.type) is condition.status:
+            continue
+        if condition.type is ConditionType.READY and condition.status is ConditionStatus.TRUE:
+            yield Happening(EventType.NORMAL, ConditionType.READY.value, "every condition is met")
+        elif condition.status is ConditionStatus.FALSE and not _is_repetition(condition, current):
+            reason = EVENT_REASONS.get((condition.type, condition.reason), condition.reason)
+            yield Happening(EventType.WARNING, reason, bounded(condition.message))
+
+
+def _is_repetition(condition: Condition, current: Sequence[Condition]) -> bool:
+    """Ready only repeats the condition that it inherits from; of a broken rule nothing but Ready tells."""
+    return condition.type is ConditionType.READY and any(
+        other is not condition and other.status is ConditionStatus.FALSE and other.severity != INFO for other in current
+    )

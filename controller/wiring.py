@@ -1,0 +1,23 @@
+"""Builds every object of the controller, in one place; nothing here is a singleton."""
+
+from __future__ import annotations
+
+import random
+
+from connectors.cluster_process import ClusterProcess
+from controller.controller import Controller, ControllerSettings, Surroundings
+from controller.leader import Candidate, Leadership, LeaseElection, OnlyReplica
+from controller.metrics import ControllerMetrics
+
+
+def build_controller(process: ClusterProcess, settings: ControllerSettings, candidate: Candidate | None) -> Controller:
+    """A controller that works with what `process` follows. `candidate` None: nobody else competes."""
+    chance = random.SystemRandom().random
+    leadership: Leadership = OnlyReplica()
+    if candidate is not None:
+        leadership = LeaseElection(process.client, candidate, process.clock, chance)
+    around = Surroundings(process.client, process.source, process.store, leadership, process.clock, chance)
+    controller = Controller(around, settings, ControllerMetrics(process.registry))
+    for reflector in controller.services.reflectors:
+        process.kube_metrics.follow(reflector)
+    return controller

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from connectors.kube.client import KubeClient
+from connectors.kube.errors import ConflictError, UnavailableError
+from connectors.kube.resources import CONNECTORS
+from connectors.model.connector import ConnectorKey
+from connectors.model.connector_class import ConnectorClass
+from connectors.sources.cluster import ClusterSource
+from connectors.sources.store import SnapshotStore
+from controller.apply import Applier
+from controller.destination import Platform, ServiceKey
+from controller.events import EventRecorder
+from controller.leader import OnlyReplica
+from controller.metrics import ControllerMetrics, Result
+from controller.reconcile import Knowledge, Outcome, Reconciler, referred_services
+from controller.services import Services
+from controller.writer import Writer
+from tests.controller.world import PROXY, SYSTEM, World, connector, connector_class, service
+
+KEY = ConnectorKey("team", "repo")
+PLATFORM = Platform()
+WRITTEN, UNCHANGED = Outcome(Result.WRITTEN), Outcome(Result.UNCHANGED)
+
+
+class Looking:
+    """A Reconciler whose caches follow the server, and that looks only when the test says so."""
+
+    def __init__(self, world: World) -> None:
+        self.client: KubeClient = world.client()
+        self.store = SnapshotStore()
+        self.source = ClusterSource(self.client, SYSTEM, self.store, world.clock)
+        self.services = Services(self.client, world.clock)
+        metrics = ControllerMetrics(CollectorRegistry())
+        writer = Writer(self.client, OnlyReplica(), world.clock, metrics)
+        events = EventRecorder(self.client, writer, world.clock, metrics)
+        knowledge = Knowledge(self.source, self.store, self.services, PLATFORM, world.clock)
+        self.reconciler = Reconciler(knowledge, Applier(self.client, writer, self.services), events, metrics)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        await self.client.start()
+        self.tasks = [asyncio.create_task(self.source.run()), asyncio.create_task(self.services.run())]
+        self.services.refer({PLATFORM.proxy})
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.client.close()
+
+    async def __call__(self, key: ConnectorKey | str = KEY) -> Outcome:
+        return await self.reconciler.reconcile(key)
+
+
+@pytest.fixture
+async def look(world: World) -> AsyncIterator[Looking]:
+    looking = Looking(world)
+    world.server.put(connector())
+    await looking.start()
+    await world.settled()
+    yield looking
+    await looking.stop()
+
+
+async def test_the_second_look_finds_nothing_to_do(world: World, look: Looking) -> None:
+    assert await look() == WRITTEN
+    assert [path.rsplit("/", 1)[-1] for _, path in world.writes()] == ["services", "status"]
+    assert await look() == UNCHANGED
+    await world.settled()
+    assert await look() == UNCHANGED
+    assert len(world.writes()) == 2
+
+
+async def test_classes(world: World, look: Looking) -> None:
+    assert await look("git") == WRITTEN
+    assert await look("git") == UNCHANGED
+    assert await look("none") == UNCHANGED
+
+
+async def test_what_is_gone_or_going(world: World, look: Looking) -> None:
+    found = world.server.get(CONNECTORS, "repo", "team")
+    assert found is not None
+    world.server.put({**found, "metadata": {**found["metadata"], "finalizers": ["keep"]}})
+    world.server.remove(CONNECTORS, "repo", "team")
+    await world.settled()
+    assert await look() == UNCHANGED
+    assert await look(ConnectorKey("team", "never")) == UNCHANGED
+    assert world.writes() == []
+
+
+async def test_what_the_snapshot_has_not_judged_yet_waits(world: World, look: Looking) -> None:
+    world.server.put(connector(address="https://newer.example"))
+    told = asyncio.Event()
+    look.source.subscribe(lambda _: told.set(), lambda _: None)
+    await told.wait()
+    assert await look() == UNCHANGED
+    assert world.writes() == []
+    await world.settled()
+    assert await look() == WRITTEN
+
+
+async def test_services_that_are_not_known_yet_wait(world: World, look: Looking) -> None:
+    look.services.refer({PLATFORM.proxy, ServiceKey("tools", "edge")})
+    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": "edge", "namespace": "tools"}}))
+    await world.settled()
+    look.services.refer(set())
+    look.services.refer({ServiceKey("tools", "edge")})
+    assert await look() == await look("git") == UNCHANGED
+    assert world.writes() == []
+    await world.settled()
+    assert await look() == await look("git") == WRITTEN
+    assert world.conditions()["Ready"] == ("False", "ProxyServiceNotFound")
+
+
+async def test_a_conflict_is_raised_and_the_next_look_is_right(world: World, look: Looking) -> None:
+    world.server.conflict_next(1)
+    with pytest.raises(ConflictError):
+        await look()
+    assert await look() == WRITTEN
+    assert world.conditions()["Ready"] == ("True", "")
+
+
+async def test_a_service_that_comes_and_goes_is_looked_at_again(world: World, look: Looking) -> None:
+    world.server.put(service("c-repo"))
+    world.server.fail_next(20, 404, methods={"GET"})
+    assert await look() == Outcome(Result.CONFLICT)
+    assert world.conditions()["ProxyServiceReady"] == ("Unknown", "ProxyServicePending")
+
+
+async def test_a_refusal_is_told_in_the_status_once(world: World, look: Looking) -> None:
+    world.server.terminating.add("team")
+    assert await look() == Outcome(Result.REFUSED)
+    assert world.conditions()["ProxyServiceReady"] == ("False", "ProxyServiceFailed")
+    assert await look() == Outcome(Result.REFUSED)
+    assert len(world.writes("/status")) == 1
+
+
+async def test_an_api_server_that_is_away_writes_no_status(world: World, look: Looking) -> None:
+    world.server.fail_next(1, 503, methods={"POST"})
+    with pytest.raises(UnavailableError):
+        await look()
+    assert world.writes("/status") == []
+
+
+async def test_an_answer_that_comes_late_brings_nothing_back(world: World, look: Looking) -> None:
+    held = look.source.connector(KEY)
+    assert held is not None
+    written = world.server.put({**connector(), "status": {"observedGeneration": 9}})
+    await world.settled()
+    newest = world.server.put({**connector(), "status": {"observedGeneration": 10}})
+    await world.settled()
+    look.reconciler._told(KEY, held, msgspec.json.encode(written))
+    now = look.source.connector(KEY)
+    assert now is not None
+    assert now.resource_version == newest["metadata"]["resourceVersion"]
+    world.server.remove(CONNECTORS, "repo", "team")
+    await world.settled()
+    look.reconciler._told(KEY, held, msgspec.json.encode(written))
+    assert look.source.connector(KEY) is None
+
+
+async def test_t26_a_service_of_a_former_life_makes_room_in_one_look(world: World, look: Looking) -> None:
+    await look()
+    world.server.remove(CONNECTORS, "repo", "team")
+    world.server.put(connector())
+    await world.settled()
+    assert await look() == WRITTEN
+    assert world.conditions()["Ready"] == ("True", "")
+    assert [method for method, _ in world.writes("/services")] == ["POST", "DELETE", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, set()),
+        ({"proxy": {}}, {ServiceKey(SYSTEM, PROXY)}),
+        ({"proxy": {"uri": "https://edge.example"}, "api": {"uri": "https://api.example"}}, set()),
+        (
+            {"proxy": {"ref": {"name": "edge", "namespace": "tools"}}, "api": {"ref": {"name": "api"}, "uri": "/v1"}},
+            {ServiceKey("tools", "edge"), ServiceKey(SYSTEM, "api")},
+        ),
+        ({"proxy": {"uri": "nonsense"}}, set()),
+    ],
+)
+def test_the_services_of_a_class(spec: dict[str, Any], expected: set[ServiceKey]) -> None:
+    item = msgspec.convert(connector_class(**spec), ConnectorClass)
+    assert referred_services(item, PLATFORM) == expected

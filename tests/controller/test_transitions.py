@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.model.conditions import Condition, ConditionStatus, ConditionType
+from connectors.model.reasons import ConditionReason
+from controller.conditions import false, ready, true, unknown
+from controller.transitions import MAX_MESSAGE, bounded, happenings
+
+SECRET, CA = ConditionType.SECRET_READY, ConditionType.CA_CERT_READY
+GOOD, OPEN = true(SECRET), unknown(SECRET, ConditionReason.PROBE_PENDING, "wait")
+BAD = false(SECRET, ConditionReason.SECRET_NOT_FOUND, "no such secret")
+OTHERWISE = false(SECRET, ConditionReason.SECRET_KEY_MISSING, "no such key")
+CA_LOST = Condition(type=CA, status=ConditionStatus.FALSE, reason="SecretNotFound", message="gone", severity="Info")
+RULE = false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, "spec.address: is missing")
+
+WARNING = ("Warning", "SecretNotFound")
+READY = ("Normal", "Ready")
+
+
+def all_of(*children: Condition) -> list[Condition]:
+    return [*children, ready(children)]
+
+
+@pytest.mark.parametrize(
+    ("previous", "current", "expected"),
+    [
+        pytest.param([], all_of(GOOD), [READY], id="ready for the first time"),
+        pytest.param(all_of(BAD), all_of(GOOD), [READY], id="ready again"),
+        pytest.param(all_of(OPEN), all_of(GOOD), [READY], id="ready after waiting"),
+        pytest.param([], all_of(BAD), [WARNING], id="bad from the beginning: once, not for Ready too"),
+        pytest.param(all_of(GOOD), all_of(BAD), [WARNING], id="bad now"),
+        pytest.param(all_of(BAD), all_of(BAD), [], id="still bad"),
+        pytest.param(all_of(BAD), all_of(OTHERWISE), [], id="bad for another reason is no transition"),
+        pytest.param(all_of(GOOD), all_of(OPEN), [], id="nobody knows"),
+        pytest.param([], all_of(OPEN), [], id="nobody knows yet"),
+        pytest.param(all_of(GOOD), [OPEN, RULE], [("Warning", "ConnectorInvalid")], id="a rule: only Ready tells"),
+        pytest.param(
+            all_of(GOOD), all_of(GOOD, CA_LOST), [("Warning", "CACertSecretNotFound")], id="Info, under its own name"
+        ),
+        pytest.param(
+            [], [GOOD, CA_LOST, RULE], [("Warning", "CACertSecretNotFound"), ("Warning", "ConnectorInvalid")], id="both"
+        ),
+    ],
+)
+def test_events(previous: list[Condition], current: list[Condition], expected: list[tuple[str, str]]) -> None:
+    assert [(event.type.value, event.reason) for event in happenings(previous, current)] == expected
+
+
+@pytest.mark.parametrize("message", ["short", "x" * MAX_MESSAGE, "x" * 2000, "ä" * 1000, "x" + "€" * 700])
+def test_messages_are_bounded(message: str) -> None:
+    cut = bounded(message)
+    assert len(cut.encode()) <= MAX_MESSAGE
+    assert cut == message or (cut.endswith("…") and message.startswith(cut[:-1]))

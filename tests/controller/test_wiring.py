@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connectors.cluster_process import ClusterPlan, ClusterProcess
+from connectors.kube.access import Access
+from connectors.process.parsers import HostPort
+from controller.controller import ControllerSettings
+from controller.leader import Candidate
+from controller.wiring import build_controller
+
+
+@pytest.mark.parametrize(("candidate", "leads"), [(None, True), (Candidate("me", "system"), False)])
+async def test_who_competes_must_win_first(candidate: Candidate | None, leads: bool, tmp_path: Path) -> None:
+    process = ClusterProcess(ClusterPlan("controller", Access(tmp_path / "none"), "system", HostPort("127.0.0.1", 0)))
+    build_controller(process, ControllerSettings(), candidate)
+    families = {family.name: family for family in process.registry.collect()}
+    assert [sample.value for sample in families["connectors_controller_leader"].samples] == [float(leads)]
+    watched = {sample.labels["resource"] for sample in families["connectors_controller_watch_connected"].samples}
+    assert watched == {"connectors", "connectorclasses", "configmaps", "secrets", "services"}
