@@ -17,7 +17,9 @@ from connectors.model.reasons import HTTP_STATUS, ConditionReason, Reason
 from connectors.process.settings import Setting
 from connectors.sources.builtin import builtin_classes
 from connectors.sources.feature_flags import FLAGS
-from proxy import exchange, relay
+from controller import settings as controller_settings
+from controller.metrics import ControllerMetrics
+from proxy import cluster_settings, exchange, relay
 from proxy.access_log import AccessLine
 from proxy.hop_by_hop import HOP_BY_HOP
 from proxy.metrics import BUCKETS, ProxyMetrics
@@ -31,18 +33,23 @@ FOREIGN_FLAGS = {
     "--help",
     "--serve",  # of `connectors demo`, and no setting
     "--raw",  # curl
-    "--generate-hashes",  # pip-compile, as the next three
+    "--generate-hashes",  # pip-compile, as the next four
     "--no-header",
     "--no-annotate",
     "--no-emit-index-url",
+    "--no-emit-find-links",
 }
 COMMANDS_WITH_SETTINGS = {
     "connectors serve PATH...": serve_settings.SETTINGS,
+    "python -m proxy": cluster_settings.SETTINGS,
+    "python -m controller": controller_settings.SETTINGS,
     "connectors get [connectors|connectorclasses] [NAME]": get.SETTINGS,
 }
 
 
-@pytest.mark.parametrize(("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=["serve", "get"])
+@pytest.mark.parametrize(
+    ("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=["serve", "proxy", "controller", "get"]
+)
 def test_settings(heading: str, settings: tuple[Setting[Any], ...]) -> None:
     documented = {codes(row[0])[0]: row for row in rows(CONFIGURATION, heading)}
     assert documented.keys() == {setting.flag for setting in settings}
@@ -56,8 +63,9 @@ def test_settings(heading: str, settings: tuple[Setting[Any], ...]) -> None:
 
 @pytest.mark.parametrize("page", pages())
 def test_flags_and_variables_that_are_named_anywhere_exist(page: str) -> None:
-    settings = [*serve_settings.SETTINGS, *get.SETTINGS]
+    settings = [setting for command in COMMANDS_WITH_SETTINGS.values() for setting in command]
     known = {setting.flag for setting in settings} | FOREIGN_FLAGS
+    known |= {setting.negated for setting in settings if setting.switch and setting.default == "true"}
     for code in codes(prose(page)):
         flags = {word.partition("=")[0] for word in code.split() if word.startswith("--")}
         assert flags <= known, f"{page} names {flags - known}"
@@ -90,6 +98,7 @@ def test_condition_reasons() -> None:
 def test_metrics() -> None:
     registry = CollectorRegistry()
     ProxyMetrics(registry)
+    ControllerMetrics(registry)
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
     documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}
     assert documented.keys() == families.keys()

@@ -1,0 +1,129 @@
+"""Installing as docs/cluster.md says, on a real and empty API server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.crds import CRDS, ROOT, definition
+from tests.deploy.rendered import DEPLOY, Manifest, of_kind, overlay, render
+from tests.docs.pages import blocks, text
+from tests.peers.api_server import ApiServer
+from tests.peers.crds import install_crd
+from tests.peers.kubectl import Kubectl
+
+pytestmark = pytest.mark.apiserver
+
+FIRST = ("apply", "-k", str(DEPLOY / "crds"))
+SECOND = ("apply", "-k", str(DEPLOY))
+
+
+@pytest.fixture(autouse=True)
+def fit(connectors_api: ApiServer) -> None:
+    """What cannot store custom resources cannot take the base either."""
+
+
+@pytest.fixture
+def own_kubectl(kubectl: str, own_api_server: ApiServer, tmp_path: Path) -> Kubectl:
+    """kubectl as the admin of an empty server."""
+    return Kubectl(kubectl, tmp_path, own_api_server.kubeconfig)
+
+
+def outcomes(output: str) -> dict[str, str]:
+    """Object -> created, configured or unchanged."""
+    return dict(line.split(maxsplit=1) for line in output.splitlines())
+
+
+def served(kubectl: Kubectl) -> None:
+    """Wait until both kinds are served."""
+    kubectl.run(
+        "wait", "--for=condition=Established", *(f"crd/{definition(kind)['metadata']['name']}" for kind in CRDS)
+    )
+
+
+def test_two_commands_install_everything_and_change_nothing_when_repeated(own_kubectl: Kubectl) -> None:
+    assert set(outcomes(own_kubectl.run(*FIRST).stdout).values()) == {"created"}
+    served(own_kubectl)
+    objects = render(own_kubectl, DEPLOY)
+    # A dry run creates no namespace for the objects after it.
+    own_kubectl.run("create", "namespace", "connectors-system")
+    dry = outcomes(own_kubectl.run(*SECOND, "--dry-run=server").stdout)
+    assert len(dry) == len(objects)
+    assert all(outcome.endswith("(server dry run)") for outcome in dry.values())
+    assert len(outcomes(own_kubectl.run(*SECOND).stdout)) == len(objects)
+    for command in (FIRST, SECOND):
+        again = outcomes(own_kubectl.run(*command).stdout)
+        assert not {name: outcome for name, outcome in again.items() if outcome != "unchanged"}
+    stored_as_written(own_kubectl, objects)
+
+
+def stored_as_written(kubectl: Kubectl, objects: list[Manifest]) -> None:
+    """What an old API server does not know it drops: of the base nothing may be lost on the oldest one supported."""
+    for item in objects:
+        metadata = item["metadata"]
+        where = ["-n", metadata["namespace"]] if "namespace" in metadata else []
+        stored = kubectl.json("get", item["kind"], metadata["name"], *where)
+        assert not list(lost(item, stored, item["kind"]))
+
+
+def test_the_second_command_alone_says_what_is_missing_and_completes_when_repeated(own_kubectl: Kubectl) -> None:
+    done = own_kubectl.run(*SECOND, check=False)
+    assert done.returncode
+    assert 'no matches for kind "ConnectorClass"' in done.stderr
+    assert 'no matches for kind "ConnectorClass"' in text("docs/cluster.md")
+    served(own_kubectl)
+    again = outcomes(own_kubectl.run(*SECOND).stdout)
+    created = {name for name, outcome in again.items() if outcome == "created"}
+    assert created == {f"connectorclass.connectors.alauda.io/{name}" for name in ("generic", "git", "github", "gitlab")}
+
+
+def test_the_service_monitor(api_server: ApiServer, cluster_kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
+    """Nothing of it is pruned by a server that knows the operator's fields."""
+    if cluster_kubectl.version() < (1, 21):
+        pytest.skip("lacking kubectl 1.21 or newer, whose kustomize knows components")
+    install_crd(
+        api_server, yaml.safe_load((ROOT / "tests/deploy/service_monitor_crd.yaml").read_text(encoding="utf-8"))
+    )
+    objects = render(cluster_kubectl, overlay(tmp_path / "overlay", components=("monitoring",)))
+    monitor = of_kind(objects, "ServiceMonitor")["connectors"]
+    monitor["metadata"]["namespace"] = namespace
+    path = f"/apis/monitoring.coreos.com/v1/namespaces/{namespace}/servicemonitors"
+    assert api_server.must("POST", f"{path}?dryRun=All", monitor)["spec"] == monitor["spec"]
+    monitor["spec"]["endpoints"][0]["honourLabels"] = True
+    assert api_server.must("POST", f"{path}?dryRun=All", monitor)["spec"] != monitor["spec"]
+
+
+def commands(page: str) -> Iterator[str]:
+    for block in blocks(page, "console"):
+        yield from re.findall(r"^\$ (kubectl create .*)$", block.text, re.MULTILINE)
+
+
+def test_the_commands_that_grant_rights(connectors_api: ApiServer, cluster_kubectl: Kubectl, namespace: str) -> None:
+    found = [command.replace("team-a", namespace).split()[1:] for command in commands("docs/cluster.md")]
+    assert len(found) == 2
+    for words in found:
+        cluster_kubectl.run(*words)
+    rules: list[dict[str, Any]] = cluster_kubectl.json("get", "role", "connector-author", "-n", namespace)["rules"]
+    assert rules[0]["apiGroups"] == ["connectors.alauda.io"]
+
+
+def lost(sent: Any, stored: Any, path: str) -> Iterator[str]:
+    """What was sent and is not there; the server's own additions do not matter."""
+    if isinstance(sent, dict) and isinstance(stored, dict):
+        for name, value in sent.items():
+            yield from lost(value, stored.get(name), f"{path}.{name}")
+    elif isinstance(sent, list) and isinstance(stored, list) and len(sent) == len(stored):
+        for index, (value, other) in enumerate(zip(sent, stored, strict=True)):
+            yield from lost(value, other, f"{path}[{index}]")
+    elif sent != stored and (sent or stored):
+        yield path
+
+
+def test_losses_are_seen() -> None:
+    sent: Manifest = {"a": [{"b": 1, "c": 2}], "d": {}}
+    assert list(lost(sent, {"a": [{"b": 1, "x": 3}]}, "Kind")) == ["Kind.a[0].c"]

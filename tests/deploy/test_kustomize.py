@@ -1,0 +1,203 @@
+"""deploy/ as it is rendered: valid against the APIs' own schemas, hardened, and complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from connectors.sources.builtin import builtin_classes
+from connectors.sources.feature_flags import FLAGS
+from tests.deploy.crds import ROOT
+from tests.deploy.kubernetes_models import is_builtin, violations
+from tests.deploy.rendered import COMPONENTS, DEPLOY, Manifest, of_kind, only, overlay, render
+from tests.docs.pages import blocks
+from tests.peers.kubectl import Kubectl
+
+NAMESPACE = "connectors-system"
+DEPLOYMENTS = {"connectors-proxy": "proxy", "connectors-controller-manager": "controller"}
+FOREIGN = {"ConnectorClass", "ServiceMonitor"}
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "ConnectorClass", "CustomResourceDefinition", "Namespace"}
+DRAIN_SECONDS = 30
+PRESTOP_SECONDS = 5
+
+
+@pytest.fixture
+def base(offline_kubectl: Kubectl) -> list[Manifest]:
+    return render(offline_kubectl, DEPLOY)
+
+
+@pytest.fixture
+def everything(offline_kubectl: Kubectl, tmp_path: Path) -> list[Manifest]:
+    """The base with all components."""
+    if offline_kubectl.version() < (1, 21):
+        pytest.skip("lacking kubectl 1.21 or newer, whose kustomize knows components")
+    return render(offline_kubectl, overlay(tmp_path / "overlay"))
+
+
+def pod(objects: list[Manifest], deployment: str) -> Manifest:
+    found: Manifest = only(objects, "Deployment", deployment)["spec"]["template"]["spec"]
+    return found
+
+
+def container(objects: list[Manifest], deployment: str) -> Manifest:
+    (found,) = pod(objects, deployment)["containers"]
+    return dict(found)
+
+
+def test_the_base_lists_what_there_is_and_changes_nothing_of_it() -> None:
+    """So that each file can be read, and applied, for itself."""
+    for folder in (DEPLOY, DEPLOY / "crds", ROOT / "connectors/classes"):
+        (file,) = folder.glob("kustomization.y*ml")
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert content.keys() == {"apiVersion", "kind", "resources"}
+        assert all((folder / name).exists() for name in content["resources"])
+
+
+def test_every_file_is_part_of_something() -> None:
+    listed = {
+        (file.parent / name).resolve()
+        for file in DEPLOY.rglob("kustomization.yaml")
+        for name in yaml.safe_load(file.read_text(encoding="utf-8"))["resources"]
+    }
+    listed.discard(ROOT / "connectors" / "classes")
+    assert listed == {path for path in DEPLOY.rglob("*.yaml") if path.name != "kustomization.yaml"}
+    assert {path.parent.name for path in DEPLOY.glob("components/*/kustomization.yaml")} == set(COMPONENTS)
+
+
+def test_the_built_in_classes_are_all_there(base: list[Manifest]) -> None:
+    assert of_kind(base, "ConnectorClass").keys() == {identity.name for identity in builtin_classes()}
+
+
+def test_every_object_fits_its_schema(everything: list[Manifest]) -> None:
+    assert {item["kind"] for item in everything if not is_builtin(item)} == FOREIGN
+    wrong = {item["metadata"]["name"]: violations(item) for item in everything if is_builtin(item)}
+    assert not {name: found for name, found in wrong.items() if found}
+
+
+BREAKS: list[tuple[str, Any]] = [
+    ("spec.replica", 2),
+    ("spec.replicas", "2"),
+    ("spec.replicas", True),
+    ("spec.selector", None),
+    ("spec.template.spec.containers", {}),
+    ("spec.template.spec.topologySpreadConstraints", [{"maxskew": 1}]),
+    ("spec.template.metadata.labels", {"a": 1}),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), BREAKS)
+def test_a_broken_object_is_seen(path: str, value: Any, base: list[Manifest]) -> None:
+    deployment = only(base, "Deployment", "connectors-proxy")
+    *parents, last = path.split(".")
+    inner = deployment
+    for name in parents:
+        inner = inner[name]
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    assert violations(deployment)
+
+
+def test_namespaces_and_labels(everything: list[Manifest]) -> None:
+    for item in everything:
+        metadata = item["metadata"]
+        assert metadata.get("namespace") == (None if item["kind"] in CLUSTER_WIDE else NAMESPACE)
+        assert item["kind"] == "ConnectorClass" or metadata["labels"]["app.kubernetes.io/part-of"] == "connectors"
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_pods_have_no_more_rights_than_they_need(deployment: str, base: list[Manifest]) -> None:
+    spec, inner = pod(base, deployment), container(base, deployment)
+    assert spec["serviceAccountName"] == deployment
+    assert spec["serviceAccountName"] in of_kind(base, "ServiceAccount")
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] == 65532
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert inner["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & spec.keys()
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_pods_are_watched_bounded_and_spread(deployment: str, base: list[Manifest]) -> None:
+    spec, inner = pod(base, deployment), container(base, deployment)
+    assert only(base, "Deployment", deployment)["spec"]["replicas"] == 2
+    assert inner["name"] == DEPLOYMENTS[deployment]
+    probes = {name: inner[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+    assert {name: probe["path"] for name, probe in probes.items()} == {
+        "startup": "/livez",
+        "liveness": "/livez",
+        "readiness": "/readyz",
+    }
+    assert {probe["port"] for probe in probes.values()} == {"admin"}
+    assert {port["name"]: port["containerPort"] for port in inner["ports"]}["admin"] == 8081
+    assert inner["resources"].keys() == {"requests", "limits"}
+    assert inner["resources"]["limits"]["memory"] == "384Mi"
+    assert {constraint["whenUnsatisfiable"] for constraint in spec["topologySpreadConstraints"]} == {"ScheduleAnyway"}
+    assert inner["env"] == [
+        {"name": "CONNECTORS_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
+    ]
+
+
+def test_the_proxy_drains(base: list[Manifest]) -> None:
+    inner = container(base, "connectors-proxy")
+    assert inner["lifecycle"]["preStop"]["exec"]["command"][-1] == f"import time; time.sleep({PRESTOP_SECONDS})"
+    assert pod(base, "connectors-proxy")["terminationGracePeriodSeconds"] > PRESTOP_SECONDS + DRAIN_SECONDS
+    assert only(base, "Deployment", "connectors-proxy")["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_the_service_leads_to_the_traffic_port_of_the_proxy(everything: list[Manifest]) -> None:
+    service = only(everything, "Service", "connectors-proxy-service")["spec"]
+    assert service["ports"] == [{"name": "http", "port": 80, "targetPort": "http"}]
+    labels = only(everything, "Deployment", "connectors-proxy")["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+    ports = {port["name"]: port["containerPort"] for port in container(everything, "connectors-proxy")["ports"]}
+    assert ports == {"http": 8080, "admin": 8081}
+
+
+def test_the_admin_port_is_opened_for_monitoring_only(base: list[Manifest], everything: list[Manifest]) -> None:
+    def rules(objects: list[Manifest]) -> dict[str, set[int]]:
+        found = {name: item["spec"].get("ingress", []) for name, item in of_kind(objects, "NetworkPolicy").items()}
+        return {name: {port["port"] for rule in ingress for port in rule["ports"]} for name, ingress in found.items()}
+
+    assert rules(base) == {"connectors-proxy": {8080}, "connectors-controller-manager": set()}
+    assert rules(everything) == {**rules(base), "connectors-metrics": {8081}}
+
+
+def test_the_autoscaler_owns_the_number_of_proxies(everything: list[Manifest]) -> None:
+    assert "replicas" not in only(everything, "Deployment", "connectors-proxy")["spec"]
+    assert only(everything, "HorizontalPodAutoscaler", "connectors-proxy")["spec"]["minReplicas"] == 2
+    assert of_kind(everything, "PodDisruptionBudget").keys() == set(DEPLOYMENTS)
+
+
+def test_monitoring_finds_both_admin_ports(everything: list[Manifest]) -> None:
+    monitor = of_kind(everything, "ServiceMonitor")["connectors"]["spec"]
+    chosen = {
+        name: item
+        for name, item in of_kind(everything, "Service").items()
+        if monitor["selector"]["matchLabels"].items() <= item["metadata"]["labels"].items()
+    }
+    assert chosen.keys() == {"connectors-proxy-metrics", "connectors-controller-metrics"}
+    assert all(item["spec"]["ports"][0]["targetPort"] == "admin" for item in chosen.values())
+    assert {item["spec"]["ports"][0]["name"] for item in chosen.values()} == {monitor["endpoints"][0]["port"]}
+
+
+def test_all_flags_are_off(base: list[Manifest]) -> None:
+    assert only(base, "ConfigMap", "connectors-config")["data"] == dict.fromkeys(sorted(FLAGS), "false")
+
+
+@pytest.mark.parametrize("text", [block.text for block in blocks("docs/cluster.md", "yml")])
+def test_the_overlays_of_the_docs(text: str, offline_kubectl: Kubectl, tmp_path: Path) -> None:
+    if offline_kubectl.version() < (1, 21):
+        pytest.skip("lacking kubectl 1.21 or newer, whose kustomize knows components")
+    objects = render(offline_kubectl, overlay(tmp_path / "overlay", text))
+    assert not [found for item in objects if is_builtin(item) for found in violations(item)]
+    assert "example" in container(objects, "connectors-proxy")["image"]
+    assert only(objects, "ConfigMap", "connectors-config")["data"]["enable-custom-ca-certs"] == "true"
