@@ -16,7 +16,16 @@ FUNCTION_LINES = 50
 PARAMETERS = 6
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager"}
 
-FREE_TESTS = {"tests/e2e", "tests/peers", "tests/docs", "tests/examples", "tests/bench", "tests/proxy/transcripts"}
+FREE_TESTS = {
+    "tests/bench",
+    "tests/cluster",
+    "tests/deploy",
+    "tests/docs",
+    "tests/e2e",
+    "tests/examples",
+    "tests/peers",
+    "tests/proxy/transcripts",
+}
 """Folders whose tests belong to no single module."""
 TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
