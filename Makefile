@@ -8,10 +8,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint check bench format clean
+.PHONY: help demo serve test lint check bench bench-cluster format clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server through a Connector, without the password
 	@$(BIN)/python -m standalone demo
@@ -32,6 +32,9 @@ check: lint test ## What CI runs: format, lint, types, import contracts, tests w
 
 bench: $(VENV)/.dev ## Measure against nginx doing the same injection (needs nginx and wrk; about two minutes)
 	@$(BIN)/python -m bench.against_nginx
+
+bench-cluster: $(VENV)/.dev ## Measure with 2,000 Connectors on an API server (needs KUBEBUILDER_ASSETS and kubectl; about three minutes)
+	@$(BIN)/python -m bench.in_cluster
 
 format: $(VENV)/.dev ## Rewrite the code in the project's format
 	$(BIN)/ruff format $(CODE)

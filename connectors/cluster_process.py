@@ -19,6 +19,7 @@ from connectors.process.health import AdminServer, ReadyCheck, health_routes
 from connectors.process.heap import Settling, settle
 from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
+from connectors.process.version import VERSION
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 
@@ -50,7 +51,7 @@ class ClusterProcess:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.clock = SystemClock()
-        self.client = KubeClient(plan.access, user_agent=f"connectors-{plan.name}")
+        self.client = KubeClient(plan.access, user_agent=f"connectors/{VERSION} ({plan.name})")
         self.store = SnapshotStore()
         self.source = ClusterSource(
             self.client, plan.namespace, self.store, self.clock, token_secrets=plan.token_secrets

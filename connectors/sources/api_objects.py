@@ -88,7 +88,12 @@ def read_flags(raw: Raw | bytes) -> tuple[FeatureFlags | None, tuple[Violation, 
 
 
 def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnector:
-    """`after`, with the very Connector of `before` where nothing but the status moved: a snapshot then keeps it too."""
+    """`after`, with the very Connector of `before` where nothing but the status moved: a snapshot then keeps it too.
+
+    `before` itself where `after` is an older version: the watch may tell of it behind the answer to a write of ours.
+    """
+    if _is_older(after.connector.metadata, before.connector.metadata, before.resource_version):
+        return before
     if before.malformed == after.malformed and _same_but_version(before.connector, after.connector):
         return HeldConnector(before.connector, after.resource_version, after.status, after.deleting, after.malformed)
     return after
@@ -96,9 +101,17 @@ def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnecto
 
 def newer_class(before: HeldClass, after: HeldClass) -> HeldClass:
     """See newer_connector."""
+    if _is_older(after.connector_class.metadata, before.connector_class.metadata, before.resource_version):
+        return before
     if before.malformed == after.malformed and _same_but_version(before.connector_class, after.connector_class):
         return HeldClass(before.connector_class, after.resource_version, after.status, after.deleting, after.malformed)
     return after
+
+
+def _is_older(metadata: ObjectMeta, held: ObjectMeta, held_version: str) -> bool:
+    """Versions of one object are compared as numbers, as etcd has always allowed; where they are none, not at all."""
+    old, new = held_version, metadata.resource_version
+    return metadata.uid == held.uid and old.isdecimal() and new.isdecimal() and int(new) < int(old)
 
 
 def _same_but_version(before: Connector | ConnectorClass, after: Connector | ConnectorClass) -> bool:

@@ -14,6 +14,7 @@ import yaml
 
 from standalone.quickstart import CHECKOUT
 from tests.peers.api_server import ApiServer
+from tests.peers.crds import install_crds
 from tests.peers.kubectl import Kubectl
 from tests.peers.manifests import Manifest
 
@@ -29,7 +30,7 @@ ACCOUNTS = {"proxy": "connectors-proxy", "controller": "connectors-controller-ma
 def install(server: ApiServer, kubectl: Kubectl) -> None:
     """What docs/cluster.md tells a user to do."""
     kubectl.run("apply", "-k", str(CHECKOUT / "deploy" / "crds"))
-    kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    install_crds(server)  # waits until they are served
     kubectl.run("apply", "-k", str(CHECKOUT / "deploy"))
 
 

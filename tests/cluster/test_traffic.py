@@ -88,7 +88,7 @@ async def test_the_path_resolver(running: Running, echo: Echo) -> None:
 TOKEN = "connectors.cpaas.io/bearer-token"
 
 
-async def test_callers_prove_who_they_are_with_real_tokens(cluster: Cluster, start: Start, echo: Echo) -> None:
+async def test_t08_callers_prove_who_they_are_with_real_tokens(cluster: Cluster, start: Start, echo: Echo) -> None:
     """The default: a ServiceAccount may use the Connectors of its own namespace."""
     await cluster.apply(without_namespace(connector("tool", echo.address, "generic")))
     proxy = await start("proxy")

@@ -21,9 +21,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
-async def cluster(
-    start_own_api_server: Callable[..., ApiServer], kubectl: str, tmp_path: Path
-) -> Cluster:
+async def cluster(start_own_api_server: Callable[..., ApiServer], kubectl: str, tmp_path: Path) -> Cluster:
     """Without a watch cache, so that a compaction ends watches with 410 as a long absence does."""
     server = await asyncio.to_thread(start_own_api_server, "--watch-cache=false")
     admin = Kubectl(kubectl, tmp_path, server.kubeconfig)

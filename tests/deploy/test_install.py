@@ -84,8 +84,6 @@ def test_the_second_command_alone_says_what_is_missing_and_completes_when_repeat
 
 def test_the_service_monitor(api_server: ApiServer, cluster_kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
     """Nothing of it is pruned by a server that knows the operator's fields."""
-    if cluster_kubectl.version() < (1, 21):
-        pytest.skip("lacking kubectl 1.21 or newer, whose kustomize knows components")
     install_crd(
         api_server, yaml.safe_load((ROOT / "tests/deploy/service_monitor_crd.yaml").read_text(encoding="utf-8"))
     )

@@ -32,8 +32,6 @@ def base(offline_kubectl: Kubectl) -> list[Manifest]:
 @pytest.fixture
 def everything(offline_kubectl: Kubectl, tmp_path: Path) -> list[Manifest]:
     """The base with all components."""
-    if offline_kubectl.version() < (1, 21):
-        pytest.skip("lacking kubectl 1.21 or newer, whose kustomize knows components")
     return render(offline_kubectl, overlay(tmp_path / "overlay"))
 
 
@@ -195,8 +193,6 @@ def test_all_flags_are_off(base: list[Manifest]) -> None:
 
 @pytest.mark.parametrize("text", [block.text for block in blocks("docs/cluster.md", "yml")])
 def test_the_overlays_of_the_docs(text: str, offline_kubectl: Kubectl, tmp_path: Path) -> None:
-    if offline_kubectl.version() < (1, 21):
-        pytest.skip("lacking kubectl 1.21 or newer, whose kustomize knows components")
     objects = render(offline_kubectl, overlay(tmp_path / "overlay", text))
     assert not [found for item in objects if is_builtin(item) for found in violations(item)]
     assert "example" in container(objects, "connectors-proxy")["image"]

@@ -47,9 +47,9 @@ CASES = [
 
 
 def in_namespace(manifest: Manifest, namespace: str) -> Manifest:
-    """The manifest, in that namespace if its kind has namespaces; nothing else is changed."""
+    """The manifest, in that namespace if its kind has namespaces, else with that name: others may have made it."""
     if manifest["kind"] == "ConnectorClass":
-        return manifest
+        return {**manifest, "metadata": {**manifest["metadata"], "name": namespace}}
     return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
 
 

@@ -11,6 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from connectors.class_checks import _NOT_GENERATED
 from connectors.expressions.functions import FUNCTIONS
+from connectors.kube.access import Access
+from connectors.kube.client import KubeClient
+from connectors.kube.metrics import KubeMetrics
 from connectors.model.conditions import ConditionStatus, ConditionType
 from connectors.model.metadata import API_VERSION
 from connectors.model.reasons import HTTP_STATUS, ConditionReason, Reason
@@ -99,6 +102,7 @@ def test_metrics() -> None:
     registry = CollectorRegistry()
     ProxyMetrics(registry)
     ControllerMetrics(registry)
+    KubeMetrics(registry, "PREFIX", KubeClient(Access()))
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
     documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}
     assert documented.keys() == families.keys()

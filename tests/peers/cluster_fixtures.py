@@ -17,7 +17,7 @@ LACKING_SERVER = (
     f"{LACKING} kube-apiserver: set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd; "
     "`setup-envtest use -p path` of sigs.k8s.io/controller-runtime prints one"
 )
-LACKING_KUBECTL = f"{LACKING} kubectl: see https://kubernetes.io/docs/tasks/tools/"
+LACKING_KUBECTL = f"{LACKING} kubectl 1.21 or newer: see https://kubernetes.io/docs/tasks/tools/"
 
 _NAMESPACES = count(1)
 
@@ -67,10 +67,10 @@ def namespace(api_server: ApiServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def kubectl() -> str:
-    """The path of a real kubectl."""
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a real kubectl; one of before 1.21 knows neither components nor folders among resources."""
     found = kubectl_path(assets_folder())
-    if found is None:
+    if found is None or Kubectl(found, tmp_path_factory.mktemp("kubectl")).version() < (1, 21):
         pytest.skip(LACKING_KUBECTL)
     return found
 

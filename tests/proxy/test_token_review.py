@@ -93,7 +93,7 @@ async def test_many_requests_at_once_ask_once_and_one_that_leaves_takes_nothing_
 
 
 @pytest.mark.parametrize("failure", [UnavailableError("away"), ForbiddenError(403, "Forbidden", "no")])
-async def test_t08_without_an_answer_nobody_is_let_in_and_nothing_is_remembered(
+async def test_without_an_answer_nobody_is_let_in_and_nothing_is_remembered(
     reviewer: TokenReviewer, api: Api, failure: Exception
 ) -> None:
     api.failure = failure

@@ -16,7 +16,7 @@ def test_names(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "-a", "a-", "A", "a.b", "x" * 64, "a_b", "a\n", "ä"])
 def test_what_is_no_name(text: str) -> None:
-    with pytest.raises(ValueError, match="^it takes lower-case letters"):
+    with pytest.raises(ValueError, match=r"^it takes lower-case letters"):
         parse_name(text)
 
 
@@ -30,7 +30,7 @@ def test_domains(text: str, domain: str) -> None:
 
 @pytest.mark.parametrize("text", ["", ".", "a..b", ".a", "a b", "a/b", "x" * 64, "a.local:80", ".".join(["abc"] * 80)])
 def test_what_is_no_domain(text: str) -> None:
-    with pytest.raises(ValueError, match="^it takes a DNS domain$"):
+    with pytest.raises(ValueError, match=r"^it takes a DNS domain$"):
         parse_domain(text)
 
 

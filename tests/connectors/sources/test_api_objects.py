@@ -162,3 +162,15 @@ def test_flags() -> None:
     assert flags == FeatureFlags(enable_custom_ca_certs=True)
     assert [violation.severity for violation in violations] == [Severity.WARNING]
     assert read_flags(raw({"data": {"enable-custom-ca-certs": "yes"}}))[0] is None
+
+
+def test_an_older_version_does_not_come_back() -> None:
+    before = read_connector(raw(manifest(metadata={"resourceVersion": "10"}, status={"observedGeneration": 2})))
+    assert newer_connector(before, read_connector(raw(manifest(metadata={"resourceVersion": "9"})))) is before
+    anew = read_connector(raw(manifest(metadata={"resourceVersion": "9", "uid": "u2"})))
+    assert newer_connector(before, anew) is anew
+    opaque = read_connector(raw(manifest(metadata={"resourceVersion": "x"})))
+    assert newer_connector(before, opaque).resource_version == "x"
+    old_class = read_class(raw(manifest("ConnectorClass", metadata={"resourceVersion": "9"})))
+    held_class = read_class(raw(manifest("ConnectorClass", metadata={"resourceVersion": "10"})))
+    assert newer_class(held_class, old_class) is held_class
