@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.kube.settings import CLUSTER_DOMAIN, KUBE_SETTINGS
+from connectors.kube.settings import KUBE_SETTINGS
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.parsers import choice, parse_host_port
 from connectors.process.settings import Setting, Values
 from proxy.settings import ClientAuth, ProxySettings
-from proxy.traffic_settings import TRAFFIC_SETTINGS, access_log, check_workers, limits, timeouts
+from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
 
 LISTEN = Setting(
     "--listen", "0.0.0.0:8080", parse_host_port, "where clients reach the proxy", "0.0.0.0:8080", metavar="HOST:PORT"
@@ -45,14 +45,4 @@ def cluster_settings(values: Values) -> ProxySettings:
     Raises:
         SettingError: the settings do not fit together.
     """
-    check_workers(values)
-    return ProxySettings(
-        host=values[LISTEN].host,
-        port=values[LISTEN].port,
-        client_auth=values[CLIENT_AUTH],
-        limits=limits(values),
-        timeouts=timeouts(values),
-        cluster_domain=values[CLUSTER_DOMAIN],
-        localhost_names=False,
-        access_log=access_log(values),
-    )
+    return proxy_settings(values, values[LISTEN], values[CLIENT_AUTH], localhost_names=False)

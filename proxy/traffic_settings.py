@@ -1,14 +1,15 @@
-"""The settings of the data plane that every command which serves takes: limits, timeouts, access log."""
+"""The settings that every command which serves takes, and the proxy's settings made of them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any
 
+from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
-from connectors.process.parsers import choice, parse_count, parse_duration, parse_size
+from connectors.process.parsers import HostPort, choice, parse_count, parse_duration, parse_size
 from connectors.process.settings import Setting, SettingError, Values
-from proxy.settings import AccessLogFormat, Limits, Timeouts
+from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
 
 
 class AccessLog(StrEnum):
@@ -61,23 +62,29 @@ TRAFFIC_SETTINGS: tuple[Setting[Any], ...] = (
 )
 
 
-def check_workers(values: Values) -> None:
-    """More than one process is for a later version.
+def proxy_settings(
+    values: Values, listen: HostPort, client_auth: ClientAuth, *, localhost_names: bool
+) -> ProxySettings:
+    """What proxy/wiring.py needs, of these settings and what a command has decided itself.
 
     Raises:
-        SettingError: more than one is asked for.
+        SettingError: the settings do not fit together.
     """
     if values[WORKERS] > 1:
         raise SettingError("--workers: this version serves with one process; leave it out or give 1")
+    return ProxySettings(
+        host=listen.host,
+        port=listen.port,
+        client_auth=client_auth,
+        limits=Limits(values[MAX_HEAD], values[MAX_TARGET], values[MAX_HEADERS], values[MAX_CONNECTIONS]),
+        timeouts=_timeouts(values),
+        cluster_domain=values[CLUSTER_DOMAIN],
+        localhost_names=localhost_names,
+        access_log=_access_log(values),
+    )
 
 
-def limits(values: Values) -> Limits:
-    """The limits as given."""
-    return Limits(values[MAX_HEAD], values[MAX_TARGET], values[MAX_HEADERS], values[MAX_CONNECTIONS])
-
-
-def timeouts(values: Values) -> Timeouts:
-    """The timeouts as given."""
+def _timeouts(values: Values) -> Timeouts:
     return Timeouts(
         head=values[HEAD_TIMEOUT],
         connect=values[CONNECT_TIMEOUT],
@@ -89,6 +96,5 @@ def timeouts(values: Values) -> Timeouts:
     )
 
 
-def access_log(values: Values) -> AccessLogFormat:
-    """Whether there is an access log, and in which format: that of the log."""
+def _access_log(values: Values) -> AccessLogFormat:
     return AccessLogFormat(values[LOG_FORMAT].value) if values[ACCESS_LOG] is AccessLog.ON else AccessLogFormat.OFF

@@ -9,7 +9,7 @@ from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.parsers import optional, parse_host_port
 from connectors.process.settings import Setting, SettingError, Values
 from proxy.settings import ClientAuth, ProxySettings
-from proxy.traffic_settings import TRAFFIC_SETTINGS, access_log, check_workers, limits, timeouts
+from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
 
 
 def parse_client_auth(text: str) -> ClientAuth:
@@ -66,18 +66,7 @@ def serve_settings(values: Values) -> ProxySettings:
     Raises:
         SettingError: the settings do not fit together.
     """
-    check_workers(values)
-    listen = values[LISTEN]
-    return ProxySettings(
-        host=listen.host,
-        port=listen.port,
-        client_auth=_client_auth(values),
-        limits=limits(values),
-        timeouts=timeouts(values),
-        cluster_domain=values[CLUSTER_DOMAIN],
-        localhost_names=True,
-        access_log=access_log(values),
-    )
+    return proxy_settings(values, values[LISTEN], _client_auth(values), localhost_names=True)
 
 
 def _client_auth(values: Values) -> ClientAuth:

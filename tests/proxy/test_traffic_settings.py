@@ -5,30 +5,34 @@ from typing import Any
 
 import pytest
 
+from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
-from connectors.process.settings import Setting, SettingError, Values, parse_command_line
-from proxy.settings import AccessLogFormat, Limits, Timeouts
-from proxy.traffic_settings import TRAFFIC_SETTINGS, access_log, check_workers, limits, timeouts
+from connectors.process.parsers import HostPort
+from connectors.process.settings import Setting, SettingError, parse_command_line
+from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
+from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
 
 
-def values(words: str) -> Values:
-    settings = [*TRAFFIC_SETTINGS, LOG_FORMAT]
-    return parse_command_line(argparse.ArgumentParser(), settings, words.split(), {})[1]
+def made(words: str = "") -> ProxySettings:
+    settings = [*TRAFFIC_SETTINGS, CLUSTER_DOMAIN, LOG_FORMAT]
+    values = parse_command_line(argparse.ArgumentParser(), settings, words.split(), {})[1]
+    return proxy_settings(values, HostPort("h", 1), ClientAuth.TOKEN, localhost_names=False)
 
 
 def test_defaults_are_those_of_the_values() -> None:
-    assert limits(values("")) == Limits()
-    assert timeouts(values("")) == Timeouts()
+    expected = ProxySettings(host="h", port=1, client_auth=ClientAuth.TOKEN, localhost_names=False)
+    assert made() == expected
 
 
 def test_every_one_arrives_where_it_belongs() -> None:
-    given = values(
+    given = made(
         "--max-head 1KiB --max-target 2KiB --max-headers 3 --max-connections 4 --head-timeout 1s --connect-timeout 2s"
         " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
-        " --drain-timeout 500ms"
+        " --drain-timeout 500ms --cluster-domain corp"
     )
-    assert limits(given) == Limits(1024, 2048, 3, 4)
-    assert timeouts(given) == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
+    assert given.limits == Limits(1024, 2048, 3, 4)
+    assert given.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
+    assert given.cluster_domain == "corp"
 
 
 @pytest.mark.parametrize(
@@ -40,13 +44,13 @@ def test_every_one_arrives_where_it_belongs() -> None:
     ],
 )
 def test_access_log(words: str, expected: AccessLogFormat) -> None:
-    assert access_log(values(words)) is expected
+    assert made(words).access_log is expected
 
 
 def test_one_process_only() -> None:
-    check_workers(values("--workers 1"))
+    assert made("--workers 1") == made()
     with pytest.raises(SettingError, match="one process"):
-        check_workers(values("--workers 2"))
+        made("--workers 2")
 
 
 @pytest.mark.parametrize("setting", TRAFFIC_SETTINGS, ids=[setting.flag for setting in TRAFFIC_SETTINGS])

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.settings import PREFIX, Setting, SettingError, Values, parse_command_line
-from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
+from proxy.settings import ClientAuth, ProxySettings
 from standalone.serve_settings import ADMIN, SETTINGS, parse_client_auth, serve_settings
 
 
@@ -27,16 +27,9 @@ def test_defaults_of_the_contract() -> None:
     assert (values("")[LOG_FORMAT], values("")[LOG_LEVEL]) == ("text", "info")
 
 
-def test_every_limit_and_timeout_can_be_set() -> None:
-    words = (
-        "--max-head 1KiB --max-target 2KiB --max-headers 3 --max-connections 4 --head-timeout 1s --connect-timeout 2s"
-        " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
-        " --drain-timeout 500ms --cluster-domain corp --listen [::1]:0"
-    )
-    settings = serve_settings(values(words))
-    assert settings.limits == Limits(1024, 2048, 3, 4)
-    assert settings.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
-    assert (settings.host, settings.port, settings.cluster_domain) == ("::1", 0, "corp")
+def test_where_it_listens() -> None:
+    settings = serve_settings(values("--listen [::1]:0"))
+    assert (settings.host, settings.port) == ("::1", 0)
 
 
 @pytest.mark.parametrize(
@@ -68,18 +61,6 @@ def test_more_than_one_worker_is_refused() -> None:
     assert serve_settings(values("--workers 1")) == ProxySettings()
     with pytest.raises(SettingError, match="one process"):
         serve_settings(values("--workers 2"))
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("", AccessLogFormat.TEXT),
-        ("--log-format json", AccessLogFormat.JSON),
-        ("--log-format json --access-log off", AccessLogFormat.OFF),
-    ],
-)
-def test_access_log(words: str, expected: AccessLogFormat) -> None:
-    assert serve_settings(values(words)).access_log is expected
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])
