@@ -135,10 +135,12 @@ def bind(
 ) -> Binding:
     """Judge one Connector against its class, of which `class_violations` are known, and its Secret."""
     if connector_class is None:
-        name = connector.spec.connector_class_name
+        name, violations = connector.spec.connector_class_name, check_connector(connector, None)
         message = f'connectorclass "{name}" not found; create it, or correct spec.connectorClassName'
+        if misnamed := next((found for found in violations if found.path == "spec.connectorClassName"), None):
+            message = f"Connector {connector.key} is invalid: {misnamed}"  # the name itself may be of any length
         not_found = Refusal(Reason.CONNECTOR_INVALID, message)
-        return Binding(connector, None, secret, check_connector(connector, None), refusal=not_found)
+        return Binding(connector, None, secret, violations, refusal=not_found)
     violations = _of_class(connector_class, class_violations) + check_connector(connector, connector_class)
     owned = _owned(connector_class)
     if fatal := errors(violations):

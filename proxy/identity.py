@@ -59,7 +59,8 @@ class Identity:
         """The caller; None where nobody is asked, or nobody valid has answered.
 
         Raises:
-            RefusedError: Unauthenticated, since nobody can tell now whose the token is.
+            RefusedError: AuthenticationUnavailable, since nobody can tell now whose the token is. No 401: clients drop
+                their stored login at one.
         """
         token = presented_token(head) if self.required else None
         if token is None:
@@ -79,7 +80,8 @@ class Identity:
 
 
 _UNREVIEWED = Refusal(
-    Reason.UNAUTHENTICATED, "the API server cannot be asked now whose this token is; send the request again later"
+    Reason.AUTHENTICATION_UNAVAILABLE,
+    "the API server cannot be asked now whose this token is; send the request again later",
 )
 
 

@@ -129,12 +129,17 @@ async def load(access: Access) -> Connection:
     configuration = Configuration()
     files = tuple(_kubeconfig_files(access.kubeconfigs)) or (access.in_cluster.token_file, access.in_cluster.ca_file)
     state = state_of(files)
+    _refuse_auth_provider(access.kubeconfigs)
     try:
         await _read(access, configuration)
     except (ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise AccessError(_explain(access, error)) from None
     except (aiohttp.ClientError, yaml.YAMLError) as error:
         raise AccessError(_explain(access, error)) from None
+    if "@" in str(configuration.host):
+        raise AccessError(
+            f"kubeconfig {_names(access.kubeconfigs)} has a user part in the server's address; take it out"
+        )
     return Connection(configuration, files, state)
 
 
@@ -143,7 +148,6 @@ async def _read(access: Access, configuration: Any) -> None:
 
     if access.kubeconfig is not None:
         joined = os.pathsep.join(map(str, access.kubeconfigs))
-        # A kubeconfig belongs to its owner: a refreshed OIDC token is not written back into it.
         await load_kube_config(joined, client_configuration=configuration, persist_config=False)
         return
     place = access.in_cluster
@@ -177,6 +181,28 @@ def _kubeconfig_files(paths: tuple[Path, ...]) -> Iterator[Path]:
                     yield from (path.parent / str(named[key]) for key in keys if named.get(key))
     if paths and not current:
         raise AccessError(f"kubeconfig {_names(paths)} has no current-context; set one (kubectl config use-context)")
+
+
+def _refuse_auth_provider(paths: tuple[Path, ...]) -> None:
+    """kubernetes-asyncio refreshes a token of such a login without looking at the issuer's certificate (threat 22)."""
+    contents = [_mapping(path) for path in paths]
+    current = next((name for content in contents if (name := content.get("current-context"))), "")
+    contexts = {item.get("name"): item.get("context") for item in _entries(contents, "contexts")}
+    context = contexts.get(current)
+    user = context.get("user") if isinstance(context, dict) else None
+    for item in _entries(contents, "users"):
+        login = item.get("user")
+        if item.get("name") == user and isinstance(login, dict) and "auth-provider" in login:
+            raise AccessError(
+                f"kubeconfig {_names(paths)} has an auth-provider for its current user, which is not supported; "
+                "use a credential plugin (exec), for example kubelogin"
+            )
+
+
+def _entries(contents: list[dict[str, Any]], section: str) -> Iterator[dict[str, Any]]:
+    for content in contents:
+        found = content.get(section)
+        yield from (item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
 
 
 def _mapping(path: Path) -> dict[str, Any]:

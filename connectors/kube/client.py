@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from connectors.kube.access import Access
 from connectors.kube.errors import ConflictError, InvalidError, UnavailableError
 from connectors.kube.lines import Lines, LineTooLongError
+from connectors.kube.nesting import decode
 from connectors.kube.resources import Resource
 from connectors.kube.status import failure
 from connectors.kube.transport import Call, Transport
@@ -25,7 +26,11 @@ LIST_TIMEOUT = 60.0
 """Seconds for a page of a list: the API server itself gives up on a request after that time."""
 
 WATCH_SILENCE = 90.0
-"""Seconds without a byte after which a watch is taken for dead: bookmarks come about every minute."""
+"""Seconds without a byte after which a watch is opened anew: it may be dead, and TCP would not tell for many minutes.
+
+Bookmarks come about every minute where they come in time. Kubernetes 1.20 sends those of a quiet resource later, so
+silence is no failure.
+"""
 
 _PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -79,11 +84,16 @@ class _Line(Struct, frozen=True):
     object: Raw
 
 
+_LIST = msgspec.json.Decoder(_List)
+_LINE = msgspec.json.Decoder(_Line)
+
+
 class KubeClient:
     """One connection pool to one API server.
 
     The credentials and the CA are read again when their files change, and at once after a 401 or a failed handshake;
-    the request is then repeated once. `requests` counts by (verb, plural, HTTP code); code "0" means no answer.
+    the request is then repeated once. `requests` counts by (verb, plural, HTTP code); code "0" means no answer. Every
+    method raises ValueError for a name that no path can hold (connectors/kube/resources.py).
     """
 
     def __init__(
@@ -122,7 +132,7 @@ class KubeClient:
         Raises:
             KubeError: NotFoundError and the others of errors.py.
         """
-        return await self._ask(Call("get", "GET", resource.plural, resource.path(namespace, name)))
+        return await self._ask(Call("get", "GET", resource.plural, resource.object_path(namespace, name)))
 
     async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
         """POST. Returns the object as the server stored it.
@@ -139,18 +149,16 @@ class KubeClient:
             KubeError: ConflictError, NotFoundError and the others of errors.py.
         """
         metadata = body["metadata"]
-        path = resource.path(metadata.get("namespace", ""), metadata["name"], subresource)
+        path = resource.object_path(metadata.get("namespace", ""), metadata["name"], subresource)
         return await self._ask(Call("update", "PUT", resource.plural, path, body=body))
 
-    async def merge(
-        self, resource: Resource, name: str, patch: dict[str, Any], namespace: str = "", *, subresource: str = ""
-    ) -> bytes:
+    async def merge(self, resource: Resource, name: str, patch: dict[str, Any], namespace: str = "") -> bytes:
         """PATCH with a JSON merge patch (RFC 7396); a metadata.resourceVersion or uid in it is a precondition.
 
         Raises:
             KubeError: as `replace`.
         """
-        path = resource.path(namespace, name, subresource)
+        path = resource.object_path(namespace, name)
         media_type = "application/merge-patch+json"
         try:
             return await self._ask(Call("patch", "PATCH", resource.plural, path, body=patch, media_type=media_type))
@@ -172,7 +180,8 @@ class KubeClient:
         body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if uid or resource_version:
             body["preconditions"] = {key: value for key, value in pairs.items() if value}
-        await self._ask(Call("delete", "DELETE", resource.plural, resource.path(namespace, name), body=body))
+        path = resource.object_path(namespace, name)
+        await self._ask(Call("delete", "DELETE", resource.plural, path, body=body))
 
     async def list_page(
         self, resource: Resource, selector: Selector, *, limit: int, more: str = "", metadata_only: bool = False
@@ -187,7 +196,7 @@ class KubeClient:
         path = resource.path(selector.namespace)
         body = await self._ask(Call("list", "GET", resource.plural, path, query, accept=accept), self._list_timeout)
         try:
-            page = msgspec.json.decode(body, type=_List)
+            page = decode(body, _LIST)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise UnavailableError(f"the answer to a list of {resource.plural} is no list") from None
         return Page(tuple(page.items or ()), page.metadata.resource_version, page.metadata.continue_)
@@ -208,7 +217,7 @@ class KubeClient:
 
         Raises:
             KubeError: GoneError for a version that is too old (as an HTTP status or as an ERROR event),
-                UnavailableError where the connection breaks or stays silent for longer than bookmarks come.
+                SilentError where nothing comes for `watch_silence`, UnavailableError where the connection breaks.
         """
         query = selector.query | {
             "watch": "true",
@@ -244,7 +253,7 @@ class KubeClient:
 
 def _event(line: bytes) -> WatchEvent:
     try:
-        event = msgspec.json.decode(line, type=_Line)
+        event = decode(line, _LINE)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UnavailableError("a line of the watch is no event") from None
     if event.type == "ERROR":

@@ -18,6 +18,10 @@ class UnavailableError(KubeError):
         self.retry_after = retry_after
 
 
+class SilentError(UnavailableError):
+    """A watch that was open brought nothing for a while: nothing has happened, or the connection is dead."""
+
+
 class ApiStatusError(KubeError):
     """The server answered with a metav1.Status of failure. `reason` is its machine-readable reason."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from connectors.kube.nesting import decode
+
 
 class Metadata(Struct, frozen=True, rename="camel"):
     """The part of metav1.ObjectMeta that names an object and one version of it."""
@@ -26,6 +28,6 @@ NOTHING = Metadata()
 def metadata_of(raw: Raw | bytes) -> Metadata:
     """The metadata of an object; NOTHING where it is no object."""
     try:
-        return _DECODER.decode(raw).metadata
+        return decode(raw, _DECODER).metadata
     except (msgspec.DecodeError, UnicodeDecodeError):
         return NOTHING

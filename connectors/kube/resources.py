@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -24,12 +25,47 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """Of all objects, of those of a namespace, of one object, or of its subresource."""
+        """Of all objects, of those of a namespace, of one object, or of its subresource; empty means not given.
+
+        Raises:
+            ValueError: a part that is no path segment name (see `_segment`), or one that lacks the part before it.
+        """
+        if (subresource and not name) or (name and self.namespaced and not namespace):
+            raise ValueError(f"the path of a {self.kind} lacks a part")
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace:
-            parts += ["namespaces", quote(namespace, safe="")]
-        parts += [self.plural, *(quote(part, safe="") for part in (name, subresource) if part)]
+            parts += ["namespaces", _segment(namespace)]
+        parts += [self.plural, *(_segment(part) for part in (name, subresource) if part)]
         return "/".join(parts)
+
+    def object_path(self, namespace: str, name: str, subresource: str = "") -> str:
+        """Of one object, or of its subresource: without a name it would be that of all of them.
+
+        Raises:
+            ValueError: as `path`, and for an empty name.
+        """
+        if not name:
+            raise ValueError(f"a {self.kind} without a name")
+        return self.path(namespace, name, subresource)
+
+
+_NEVER = frozenset({"Cc", "Cs"})
+"""Unicode's categories of control characters and of surrogates, which have no UTF-8."""
+
+
+def _segment(text: str) -> str:
+    """One segment, quoted.
+
+    The rule is that of Kubernetes ("Object Names and IDs", path segment names), without its "%", which quoting makes
+    harmless. The HTTP client would resolve "." and "..", and a server or proxy may decode "%2F" before it routes:
+    either would lead to another object. Control characters have no place in a request line or in a log.
+
+    Raises:
+        ValueError: it breaks the rule. The message does not quote it.
+    """
+    if text in {".", ".."} or "/" in text or any(unicodedata.category(character) in _NEVER for character in text):
+        raise ValueError("a name that is '.' or '..', or has a '/' or a control character")
+    return quote(text, safe="")
 
 
 CONNECTORS = Resource(GROUP, "v1alpha1", "connectors", "Connector")

@@ -43,7 +43,7 @@ class _Wanted(Generic[V]):
     """What is known of one wanted object. `held` is what `value` was decoded from, None where there is no object.
 
     `queued`: it waits for a fetch. `named`: the version that the watch named while a fetch ran. `refused`: the waits
-    after answers that say no.
+    after answers that say no. `odd`: an answer was about another object, and the log says so.
     """
 
     known: bool = False
@@ -53,6 +53,7 @@ class _Wanted(Generic[V]):
     named: str | None = None
     refused: Backoff | None = None
     timer: asyncio.Task[None] | None = None
+    odd: bool = False
 
 
 class Selection(Generic[V]):
@@ -208,6 +209,10 @@ class Selection(Generic[V]):
         return entry.held is None or entry.named != entry.held.resource_version
 
     async def _fetch(self, key: ObjectKey, entry: _Wanted[V]) -> None:
+        if not self._possible(key):
+            if self._wanted.get(key) is entry:
+                self._gone(key, entry)
+            return
         try:
             body = await self._client.get(self._resource, key.name, key.namespace)
         except NotFoundError:
@@ -224,8 +229,25 @@ class Selection(Generic[V]):
             if self._wanted.get(key) is entry:
                 self._take(key, entry, body)
 
+    def _possible(self, key: ObjectKey) -> bool:
+        """Whether an object can have this name at all: whoever wants it may have written anything."""
+        try:
+            self._resource.object_path(key.namespace, key.name)
+        except ValueError:
+            return False
+        return True
+
     def _take(self, key: ObjectKey, entry: _Wanted[V], body: bytes) -> None:
         metadata = metadata_of(body)
+        if _key(metadata) != key:
+            # Whatever led there: another object's content must not be given out under this name.
+            if not entry.odd:
+                entry.odd = True
+                logger.error(
+                    "%s %s/%s: the answer is about another object, it counts as missing", self._resource.kind, *key
+                )
+            self._gone(key, entry)
+            return
         if entry.known and entry.held == metadata:
             return
         try:

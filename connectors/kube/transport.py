@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from connectors.kube.access import Access, AccessError, load
-from connectors.kube.errors import KubeError, UnauthorizedError, UnavailableError
+from connectors.kube.errors import KubeError, SilentError, UnauthorizedError, UnavailableError
 from connectors.kube.pool import Pool
 from connectors.kube.status import failure
 from connectors.process.clock import Clock
@@ -75,13 +75,16 @@ class Answer:
         """What has arrived of the body, empty at its end.
 
         Raises:
-            UnavailableError: it broke off, or nothing came for as long as the request's timeout says.
+            SilentError: nothing came for as long as the request's timeout says.
+            UnavailableError: it broke off.
         """
         try:
             return await self._response.content.readany()
         except aiohttp.ClientPayloadError:
             # Its own text is about the framing of chunks.
             raise UnavailableError("the API server closed the connection") from None
+        except aiohttp.SocketTimeoutError as error:
+            raise SilentError(f"the API server sent nothing: {_text(error)}") from None
         except _FAILURES as error:
             raise UnavailableError(f"the connection to the API server broke: {_text(error)}") from None
 

@@ -32,8 +32,11 @@ def _check_names(connector: Connector) -> Iterator[Violation]:
         yield Violation("metadata.name", problem)
     if problem := namespace_problem(connector.metadata.namespace):
         yield Violation("metadata.namespace", problem)
-    if not connector.spec.connector_class_name:
+    class_name = connector.spec.connector_class_name
+    if not class_name:
         yield Violation("spec.connectorClassName", "is missing; name the ConnectorClass of the tool, for example git")
+    elif problem := object_name_problem(class_name):
+        yield Violation("spec.connectorClassName", problem)
 
 
 def _check_ca(connector: Connector) -> Iterator[Violation]:

@@ -11,6 +11,7 @@ class Reason(StrEnum):
 
     CONNECTOR_NOT_FOUND = "ConnectorNotFound"
     UNAUTHENTICATED = "Unauthenticated"
+    AUTHENTICATION_UNAVAILABLE = "AuthenticationUnavailable"
     FORBIDDEN = "Forbidden"
     CONNECTOR_INVALID = "ConnectorInvalid"
     CREDENTIAL_UNAVAILABLE = "CredentialUnavailable"
@@ -56,6 +57,7 @@ class ConditionReason(StrEnum):
 HTTP_STATUS: dict[Reason, HTTPStatus] = {
     Reason.CONNECTOR_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Reason.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Reason.AUTHENTICATION_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Reason.FORBIDDEN: HTTPStatus.FORBIDDEN,
     Reason.CONNECTOR_INVALID: HTTPStatus.SERVICE_UNAVAILABLE,
     Reason.CREDENTIAL_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -14,9 +14,11 @@ PINNED = {
     "aiohttp": logging.INFO,
     "asyncio": logging.INFO,
     "kubernetes_asyncio": logging.INFO,
+    "kubernetes_asyncio.config": logging.CRITICAL,
     "watchfiles": logging.WARNING,
 }
-"""The lowest level of libraries, whatever is asked for: kubernetes_asyncio logs whole Secrets at DEBUG (threat 14)."""
+"""The lowest level of libraries, whatever is asked for: kubernetes_asyncio logs whole Secrets at DEBUG, and
+what a kubeconfig's login program said at ERROR (threat 14)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 

@@ -7,20 +7,25 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
+from connectors.kube import nesting
 from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
 from connectors.model.connector import Connector, ConnectorSpec
-from connectors.model.connector_class import ConnectorClass, ConnectorClassSpec
+from connectors.model.connector_class import RESOLVER_ANNOTATION, ConnectorClass, ConnectorClassSpec
 from connectors.model.feature_flags import FeatureFlags
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import Secret
 from connectors.model.violation import Violation
-from connectors.sources.annotations import without_last_applied
 from connectors.sources.feature_flags import decode_flags
 from connectors.sources.fields import decode, without_nulls
 from connectors.sources.secrets import decode_secret
 
 S = TypeVar("S", bound=Struct)
+
+MAX_SPEC = 64 * 1024
+"""Bytes of a Connector's spec. A real one has a kilobyte; of any namespace's author the API server takes 1.5 MiB, and
+some hundred of these would be all the memory that the processes have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +60,34 @@ class _Object(Struct, frozen=True):
     status: Raw = Raw(b"null")
 
 
+_OBJECT = msgspec.json.Decoder(_Object)
+
+
 class _Deletion(Struct, frozen=True, rename="camel"):
     deletion_timestamp: str | None = None
 
 
 def read_connector(raw: Raw | bytes) -> HeldConnector:
-    """A Connector; one whose spec has another shape comes back with `malformed` set and no spec."""
+    """A Connector; one whose spec has another shape comes back with `malformed` set and no spec.
+
+    Labels and annotations are not kept: nothing reads them, and they can be long.
+    """
     entry, metadata = _opened(raw)
-    spec, malformed = _spec(entry.spec, ConnectorSpec)
+    spec, malformed = ConnectorSpec(), _too_large(entry.spec)
+    if malformed is None:
+        spec, malformed = _spec(entry.spec, ConnectorSpec)
     status = _status(entry.status, ConnectorStatus)
-    connector = Connector(metadata=metadata, spec=spec)
+    connector = Connector(metadata=replace(metadata, annotations={}, labels={}), spec=spec)
     return HeldConnector(connector, metadata.resource_version, status, _deleting(entry), malformed)
 
 
 def read_class(raw: Raw | bytes) -> HeldClass:
-    """A ConnectorClass; see read_connector."""
+    """A ConnectorClass; see read_connector. Of its annotations the resolver's is kept."""
     entry, metadata = _opened(raw)
     spec, malformed = _spec(entry.spec, ConnectorClassSpec)
     status = _status(entry.status, ConnectorClassStatus)
-    connector_class = ConnectorClass(metadata=metadata, spec=spec)
+    kept = {name: value for name, value in metadata.annotations.items() if name == RESOLVER_ANNOTATION}
+    connector_class = ConnectorClass(metadata=replace(metadata, annotations=kept, labels={}), spec=spec)
     return HeldClass(connector_class, metadata.resource_version, status, _deleting(entry), malformed)
 
 
@@ -88,12 +102,7 @@ def read_flags(raw: Raw | bytes) -> tuple[FeatureFlags | None, tuple[Violation, 
 
 
 def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnector:
-    """`after`, with the very Connector of `before` where nothing but the status moved: a snapshot then keeps it too.
-
-    `before` itself where `after` is an older version: the watch may tell of it behind the answer to a write of ours.
-    """
-    if _is_older(after.connector.metadata, before.connector.metadata, before.resource_version):
-        return before
+    """`after`, with the very Connector of `before` where nothing but the status moved: a snapshot then keeps it too."""
     if before.malformed == after.malformed and _same_but_version(before.connector, after.connector):
         return HeldConnector(before.connector, after.resource_version, after.status, after.deleting, after.malformed)
     return after
@@ -101,41 +110,39 @@ def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnecto
 
 def newer_class(before: HeldClass, after: HeldClass) -> HeldClass:
     """See newer_connector."""
-    if _is_older(after.connector_class.metadata, before.connector_class.metadata, before.resource_version):
-        return before
     if before.malformed == after.malformed and _same_but_version(before.connector_class, after.connector_class):
         return HeldClass(before.connector_class, after.resource_version, after.status, after.deleting, after.malformed)
     return after
 
 
-def _is_older(metadata: ObjectMeta, held: ObjectMeta, held_version: str) -> bool:
-    """Versions of one object are compared as numbers, as etcd has always allowed; where they are none, not at all."""
-    old, new = held_version, metadata.resource_version
-    return metadata.uid == held.uid and old.isdecimal() and new.isdecimal() and int(new) < int(old)
-
-
 def _same_but_version(before: Connector | ConnectorClass, after: Connector | ConnectorClass) -> bool:
     version = before.metadata.resource_version
-    return before.spec == after.spec and before.metadata == msgspec.structs.replace(
-        after.metadata, resource_version=version
-    )
+    return before.spec == after.spec and before.metadata == replace(after.metadata, resource_version=version)
 
 
 def _opened(raw: Raw | bytes) -> tuple[_Object, ObjectMeta]:
-    entry = msgspec.json.decode(raw, type=_Object)
-    return entry, without_last_applied(msgspec.json.decode(entry.metadata, type=ObjectMeta))
+    entry = nesting.decode(raw, _OBJECT)
+    return entry, msgspec.json.decode(entry.metadata, type=ObjectMeta)
 
 
 def _deleting(entry: _Object) -> bool:
     return msgspec.json.decode(entry.metadata, type=_Deletion).deletion_timestamp is not None
 
 
+def _too_large(raw: Raw) -> Violation | None:
+    size = len(bytes(raw))
+    if size <= MAX_SPEC:
+        return None
+    return Violation("spec", f"has {size} bytes of JSON; use at most {MAX_SPEC}")
+
+
 def _spec(raw: Raw, kind: type[S]) -> tuple[S, Violation | None]:
+    text = nesting.shallow(raw)
     try:
-        return msgspec.json.decode(raw, type=kind), None
+        return msgspec.json.decode(text, type=kind), None
     except msgspec.ValidationError:
         # Not in one go: nulls mean the same as nothing, and a violation is to name the field in plain words.
-        return _careful(msgspec.json.decode(raw), kind)
+        return _careful(msgspec.json.decode(text), kind)
 
 
 def _careful(data: Any, kind: type[S]) -> tuple[S, Violation | None]:

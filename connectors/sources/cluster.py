@@ -15,6 +15,7 @@ from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS
 from connectors.kube.selection import ObjectKey, Selection
 from connectors.model.connector import ConnectorKey
 from connectors.model.feature_flags import CONFIG_MAP_NAME, FeatureFlags
+from connectors.model.names import object_name_problem
 from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
 from connectors.model.violation import Violation
 from connectors.process.clock import Clock
@@ -38,6 +39,10 @@ SETTLE = 0.1
 """Seconds in which changes are gathered into one snapshot: a rollout of a thousand objects makes a few of them."""
 PATIENCE = 1.0
 """Seconds that a snapshot waits for Secrets that are being fetched. Then those that lack theirs say SecretPending."""
+
+FIRST_PATIENCE = 30.0
+"""Seconds that the first snapshot waits for them: thousands take some, and one that cannot be read must not keep all
+others from being served."""
 
 
 class ClusterSource:
@@ -71,7 +76,7 @@ class ClusterSource:
         self._config = Cache(_config, self._changed)
         self._authorities = Cache(_secret, self._changed)
         self._tokens = Cache(_secret, self._changed)
-        self._secrets = Selection(client, SECRETS, read_secret, self._changed)
+        self._secrets = Selection(client, SECRETS, read_secret, self._changed, clock)
         self.reflectors: tuple[Reflector, ...] = (
             Reflector(client, Watched(CONNECTORS), self._connectors, clock),
             Reflector(client, Watched(CONNECTOR_CLASSES), self._classes, clock),
@@ -113,7 +118,7 @@ class ClusterSource:
         for reflector in self.reflectors:
             if not reflector.health.synced:
                 problem = reflector.health.problem
-                return f"the list of {reflector.watched.resource.plural}" + (f": {problem}" if problem else "")
+                return f"the list of {reflector.watched}" + (f": {problem}" if problem else "")
         return "the Secrets that Connectors refer to"
 
     def details(self) -> Iterator[str]:
@@ -121,9 +126,8 @@ class ClusterSource:
         for reflector in self.reflectors:
             health = reflector.health
             if health.synced and not health.connected:
-                away = self._clock.monotonic() - health.since
-                plural = reflector.watched.resource.plural
-                yield f"no watch on {plural} for {away:.0f} s, the last snapshot serves: {health.problem}"
+                away = reflector.disconnected_seconds
+                yield f"no watch on {reflector.watched} for {away:.0f} s, the last snapshot serves: {health.problem}"
 
     async def run(self) -> None:
         """Follow the API server until cancelled."""
@@ -143,20 +147,20 @@ class ClusterSource:
             await self._clock.sleep(SETTLE)
             # Again: what has come meanwhile may refer to Secrets that nobody has asked for yet.
             self._secrets.want(self._wanted())
-            if self._complete():
+            if self._worth_serving():
                 self._store.swap(self._objects())
 
-    def _complete(self) -> bool:
-        """Whether what is known makes a snapshot worth serving; if not, whatever arrives next asks again."""
+    def _worth_serving(self) -> bool:
+        """Whether what is known makes a snapshot; if not yet, it has itself asked again."""
         if not all(reflector.health.synced for reflector in self.reflectors):
             return False
-        if self._secrets.synced or not self._store.ready:
+        if self._secrets.synced:
             self._waiting_since = None
-            return self._secrets.synced
+            return True
         now = self._clock.monotonic()
         if self._waiting_since is None:
             self._waiting_since = now
-        if now - self._waiting_since < PATIENCE:
+        if now - self._waiting_since < (PATIENCE if self._store.ready else FIRST_PATIENCE):
             self._dirty.set()
             return False
         return True
@@ -164,7 +168,8 @@ class ClusterSource:
     def _wanted(self) -> Iterator[ObjectKey]:
         for held in self._connectors.items.values():
             key = secret_key_of(held.connector)
-            if key.name:
+            # What is no name is never asked for: "." or "a/b" would be another path of the API server.
+            if object_name_problem(key.name) is None:
                 yield ObjectKey(*key)
 
     def _objects(self) -> Objects:

@@ -1,4 +1,7 @@
-"""The API server goes away under load and comes back: no request is lost, and both processes catch up by themselves."""
+"""The API server goes away under load and comes back: no request is lost, and both processes catch up by themselves.
+
+The callers prove who they are, as they do by default: nobody can be asked about their tokens meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ CLIENTS = 8
 class Load:
     """Clients that ask without a pause, and every answer that was not as wanted."""
 
-    def __init__(self, url: str, host: str, wanted: str) -> None:
-        self._url, self._host = url, host
+    def __init__(self, url: str, headers: dict[str, str], wanted: str) -> None:
+        self._url, self._headers = url, headers
         self.wanted = {wanted}
         self.count = 0
         self.wrong: list[object] = []
@@ -47,7 +50,7 @@ class Load:
     async def _client(self, session: aiohttp.ClientSession) -> None:
         while not self._stop:
             try:
-                async with session.get(self._url, headers={"Host": self._host}) as answer:
+                async with session.get(self._url, headers=self._headers) as answer:
                     text = await answer.text()
                 self.seen[text].set()
                 if text not in self.wanted:
@@ -73,7 +76,7 @@ async def test_a_minute_without_the_api_server(
     await asyncio.to_thread(install, server, admin)
     await asyncio.to_thread(server.create_namespace, "team")
     cluster = Cluster(server, admin, "team")
-    proxy = await start_cluster_proxy(account_kubeconfig(server, "proxy", tmp_path), "--client-auth", "none")
+    proxy = await start_cluster_proxy(account_kubeconfig(server, "proxy", tmp_path))
     controller = await start_controller(account_kubeconfig(server, "controller", tmp_path))
     running = Running(cluster, proxy, controller)
     try:
@@ -87,8 +90,12 @@ async def _outage(running: Running, echo: Echo) -> None:
     tool = connector("tool", echo.address, "git", auth=auth("basicAuth", "login"))
     await cluster.apply(without_namespace(tool), without_namespace(basic_auth("login", "robot", "one")))
     before = await cluster.until_ready("tool")
-    load = Load(proxy.url + "/x", "c-tool.team.svc.cluster.local", f"/x {basic('one')}")
+    token = await asyncio.to_thread(cluster.server.service_account_token, "team", "builder")
+    headers = {"Host": "c-tool.team.svc.cluster.local", "Authorization": f"Bearer {token}"}
+    load = Load(proxy.url + "/x", headers, f"/x {basic('one')}")
     asking = asyncio.create_task(load.run())
+    async with asyncio.timeout(CATCH_UP):
+        await load.seen[f"/x {basic('one')}"].wait()
 
     await asyncio.to_thread(cluster.server.stop_api_server)
     await asyncio.sleep(OUTAGE / 2)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
 from standalone.quickstart import CHECKOUT
-from tests.cluster.conftest import Running
+from tests.cluster.conftest import Running, Start
 from tests.cluster.installed import SYSTEM, Cluster, condition, summary
-from tests.peers.api_server import ApiServerError
+from tests.peers.api_server import ADMIN_TOKEN, ApiServerError
 
 pytestmark = pytest.mark.apiserver
 
@@ -249,3 +251,31 @@ async def test_created_anew_under_the_same_name(running: Running) -> None:
         return [owner["uid"] for owner in owners] == [second["metadata"]["uid"]]
 
     await cluster.until("services", "c-tool", owned)
+
+
+async def test_a_value_nested_beyond_measure_harms_nobody(running: Running, start: Start) -> None:
+    """The API server takes about 10,000 levels of anybody, ten times what Python's recursion bears."""
+    cluster = running.cluster
+    tool = {"apiVersion": "connectors.alauda.io/v1alpha1", "kind": "Connector", "metadata": {"name": "deep"}}
+    spec = {"connectorClassName": "git", "address": "https://a.example", "params": [{"name": "a", "value": "DEEP"}]}
+    body = json.dumps({**tool, "spec": spec}).replace('"DEEP"', "[" * 9900 + "]" * 9900)
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
+    connector = aiohttp.TCPConnector(ssl=cluster.server.context)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+        async with session.post(cluster.server.url + cluster.path("connectors"), data=body) as answer:
+            assert answer.status == 201
+        path = cluster.server.url + cluster.path("connectors", "deep")
+        async with asyncio.timeout(10):
+            while b"ConnectorInvalid" not in await _text(session, path):  # noqa: ASYNC110 - nobody but the server tells
+                await asyncio.sleep(0.05)
+    shallow = {**tool, "metadata": {"name": "tool"}, "spec": spec | {"params": []}}
+    await cluster.apply(shallow)
+    await cluster.until_ready("tool")
+    await start("proxy", "--client-auth", "none")  # it reads the list anew
+    assert (running.proxy.child.exit_code, running.controller.child.exit_code) == (None, None)
+    await asyncio.to_thread(cluster.kubectl.run, "delete", "connector", "deep", "-n", cluster.namespace)
+
+
+async def _text(session: aiohttp.ClientSession, url: str) -> bytes:
+    async with session.get(url) as answer:
+        return await answer.read()

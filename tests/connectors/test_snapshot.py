@@ -196,3 +196,9 @@ def test_an_unread_secret_matters_only_where_one_is_asked_for(auth: dict[str, ob
     binding = only(objects)
     assert binding.unread == ""
     assert (binding.refusal is None) is (auth is None)
+
+
+def test_a_class_name_of_any_length_makes_no_long_message() -> None:
+    refusal = only(Objects((connector(connectorClassName="x" * 300_000),))).refusal
+    assert refusal is not None
+    assert len(refusal.message) < 300

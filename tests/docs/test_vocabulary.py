@@ -35,6 +35,7 @@ REASONS = "docs/reasons.md"
 FOREIGN_FLAGS = {
     "--help",
     "--serve",  # of `connectors demo`, and no setting
+    "--dry-run",  # kubectl
     "--raw",  # curl
     "--generate-hashes",  # pip-compile, as the next four
     "--no-header",

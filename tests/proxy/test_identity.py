@@ -123,5 +123,5 @@ async def test_unknown_means_deny() -> None:
     reviewer.away = True
     with pytest.raises(RefusedError) as refused:
         await Identity(ClientAuth.KUBERNETES, reviewer).caller(head_with(b"Bearer " + TOKEN), snapshot_of(tool()))
-    assert refused.value.refusal.reason is Reason.UNAUTHENTICATED
+    assert refused.value.refusal.reason is Reason.AUTHENTICATION_UNAVAILABLE
     assert await Identity(ClientAuth.KUBERNETES).caller(head_with(b"Bearer " + TOKEN), snapshot_of(tool())) is None

@@ -51,6 +51,28 @@ async def test_a_credential_plugin(tmp_path: Path) -> None:
     assert connection.authorization == "Bearer from-plugin"
 
 
+OIDC = {"auth-provider": {"name": "oidc", "config": {"refresh-token": CANARY}}}
+
+
+async def test_t22_a_login_that_is_renewed_without_a_look_at_certificates_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AccessError, match="auth-provider") as refused:
+        await load(Access(kubeconfig(tmp_path / "config", OIDC)))
+    assert CANARY not in str(refused.value)
+
+
+async def test_another_users_login_does_not_matter(tmp_path: Path) -> None:
+    users = [{"name": "else", "user": OIDC}, {"name": "u", "user": {"token": "t"}}]
+    connection = await load(Access(kubeconfig(tmp_path / "config", {}, users=users)))
+    assert connection.authorization == "Bearer t"
+
+
+async def test_t27_a_user_part_in_the_servers_address_is_refused_and_not_quoted(tmp_path: Path) -> None:
+    clusters = [{"name": "c", "cluster": {"server": f"https://me:{CANARY}@api.test"}}]
+    with pytest.raises(AccessError, match="user part") as refused:
+        await load(Access(kubeconfig(tmp_path / "config", {"token": "t"}, clusters=clusters)))
+    assert CANARY not in str(refused.value)
+
+
 async def test_several_kubeconfigs_are_one(tmp_path: Path) -> None:
     first = kubeconfig(tmp_path / "first", {"token": "t"}, users=None)
     second = kubeconfig(tmp_path / "second", {"token": "t2"}, clusters=None, contexts=None)

@@ -18,6 +18,7 @@ from connectors.kube.errors import (
     GoneError,
     InvalidError,
     NotFoundError,
+    SilentError,
     UnavailableError,
 )
 from connectors.kube.metadata import metadata_of
@@ -45,8 +46,6 @@ async def test_reads_and_writes(server: FakeApiServer, client: KubeClient) -> No
         await client.replace(CONNECTORS, made)
     merged = json.decode(await client.merge(CONNECTORS, "a", {"spec": {"address": "http://b"}}, "team"))
     assert merged["spec"] == {"address": "http://b"}
-    merged = json.decode(await client.merge(CONNECTORS, "a", {"status": {"seen": 2}}, "team", subresource="status"))
-    assert merged["status"] == {"seen": 2}
     for precondition in ({"uid": "another"}, {"resourceVersion": "1"}):
         with pytest.raises(ConflictError):
             await client.merge(CONNECTORS, "a", {"metadata": precondition}, "team")
@@ -79,6 +78,20 @@ async def test_refusals_have_their_own_errors(server: FakeApiServer, client: Kub
     server.terminating.add("team")
     with pytest.raises(ForbiddenError, match="being terminated"):
         await client.create(CONNECTORS, connector("late"), "team")
+
+
+async def test_without_a_name_nothing_is_asked(server: FakeApiServer, client: KubeClient) -> None:
+    server.put(connector())
+    for asking in (
+        client.get(CONNECTORS, "", "team"),
+        client.merge(CONNECTORS, "", {}, "team"),
+        client.replace(CONNECTORS, connector("")),
+        client.delete(CONNECTORS, "", "team"),
+        client.delete(CONNECTORS, "..", "team"),
+    ):
+        with pytest.raises(ValueError, match=r"without a name|or has"):
+            await asking
+    assert server.requests == [], "without a name it would be all of them"
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
@@ -237,7 +250,7 @@ async def test_a_silent_watch_is_ended(server: FakeApiServer, tmp_path: Path) ->
     client = KubeClient(Access(server.kubeconfig(tmp_path)), watch_silence=0.1)
     await client.start()
     server.hang_watches()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(SilentError):
         await watch(client, str(server.objects.version))
     await client.close()
 

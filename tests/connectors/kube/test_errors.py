@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 
-from connectors.kube.errors import ConflictError, KubeError, UnavailableError
+from connectors.kube.errors import ConflictError, KubeError, SilentError, UnavailableError
 
 
 def test_an_error_says_what_the_server_said() -> None:
@@ -15,3 +15,7 @@ def test_a_time_is_known_only_where_the_server_named_one() -> None:
     assert UnavailableError("away").retry_after is None
     assert UnavailableError("busy", 3.0).retry_after == 3.0
     assert pickle.loads(pickle.dumps(UnavailableError("away"))).args == ("away",)  # noqa: S301 - our own bytes
+
+
+def test_silence_is_to_be_tried_again() -> None:
+    assert isinstance(SilentError("nothing came"), UnavailableError)

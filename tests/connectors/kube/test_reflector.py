@@ -9,32 +9,25 @@ from typing import Any
 import pytest
 
 from connectors.kube.access import Access
+from connectors.kube.backoff import START
 from connectors.kube.client import KubeClient, Selector
-from connectors.kube.reflector import PAGE, WATCH_SECONDS, Reflector, Watched
+from connectors.kube.reflector import LIVED, LONGEST_WAIT, NAMED, PAGE, WATCH_SECONDS, Reflector, Watched
 from connectors.kube.resources import SECRETS
-from tests.connectors.kube.weather import HurriedClock, WrittenDown, running, secret
+from tests.connectors.kube.weather import ALL_SECRETS, Follower, HurriedClock, WrittenDown, running, secret
 from tests.peers.api_requests import Asked
 from tests.peers.fake_api_server import FakeApiServer
 
-ALL_SECRETS = Watched(SECRETS)
 
-
-class Follower:
-    """A reflector of all Secrets, running, with what it was told."""
-
-    def __init__(self, server: FakeApiServer, client: KubeClient, watched: Watched = ALL_SECRETS) -> None:
-        self.server = server
-        self.sink = WrittenDown()
-        self.reflector = Reflector(client, watched, self.sink, HurriedClock())
-
-    async def holds(self, *names: str) -> None:
-        """Wait until the sink has these objects, and as they are on the server."""
-
-        def same() -> bool:
-            stored = {entry["metadata"]["name"]: entry["metadata"]["uid"] for entry in self.server.all(SECRETS)}
-            return set(self.sink.present) == set(names) and self.sink.present == stored
-
-        await self.sink.until(same)
+@pytest.fixture
+async def hasty(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Follower]:
+    """A follower whose client takes a quarter of a second for silence; a busy machine answers sooner."""
+    client = KubeClient(Access(server.kubeconfig(tmp_path)), watch_silence=0.25)
+    await client.start()
+    follower = Follower(server, client)
+    async with running(follower.reflector.run()):
+        await server.watching()
+        yield follower
+    await client.close()
 
 
 @pytest.fixture
@@ -214,18 +207,40 @@ async def test_watches_cut_every_second_lose_nothing(server: FakeApiServer, clie
     assert follower.reflector.health.problem == ""
 
 
-async def test_a_watch_that_hangs_is_ended(server: FakeApiServer, tmp_path: Path) -> None:
-    client = KubeClient(Access(server.kubeconfig(tmp_path)), watch_silence=0.1)
-    await client.start()
-    follower = Follower(server, client)
-    async with running(follower.reflector.run()):
-        await server.watching()
-        server.hang_watches()
+async def test_a_watch_that_hangs_is_ended(server: FakeApiServer, hasty: Follower) -> None:
+    server.hang_watches()
+    server.put(secret("a"))
+    await server.asked(lambda asked: asked.watch, 2)
+    server.release_watches()
+    await hasty.holds("a")
+
+
+async def test_a_quiet_resource_is_no_outage(
+    server: FakeApiServer, hasty: Follower, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = hasty.reflector.health
+    with caplog.at_level(logging.INFO, "connectors.kube"):
+        await server.asked(lambda asked: asked.watch, 3)
         server.put(secret("a"))
-        await server.asked(lambda asked: asked.watch, 2)
-        server.release_watches()
-        await follower.holds("a")
-    await client.close()
+        await hasty.holds("a")
+    # `since` would be another, had it been disconnected meanwhile.
+    assert hasty.reflector.health == before
+    assert before.connected
+    assert hasty.reflector.restarts >= 1
+    assert len(lists(server)) == 1
+    assert caplog.messages == []
+
+
+async def test_a_watch_that_cannot_be_opened_after_a_silence_is_lost(
+    server: FakeApiServer, hasty: Follower, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.forbidden.add("/api/v1/secrets")
+    await server.asked(lambda asked: asked.watch, 3)
+    health = hasty.reflector.health
+    assert not health.connected
+    assert "is forbidden" in health.problem
+    (told,) = caplog.messages
+    assert told.startswith("no watch on secrets, trying again: ")
 
 
 async def test_a_token_that_expires_is_no_outage(server: FakeApiServer, tmp_path: Path) -> None:
@@ -272,6 +287,47 @@ async def test_retry_after_is_honoured(server: FakeApiServer, client: KubeClient
     async with running(follower.reflector.run()):
         await server.watching()
     assert clock.monotonic() - start >= 30
+
+
+async def test_a_retry_after_has_a_bound(server: FakeApiServer, client: KubeClient) -> None:
+    server.fail_next(1, 429, retry_after="86400")
+    clock = HurriedClock(pace=1000)
+    async with running(Reflector(client, ALL_SECRETS, WrittenDown(), clock, lambda: 1.0).run()):
+        await server.watching()
+    assert clock.waits == [START + LONGEST_WAIT]
+
+
+async def test_a_quiet_watch_that_lived_begins_the_waits_anew(server: FakeApiServer, client: KubeClient) -> None:
+    server.fail_next(4, 503)
+    clock = HurriedClock()
+    async with running(Reflector(client, ALL_SECRETS, WrittenDown(), clock, lambda: 1.0).run()):
+        await server.watching()
+        await HurriedClock().sleep(LIVED * 2)
+        server.break_watches()
+        await server.asked(lambda asked: asked.watch, 2)
+    assert clock.waits == [START, START * 2, START * 4, START * 8, START]
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 240), (0.5, 360), (1.0, 480)])
+async def test_watches_do_not_all_end_at_once(
+    server: FakeApiServer, client: KubeClient, chance: float, seconds: int
+) -> None:
+    async with running(Reflector(client, ALL_SECRETS, WrittenDown(), HurriedClock(), lambda: chance).run()):
+        await server.watching()
+    assert watches(server)[0].query["timeoutSeconds"] == str(seconds)
+
+
+async def test_only_so_many_objects_that_raise_are_remembered(
+    server: FakeApiServer, client: KubeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    follower = Follower(server, client)
+    for index in range(NAMED + 5):
+        server.put(secret(f"s{index:04}"))
+        follower.sink.raising.add(f"s{index:04}")
+    async with running(follower.reflector.run()):
+        await follower.sink.until(lambda: follower.sink.count("end_list") == 1)
+    assert follower.sink.count("listed") == NAMED + 5
+    assert len(caplog.messages) == NAMED
 
 
 async def test_an_object_that_raises_is_named_once_and_harms_no_other(

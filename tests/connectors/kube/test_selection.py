@@ -31,7 +31,7 @@ def value_of(body: bytes) -> str:
 
 
 class Listening(Selection[str]):
-    """Writes down each version that the watch tells of."""
+    """Writes down each version that the watch tells of, be it a change or an end."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments[:-1])
@@ -40,6 +40,13 @@ class Listening(Selection[str]):
 
     def changed(self, raw: Raw) -> None:
         super().changed(raw)
+        self._note(raw)
+
+    def deleted(self, raw: Raw) -> None:
+        super().deleted(raw)
+        self._note(raw)
+
+    def _note(self, raw: Raw) -> None:
         self.heard.append(metadata_of(raw).resource_version)
         self._poke()
 
@@ -169,6 +176,19 @@ async def test_an_event_during_a_fetch_makes_another(server: FakeApiServer, chos
     assert len(chosen.gets("a")) == 2
 
 
+async def test_an_end_during_a_fetch_makes_another(server: FakeApiServer, chosen: Chosen) -> None:
+    server.put(secret("a", "a"))
+    server.hold_gets()
+    chosen.selection.want([A])
+    await server.asked(lambda asked: asked.path.endswith("/a"))
+    # The answer was made before the end and is sent after it.
+    server.remove(SECRETS, "a", "team")
+    await chosen.until(lambda: str(server.objects.version) in chosen.selection.heard)
+    server.release_gets()
+    await chosen.has(a=None)
+    assert len(chosen.gets("a")) == 2
+
+
 async def test_a_new_anchor_fetches_everything(server: FakeApiServer, chosen: Chosen) -> None:
     server.put(secret("a", "a"))
     server.put(secret("b", "b"))
@@ -244,6 +264,68 @@ async def test_one_that_may_not_be_read_holds_up_no_other(
     assert told.startswith("Secret team/a cannot be read, trying again: ")
     server.forbidden.clear()
     await chosen.has(a="a")
+
+
+@pytest.mark.parametrize("code", [400, 403])
+async def test_what_is_held_serves_on_when_it_may_not_be_read(server: FakeApiServer, chosen: Chosen, code: int) -> None:
+    server.put(secret("a", "a"))
+    chosen.selection.want([A])
+    await chosen.has(a="a")
+    server.fail_next(3, code, methods={"GET"})
+    await chosen.heard(server.put(secret("a", "a2")))
+    await server.asked(lambda asked: asked.path.endswith("/a"), 4)
+    assert chosen.selection.get(A) == "a"
+    assert not chosen.selection.refused(A)
+    await chosen.has(a="a2")
+    assert chosen.told == [A, A], "never seen as missing"
+
+
+async def test_that_there_is_none_is_news_after_a_refusal(server: FakeApiServer, chosen: Chosen) -> None:
+    server.forbidden.add("/api/v1/namespaces/team/secrets/a")
+    chosen.selection.want([A])
+    await chosen.has(a=None)
+    assert chosen.selection.refused(A)
+    server.forbidden.clear()
+    await chosen.until(lambda: chosen.told == [A, A])
+    assert not chosen.selection.refused(A)
+    assert chosen.selection.fetched(A)
+
+
+async def test_names_that_no_object_can_have_are_missing(
+    server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = [ObjectKey("team", "../../other/secrets/b"), ObjectKey("..", "b"), ObjectKey("team", ""), ObjectKey("", "b")]
+    server.put(secret("b", "b"))
+    # More than there are workers: each of them lives on.
+    keys = [*odd, *(ObjectKey("team", f"a/{index}") for index in range(FETCHES))]
+    chosen.selection.want(keys)
+    await chosen.until(lambda: chosen.selection.synced)
+    assert sorted(chosen.told) == sorted(keys)
+    assert not any(chosen.selection.refused(key) for key in keys)
+    chosen.selection.want([*keys, B])
+    await chosen.has(b="b")
+    assert {asked.path for asked in server.requests} == {"/api/v1/secrets", "/api/v1/namespaces/team/secrets/b"}
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    "other", [secret("b", "canary-secret"), secret("a", "canary-secret", namespace="other"), {"kind": "Status"}]
+)
+async def test_an_answer_about_another_object_is_not_taken(
+    server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture, other: dict[str, Any]
+) -> None:
+    server.put(secret("a", "a"))
+    chosen.selection.want([A])
+    await chosen.has(a="a")
+    server.fail_next(2, 200, text=json.encode(other).decode(), methods={"GET"})
+    server.put(secret("a", "a2"))
+    await chosen.has(a=None)
+    chosen.selection.end_list()
+    await server.asked(lambda asked: asked.path.endswith("/a"), 3)
+    chosen.selection.end_list()
+    await chosen.has(a="a2")
+    assert chosen.told == [A, A, A]
+    assert caplog.messages == ["Secret team/a: the answer is about another object, it counts as missing"]
 
 
 async def test_one_that_cannot_be_decoded_harms_no_other(

@@ -11,7 +11,13 @@ from typing import Any
 
 from msgspec import Raw
 
+from connectors.kube.client import KubeClient
 from connectors.kube.metadata import metadata_of
+from connectors.kube.reflector import Reflector, Watched
+from connectors.kube.resources import SECRETS
+from tests.peers.fake_api_server import FakeApiServer
+
+ALL_SECRETS = Watched(SECRETS)
 
 
 def secret(name: str, value: str = "YQ==", namespace: str = "team", **metadata: Any) -> dict[str, Any]:
@@ -83,9 +89,10 @@ class WrittenDown(News):
 
 
 class HurriedClock:
-    """A Clock on which a minute passes in `60 / pace` seconds: long outages in short tests."""
+    """A Clock on which a minute passes in `60 / pace` seconds: long outages in short tests. `waits`: each sleep."""
 
     def __init__(self, pace: float = 100.0) -> None:
+        self.waits: list[float] = []
         self._pace = pace
 
     def monotonic(self) -> float:
@@ -95,7 +102,26 @@ class HurriedClock:
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
         await asyncio.sleep(seconds / self._pace)
+
+
+class Follower:
+    """A reflector of all Secrets, running, with what it was told."""
+
+    def __init__(self, server: FakeApiServer, client: KubeClient, watched: Watched = ALL_SECRETS) -> None:
+        self.server = server
+        self.sink = WrittenDown()
+        self.reflector = Reflector(client, watched, self.sink, HurriedClock())
+
+    async def holds(self, *names: str) -> None:
+        """Wait until the sink has these objects, and as they are on the server."""
+
+        def same() -> bool:
+            stored = {entry["metadata"]["name"]: entry["metadata"]["uid"] for entry in self.server.all(SECRETS)}
+            return set(self.sink.present) == set(names) and self.sink.present == stored
+
+        await self.sink.until(same)
 
 
 @asynccontextmanager

@@ -24,7 +24,10 @@ CONTRACT = {
 }
 """The table of the contract, "What the proxy answers itself"."""
 
+BEYOND = {"AuthenticationUnavailable": 503}
+"""What the contract has no word for: a 401 would make clients drop the login that they have stored."""
+
 
 def test_the_table_is_total_and_says_what_the_contract_says() -> None:
-    assert {reason.value: status.value for reason, status in HTTP_STATUS.items()} == CONTRACT
+    assert {reason.value: status.value for reason, status in HTTP_STATUS.items()} == CONTRACT | BEYOND
     assert set(HTTP_STATUS) == set(Reason)

@@ -8,10 +8,12 @@ import pytest
 from msgspec import Raw
 
 from connectors.model.conditions import ConditionType
+from connectors.model.connector_class import RESOLVER_ANNOTATION
 from connectors.model.feature_flags import FeatureFlags
 from connectors.model.violation import Severity
 from connectors.sources.annotations import LAST_APPLIED
 from connectors.sources.api_objects import (
+    MAX_SPEC,
     newer_class,
     newer_connector,
     read_class,
@@ -47,7 +49,7 @@ def test_a_connector_with_its_status() -> None:
     held = read_connector(raw(manifest(status={"conditions": [CONDITION], "observedGeneration": 2})))
     assert held.connector.key == ("team", "tool")
     assert held.connector.spec.address == "https://tool.example"
-    assert held.connector.metadata.annotations == {"a": "b"}
+    assert (held.connector.metadata.annotations, held.connector.metadata.labels) == ({}, {})
     assert (held.resource_version, held.deleting, held.malformed) == ("7", False, None)
     assert held.status is not None
     ready = held.status.condition(ConditionType.READY)
@@ -97,7 +99,10 @@ def test_nulls_are_nothing() -> None:
 
 
 def test_a_class_and_what_is_wrong_with_it() -> None:
-    assert read_class(raw(manifest("ConnectorClass"))).connector_class.spec.proxy is not None
+    by_path = {RESOLVER_ANNOTATION: "path"}
+    held = read_class(raw(manifest("ConnectorClass", metadata={"annotations": by_path | {"a": "b"}})))
+    assert held.connector_class.spec.proxy is not None
+    assert held.connector_class.metadata.annotations == by_path
     malformed = read_class(raw(manifest("ConnectorClass", spec={"auth": {"types": 1}}))).malformed
     assert malformed is not None
     assert malformed.path == "spec.auth.types"
@@ -117,7 +122,6 @@ def test_a_write_to_the_status_keeps_the_same_object() -> None:
     [
         {"metadata": {"generation": 3}, "spec": {"address": "https://other"}},
         {"metadata": {"uid": "u2"}},
-        {"metadata": {"annotations": {"a": "c"}}},
         {"spec": {"address": 5}},
     ],
 )
@@ -164,13 +168,19 @@ def test_flags() -> None:
     assert read_flags(raw({"data": {"enable-custom-ca-certs": "yes"}}))[0] is None
 
 
-def test_an_older_version_does_not_come_back() -> None:
-    before = read_connector(raw(manifest(metadata={"resourceVersion": "10"}, status={"observedGeneration": 2})))
-    assert newer_connector(before, read_connector(raw(manifest(metadata={"resourceVersion": "9"})))) is before
-    anew = read_connector(raw(manifest(metadata={"resourceVersion": "9", "uid": "u2"})))
-    assert newer_connector(before, anew) is anew
-    opaque = read_connector(raw(manifest(metadata={"resourceVersion": "x"})))
-    assert newer_connector(before, opaque).resource_version == "x"
-    old_class = read_class(raw(manifest("ConnectorClass", metadata={"resourceVersion": "9"})))
-    held_class = read_class(raw(manifest("ConnectorClass", metadata={"resourceVersion": "10"})))
-    assert newer_class(held_class, old_class) is held_class
+@pytest.mark.parametrize("levels", [100, 900, 1_500, 9_900])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_a_value_of_any_depth_is_read_and_compared(levels: int, opening: str, closing: str) -> None:
+    whole = json.dumps(manifest(spec={"params": [{"name": "a", "value": "DEEP"}]}))
+    text = Raw(whole.replace('"DEEP"', opening * levels + "1" + closing * levels).encode())
+    held, again = read_connector(text), read_connector(text)
+    assert held.connector.key == ("team", "tool")
+    assert newer_connector(held, again).connector is held.connector
+    assert read_class(text).connector_class.metadata.name == "tool"
+
+
+def test_a_spec_that_is_far_too_large_is_not_held() -> None:
+    held = read_connector(raw(manifest(spec={"address": "x" * MAX_SPEC})))
+    assert held.connector.spec.address == ""
+    assert held.malformed is not None
+    assert "at most 65536" in held.malformed.message

@@ -323,3 +323,31 @@ async def test_what_is_missing_is_named(server: FakeApiServer, follow: Follow) -
     assert "the list of connectors" in (followed.source.missing() or "")
     server.absent.clear()
     await followed.until(lambda _: True)
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "a?b", "%2e%2e", "A", ""])
+async def test_t07_what_is_no_name_is_never_asked_of_the_api_server(
+    name: str, server: FakeApiServer, follow: Follow
+) -> None:
+    server.put(a_class())
+    server.put(a_connector(auth={"name": "basicAuth", "secretRef": {"name": name}}))
+    followed = follow()
+    refusal = (await followed.binding(lambda _: True)).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.CONNECTOR_INVALID
+    system = f"/api/v1/namespaces/{SYSTEM}/"
+    elsewhere = [asked.path for asked in server.requests if "/namespaces/" in asked.path and system not in asked.path]
+    assert elsewhere == []
+
+
+async def test_authorities_are_those_of_the_system_namespace(server: FakeApiServer, follow: Follow) -> None:
+    for namespace in (SYSTEM, "team"):
+        labelled = a_secret("authority", namespace)
+        labelled["metadata"]["labels"] = {CA_LABEL: "true"}
+        server.put(labelled)
+    server.put(a_secret("token", kind="kubernetes.io/service-account-token"))
+    server.put(a_secret("other"))
+    followed = follow(token_secrets=True)
+    await followed.until(lambda _: True)
+    held = {(secret.key.namespace, secret.key.name) for secret in followed.source._objects().secrets}
+    assert held == {(SYSTEM, "authority"), ("team", "token")}
