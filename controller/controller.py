@@ -83,16 +83,24 @@ class Controller:
         return None
 
     async def run(self) -> None:
-        """Compete, lead, follow, until cancelled; then let go of the Lease, once the last write has ended."""
+        """Compete, lead, follow, until cancelled; then let go of the Lease, once the last write has ended.
+
+        It competes once the caches are complete: a replica that may not list must not keep one that may from leading.
+        """
         if self._around.store.ready:
             self._swapped(self._around.store.current)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._around.leadership.run())
                 tasks.create_task(self.services.run())
+                await self._synced()
+                tasks.create_task(self._around.leadership.run())
                 tasks.create_task(self._compete())
         finally:
             await self._around.leadership.release()
+
+    async def _synced(self) -> None:
+        while not (self._around.store.ready and self.services.synced):
+            await self._around.clock.sleep(POLL)
 
     async def _compete(self) -> None:
         while True:
@@ -113,8 +121,6 @@ class Controller:
                 leading.result()
 
     async def _lead(self) -> None:
-        while not (self._around.store.ready and self.services.synced):
-            await self._around.clock.sleep(POLL)
         self._leading = True
         snapshot = self._around.store.current
         everything: list[Key] = [*snapshot.classes, *snapshot.bindings]

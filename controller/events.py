@@ -30,6 +30,8 @@ FIRST_DELAY = 1.0
 """Seconds before the second try; doubles each time, so that an Event outlives half a minute without an API server."""
 CLUSTER_SCOPED = "default"
 """Where Events about cluster-scoped objects are, by convention of the API server."""
+TERMINATING = "is being terminated"
+"""In the message of a 403 for a namespace that is being deleted (apiserver, admission plugin NamespaceLifecycle)."""
 _NAME_KEPT = 200
 
 
@@ -60,15 +62,26 @@ class _Event(Struct, frozen=True):
 
 
 class EventRecorder:
-    """`record` returns at once; `run` writes. What cannot be written is dropped and counted, never waited for."""
+    """`record` returns at once; `run` writes. What cannot be written is dropped and counted, never waited for.
 
-    def __init__(self, client: KubeClient, writer: Writer, clock: Clock, metrics: ControllerMetrics) -> None:
+    `capacity`: how many Events may wait.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        writer: Writer,
+        clock: Clock,
+        metrics: ControllerMetrics,
+        capacity: int = CAPACITY,
+    ) -> None:
         self._client = client
         self._writer = writer
         self._clock = clock
         self._metrics = metrics
-        self._waiting: asyncio.Queue[tuple[Regarding, Happening]] = asyncio.Queue(CAPACITY)
+        self._waiting: asyncio.Queue[tuple[Regarding, Happening]] = asyncio.Queue(capacity)
         self._forbidden = False
+        self._overflowing = False
 
     def record(self, regarding: Regarding, happening: Happening) -> None:
         """Have it written; dropped where too many wait already."""
@@ -76,38 +89,49 @@ class EventRecorder:
             self._waiting.put_nowait((regarding, happening))
         except asyncio.QueueFull:
             self._metrics.dropped_event()
+            self._overflows()
 
     def clear(self) -> None:
         """Another replica leads: what waits is not written."""
         while not self._waiting.empty():
             self._waiting.get_nowait()
+        self._overflowing = False
 
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
             regarding, happening = await self._waiting.get()
+            if self._waiting.empty():
+                self._overflowing = False
             if not await self._delivered(regarding, happening):
                 self._metrics.dropped_event()
 
     async def _delivered(self, regarding: Regarding, happening: Happening) -> bool:
+        """Whether nothing is lost. Of what is, the log has said why."""
+        problem = ""
         for attempt in range(TRIES):
             try:
                 await self._write(regarding, happening)
             except ForbiddenError as error:
+                if TERMINATING in str(error):
+                    # No role would help, and the namespace takes its Events along.
+                    return True
                 self._refused(error)
                 return False
             except UnavailableError as error:
+                problem = str(error)
                 await self._clock.sleep(error.retry_after or FIRST_DELAY * 2.0**attempt)
-            except ConflictError:
-                continue
+            except ConflictError as error:
+                problem = str(error)
             except NotLeaderError:
                 return False
             except KubeError as error:
-                logger.warning("an Event about %s %s was not written: %s", regarding.kind, regarding.name, error)
-                return False
+                problem = str(error)
+                break
             else:
                 self._forbidden = False
                 return True
+        logger.warning("an Event about %s %s was not written: %s", regarding.kind, regarding.name, problem)
         return False
 
     async def _write(self, regarding: Regarding, happening: Happening) -> None:
@@ -131,6 +155,13 @@ class EventRecorder:
         if not self._forbidden:
             logger.error("Events are not written, since the API server does not allow it: %s", error)
         self._forbidden = True
+
+    def _overflows(self) -> None:
+        """Once until all that waits was written: what overflows does so by the hundred."""
+        if not self._overflowing:
+            capacity = self._waiting.maxsize
+            logger.warning("more than %d Events wait to be written: those that do not fit are dropped", capacity)
+        self._overflowing = True
 
 
 def manifest(regarding: Regarding, happening: Happening, now: str) -> dict[str, Any]:

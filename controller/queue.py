@@ -48,11 +48,6 @@ class WorkQueue(Generic[K]):
         """How many keys wait to be worked on now; delayed ones do not count."""
         return len(self._waiting) + len(self._again)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits and nothing is worked on; delayed keys do not count."""
-        return not self._waiting and not self._working
-
     def add(self, key: K) -> None:
         """Have it worked on as soon as a worker is free."""
         if key in self._working:

@@ -36,7 +36,10 @@ class Happening:
 
 
 def happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> tuple[Happening, ...]:
-    """A Warning for each condition that became False, the first time included; a Normal one when Ready became True."""
+    """A Warning for each condition that became False, the first time included; a Normal one when Ready became True.
+
+    Ready is told of where no other condition tells the same: then also when it stays False and says something new.
+    """
     return tuple(_happenings(previous, current))
 
 
@@ -49,9 +52,9 @@ def bounded(message: str) -> str:
 
 
 def _happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> Iterator[Happening]:
-    before = {condition.type: condition.status for condition in previous}
+    before = {condition.type: condition for condition in previous}
     for condition in current:
-        if before.get(condition.type) is condition.status:
+        if not _is_new(condition, before.get(condition.type)):
             continue
         if condition.type is ConditionType.READY and condition.status is ConditionStatus.TRUE:
             yield Happening(EventType.NORMAL, ConditionType.READY.value, "every condition is met")
@@ -60,8 +63,22 @@ def _happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> 
             yield Happening(EventType.WARNING, reason, bounded(condition.message))
 
 
+def _is_new(condition: Condition, before: Condition | None) -> bool:
+    if before is None or before.status is not condition.status:
+        return True
+    said, says = (before.reason, before.message), (condition.reason, condition.message)
+    return condition.type is ConditionType.READY and condition.status is ConditionStatus.FALSE and said != says
+
+
 def _is_repetition(condition: Condition, current: Sequence[Condition]) -> bool:
-    """Ready only repeats the condition that it inherits from; of a broken rule nothing but Ready tells."""
+    """Ready only repeats the condition that it inherits from; of a broken rule nothing but Ready tells.
+
+    Reasons are compared, not messages: of a class's broken rule Ready and ProxyReady tell in different words.
+    """
     return condition.type is ConditionType.READY and any(
-        other is not condition and other.status is ConditionStatus.FALSE and other.severity != INFO for other in current
+        other is not condition
+        and other.status is ConditionStatus.FALSE
+        and other.severity != INFO
+        and other.reason == condition.reason
+        for other in current
     )

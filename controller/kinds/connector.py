@@ -16,7 +16,7 @@ from connectors.model.conditions import (
 from connectors.model.connector_class import ConnectorClass, Probe
 from connectors.model.metadata import GROUP
 from connectors.model.reasons import ConditionReason
-from connectors.model.violation import errors
+from connectors.model.violation import Violation, errors
 from connectors.snapshot import Binding
 from controller.conditions import false, ready, settle, true, unknown
 from controller.proxy_address import Allocation, Proxy, allocate
@@ -105,7 +105,7 @@ def _class_ready(binding: Binding) -> Condition:
     """False where there is no such class, or none that can be used; connectors/snapshot.py says so under this path."""
     kind = ConditionType.CONNECTOR_CLASS_READY
     name = binding.connector.spec.connector_class_name
-    of_name = [violation for violation in errors(binding.violations) if violation.path == "spec.connectorClassName"]
+    of_name = _of_class_name(binding)
     if not name and of_name:
         return false(kind, ConditionReason.CONNECTOR_INVALID, str(of_name[0]))
     if not name and (malformed := errors(binding.violations)):
@@ -118,9 +118,17 @@ def _class_ready(binding: Binding) -> Condition:
     return true(kind)
 
 
+def _of_class_name(binding: Binding) -> list[Violation]:
+    return [violation for violation in errors(binding.violations) if violation.path == "spec.connectorClassName"]
+
+
 def _secret_ready(binding: Binding) -> Condition:
+    """The class is known; what is wrong with it is for ConnectorClassReady to say."""
     kind = ConditionType.SECRET_READY
     auth = binding.connector.spec.auth
+    if _of_class_name(binding):
+        message = f"not judged while ConnectorClass {binding.connector.spec.connector_class_name} is invalid"
+        return unknown(kind, ConditionReason.CONNECTOR_CLASS_INVALID, message)
     if fatal := errors(binding.violations):
         return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}")
     if auth is None or auth.secret_ref is None:

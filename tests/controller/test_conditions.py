@@ -48,6 +48,11 @@ def test_transition_time_moves_only_with_the_status(before: Condition | None, no
     assert (settled.status, settled.reason, settled.message) == (now_is.status, now_is.reason, now_is.message)
 
 
+def test_a_previous_condition_without_a_time_gets_one() -> None:
+    (settled,) = settle([GOOD], [true(CLASS)], "t2")
+    assert settled.last_transition_time == "t2"
+
+
 def test_the_last_probe_time_stays_with_probed_conditions() -> None:
     probed = Condition(type=ConditionType.AUTH_READY, status=ConditionStatus.TRUE, last_probe_time="t1")
     odd = Condition(type=CLASS, status=ConditionStatus.TRUE, last_probe_time="t1")

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 
-from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, LEASES, SERVICES
+from connectors.kube.resources import CONNECTORS, LEASES, SERVICES
 from connectors.model.metadata import API_VERSION
 from controller.service import CLASS_LABEL
-from tests.controller.world import BACKEND, PROXY, SYSTEM, World, connector, connector_class, service
+from tests.controller.world import BACKEND, SYSTEM, World, connector, connector_class, service
 from tests.peers.api_objects import Manifest
 
 WELL = ("True", "")
 PENDING = ("Unknown", "ProxyServicePending")
 NOT_FOUND = ("False", "ProxyServiceNotFound")
+CLASS_NOT_FOUND = ("False", "ConnectorClassNotFound")
 CONFLICT = ("False", "ProxyServiceConflict")
 
 
@@ -62,84 +64,6 @@ async def test_a_restart_writes_nothing_and_tells_no_event_again(world: World) -
     await world.start()
     await world.settled()
     assert world.writes() == before
-
-
-async def test_the_proxy_service_comes_and_goes(world: World) -> None:
-    world.server.remove(SERVICES, PROXY, SYSTEM)
-    world.server.put(connector())
-    await world.start()
-    await world.settled()
-    assert world.conditions()["ProxyServiceReady"] == world.class_conditions()["ProxyReady"] == NOT_FOUND
-    (condition,) = [item for item in world.status()["conditions"] if item["type"] == "ProxyServiceReady"]
-    assert condition["message"] == f"Service {PROXY} not found in namespace {SYSTEM}"
-    assert world.service() is not None
-    world.server.put(service(PROXY, SYSTEM))
-    await world.settled()
-    assert world.conditions()["Ready"] == world.class_conditions()["Ready"] == WELL
-    world.server.remove(SERVICES, PROXY, SYSTEM)
-    await world.settled()
-    assert world.conditions()["Ready"] == world.class_conditions()["Ready"] == NOT_FOUND
-    assert [event[:2] for event in world.events()] == [("Normal", "Ready"), ("Warning", "ProxyServiceNotFound")]
-    assert ("Warning", "ProxyServiceNotFound", 2) in world.events("default")
-
-
-async def test_the_class_loses_and_gains_its_proxy(world: World) -> None:
-    world.server.put(connector())
-    await world.start()
-    await world.settled()
-    world.server.put(connector_class())
-    await world.settled()
-    assert world.service() is None
-    assert world.conditions()["ProxyServiceReady"] == ("True", "NonProxy")
-    assert "proxy" not in world.status()
-    world.server.put(connector_class(proxy={"uri": "https://edge.example"}))
-    await world.settled()
-    assert world.service() is None
-    assert world.status()["proxy"]["httpAddress"]["url"] == "https://edge.example"
-    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": PROXY, "namespace": SYSTEM}}))
-    await world.settled()
-    assert world.service() is not None
-    assert world.conditions()["Ready"] == WELL
-
-
-async def test_the_class_leads_to_another_service(world: World) -> None:
-    world.server.put(connector())
-    await world.start()
-    await world.settled()
-    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": "edge", "namespace": "tools"}}))
-    await world.settled()
-    assert world.conditions()["ProxyServiceReady"] == NOT_FOUND
-    made = world.service()
-    assert made is not None
-    assert made["spec"]["externalName"] == "edge.tools.svc.cluster.local"
-    world.server.put(service("edge", "tools"))
-    await world.settled()
-    assert world.conditions()["Ready"] == WELL
-
-
-async def test_the_resolver_changes(world: World) -> None:
-    world.server.put(connector())
-    await world.start()
-    await world.settled()
-    world.server.put(connector_class(resolver="path", proxy={}))
-    await world.settled()
-    url = world.status()["proxy"]["httpAddress"]["url"]
-    assert url == "http://c-repo.team.svc.cluster.local/namespaces/team/connectors/repo"
-
-
-async def test_the_class_is_deleted_and_made_again(world: World) -> None:
-    world.server.put(connector())
-    await world.start()
-    await world.settled()
-    made = world.service()
-    world.server.remove(CONNECTOR_CLASSES, "git")
-    await world.settled()
-    assert world.conditions()["Ready"] == ("False", "ConnectorClassNotFound")
-    assert world.service() == made
-    world.server.put(connector_class(proxy={}))
-    await world.settled()
-    assert world.conditions()["Ready"] == WELL
-    assert world.service() == made
 
 
 async def test_drift_is_repaired(world: World) -> None:
@@ -374,6 +298,76 @@ async def test_a_leader_that_is_cut_off_hands_over_and_follows(world: World, cap
     assert world.conditions()["Ready"] == WELL
     assert first.metric("connectors_controller_connector_condition", namespace="team") is None
     assert len(world.writes("/connectors/")) == 1
+
+
+async def test_what_waited_to_be_told_is_not_told_by_a_later_lead(world: World) -> None:
+    world.server.put(connector())
+    world.server.put(connector("other"))
+    first = await world.start("a")
+    await world.settled()
+    world.server.fail_next(1, 503, methods={"POST"}, retry_after="600")
+    for name in ("repo", "other"):
+        world.server.put(connector(name, connectorClassName="none"))
+    await world.until(lambda: world.conditions("other")["Ready"] == world.conditions()["Ready"] == CLASS_NOT_FOUND)
+    tried = world.writes("/events")
+    lease = world.server.get(LEASES, "connectors-controller-manager", SYSTEM)
+    assert lease is not None
+    world.server.put({**lease, "spec": {**lease["spec"], "holderIdentity": "gone"}})
+    await world.until(lambda: not first.leadership.may_write())
+    await world.until(first.leadership.may_write)
+    await world.settled()
+    assert world.writes("/events") == tried
+
+
+@pytest.mark.parametrize("missing", ["/api/v1/services", "/apis/connectors.alauda.io", "/api/v1/secrets"])
+async def test_who_may_not_list_does_not_compete(world: World, missing: str, caplog: pytest.LogCaptureFixture) -> None:
+    world.server.put(connector())
+    world.server.forbidden.add(missing)
+    replica = await world.start("a")
+    await world.advance(60)
+    assert world.server.get(LEASES, "connectors-controller-manager", SYSTEM) is None
+    assert replica.metric("connectors_controller_leader") == 0
+    world.server.forbidden.clear()
+    await world.until(lambda: world.conditions().get("Ready") == WELL, seconds=90)
+    assert replica.metric("connectors_controller_leader") == 1
+
+
+async def test_the_only_replica_waits_for_its_lists_too(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.server.put(connector())
+    world.server.forbidden.add("/api/v1/services")
+    replica = await world.start()
+    await world.advance(60)
+    assert replica.metric("connectors_controller_reconcile_total", result="unchanged") == 0
+    assert world.writes() == []
+
+
+async def test_whoever_leads_keeps_on_when_the_api_server_was_away(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = await world.start("a")
+    await world.settled()
+    lost = asyncio.create_task(replica.leadership.lost())
+    await world.server.stop()
+    await world.advance(5)
+    assert replica.leadership.may_write()
+    await world.server.start()
+    world.server.forbidden.add("/api/v1/services")
+    world.server.put(connector())
+    await world.until(lambda: "Ready" in world.conditions(), seconds=90)
+    assert not lost.done()
+    lost.cancel()
+
+
+async def test_a_retry_after_is_honoured(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.start()
+    await world.settled()
+    world.server.fail_next(1, 429, methods={"PUT"}, retry_after="40")
+    world.server.put(connector(connectorClassName="none"))
+    await world.advance(39)
+    assert len(world.writes("/connectors/")) == 1
+    await world.advance(2)
+    assert len(world.writes("/connectors/")) == 2
+    assert world.conditions()["Ready"] == CLASS_NOT_FOUND
 
 
 async def test_metrics(world: World) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +10,7 @@ from connectors.kube.client import KubeClient
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, EVENTS
 from connectors.model.metadata import ObjectMeta
 from connectors.model.names import object_name_problem
-from controller.events import CAPACITY, EventRecorder, Regarding, manifest
+from controller.events import TRIES, EventRecorder, Regarding, manifest
 from controller.leader import OnlyReplica
 from controller.metrics import ControllerMetrics
 from controller.transitions import EventType, Happening
@@ -23,6 +22,7 @@ GIT = Regarding.of(CONNECTOR_CLASSES, ObjectMeta(name="git", uid="u2"))
 LOST = Happening(EventType.WARNING, "SecretNotFound", 'secrets "s" not found')
 READY = Happening(EventType.NORMAL, "Ready", "every condition is met")
 DROPPED = "connectors_controller_events_dropped_total"
+CAPACITY = 20
 
 
 class Recording:
@@ -31,7 +31,7 @@ class Recording:
         self.registry = CollectorRegistry()
         metrics = ControllerMetrics(self.registry)
         self.writer = Writer(self.client, OnlyReplica(), world.clock, metrics)
-        self.recorder = EventRecorder(self.client, self.writer, world.clock, metrics)
+        self.recorder = EventRecorder(self.client, self.writer, world.clock, metrics, CAPACITY)
         self.task: asyncio.Task[None] | None = None
 
     @property
@@ -140,6 +140,26 @@ async def test_a_refusal_is_logged_once(world: World, recording: Recording, capl
     recording.recorder.record(REPO, LOST)
     await world.settled()
     assert world.events() == [("Warning", "SecretNotFound", 1)]
+    world.server.forbidden.add("/api/v1/namespaces/team/events")
+    recording.recorder.record(REPO, LOST)
+    await world.settled()
+    assert caplog.text.count("Events are not written") == 2
+
+
+async def test_a_namespace_that_is_being_deleted_hides_no_missing_role(
+    world: World, recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.terminating.add("team")
+    recording.recorder.record(REPO, LOST)
+    await world.settled()
+    assert len(world.writes("/events")) == 1
+    assert caplog.text == ""
+    assert recording.dropped == 0
+    world.server.forbidden.add("/api/v1/namespaces/team/events")
+    recording.recorder.record(REPO, LOST)
+    await world.settled()
+    assert "Events are not written" in caplog.text
+    assert recording.dropped == 1
 
 
 async def test_what_fails_for_a_while_is_tried_again(world: World, recording: Recording) -> None:
@@ -161,21 +181,41 @@ async def test_what_fails_for_long_is_dropped(
     await world.settled()
     assert recording.dropped == 1
     assert "was not written" in caplog.text
-    with caplog.at_level(logging.CRITICAL):
-        world.server.absent.clear()
-        world.server.fail_next(100, 503)
+    world.server.absent.clear()
+    for failure in (503, 409):
+        caplog.clear()
+        world.server.fail_next(TRIES, failure)
         recording.recorder.record(REPO, LOST)
         await world.advance(120)
-    assert recording.dropped == 2
+        assert "an Event about Connector repo was not written: made to fail by the test" in caplog.text
+    assert recording.dropped == 3
+    assert world.events() == []
 
 
-async def test_no_more_wait_than_fit(world: World) -> None:
-    recording = Recording(world)
+def overflow(recorder: EventRecorder) -> None:
     for _ in range(CAPACITY + 5):
-        recording.recorder.record(REPO, LOST)
+        recorder.record(REPO, LOST)
+
+
+async def test_no_more_wait_than_fit(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    recording = Recording(world)
+    overflow(recording.recorder)
     assert recording.dropped == 5
+    assert caplog.text.count("those that do not fit are dropped") == 1
     recording.recorder.clear()
     await recording.start()
     await world.settled()
     await recording.stop()
     assert world.events() == []
+    overflow(recording.recorder)
+    assert caplog.text.count("those that do not fit are dropped") == 2
+
+
+async def test_each_burst_that_does_not_fit_is_logged(
+    world: World, recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.server.terminating.add("team")
+    for bursts in (1, 2):
+        overflow(recording.recorder)
+        await world.until(recording.recorder._waiting.empty)
+        assert caplog.text.count("those that do not fit are dropped") == bursts

@@ -15,7 +15,7 @@ from connectors.kube.resources import CONFIG_MAPS, LEASES
 from controller.leader import LEASE_NAME, Candidate, LeaseElection, LeaseTimes, OnlyReplica
 from controller.metrics import ControllerMetrics
 from controller.writer import NotLeaderError, Writer
-from tests.controller.world import SYSTEM, World
+from tests.controller.world import STEP, SYSTEM, World
 
 TIMES = LeaseTimes()
 
@@ -191,6 +191,25 @@ async def test_an_api_server_that_is_away_ends_nothing(world: World, caplog: pyt
         await world.server.start()
         await world.advance(20)
         assert a.may_write != b.may_write
+
+
+async def test_the_deadline_counts_from_when_a_renewal_was_begun_not_from_its_answer(world: World) -> None:
+    async with candidates(world, "a") as (a,):
+        release = world.hang("/leases")
+        asked = len(world.server.writes())
+        await world.until(lambda: len(world.server.writes()) > asked)
+        begun = world.clock.monotonic()
+        await world.advance(TIMES.write_timeout - 1)
+        release()
+        await world.settled()
+        await a.pause()
+        lease = world.server.get(LEASES, LEASE_NAME, SYSTEM)
+        assert lease is not None
+        assert lease["spec"]["renewTime"] > lease["spec"]["acquireTime"]
+        world.clock._monotonic = begun + TIMES.deadline - STEP
+        assert a.may_write
+        world.clock._monotonic = begun + TIMES.deadline
+        assert not a.may_write
 
 
 async def test_conflict_on_renewal(world: World) -> None:

@@ -63,7 +63,7 @@ async def test_a_key_waits_once() -> None:
     async with running(queue, work):
         await clock.advance(0)
         assert work.begun == ["a", "b"]
-        assert queue.idle
+        assert queue.depth == 0
 
 
 async def test_a_key_added_while_it_is_worked_on_is_worked_on_again_afterwards() -> None:
@@ -77,7 +77,6 @@ async def test_a_key_added_while_it_is_worked_on_is_worked_on_again_afterwards()
         await clock.advance(0)
         assert work.begun == ["a"]
         assert queue.depth == 1
-        assert not queue.idle
         let_go.set()
         await clock.advance(0)
         assert work.begun == ["a", "a"]
@@ -115,6 +114,26 @@ async def test_delays() -> None:
         assert work.begun == ["soon", "late"]
         await clock.advance(600)
         assert work.begun == ["soon", "late"]
+
+
+async def test_a_superseded_delay_ends_no_later_one() -> None:
+    queue, clock, work = a_queue()
+    async with running(queue, work):
+        queue.add_after("a", 60)
+        queue.add_after("a", 30)
+        await clock.advance(40)
+        assert work.begun == ["a"]
+        queue.add_after("a", 100)
+        await clock.advance(99)
+        assert work.begun == ["a"]
+        await clock.advance(1)
+        assert work.begun == ["a", "a"]
+
+
+def test_a_week_of_failures_overflows_nothing() -> None:
+    queue, _, _ = a_queue()
+    delays = {queue.retry("a") for _ in range(1100)}
+    assert max(delays) == LONGEST_DELAY
 
 
 def test_back_off_doubles_up_to_five_minutes_and_begins_anew() -> None:

@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from connectors.kube.client import KubeClient
-from connectors.kube.errors import ConflictError, UnavailableError
-from connectors.kube.resources import CONNECTORS
+from connectors.kube.errors import ConflictError, UnauthorizedError, UnavailableError
+from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, SERVICES
 from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.sources.cluster import ClusterSource
@@ -27,6 +27,7 @@ from tests.controller.world import PROXY, SYSTEM, World, connector, connector_cl
 
 KEY = ConnectorKey("team", "repo")
 PLATFORM = Platform()
+WELL, NOT_FOUND = ("True", ""), ("False", "ProxyServiceNotFound")
 WRITTEN, UNCHANGED = Outcome(Result.WRITTEN), Outcome(Result.UNCHANGED)
 
 
@@ -96,6 +97,33 @@ async def test_what_is_gone_or_going(world: World, look: Looking) -> None:
     assert world.writes() == []
 
 
+async def test_a_class_that_is_going(world: World, look: Looking) -> None:
+    world.server.put({**connector_class(proxy={}), "metadata": {"name": "git", "finalizers": ["keep"]}})
+    world.server.remove(CONNECTOR_CLASSES, "git")
+    await world.settled()
+    assert look.source.connector_class("git") is not None
+    assert await look("git") == UNCHANGED
+    assert world.writes() == []
+
+
+async def test_the_service_in_the_way_of_a_connector_that_is_gone_is_forgotten(world: World, look: Looking) -> None:
+    world.server.put(service("c-repo"))
+    assert await look() == WRITTEN
+    await world.settled()
+    told: list[ServiceKey] = []
+    look.services.subscribe(told.append)
+    world.server.put(service("c-repo", labels={"changed": "once"}))
+    await world.settled()
+    assert told == [ServiceKey("team", "c-repo")]
+    world.server.remove(CONNECTORS, "repo", "team")
+    await world.settled()
+    assert await look() == UNCHANGED
+    told.clear()
+    world.server.put(service("c-repo", labels={"changed": "twice"}))
+    await world.settled()
+    assert told == []
+
+
 async def test_what_the_snapshot_has_not_judged_yet_waits(world: World, look: Looking) -> None:
     world.server.put(connector(address="https://newer.example"))
     told = asyncio.Event()
@@ -143,6 +171,13 @@ async def test_a_refusal_is_told_in_the_status_once(world: World, look: Looking)
     assert len(world.writes("/status")) == 1
 
 
+async def test_a_token_that_is_refused_is_no_word_on_the_service(world: World, look: Looking) -> None:
+    world.server.fail_next(2, 401, methods={"POST"})
+    with pytest.raises(UnauthorizedError):
+        await look()
+    assert world.writes("/status") == []
+
+
 async def test_an_api_server_that_is_away_writes_no_status(world: World, look: Looking) -> None:
     world.server.fail_next(1, 503, methods={"POST"})
     with pytest.raises(UnavailableError):
@@ -175,6 +210,84 @@ async def test_t26_a_service_of_a_former_life_makes_room_in_one_look(world: Worl
     assert await look() == WRITTEN
     assert world.conditions()["Ready"] == ("True", "")
     assert [method for method, _ in world.writes("/services")] == ["POST", "DELETE", "POST"]
+
+
+async def test_the_proxy_service_comes_and_goes(world: World) -> None:
+    world.server.remove(SERVICES, PROXY, SYSTEM)
+    world.server.put(connector())
+    await world.start()
+    await world.settled()
+    assert world.conditions()["ProxyServiceReady"] == world.class_conditions()["ProxyReady"] == NOT_FOUND
+    (condition,) = [item for item in world.status()["conditions"] if item["type"] == "ProxyServiceReady"]
+    assert condition["message"] == f"Service {PROXY} not found in namespace {SYSTEM}"
+    assert world.service() is not None
+    world.server.put(service(PROXY, SYSTEM))
+    await world.settled()
+    assert world.conditions()["Ready"] == world.class_conditions()["Ready"] == WELL
+    world.server.remove(SERVICES, PROXY, SYSTEM)
+    await world.settled()
+    assert world.conditions()["Ready"] == world.class_conditions()["Ready"] == NOT_FOUND
+    assert [event[:2] for event in world.events()] == [("Normal", "Ready"), ("Warning", "ProxyServiceNotFound")]
+    assert ("Warning", "ProxyServiceNotFound", 2) in world.events("default")
+
+
+async def test_the_class_loses_and_gains_its_proxy(world: World) -> None:
+    world.server.put(connector())
+    await world.start()
+    await world.settled()
+    world.server.put(connector_class())
+    await world.settled()
+    assert world.service() is None
+    assert world.conditions()["ProxyServiceReady"] == ("True", "NonProxy")
+    assert "proxy" not in world.status()
+    world.server.put(connector_class(proxy={"uri": "https://edge.example"}))
+    await world.settled()
+    assert world.service() is None
+    assert world.status()["proxy"]["httpAddress"]["url"] == "https://edge.example"
+    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": PROXY, "namespace": SYSTEM}}))
+    await world.settled()
+    assert world.service() is not None
+    assert world.conditions()["Ready"] == WELL
+
+
+async def test_the_class_leads_to_another_service(world: World) -> None:
+    world.server.put(connector())
+    await world.start()
+    await world.settled()
+    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": "edge", "namespace": "tools"}}))
+    await world.settled()
+    assert world.conditions()["ProxyServiceReady"] == NOT_FOUND
+    made = world.service()
+    assert made is not None
+    assert made["spec"]["externalName"] == "edge.tools.svc.cluster.local"
+    world.server.put(service("edge", "tools"))
+    await world.settled()
+    assert world.conditions()["Ready"] == WELL
+
+
+async def test_the_resolver_changes(world: World) -> None:
+    world.server.put(connector())
+    await world.start()
+    await world.settled()
+    world.server.put(connector_class(resolver="path", proxy={}))
+    await world.settled()
+    url = world.status()["proxy"]["httpAddress"]["url"]
+    assert url == "http://c-repo.team.svc.cluster.local/namespaces/team/connectors/repo"
+
+
+async def test_the_class_is_deleted_and_made_again(world: World) -> None:
+    world.server.put(connector())
+    await world.start()
+    await world.settled()
+    made = world.service()
+    world.server.remove(CONNECTOR_CLASSES, "git")
+    await world.settled()
+    assert world.conditions()["Ready"] == ("False", "ConnectorClassNotFound")
+    assert world.service() == made
+    world.server.put(connector_class(proxy={}))
+    await world.settled()
+    assert world.conditions()["Ready"] == WELL
+    assert world.service() == made
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ BAD = false(SECRET, ConditionReason.SECRET_NOT_FOUND, "no such secret")
 OTHERWISE = false(SECRET, ConditionReason.SECRET_KEY_MISSING, "no such key")
 CA_LOST = Condition(type=CA, status=ConditionStatus.FALSE, reason="SecretNotFound", message="gone", severity="Info")
 RULE = false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, "spec.address: is missing")
+OTHER_RULE = false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, "spec.auth.name: is not known")
+CLASS_RULE = false(ConditionType.PROXY_READY, ConditionReason.CONNECTOR_INVALID, "uri: the same in other words")
 
 WARNING = ("Warning", "SecretNotFound")
 READY = ("Normal", "Ready")
@@ -35,6 +37,12 @@ def all_of(*children: Condition) -> list[Condition]:
         pytest.param(all_of(GOOD), all_of(OPEN), [], id="nobody knows"),
         pytest.param([], all_of(OPEN), [], id="nobody knows yet"),
         pytest.param(all_of(GOOD), [OPEN, RULE], [("Warning", "ConnectorInvalid")], id="a rule: only Ready tells"),
+        pytest.param(all_of(BAD), [OPEN, RULE], [("Warning", "ConnectorInvalid")], id="bad, now a rule: Ready tells"),
+        pytest.param([BAD, RULE], [BAD, RULE], [], id="a rule still"),
+        pytest.param([OPEN, RULE], [OPEN, OTHER_RULE], [("Warning", "ConnectorInvalid")], id="another rule"),
+        pytest.param([OPEN, RULE], all_of(BAD), [WARNING], id="a rule, now bad: not for Ready too"),
+        pytest.param(all_of(BAD), [BAD, RULE], [("Warning", "ConnectorInvalid")], id="bad still, and a rule"),
+        pytest.param([], [CLASS_RULE, RULE], [("Warning", "ConnectorInvalid")], id="a rule of which two tell"),
         pytest.param(
             all_of(GOOD), all_of(GOOD, CA_LOST), [("Warning", "CACertSecretNotFound")], id="Info, under its own name"
         ),

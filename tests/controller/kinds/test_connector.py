@@ -124,7 +124,7 @@ MALFORMED = (Violation("spec.address", "must be a string"),)
             Binding(connector(secret=True), git(), violations=CLASS_BROKEN),
             [
                 ("False", "ConnectorClassInvalid"),
-                ("Unknown", "ConnectorInvalid"),
+                ("Unknown", "ConnectorClassInvalid"),
                 *WELL[2:],
                 ("False", "ConnectorClassInvalid"),
             ],
@@ -165,6 +165,14 @@ def test_conditions(binding: Binding, expected: list[tuple[str, str]]) -> None:
 )
 def test_ready_says_what_is_wrong(binding: Binding, message: str) -> None:
     assert plan(binding, None, LOCAL, "t1").status.conditions[-1].message == message
+
+
+def test_an_invalid_class_is_told_once_and_referred_to() -> None:
+    class_ready, secret_ready, *_ = plan(
+        Binding(connector(secret=True), git(), violations=CLASS_BROKEN), None, LOCAL, "t1"
+    ).status.conditions
+    assert class_ready.message == "ConnectorClass git is invalid"
+    assert secret_ready.message == "not judged while ConnectorClass git is invalid"
 
 
 def test_a_class_that_vanishes_leaves_no_stale_true() -> None:
