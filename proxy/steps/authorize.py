@@ -18,7 +18,7 @@ def authorize(route: Route, facts: Facts) -> Binding:
         _check_caller(route, facts)
     binding = route.binding
     if binding is None or not binding.has_proxy:
-        message = "there is no Connector of that name with a proxy in that namespace; look at the column PROXY of those there are"
+        message = "there is no Connector of that name with a proxy in that namespace; see its list of Connectors"
         raise RefusedError(Refusal(Reason.CONNECTOR_NOT_FOUND, message))
     if binding.refusal:
         raise RefusedError(binding.refusal)
