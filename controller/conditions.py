@@ -11,10 +11,22 @@ from connectors.model.reasons import ConditionReason
 
 INFO = "Info"
 
+MAX_MESSAGE = 1024
+"""Bytes of a message: as many as an Event's may have (core/v1 validation, NoteLengthLimit). A condition's could have
+more, but six of them must not make an object that the API server refuses: a status can always be written."""
+
 PROBED = frozenset({ConditionType.LIVENESS_READY, ConditionType.AUTH_READY, ConditionType.API_READY})
 """Conditions that say when somebody last looked."""
 
 _WORST_FIRST = (ConditionStatus.FALSE, ConditionStatus.UNKNOWN)
+
+
+def bounded(message: str) -> str:
+    """The message cut to MAX_MESSAGE bytes of UTF-8, with an ellipsis where something was cut."""
+    raw = message.encode()
+    if len(raw) <= MAX_MESSAGE:
+        return message
+    return raw[: MAX_MESSAGE - 3].decode(errors="ignore") + "…"
 
 
 def true(kind: ConditionType, reason: ConditionReason | None = None) -> Condition:
@@ -23,13 +35,13 @@ def true(kind: ConditionType, reason: ConditionReason | None = None) -> Conditio
 
 
 def false(kind: ConditionType, reason: ConditionReason, message: str) -> Condition:
-    """A condition that does not hold."""
-    return Condition(type=kind, status=ConditionStatus.FALSE, reason=reason.value, message=message)
+    """A condition that does not hold; its message is bounded."""
+    return Condition(type=kind, status=ConditionStatus.FALSE, reason=reason.value, message=bounded(message))
 
 
 def unknown(kind: ConditionType, reason: ConditionReason, message: str) -> Condition:
-    """A condition that nobody can judge now."""
-    return Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=reason.value, message=message)
+    """A condition that nobody can judge now; its message is bounded."""
+    return Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=reason.value, message=bounded(message))
 
 
 def ready(children: Sequence[Condition]) -> Condition:

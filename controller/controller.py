@@ -23,12 +23,16 @@ from controller.metrics import ControllerMetrics, Result
 from controller.queue import WorkQueue
 from controller.reconcile import Knowledge, Reconciler, referred_services
 from controller.services import Services
-from controller.writer import NotLeaderError, Writer
+from controller.writer import NotLeaderError, Writer, asked_to_wait
 
 logger = logging.getLogger("connectors.controller")
 
 POLL = 0.1
 """Seconds between two looks at whether the caches are complete; nothing tells that an empty list is."""
+
+SILENT = 3
+"""Times in a row that an object's write may go unanswered before the log tells: a restart of the API server is over by
+then."""
 
 Key = ConnectorKey | str
 
@@ -69,6 +73,7 @@ class Controller:
         self.queue: WorkQueue[Key] = WorkQueue(around.clock, around.jitter)
         self._snapshot: Snapshot | None = None
         self._leading = False
+        self._unanswered: dict[Key, int] = {}
         metrics.watch(around.leadership.may_write, lambda: self.queue.depth)
         around.source.subscribe(self._wake, self._wake)
         around.store.subscribe(self._swapped)
@@ -115,6 +120,7 @@ class Controller:
                 lost.cancel()
                 await asyncio.wait((leading, lost))
                 self.queue.clear()
+                self._unanswered.clear()
                 self._events.clear()
                 self._metrics.follows()
             if not leading.cancelled():
@@ -139,15 +145,23 @@ class Controller:
     async def _result(self, key: Key) -> Result | None:
         """None where nothing may be written (any more): whoever leads looks at everything."""
         try:
-            outcome = await self._reconciler.reconcile(key)
+            result = await self._looked(key)
         except NotLeaderError:
             return None
+        except UnavailableError as error:
+            self._not_answered(key, error)
+            return Result.UNAVAILABLE
+        self._unanswered.pop(key, None)
+        return result
+
+    async def _looked(self, key: Key) -> Result:
+        try:
+            outcome = await self._reconciler.reconcile(key)
+        except (NotLeaderError, UnavailableError):
+            raise
         except (ConflictError, NotFoundError):
             self.queue.retry(key)
             return Result.CONFLICT
-        except UnavailableError as error:
-            self.queue.retry(key, at_least=error.retry_after or 0.0)
-            return Result.UNAVAILABLE
         except KubeError as error:
             logger.warning("%s: the API server refused a write, it is tried again: %s", key, error)
             self.queue.retry(key)
@@ -160,8 +174,15 @@ class Controller:
             self.queue.add_after(key, outcome.requeue_after)
         return outcome.result
 
+    def _not_answered(self, key: Key, error: UnavailableError) -> None:
+        self._unanswered[key] = times = self._unanswered.get(key, 0) + 1
+        if times == SILENT:
+            logger.warning("%s: %d tries in a row failed, it is tried again until one does not: %s", key, times, error)
+        self.queue.retry(key, at_least=asked_to_wait(error))
+
     def _wake(self, key: Key) -> None:
-        if self._leading:
+        """Have it looked at, unless it is our own write that is told of: that must not get round a back-off."""
+        if self._leading and not self._reconciler.echoes(key):
             self.queue.add(key)
 
     def _swapped(self, snapshot: Snapshot) -> None:

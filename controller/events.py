@@ -19,7 +19,7 @@ from connectors.process.clock import Clock
 from controller.metrics import ControllerMetrics
 from controller.service import COMPONENT
 from controller.transitions import Happening
-from controller.writer import NotLeaderError, Writer
+from controller.writer import NotLeaderError, Writer, asked_to_wait
 
 logger = logging.getLogger("connectors.events")
 
@@ -120,7 +120,7 @@ class EventRecorder:
                 return False
             except UnavailableError as error:
                 problem = str(error)
-                await self._clock.sleep(error.retry_after or FIRST_DELAY * 2.0**attempt)
+                await self._clock.sleep(asked_to_wait(error) or FIRST_DELAY * 2.0**attempt)
             except ConflictError as error:
                 problem = str(error)
             except NotLeaderError:

@@ -169,9 +169,8 @@ class LeaseElection:
     async def run(self) -> None:
         """Compete, and renew what is won, until cancelled; whatever the API server does."""
         while True:
-            begun = self._clock.monotonic()
             try:
-                await within(self._clock, self._patience(), self._attempt(begun))
+                await within(self._clock, self._patience(), self._attempt())
                 self._noted("")
             except (KubeError, TimeoutError) as error:
                 self._noted(f"{error}")
@@ -191,9 +190,12 @@ class LeaseElection:
             logger.warning("the Lease could not be released, another replica waits until it expires: %s", error)
 
     def _patience(self) -> float:
-        """Of one attempt, in seconds: a leader hears of its end at its deadline, whatever hangs."""
+        """Of one attempt, in seconds: a leader hears of its end at its deadline, whatever hangs.
+
+        A candidate asks twice, so it gets longer: there is nothing yet that it would have to stop in time.
+        """
         if self._renewed is None:
-            return self._times.write_timeout
+            return self._times.deadline
         return max(0.0, min(self._times.write_timeout, self._renewed + self._times.deadline - self._clock.monotonic()))
 
     def _pause(self) -> float:
@@ -202,24 +204,24 @@ class LeaseElection:
             return pause
         return max(0.0, min(pause, self._renewed + self._times.deadline - self._clock.monotonic()))
 
-    async def _attempt(self, begun: float) -> None:
+    async def _attempt(self) -> None:
         if self._renewed is not None and self._seen is not None:
             try:
-                return await self._take(self._seen, begun)
+                return await self._take(self._seen)
             except ConflictError:
                 pass  # somebody wrote the Lease, perhaps we: an answer was lost; look at it
             except NotFoundError:
-                return await self._found_none(begun)
+                return await self._found_none()
         lease = await self._read()
         if lease is None:
-            return await self._found_none(begun)
+            return await self._found_none()
         self._see(lease)
         if lease.spec.holder_identity in {None, "", self._candidate.identity} or self._expired():
-            return await self._take(lease, begun)
+            return await self._take(lease)
         self._follow(f"{lease.spec.holder_identity} leads")
         return None
 
-    async def _found_none(self, begun: float) -> None:
+    async def _found_none(self) -> None:
         free = self.may_write() or self._seen is None
         self._follow("the Lease was deleted")
         if not self._missed:
@@ -227,19 +229,21 @@ class LeaseElection:
             self._seen_at = self._clock.monotonic()
         if not free and not self._expired():
             return
+        begun = self._clock.monotonic()
         try:
             raw = await self._client.create(LEASES, self._new(), self._candidate.namespace)
         except AlreadyExistsError:
             return
         self._lead(_Lease.decode(raw), begun)
 
-    async def _take(self, lease: _Lease, begun: float) -> None:
+    async def _take(self, lease: _Lease) -> None:
         """Acquire or renew. Whoever wrote the Lease since `lease` was read makes this a ConflictError."""
         spec: dict[str, Any] = {"renewTime": _micro(self._clock.now()), "leaseDurationSeconds": int(self._times.lease)}
         if lease.spec.holder_identity != self._candidate.identity:
             transitions = (lease.spec.lease_transitions or 0) + 1
             spec |= {"holderIdentity": self._candidate.identity, "acquireTime": spec["renewTime"]}
             spec |= {"leaseTransitions": transitions}
+        begun = self._clock.monotonic()
         self._lead(await self._replace(lease, spec), begun)
 
     async def _give_up(self) -> None:
@@ -299,6 +303,7 @@ class LeaseElection:
         return self._clock.monotonic() >= self._seen_at + self._times.lease
 
     def _lead(self, lease: _Lease, begun: float) -> None:
+        """`begun`: when the write was, not the look before it: nobody can have seen the renewal earlier."""
         self._see(lease)
         if self._renewed is None:
             logger.info("this replica leads, as %s", self._candidate.identity)

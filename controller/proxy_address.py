@@ -13,7 +13,15 @@ from connectors.model.violation import errors
 from connectors.snapshot import Binding
 from controller.conditions import false, true, unknown
 from controller.destination import Behind, External, Platform, Unusable, proxy_destination
-from controller.service import HeldService, Remove, ServiceAction, is_of_former_life, is_owned, required_action
+from controller.service import (
+    HeldService,
+    Remove,
+    ServiceAction,
+    is_named_by,
+    is_of_former_life,
+    is_owned,
+    required_action,
+)
 
 _KIND = ConditionType.PROXY_SERVICE_READY
 
@@ -102,8 +110,9 @@ def _of_another(connector: Connector, held: HeldService, proxy: ClusterProxy) ->
         action = None if held.deleting else Remove(held)
         condition = _pending(f"Service {held.key.name} is a former Connector's; it is made again once it is gone")
         return Allocation(_failed(held.key.name, proxy) or condition, action=action)
+    whose = "has another object as its controller" if is_named_by(held, connector) else "is not this Connector's"
     message = (
-        f"Service {held.key.name} in namespace {held.key.namespace} is not this Connector's;"
+        f"Service {held.key.name} in namespace {held.key.namespace} {whose};"
         " delete or rename it, or rename the Connector"
     )
     return Allocation(false(_KIND, ConditionReason.PROXY_SERVICE_CONFLICT, message))

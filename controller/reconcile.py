@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from connectors.kube.errors import ApiStatusError, ConflictError, NotFoundError, UnauthorizedError
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS
-from connectors.model.connector import ConnectorKey
+from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.metadata import ObjectMeta
 from connectors.model.names import service_name
@@ -25,10 +28,12 @@ from controller.metrics import ControllerMetrics, Result
 from controller.proxy_address import ClusterProxy
 from controller.service import service_key
 from controller.services import Services
-from controller.transitions import bounded
 
 ROUNDS = 3
 """Of planning and applying. Two do all there is: away with a former Connector's Service, then make ours."""
+
+_State = tuple[Connector, ConnectorStatus] | tuple[ConnectorClass, ConnectorClassStatus]
+"""What is held of an object, its version left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,20 @@ class Reconciler:
         self._applier = applier
         self._events = events
         self._metrics = metrics
+        self._writing: dict[ConnectorKey | str, _State] = {}
+
+    def echoes(self, key: ConnectorKey | str) -> bool:
+        """Whether it is now just what a write of ours, still under way, makes of it: then there is nothing to look at.
+
+        The watch may tell of a write before its answer does, or after.
+        """
+        if key not in self._writing:
+            return False
+        if isinstance(key, ConnectorKey):
+            held = self._known.source.connector(key)
+            return held is not None and self._writing[key] == (held.connector, held.status)
+        held_class = self._known.source.connector_class(key)
+        return held_class is not None and self._writing[key] == (held_class.connector_class, held_class.status)
 
     async def reconcile(self, key: ConnectorKey | str) -> Outcome:
         """A Connector by its key, a class by its name. What is gone, or not known well enough yet, is left alone.
@@ -101,8 +120,9 @@ class Reconciler:
         self._metrics.judged(key, plan.status.conditions)
         if plan.status != held.status:
             metadata = binding.connector.metadata
-            raw = await self._applier.status(CONNECTORS, metadata, held.resource_version, plan.status)
-            self._told(key, held, raw)
+            with self._echo(key, (held.connector, plan.status)):
+                raw = await self._applier.status(CONNECTORS, metadata, held.resource_version, plan.status)
+                self._told(key, held, raw)
             for event in plan.events:
                 self._events.record(Regarding.of(CONNECTORS, metadata), event)
             wrote = True
@@ -118,6 +138,15 @@ class Reconciler:
         if self._known.source.connector(key) is before:
             self._known.source.wrote_connector(raw)
 
+    @contextmanager
+    def _echo(self, key: ConnectorKey | str, expected: _State) -> Iterator[None]:
+        """Until the answer is fed back, `echoes` knows the write by what it makes of the object."""
+        self._writing[key] = expected
+        try:
+            yield
+        finally:
+            del self._writing[key]
+
     async def _applied(self, plan: connector.Plan, proxy: ClusterProxy) -> ClusterProxy:
         """The facts after the plan's action. A refusal is a fact; what may go away by itself is raised."""
         if plan.service is None:
@@ -127,7 +156,7 @@ class Reconciler:
         except (ConflictError, NotFoundError, UnauthorizedError):
             raise
         except ApiStatusError as error:
-            return replace(proxy, problem=bounded(str(error)))
+            return replace(proxy, problem=str(error))
 
     def _proxy(self, binding: Binding) -> ClusterProxy | None:
         """The facts about Services, None while some are not known; then Services tells as soon as they are."""
@@ -159,9 +188,10 @@ class Reconciler:
         if plan.status == held.status:
             return Outcome(Result.UNCHANGED)
         metadata = held.connector_class.metadata
-        raw = await self._applier.status(CONNECTOR_CLASSES, metadata, held.resource_version, plan.status)
-        if self._known.source.connector_class(name) is held:
-            self._known.source.wrote_class(raw)
+        with self._echo(name, (held.connector_class, plan.status)):
+            raw = await self._applier.status(CONNECTOR_CLASSES, metadata, held.resource_version, plan.status)
+            if self._known.source.connector_class(name) is held:
+                self._known.source.wrote_class(raw)
         for event in plan.events:
             self._events.record(Regarding.of(CONNECTOR_CLASSES, metadata), event)
         return Outcome(Result.WRITTEN)

@@ -21,6 +21,7 @@ COMPONENT = "connectors-controller-manager"
 KIND = "Connector"
 EXTERNAL_NAME = "ExternalName"
 
+_OUR_LABELS = frozenset({CLASS_LABEL, MANAGED_BY_LABEL})
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _KEPT_OF_LONG_NAME = 63 - 1 - 8
 
@@ -70,7 +71,7 @@ class _Manifest(Struct, frozen=True):
 
 
 class HeldService(Struct, frozen=True, kw_only=True):
-    """A Service as the API server has it, as far as it matters here."""
+    """A Service as the API server has it, as far as it matters here. `labels`: ours alone, others may be megabytes."""
 
     key: ServiceKey
     uid: str
@@ -117,7 +118,7 @@ def decode_service(raw: bytes | msgspec.Raw) -> HeldService:
         key=ServiceKey(metadata.namespace, metadata.name),
         uid=metadata.uid,
         resource_version=metadata.resource_version,
-        labels=metadata.labels or {},
+        labels={name: value for name, value in (metadata.labels or {}).items() if name in _OUR_LABELS},
         owners=metadata.owner_references or (),
         type=spec.type,
         external_name=spec.external_name or "",
@@ -132,7 +133,16 @@ def service_key(connector: Connector) -> ServiceKey:
 
 
 def is_owned(held: HeldService, connector: Connector) -> bool:
-    """Whether it is this Connector's. Its uid decides and nothing else: anybody can write a label (threat 26)."""
+    """Whether it is this Connector's. Its uid decides and nothing else: anybody can write a label (threat 26).
+
+    Not where another object is its controller: there can be only one (ValidateOwnerReferences), so it is not ours.
+    """
+    own = _own_reference(held, connector)
+    return own is not None and not any(owner.controller for owner in held.owners if owner is not own)
+
+
+def is_named_by(held: HeldService, connector: Connector) -> bool:
+    """Whether one of its ownerReferences is to this Connector; another object may be its controller all the same."""
     return _own_reference(held, connector) is not None
 
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
-from controller.conditions import INFO
-
-MAX_MESSAGE = 1024
-"""Bytes of an Event's message (core/v1 validation, NoteLengthLimit)."""
+from controller.conditions import INFO, bounded
 
 EVENT_REASONS: Mapping[tuple[ConditionType, str], str] = {
     (ConditionType.CA_CERT_READY, "SecretNotFound"): "CACertSecretNotFound",
@@ -28,7 +25,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One Event to be, without the object that it is about. `message` is at most MAX_MESSAGE bytes long."""
+    """One Event to be, without the object that it is about. `message` is at most conditions.MAX_MESSAGE bytes long."""
 
     type: EventType
     reason: str
@@ -41,14 +38,6 @@ def happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> t
     Ready is told of where no other condition tells the same: then also when it stays False and says something new.
     """
     return tuple(_happenings(previous, current))
-
-
-def bounded(message: str) -> str:
-    """The message cut to MAX_MESSAGE bytes of UTF-8, with an ellipsis where something was cut."""
-    raw = message.encode()
-    if len(raw) <= MAX_MESSAGE:
-        return message
-    return raw[: MAX_MESSAGE - 3].decode(errors="ignore") + "…"
 
 
 def _happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> Iterator[Happening]:

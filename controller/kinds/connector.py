@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from connectors.model.conditions import (
     ApiStatus,
@@ -52,6 +53,8 @@ def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: 
     """The status that a Connector should have. `now` is RFC 3339; `previous` lends times, and Events compare to it."""
     before = previous.conditions if previous else ()
     allocation = allocate(binding, facts.proxy) if binding.connector_class else None
+    if allocation and previous and previous.observed_generation == binding.connector.metadata.generation:
+        allocation = _steady(allocation, before)
     conditions = settle(_conditions(binding, allocation), before, now)
     key = binding.connector.key
     url = allocation.url if allocation else None
@@ -62,6 +65,20 @@ def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: 
         api=ApiStatus(path=f"/connectors/v1alpha1/{key.namespace}/{key.name}/path"),
     )
     return Plan(status, allocation.action if allocation else None, happenings(before, conditions))
+
+
+def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation:
+    """A refusal that goes on keeps its first message: the API server may say it in other words each time.
+
+    Messages of 422 quote Go pointers, for one. What differs is written, and each write is one more change to look at.
+    """
+    new = allocation.condition
+    if new.status is not ConditionStatus.FALSE or new.reason != ConditionReason.PROXY_SERVICE_FAILED:
+        return allocation
+    for old in previous:
+        if (old.type, old.status, old.reason) == (new.type, new.status, new.reason):
+            return replace(allocation, condition=false(new.type, ConditionReason.PROXY_SERVICE_FAILED, old.message))
+    return allocation
 
 
 def _conditions(binding: Binding, allocation: Allocation | None) -> list[Condition]:
@@ -106,7 +123,7 @@ def _class_ready(binding: Binding) -> Condition:
     kind = ConditionType.CONNECTOR_CLASS_READY
     name = binding.connector.spec.connector_class_name
     of_name = _of_class_name(binding)
-    if not name and of_name:
+    if binding.connector_class is None and of_name:
         return false(kind, ConditionReason.CONNECTOR_INVALID, str(of_name[0]))
     if not name and (malformed := errors(binding.violations)):
         return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{malformed[0]}")

@@ -5,7 +5,7 @@ import pytest
 
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
 from connectors.model.reasons import ConditionReason
-from controller.conditions import false, ready, settle, true, unknown
+from controller.conditions import MAX_MESSAGE, bounded, false, ready, settle, true, unknown
 
 CLASS, SECRET, CA = ConditionType.CONNECTOR_CLASS_READY, ConditionType.SECRET_READY, ConditionType.CA_CERT_READY
 GOOD = true(CLASS)
@@ -60,3 +60,17 @@ def test_the_last_probe_time_stays_with_probed_conditions() -> None:
     assert [condition.last_probe_time for condition in again] == ["t1", ""]
     newer = msgspec.structs.replace(probed, last_probe_time="t2")
     assert settle([newer], [probed], "t3")[0].last_probe_time == "t2"
+
+
+@pytest.mark.parametrize("message", ["short", "x" * MAX_MESSAGE, "x" * 2000, "ä" * 1000, "x" + "€" * 700])
+def test_messages_are_bounded(message: str) -> None:
+    cut = bounded(message)
+    assert len(cut.encode()) <= MAX_MESSAGE
+    assert cut == message or (cut.endswith("…") and message.startswith(cut[:-1]))
+
+
+def test_every_message_of_a_condition_is_bounded() -> None:
+    for make in (false, unknown):
+        condition = make(SECRET, ConditionReason.CONNECTOR_INVALID, "x" * 100_000)
+        assert len(condition.message.encode()) == MAX_MESSAGE
+        assert ready([condition]).message == condition.message

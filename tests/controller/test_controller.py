@@ -370,6 +370,13 @@ async def test_a_retry_after_is_honoured(world: World, caplog: pytest.LogCapture
     assert world.conditions()["Ready"] == CLASS_NOT_FOUND
 
 
+async def test_a_status_that_it_wrote_is_not_looked_at_again(world: World) -> None:
+    replica = await world.start()
+    await world.settled()
+    looks = [replica.metric("connectors_controller_reconcile_total", result=how) for how in ("written", "unchanged")]
+    assert looks == [1, 0]
+
+
 async def test_metrics(world: World) -> None:
     world.server.put(connector())
     replica = await world.start()

@@ -173,6 +173,15 @@ async def test_what_fails_for_a_while_is_tried_again(world: World, recording: Re
     assert world.events() == [("Warning", "SecretNotFound", 2)]
 
 
+async def test_a_server_that_names_a_day_is_asked_again_after_a_minute(world: World, recording: Recording) -> None:
+    world.server.fail_next(1, 503, retry_after="86400")
+    recording.recorder.record(REPO, LOST)
+    await world.advance(59)
+    assert world.events() == []
+    await world.advance(2)
+    assert world.events() == [("Warning", "SecretNotFound", 1)]
+
+
 async def test_what_fails_for_long_is_dropped(
     world: World, recording: Recording, caplog: pytest.LogCaptureFixture
 ) -> None:

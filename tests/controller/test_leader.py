@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -182,6 +183,34 @@ async def test_a_hung_api_server(world: World, caplog: pytest.LogCaptureFixture)
         assert a.may_write != b.may_write
 
 
+@asynccontextmanager
+async def slow_answers(world: World, seconds: float) -> AsyncIterator[None]:
+    """Meanwhile each answer about the Lease takes that long."""
+    told = world.server._notify
+
+    async def notify() -> None:
+        if "/leases" in world.server.requests[-1].path:
+            await world.clock.sleep(seconds)
+        await told()
+
+    world.server._notify, world.patient = notify, False  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        world.server._notify, world.patient = told, True  # type: ignore[method-assign]
+
+
+async def test_with_slow_answers_somebody_leads_and_stays(world: World) -> None:
+    async with slow_answers(world, 3), candidates(world, "a", "b") as (a, b):
+        await world.until(lambda: a.may_write or b.may_write, 20)
+        leader = (a.may_write, b.may_write)
+        for _ in range(60):
+            await world.advance(1)
+            assert (a.may_write, b.may_write) == leader
+        for runner in (a, b):
+            await runner.pause()
+
+
 async def test_an_api_server_that_is_away_ends_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async with candidates(world, "a", "b") as (a, b):
         await world.server.stop()
@@ -198,7 +227,6 @@ async def test_the_deadline_counts_from_when_a_renewal_was_begun_not_from_its_an
         release = world.hang("/leases")
         asked = len(world.server.writes())
         await world.until(lambda: len(world.server.writes()) > asked)
-        begun = world.clock.monotonic()
         await world.advance(TIMES.write_timeout - 1)
         release()
         await world.settled()
@@ -206,6 +234,10 @@ async def test_the_deadline_counts_from_when_a_renewal_was_begun_not_from_its_an
         lease = world.server.get(LEASES, LEASE_NAME, SYSTEM)
         assert lease is not None
         assert lease["spec"]["renewTime"] > lease["spec"]["acquireTime"]
+        # What the server saw when is no measure of it: the clock moves on while a request crosses loopback.
+        age = world.clock.now() - datetime.fromisoformat(lease["spec"]["renewTime"])
+        assert age.total_seconds() >= TIMES.write_timeout - 1
+        begun = world.clock.monotonic() - age.total_seconds()
         world.clock._monotonic = begun + TIMES.deadline - STEP
         assert a.may_write
         world.clock._monotonic = begun + TIMES.deadline

@@ -16,7 +16,7 @@ from connectors.model.violation import Violation
 from connectors.snapshot import Binding
 from controller.destination import Platform
 from controller.proxy_address import ClusterProxy, LocalProxy, allocate
-from controller.service import HeldService
+from controller.service import HeldService, OwnerReference
 from tests.controller.services_of import a_connector, foreign, own
 
 CONNECTOR = a_connector()
@@ -25,6 +25,13 @@ DRIFTED = msgspec.structs.replace(OWN, external_name="elsewhere")
 LEAVING = msgspec.structs.replace(OWN, deleting=True)
 FORMER = own(a_connector(uid="uid-0"))
 FOREIGN = foreign(CONNECTOR)
+TAKEN = msgspec.structs.replace(
+    OWN,
+    owners=(
+        msgspec.structs.replace(OWN.owners[0], controller=False),
+        OwnerReference(api_version="apps/v1", kind="Deployment", name="other", uid="u-9", controller=True),
+    ),
+)
 URL = "http://c-repo.team.svc.cluster.local"
 SUFFIX = "/namespaces/team/connectors/repo"
 CLASS_BROKEN = (Violation("spec.connectorClassName", "ConnectorClass git is invalid"),)
@@ -66,6 +73,10 @@ def bound(
             bound(BUILT_IN), LEAVING, True, ("Unknown", "ProxyServicePending"), None, None, id="on its way out"
         ),
         pytest.param(bound(BUILT_IN), FOREIGN, True, ("False", "ProxyServiceConflict"), None, None, id="foreign"),
+        pytest.param(
+            bound(BUILT_IN), TAKEN, True, ("False", "ProxyServiceConflict"), None, None, id="another's by controller"
+        ),
+        pytest.param(bound(GONE), TAKEN, True, ("True", "NonProxy"), None, None, id="no proxy, and another's Service"),
         pytest.param(
             bound(BUILT_IN), FORMER, True, ("Unknown", "ProxyServicePending"), None, "Remove", id="former life"
         ),
@@ -141,3 +152,9 @@ def test_in_one_process(binding: Binding, reason: str, url: str | None) -> None:
     found = allocate(binding, LocalProxy("http://c-repo.team.localhost"))
     assert (found.condition.status.value, found.condition.reason, found.url) == ("True", reason, url)
     assert found.action is None
+
+
+def test_a_conflict_says_whose_it_is() -> None:
+    facts = ClusterProxy(Platform(), TAKEN, backend=True)
+    message = "Service c-repo in namespace team has another object as its controller"
+    assert allocate(bound(BUILT_IN), facts).condition.message.startswith(message)

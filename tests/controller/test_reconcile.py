@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,6 +25,7 @@ from controller.reconcile import Knowledge, Outcome, Reconciler, referred_servic
 from controller.services import Services
 from controller.writer import Writer
 from tests.controller.world import PROXY, SYSTEM, World, connector, connector_class, service
+from tests.peers.api_objects import Manifest, Place, RefusedError
 
 KEY = ConnectorKey("team", "repo")
 PLATFORM = Platform()
@@ -210,6 +212,91 @@ async def test_t26_a_service_of_a_former_life_makes_room_in_one_look(world: Worl
     assert await look() == WRITTEN
     assert world.conditions()["Ready"] == ("True", "")
     assert [method for method, _ in world.writes("/services")] == ["POST", "DELETE", "POST"]
+
+
+def refuse_services(world: World) -> None:
+    """From now on no Service can be changed, and the answer is another one each time."""
+    pointers = itertools.count(0xC00E2DAA74)
+    merge = world.server.objects.merge
+
+    def refused(place: Place, patch: Manifest, subresource: str = "") -> Manifest:
+        if place.plural == SERVICES.plural:
+            raise RefusedError(422, "Invalid", f"ownerReferences: Invalid value: {next(pointers):#x}")
+        return merge(place, patch, subresource)
+
+    world.server.objects.merge = refused  # type: ignore[method-assign]
+
+
+async def test_a_refusal_in_other_words_each_time_gets_round_no_back_off(world: World) -> None:
+    world.server.put(connector())
+    await world.start()
+    await world.settled()
+    made = world.service()
+    assert made is not None
+    refuse_services(world)
+    before = len(world.writes())
+    world.server.put({**made, "spec": {**made["spec"], "externalName": "elsewhere.example"}})
+    await world.advance(60)
+    assert world.conditions()["ProxyServiceReady"] == ("False", "ProxyServiceFailed")
+    methods = [method for method, path in world.writes()[before:] if "/events" not in path]
+    # 0.2 s, doubled each time: nine tries fit into a minute.
+    assert methods.count("PUT") == 1
+    assert 8 <= methods.count("PATCH") <= 9
+
+
+async def test_its_own_write_wakes_nobody_and_anothers_does(world: World, look: Looking) -> None:
+    told: list[tuple[object, bool]] = []
+    look.source.subscribe(
+        lambda key: told.append((key, look.reconciler.echoes(key))),
+        lambda name: told.append((name, look.reconciler.echoes(name))),
+    )
+    await look()
+    await look("git")
+    await world.settled()
+    # The watch is faster than the answer here; where an answer is first, the watch tells of nothing new.
+    assert told == [(KEY, True), ("git", True)]
+    world.server.put({**connector(), "status": {"observedGeneration": 9}})
+    await world.settled()
+    assert told[2:] == [(KEY, False)]
+    world.server.cut_watches()
+    await look()
+    assert told[3:] == [(KEY, True)]
+
+
+async def test_t26_a_service_that_another_object_controls_is_never_touched(world: World) -> None:
+    world.server.put(connector())
+    await world.start()
+    await world.settled()
+    made = world.service()
+    assert made is not None
+    (ours,) = made["metadata"]["ownerReferences"]
+    another = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "other", "uid": "u-9", "controller": True}
+    owners = [{**ours, "controller": False}, another]
+    taken = world.server.put({**made, "metadata": {**made["metadata"], "ownerReferences": owners}})
+    before = len(world.writes("/services"))
+    await world.advance(60)
+    assert world.service() == taken
+    assert len(world.writes("/services")) == before
+    assert world.conditions()["ProxyServiceReady"] == ("False", "ProxyServiceConflict")
+    assert "proxy" not in world.status()
+    world.server.remove(SERVICES, "c-repo", "team")
+    await world.settled()
+    assert world.conditions()["Ready"] == WELL
+
+
+async def test_what_is_never_answered_is_logged_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.start()
+    await world.settled()
+    world.server.fail_next(9, 503, methods={"PUT"}, retry_after="86400")
+    world.server.put(connector(connectorClassName="none"))
+    await world.advance(119)
+    assert "tries in a row" not in caplog.text
+    await world.advance(2)
+    assert len(world.writes("/connectors/")) == 3
+    assert caplog.text.count("team/repo: 3 tries in a row failed") == 1
+    await world.advance(120)
+    assert len(world.writes("/connectors/")) == 5
+    assert caplog.text.count("tries in a row") == 1
 
 
 async def test_the_proxy_service_comes_and_goes(world: World) -> None:

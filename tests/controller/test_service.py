@@ -12,6 +12,7 @@ from controller.service import (
     Change,
     Create,
     class_label,
+    is_named_by,
     is_of_former_life,
     is_owned,
     required_action,
@@ -130,6 +131,30 @@ def test_drift(manifest: dict[str, Any], patch: dict[str, Any]) -> None:
 )
 def test_what_is_not_ours_to_set_is_left_alone(manifest: dict[str, Any]) -> None:
     assert required_action(CONNECTOR, held(manifest), BACKEND) is None
+
+
+ANOTHER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "other", "uid": "u-9"}
+
+
+@pytest.mark.parametrize(
+    ("owners", "owned"),
+    [
+        ([REFERENCE], True),
+        ([ANOTHER, REFERENCE], True),
+        ([{**REFERENCE, "controller": False}, ANOTHER], True),
+        ([{**REFERENCE, "controller": False}, {**ANOTHER, "controller": True}], False),
+        ([ANOTHER], False),
+    ],
+)
+def test_t26_what_another_object_controls_is_not_ours(owners: list[dict[str, Any]], *, owned: bool) -> None:
+    found = held(changed("metadata/ownerReferences", owners))
+    assert is_owned(found, CONNECTOR) is owned
+    assert is_named_by(found, CONNECTOR) is (len(owners) == 2 or owned)
+
+
+def test_of_labels_only_ours_are_held() -> None:
+    labels = {CLASS_LABEL: "git", "app.kubernetes.io/managed-by": "me"}
+    assert held(changed("metadata/labels", {**labels, "mine": "x" * 63})).labels == labels
 
 
 def test_t26_ownership_is_by_reference_never_by_label() -> None:

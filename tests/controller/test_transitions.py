@@ -5,7 +5,7 @@ import pytest
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
 from connectors.model.reasons import ConditionReason
 from controller.conditions import false, ready, true, unknown
-from controller.transitions import MAX_MESSAGE, bounded, happenings
+from controller.transitions import happenings
 
 SECRET, CA = ConditionType.SECRET_READY, ConditionType.CA_CERT_READY
 GOOD, OPEN = true(SECRET), unknown(SECRET, ConditionReason.PROBE_PENDING, "wait")
@@ -53,10 +53,3 @@ def all_of(*children: Condition) -> list[Condition]:
 )
 def test_events(previous: list[Condition], current: list[Condition], expected: list[tuple[str, str]]) -> None:
     assert [(event.type.value, event.reason) for event in happenings(previous, current)] == expected
-
-
-@pytest.mark.parametrize("message", ["short", "x" * MAX_MESSAGE, "x" * 2000, "ä" * 1000, "x" + "€" * 700])
-def test_messages_are_bounded(message: str) -> None:
-    cut = bounded(message)
-    assert len(cut.encode()) <= MAX_MESSAGE
-    assert cut == message or (cut.endswith("…") and message.startswith(cut[:-1]))

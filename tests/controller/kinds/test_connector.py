@@ -60,6 +60,7 @@ BROKEN = (
     Violation("spec.auth.name", "is not known"),
 )
 CLASS_BROKEN = (Violation("spec.connectorClassName", "ConnectorClass git is invalid"),)
+MISNAMED = (Violation("spec.connectorClassName", "has more than 253 characters"),)
 NAMELESS = (Violation("spec.connectorClassName", "is missing; name it"),)
 LOST = ("Unknown", "ConnectorClassNotFound")
 PENDING = CredentialError(ConditionReason.SECRET_PENDING, "is being read")
@@ -240,3 +241,27 @@ def test_events_tell_transitions_once() -> None:
 def test_nothing_new_leaves_the_status_equal() -> None:
     first = plan(Binding(connector(), git()), None, LOCAL, "t1").status
     assert plan(Binding(connector(), git()), first, LOCAL, "t2").status == first
+
+
+def test_a_class_name_that_breaks_a_rule_is_told_as_such() -> None:
+    status = plan(Binding(connector(), None, violations=MISNAMED), None, LOCAL, "t1").status
+    assert summary(status) == [
+        ("False", "ConnectorInvalid"),
+        *([("Unknown", "ConnectorInvalid")] * 4),
+        summary(status)[0],
+    ]
+    assert status.conditions[0].message == status.conditions[-1].message == str(MISNAMED[0])
+
+
+def test_a_refusal_keeps_its_first_message_until_the_connector_changes() -> None:
+    def refused(problem: str, binding: Binding, previous: ConnectorStatus | None = None) -> ConnectorStatus:
+        return plan(binding, previous, Facts(ClusterProxy(Platform(), problem=problem)), "t1").status
+
+    binding = Binding(connector(), git())
+    first = refused("at 0xc00e2daa74", binding)
+    assert summary(first)[-1] == ("False", "ProxyServiceFailed")
+    assert refused("at 0xc00e2dbb75", binding, first) == first
+    metadata = msgspec.structs.replace(connector().metadata, generation=8)
+    newer = Binding(msgspec.structs.replace(connector(), metadata=metadata), git())
+    told = refused("at 0xc00e2dbb75", newer, first)
+    assert [item.message for item in told.conditions[-2:]] == ["Service c-repo: at 0xc00e2dbb75"] * 2
