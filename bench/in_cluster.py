@@ -137,6 +137,13 @@ async def _until(true: Callable[[], Awaitable[bool]], seconds: float, what: str)
     return time.monotonic() - began
 
 
+async def _quiet(process: ClusterProcess) -> bool:
+    """Whether it writes nothing any more: Events follow behind."""
+    before = await counts(process)
+    await asyncio.sleep(2.0)
+    return (await counts(process)).writes == before.writes
+
+
 @asynccontextmanager
 async def echo() -> AsyncIterator[str]:
     """A tool that answers with the Authorization field it got."""
@@ -237,6 +244,7 @@ async def _compare(exits: AsyncExitStack, api: Api, server: ApiServer, size: Siz
     controller_ready = time.monotonic() - began
     controller_counts = await counts(controller)
     took = await rotation(api, proxy, size, 20)
+    await _until(lambda: _quiet(controller), 300, "writing the last Events")
     resting_proxy, resting_controller = await asyncio.gather(rest(proxy, resting), rest(controller, resting))
     rows = [
         ("ready after, s", f"{proxy_ready:.1f}", f"{controller_ready:.1f}"),
