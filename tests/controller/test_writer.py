@@ -10,7 +10,7 @@ from connectors.kube.errors import ConflictError, NotFoundError, UnavailableErro
 from connectors.kube.resources import CONNECTORS, SERVICES
 from controller.leader import OnlyReplica
 from controller.metrics import ControllerMetrics
-from controller.writer import LONGEST_WISH, NotLeaderError, Writer, asked_to_wait
+from controller.writer import NotLeaderError, Writer
 from tests.controller.world import World, connector, service
 
 
@@ -75,8 +75,3 @@ async def test_a_write_ends_in_time(world: World, writer: tuple[Writer, Collecto
     await world.advance(0.5)
     with pytest.raises(UnavailableError, match="no answer within 5 s"):
         await write
-
-
-@pytest.mark.parametrize(("named", "seconds"), [(None, 0.0), (0.0, 0.0), (5.0, 5.0), (86_400.0, LONGEST_WISH)])
-def test_no_server_makes_it_wait_for_long(named: float | None, seconds: float) -> None:
-    assert asked_to_wait(UnavailableError("busy", named)) == seconds

@@ -142,6 +142,8 @@ class World:
         self.replicas: list[Replica] = []
         self.patient = True
         """Whether answers are waited for before the clock moves on; not where the server is made to hang."""
+        self.held = 0
+        """How many answers the server keeps back until the clock has moved: these are not waited for."""
         self._clients: list[CountingClient] = []
         self._folder = folder
 
@@ -189,7 +191,7 @@ class World:
         quiet = 0
         while quiet < TURNS:
             await asyncio.sleep(0)
-            waiting = self.patient and any(client.in_flight for client in self._clients)
+            waiting = self.patient and sum(client.in_flight for client in self._clients) > self.held
             waiting = waiting or any(not watch.queue.empty() for watch in self.server.watches)
             quiet = 0 if waiting else quiet + 1
 
