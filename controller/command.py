@@ -5,25 +5,26 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
 from connectors.kube.access import AccessError, choose_access
-from connectors.kube.settings import CLUSTER_DOMAIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
+from connectors.kube.settings import ADMIN, CLUSTER_DOMAIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
-from connectors.process.run import Signals, run
+from connectors.process.run import Signals, refuse, run
 from connectors.process.settings import foreign_variable, parse_command_line
 from controller.controller import ControllerSettings
 from controller.destination import Platform
 from controller.leader import Candidate
-from controller.settings import ADMIN, LEADER_ELECT, SETTINGS
+from controller.settings import LEADER_ELECT, SETTINGS
 from controller.wiring import build_controller
 
 logger = logging.getLogger("connectors.controller")
+
+PROGRAM = "python -m controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class Plan:
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Work until told to stop. Returns 0 then, 1 where it cannot begin; exits 2 on a bad command line."""
-    parser = argparse.ArgumentParser("python -m controller", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
     _, values = parse_command_line(parser, SETTINGS, words, environment)
     try:
         access = choose_access(values[KUBECONFIG], foreign_variable("KUBECONFIG", environment))
     except AccessError as error:
-        return _refuse(str(error))
+        return refuse(PROGRAM, str(error))
     platform = Platform(values[NAMESPACE], values[CLUSTER_DOMAIN], values[PROXY_SERVICE])
     candidate = Candidate(_identity(), values[NAMESPACE]) if values[LEADER_ELECT] else None
     cluster = ClusterPlan("controller", access, values[NAMESPACE], values[ADMIN])
@@ -58,7 +59,7 @@ async def _work(plan: Plan) -> int:
     try:
         await process.start(controller.run())
     except StartError as error:
-        return _refuse(str(error))
+        return refuse(PROGRAM, str(error))
     try:
         if await process.wait_ready(signals.first):
             logger.info("ready: %d connectors", len(process.store.current.bindings))
@@ -73,8 +74,3 @@ async def _work(plan: Plan) -> int:
 def _identity() -> str:
     """Of this start of this process: a Pod that was restarted must not take its former life's Lease for its own."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
-
-
-def _refuse(message: str) -> int:
-    print(f"python -m controller: error: {message}", file=sys.stderr)  # noqa: T201 - as argparse says what it refuses
-    return 1

@@ -23,7 +23,7 @@ from controller.metrics import ControllerMetrics, Result
 from controller.queue import WorkQueue
 from controller.reconcile import Knowledge, Reconciler, referred_services
 from controller.services import Services
-from controller.writer import NotLeaderError, Writer, asked_to_wait
+from controller.writer import NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.controller")
 
@@ -178,7 +178,7 @@ class Controller:
         self._unanswered[key] = times = self._unanswered.get(key, 0) + 1
         if times == SILENT:
             logger.warning("%s: %d tries in a row failed, it is tried again until one does not: %s", key, times, error)
-        self.queue.retry(key, at_least=asked_to_wait(error))
+        self.queue.retry(key, at_least=error.retry_after or 0.0)
 
     def _wake(self, key: Key) -> None:
         """Have it looked at, unless it is our own write that is told of: that must not get round a back-off."""

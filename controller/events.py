@@ -15,11 +15,11 @@ from connectors.kube.client import KubeClient
 from connectors.kube.errors import AlreadyExistsError, ConflictError, ForbiddenError, KubeError, UnavailableError
 from connectors.kube.resources import EVENTS, Resource
 from connectors.model.metadata import ObjectMeta
-from connectors.process.clock import Clock
+from connectors.process.clock import Clock, rfc3339
 from controller.metrics import ControllerMetrics
 from controller.service import COMPONENT
 from controller.transitions import Happening
-from controller.writer import NotLeaderError, Writer, asked_to_wait
+from controller.writer import NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.events")
 
@@ -120,7 +120,7 @@ class EventRecorder:
                 return False
             except UnavailableError as error:
                 problem = str(error)
-                await self._clock.sleep(asked_to_wait(error) or FIRST_DELAY * 2.0**attempt)
+                await self._clock.sleep(error.retry_after or FIRST_DELAY * 2.0**attempt)
             except ConflictError as error:
                 problem = str(error)
             except NotLeaderError:
@@ -135,7 +135,7 @@ class EventRecorder:
         return False
 
     async def _write(self, regarding: Regarding, happening: Happening) -> None:
-        body = manifest(regarding, happening, self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        body = manifest(regarding, happening, rfc3339(self._clock.now()))
         name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
         try:
             await self._writer.create(EVENTS, body, namespace)

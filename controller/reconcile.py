@@ -15,7 +15,7 @@ from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.metadata import ObjectMeta
 from connectors.model.names import service_name
-from connectors.process.clock import Clock
+from connectors.process.clock import Clock, rfc3339
 from connectors.snapshot import Binding
 from connectors.sources.api_objects import HeldConnector
 from connectors.sources.cluster import ClusterSource
@@ -108,7 +108,7 @@ class Reconciler:
         return await self._planned(binding, held, proxy)
 
     async def _planned(self, binding: Binding, held: HeldConnector, proxy: ClusterProxy) -> Outcome:
-        now = _timestamp(self._known.clock)
+        now = rfc3339(self._known.clock.now())
         plan = connector.plan(binding, held.status, connector.Facts(proxy), now)
         wrote = False
         for _ in range(ROUNDS):
@@ -183,7 +183,7 @@ class Reconciler:
             return Outcome(Result.UNCHANGED)
         existing = frozenset(key for key in referred if self._known.services.of(key) is not None)
         facts = connector_class.ClusterServices(self._known.platform, existing)
-        now = _timestamp(self._known.clock)
+        now = rfc3339(self._known.clock.now())
         plan = connector_class.plan(judged, snapshot.class_violations[name], held.status, facts, now)
         if plan.status == held.status:
             return Outcome(Result.UNCHANGED)
@@ -210,7 +210,3 @@ def _same(judged: ObjectMeta, held: ObjectMeta) -> bool:
     """Whether the snapshot judged what is held: the resourceVersion may differ, a write to the status moves it."""
     version = held.resource_version
     return msgspec.structs.replace(judged, resource_version=version) == held
-
-
-def _timestamp(clock: Clock) -> str:
-    return clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

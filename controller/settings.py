@@ -6,15 +6,11 @@ from typing import Any
 
 from connectors.kube.settings import KUBE_SETTINGS
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
-from connectors.process.parsers import parse_host_port, parse_switch
+from connectors.process.parsers import parse_switch
 from connectors.process.settings import Setting
 
-ADMIN = Setting(
-    "--admin", "0.0.0.0:8081", parse_host_port, "where /livez, /readyz and /metrics are served", "0.0.0.0:8081",
-    metavar="HOST:PORT",
-)  # fmt: skip
 LEADER_ELECT = Setting(
     "--leader-elect", "true", parse_switch, "write only while holding the Lease, so that replicas take turns", "true",
     switch=True,
 )  # fmt: skip
-SETTINGS: tuple[Setting[Any], ...] = (ADMIN, LEADER_ELECT, *KUBE_SETTINGS, LOG_FORMAT, LOG_LEVEL)
+SETTINGS: tuple[Setting[Any], ...] = (LEADER_ELECT, *KUBE_SETTINGS, LOG_FORMAT, LOG_LEVEL)

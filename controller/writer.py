@@ -15,17 +15,9 @@ from controller.metrics import ControllerMetrics
 
 T = TypeVar("T")
 
-LONGEST_WISH = 60.0
-"""Seconds. What is in between names them too (RFC 9110, 10.2.3), and a day of waiting helps nobody."""
-
 
 class NotLeaderError(Exception):
     """Another replica may lead by now: nothing was sent."""
-
-
-def asked_to_wait(error: UnavailableError) -> float:
-    """Seconds that the server asked to wait before the next try, LONGEST_WISH at most; 0 where it named none."""
-    return min(error.retry_after or 0.0, LONGEST_WISH)
 
 
 class Writer:

@@ -14,10 +14,6 @@ from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
 LISTEN = Setting(
     "--listen", "0.0.0.0:8080", parse_host_port, "where clients reach the proxy", "0.0.0.0:8080", metavar="HOST:PORT"
 )
-ADMIN = Setting(
-    "--admin", "0.0.0.0:8081", parse_host_port, "where /livez, /readyz and /metrics are served", "0.0.0.0:8081",
-    metavar="HOST:PORT",
-)  # fmt: skip
 CLIENT_AUTH = Setting(
     "--client-auth",
     "kubernetes",
@@ -30,7 +26,6 @@ CLIENT_AUTH = Setting(
 )
 SETTINGS: tuple[Setting[Any], ...] = (
     LISTEN,
-    ADMIN,
     CLIENT_AUTH,
     *KUBE_SETTINGS,
     LOG_FORMAT,

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
 from connectors.kube.access import AccessError, choose_access
-from connectors.kube.settings import KUBECONFIG, NAMESPACE
+from connectors.kube.settings import ADMIN, KUBECONFIG, NAMESPACE
 from connectors.process.listening import cannot_listen
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
 from connectors.process.parsers import HostPort
-from connectors.process.run import Signals, run, until
+from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, foreign_variable, parse_command_line
-from proxy.cluster_settings import ADMIN, SETTINGS, cluster_settings
+from proxy.cluster_settings import SETTINGS, cluster_settings
 from proxy.settings import ClientAuth, ProxySettings
 from proxy.token_review import TokenReviewer
 from proxy.wiring import Proxy, build_proxy
 
 logger = logging.getLogger("connectors.proxy")
+
+PROGRAM = "python -m proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Plan:
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
-    parser = argparse.ArgumentParser("python -m proxy", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
     _, values = parse_command_line(parser, SETTINGS, words, environment)
     try:
         settings = cluster_settings(values)
@@ -43,7 +44,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     except SettingError as error:
         parser.error(str(error))
     except AccessError as error:
-        return _refuse(str(error))
+        return refuse(PROGRAM, str(error))
     token_secrets = settings.client_auth is ClientAuth.TOKEN
     cluster = ClusterPlan("proxy", access, values[NAMESPACE], values[ADMIN], token_secrets=token_secrets)
     set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
@@ -59,7 +60,7 @@ async def _serve(plan: Plan) -> int:
     try:
         await process.start()
     except StartError as error:
-        return _refuse(str(error))
+        return refuse(PROGRAM, str(error))
     try:
         if not await process.wait_ready(signals.first):
             return 0
@@ -72,7 +73,7 @@ async def _traffic(settings: ProxySettings, process: ClusterProcess, proxy: Prox
     try:
         await proxy.start()
     except OSError as error:
-        return _refuse(cannot_listen(HostPort(settings.host, settings.port), "--listen", error))
+        return refuse(PROGRAM, cannot_listen(HostPort(settings.host, settings.port), "--listen", error))
     connectors = len(process.store.current.bindings)
     logger.info("ready: %d connectors on http://%s", connectors, HostPort(settings.host, proxy.port))
     try:
@@ -82,8 +83,3 @@ async def _traffic(settings: ProxySettings, process: ClusterProcess, proxy: Prox
         logger.info("stopping: running requests get %g s; a second signal ends them at once", settings.timeouts.drain)
         clean = await until(signals.second, proxy.drain())
     return 0 if clean else 1
-
-
-def _refuse(message: str) -> int:
-    print(f"python -m proxy: error: {message}", file=sys.stderr)  # noqa: T201 - as argparse says what it refuses
-    return 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from connectors.process.clock import now
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
-from connectors.process.run import Signals, run, until
+from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, parse_command_line
 from standalone.api import list_connectors
 from standalone.paths import path_problem
@@ -43,8 +43,7 @@ async def _serve(plan: Plan) -> int:
     try:
         await service.start()
     except ServeError as error:
-        print(f"connectors serve: error: {error}", file=sys.stderr)
-        return 1
+        return refuse("connectors serve", str(error))
     _announce(service)
     await signals.first.wait()
     logger.info("stopping: running requests get %g s; a second signal ends them at once", plan.proxy.timeouts.drain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,9 +127,11 @@ async def load(access: Access) -> Connection:
     from kubernetes_asyncio.config import ConfigException
 
     configuration = Configuration()
-    files = tuple(_kubeconfig_files(access.kubeconfigs)) or (access.in_cluster.token_file, access.in_cluster.ca_file)
+    contents = {path: _mapping(path) for path in access.kubeconfigs}
+    files = tuple(_files_named(contents)) or (access.in_cluster.token_file, access.in_cluster.ca_file)
     state = state_of(files)
-    _refuse_auth_provider(access.kubeconfigs)
+    if contents:
+        _check(contents)
     try:
         await _read(access, configuration)
     except (ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
@@ -161,48 +163,49 @@ async def _read(access: Access, configuration: Any) -> None:
     )
 
 
-def _kubeconfig_files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    """The kubeconfigs and every file they name, after a look at what kubernetes-asyncio reports badly.
-
-    Its own messages may quote a whole entry of a user, token and all (ConfigNode), so they are never passed on.
-    """
-    current = ""
-    for path in paths:
-        content = _mapping(path)
-        current = current or str(content.get("current-context") or "")
+def _files_named(contents: Mapping[Path, dict[str, Any]]) -> Iterator[Path]:
+    """The kubeconfigs and every file they name."""
+    for path, content in contents.items():
         yield path
         for section, keys in (
             ("clusters", ("certificate-authority",)),
             ("users", ("tokenFile", "client-certificate", "client-key")),
         ):
-            for entry in content.get(section) or ():
-                named = entry.get(section[:-1]) if isinstance(entry, dict) else None
+            for entry in _entries(content, section):
+                named = entry.get(section[:-1])
                 if isinstance(named, dict):
                     yield from (path.parent / str(named[key]) for key in keys if named.get(key))
-    if paths and not current:
+
+
+def _check(contents: Mapping[Path, dict[str, Any]]) -> None:
+    """A look at what kubernetes-asyncio reports badly, or would do without a word.
+
+    Its own messages may quote a whole entry of a user, token and all (ConfigNode), so they are never passed on. A token
+    of an auth-provider it refreshes without looking at the issuer's certificate (threat 22).
+    """
+    paths = tuple(contents)
+    current = next((str(name) for content in contents.values() if (name := content.get("current-context"))), "")
+    if not current:
         raise AccessError(f"kubeconfig {_names(paths)} has no current-context; set one (kubectl config use-context)")
+    context = _named(contents, "contexts", current).get("context")
+    user = str(context.get("user")) if isinstance(context, dict) else ""
+    login = _named(contents, "users", user).get("user")
+    if isinstance(login, dict) and "auth-provider" in login:
+        raise AccessError(
+            f"kubeconfig {_names(paths)} has an auth-provider for its current user, which is not supported; "
+            "use a credential plugin (exec), for example kubelogin"
+        )
 
 
-def _refuse_auth_provider(paths: tuple[Path, ...]) -> None:
-    """kubernetes-asyncio refreshes a token of such a login without looking at the issuer's certificate (threat 22)."""
-    contents = [_mapping(path) for path in paths]
-    current = next((name for content in contents if (name := content.get("current-context"))), "")
-    contexts = {item.get("name"): item.get("context") for item in _entries(contents, "contexts")}
-    context = contexts.get(current)
-    user = context.get("user") if isinstance(context, dict) else None
-    for item in _entries(contents, "users"):
-        login = item.get("user")
-        if item.get("name") == user and isinstance(login, dict) and "auth-provider" in login:
-            raise AccessError(
-                f"kubeconfig {_names(paths)} has an auth-provider for its current user, which is not supported; "
-                "use a credential plugin (exec), for example kubelogin"
-            )
+def _named(contents: Mapping[Path, dict[str, Any]], section: str, name: str) -> dict[str, Any]:
+    """The entry of that name; of two in several files the first counts, as for kubectl."""
+    entries = (entry for content in contents.values() for entry in _entries(content, section))
+    return next((entry for entry in entries if str(entry.get("name")) == name), {})
 
 
-def _entries(contents: list[dict[str, Any]], section: str) -> Iterator[dict[str, Any]]:
-    for content in contents:
-        found = content.get(section)
-        yield from (item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
+def _entries(content: dict[str, Any], section: str) -> Iterator[dict[str, Any]]:
+    found = content.get(section)
+    return (entry for entry in (found if isinstance(found, list) else ()) if isinstance(entry, dict))
 
 
 def _mapping(path: Path) -> dict[str, Any]:

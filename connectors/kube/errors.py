@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONGEST_WAIT = 60.0
+"""Seconds. What is in between names a Retry-After too (RFC 9110, 10.2.3), and a day of waiting helps nobody."""
+
 
 class KubeError(Exception):
     """A request to the API server failed."""
@@ -10,12 +13,12 @@ class KubeError(Exception):
 class UnavailableError(KubeError):
     """No answer that says anything about the object: unreachable, timed out, 429, 5xx. To be tried again.
 
-    `retry_after` is in seconds, where the server named a time.
+    `retry_after` is in seconds, where the server named a time; beyond LONGEST_WAIT it is not believed.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(retry_after, LONGEST_WAIT)
 
 
 class SilentError(UnavailableError):

@@ -28,8 +28,6 @@ SHORT = 1.0
 """Seconds. After a watch that ended in order after less than that, the next one waits a little."""
 LIVED = 5.0
 """Seconds after which a watch counts as one that worked, even if it had nothing to tell."""
-LONGEST_WAIT = 60.0
-"""Seconds: a Retry-After beyond that is not believed."""
 NAMED = 1000
 """Objects whose trouble is remembered, so that it is logged once."""
 
@@ -163,7 +161,7 @@ class Reflector:
             return 0.0
         wait = self._backoff.next()
         if isinstance(problem, UnavailableError) and problem.retry_after:
-            wait += min(problem.retry_after, LONGEST_WAIT)
+            wait += problem.retry_after
         return wait
 
     async def _list(self) -> None:

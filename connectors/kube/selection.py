@@ -121,6 +121,11 @@ class Selection(Generic[V]):
         return entry is not None and entry.refused is not None and entry.held is None
 
     @property
+    def unread(self) -> list[ObjectKey]:
+        """The wanted objects of which nobody knows whether they exist: those that are `refused`, or not `fetched`."""
+        return [key for key in self._wanted if self.refused(key) or not self.fetched(key)]
+
+    @property
     def items(self) -> Mapping[ObjectKey, V]:
         """The wanted objects that exist; a live view."""
         return MappingProxyType(self._values)
@@ -286,7 +291,7 @@ class Selection(Generic[V]):
         if now >= self._not_before:
             # Otherwise one of those that ran at the same time has said it already.
             named = error.retry_after if isinstance(error, UnavailableError) else None
-            self._not_before = now + max(self._backoff.next(), min(named or 0.0, REFUSED_CAP))
+            self._not_before = now + max(self._backoff.next(), named or 0.0)
 
     def _refused(self, key: ObjectKey, entry: _Wanted[V], error: KubeError) -> None:
         """An answer that says no to this object; others may be readable, so only this one waits."""

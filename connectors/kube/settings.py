@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from connectors.process.parsers import optional
+from connectors.process.parsers import optional, parse_host_port
 from connectors.process.settings import Setting
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
@@ -35,6 +35,10 @@ def parse_domain(text: str) -> str:
     return domain
 
 
+ADMIN = Setting(
+    "--admin", "0.0.0.0:8081", parse_host_port, "where /livez, /readyz and /metrics are served", "0.0.0.0:8081",
+    metavar="HOST:PORT",
+)  # fmt: skip
 KUBECONFIG = Setting(
     "--kubeconfig", "", optional(Path), "kubeconfig file of the API server", "/etc/connectors/kubeconfig",
     metavar="PATH", default_text="the pod's ServiceAccount, else $KUBECONFIG",
@@ -52,4 +56,4 @@ PROXY_SERVICE = Setting(
     "the Service of the proxy, for classes whose spec.proxy names none", "connectors-proxy-service", metavar="NAME",
 )  # fmt: skip
 
-KUBE_SETTINGS: tuple[Setting[Any], ...] = (KUBECONFIG, NAMESPACE, CLUSTER_DOMAIN, PROXY_SERVICE)
+KUBE_SETTINGS: tuple[Setting[Any], ...] = (ADMIN, KUBECONFIG, NAMESPACE, CLUSTER_DOMAIN, PROXY_SERVICE)

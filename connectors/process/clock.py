@@ -13,9 +13,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def rfc3339(moment: datetime) -> str:
+    """A time, UTC, as metav1.Time writes it: RFC 3339, whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def timestamp() -> str:
-    """The current time as metav1.Time writes it: RFC 3339, UTC, whole seconds."""
-    return now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The current time as metav1.Time writes it."""
+    return rfc3339(now())
 
 
 class Clock(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Coroutine
 
 
@@ -15,6 +16,12 @@ def run(work: Coroutine[object, object, int]) -> int:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def refuse(program: str, message: str) -> int:
+    """Say on standard error why it cannot begin, as argparse says what it refuses; returns the exit code."""
+    print(f"{program}: error: {message}", file=sys.stderr)  # noqa: T201 - for whoever has just typed the command
+    return 1
 
 
 class Signals:

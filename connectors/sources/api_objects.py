@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -104,14 +105,14 @@ def read_flags(raw: Raw | bytes) -> tuple[FeatureFlags | None, tuple[Violation, 
 def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnector:
     """`after`, with the very Connector of `before` where nothing but the status moved: a snapshot then keeps it too."""
     if before.malformed == after.malformed and _same_but_version(before.connector, after.connector):
-        return HeldConnector(before.connector, after.resource_version, after.status, after.deleting, after.malformed)
+        return dataclasses.replace(after, connector=before.connector)
     return after
 
 
 def newer_class(before: HeldClass, after: HeldClass) -> HeldClass:
     """See newer_connector."""
     if before.malformed == after.malformed and _same_but_version(before.connector_class, after.connector_class):
-        return HeldClass(before.connector_class, after.resource_version, after.status, after.deleting, after.malformed)
+        return dataclasses.replace(after, connector_class=before.connector_class)
     return after
 
 

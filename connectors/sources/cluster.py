@@ -189,13 +189,12 @@ class ClusterSource:
         )
 
     def _unread(self) -> dict[SecretKey, str]:
-        unread = {}
-        for key in set(self._wanted()):
-            if self._secrets.refused(key):
-                unread[SecretKey(*key)] = f'secrets "{key.name}" may not be read; see the roles of this program'
-            elif not self._secrets.fetched(key):
-                unread[SecretKey(*key)] = f'secrets "{key.name}" was not read from the API server yet'
-        return unread
+        return {SecretKey(*key): self._why_unread(key) for key in self._secrets.unread}
+
+    def _why_unread(self, key: ObjectKey) -> str:
+        if self._secrets.refused(key):
+            return f'secrets "{key.name}" may not be read; see the roles of this program'
+        return f'secrets "{key.name}" was not read from the API server yet'
 
     def _read_flags(self) -> FeatureFlags:
         """The flags; while they are wrong, the last good ones. Without the ConfigMap all are off."""

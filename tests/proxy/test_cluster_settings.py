@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from connectors.kube.settings import KUBECONFIG, NAMESPACE, PROXY_SERVICE
+from connectors.kube.settings import ADMIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
 from connectors.process.settings import Setting, SettingError, Values, parse_command_line
-from proxy.cluster_settings import ADMIN, SETTINGS, cluster_settings
+from proxy.cluster_settings import SETTINGS, cluster_settings
 from proxy.settings import ClientAuth, Limits, Timeouts
 
 

@@ -60,6 +60,21 @@ async def test_t22_a_login_that_is_renewed_without_a_look_at_certificates_is_ref
     assert CANARY not in str(refused.value)
 
 
+async def test_t22_of_two_entries_of_a_name_the_first_counts_as_it_does_for_kubectl(tmp_path: Path) -> None:
+    first = kubeconfig(tmp_path / "first", OIDC)
+    second = kubeconfig(
+        tmp_path / "second", {"token": "t"}, contexts=[{"name": "here", "context": {"cluster": "c", "user": "else"}}]
+    )
+    with pytest.raises(AccessError, match="auth-provider"):
+        await load(Access(first, (second,)))
+
+
+async def test_a_name_that_is_none_is_said_not_raised(tmp_path: Path) -> None:
+    contexts = [{"name": ["here"], "context": {"cluster": "c", "user": "u"}}]
+    with pytest.raises(AccessError, match="cannot be used"):
+        await load(Access(kubeconfig(tmp_path / "config", {"token": "t"}, contexts=contexts)))
+
+
 async def test_another_users_login_does_not_matter(tmp_path: Path) -> None:
     users = [{"name": "else", "user": OIDC}, {"name": "u", "user": {"token": "t"}}]
     connection = await load(Access(kubeconfig(tmp_path / "config", {}, users=users)))

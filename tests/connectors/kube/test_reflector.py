@@ -11,7 +11,8 @@ import pytest
 from connectors.kube.access import Access
 from connectors.kube.backoff import START
 from connectors.kube.client import KubeClient, Selector
-from connectors.kube.reflector import LIVED, LONGEST_WAIT, NAMED, PAGE, WATCH_SECONDS, Reflector, Watched
+from connectors.kube.errors import LONGEST_WAIT
+from connectors.kube.reflector import LIVED, NAMED, PAGE, WATCH_SECONDS, Reflector, Watched
 from connectors.kube.resources import SECRETS
 from tests.connectors.kube.weather import ALL_SECRETS, Follower, HurriedClock, WrittenDown, running, secret
 from tests.peers.api_requests import Asked

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from connectors.process.run import Signals, run, until
+from connectors.process.run import Signals, refuse, run, until
 
 
 def test_run_returns_the_exit_code() -> None:
@@ -56,3 +56,8 @@ async def test_a_failure_of_the_work_is_raised() -> None:
 
     with pytest.raises(LookupError, match="broken"):
         await until(asyncio.Event(), work())
+
+
+def test_a_refusal_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refuse("python -m x", "no way") == 1
+    assert capsys.readouterr().err == "python -m x: error: no way\n"
