@@ -236,12 +236,12 @@ class Reflector:
         self._opened_at = self._clock.monotonic()
         if self._health.problem:
             away = self._opened_at - self._health.since
-            logger.info("watch on %s is back after %.1f s", self.watched.resource.plural, away)
+            logger.info("watch on %s is back after %.1f s", self.watched, away)
         self._set(connected=True)
 
     def _lost(self, error: KubeError) -> None:
         if not self._health.problem:
-            logger.warning("no watch on %s, trying again: %s", self.watched.resource.plural, error)
+            logger.warning("no watch on %s, trying again: %s", self.watched, error)
         self._set(connected=False, problem=str(error))
 
     def _set(self, *, synced: bool | None = None, connected: bool | None = None, problem: str | None = None) -> None:
