@@ -1,0 +1,76 @@
+"""May a user do something: SubjectAccessReview (authorization.k8s.io/v1), asked of the API server."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from connectors.kube.errors import UnavailableError
+from connectors.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
+from connectors.model.user import User
+
+
+class Api(Protocol):
+    """What of KubeClient is needed."""
+
+    async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
+        """POST; returns the answer's body."""
+
+
+class Action(NamedTuple):
+    """What somebody wants to do to one object, in RBAC's words."""
+
+    verb: str
+    resource: Resource
+    namespace: str
+    name: str
+    subresource: str = ""
+
+
+class _Status(Struct, frozen=True):
+    allowed: bool = False
+    denied: bool = False
+
+
+class _Review(Struct, frozen=True):
+    status: _Status = _Status()
+
+
+async def may(api: Api, user: User, action: Action) -> bool:
+    """Whether `user` may do it. What the API server does not say clearly counts as no.
+
+    Raises:
+        KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
+    """
+    raw = await api.create(SUBJECT_ACCESS_REVIEWS, access_review(user, action))
+    try:
+        status = msgspec.json.decode(raw, type=_Review).status
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UnavailableError("the answer to a SubjectAccessReview is none") from None
+    return status.allowed and not status.denied
+
+
+def access_review(user: User, action: Action) -> dict[str, Any]:
+    """The body of the question."""
+    attributes = {
+        "verb": action.verb,
+        "group": action.resource.group,
+        "version": action.resource.version,
+        "resource": action.resource.plural,
+        "subresource": action.subresource,
+        "namespace": action.namespace,
+        "name": action.name,
+    }
+    return {
+        "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
+        "kind": SUBJECT_ACCESS_REVIEWS.kind,
+        "spec": {
+            "user": user.username,
+            "uid": user.uid,
+            "groups": list(user.groups or ()),
+            "extra": {key: list(values) for key, values in (user.extra or {}).items()},
+            "resourceAttributes": {key: value for key, value in attributes.items() if value},
+        },
+    }

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectors.kube.access_review import Action, access_review, may
+from connectors.kube.errors import UnavailableError
+from connectors.kube.resources import CONNECTORS, SECRETS, SUBJECT_ACCESS_REVIEWS, Resource
+from connectors.model.user import User
+
+JANE = User("jane", "1", ("dev", "ops"), {"k": ("a", "b")})
+
+
+class Api:
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.asked: list[dict[str, Any]] = []
+
+    async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
+        assert (resource, namespace) == (SUBJECT_ACCESS_REVIEWS, "")
+        self.asked.append(body)
+        return self.answer
+
+
+def test_the_question_names_all_of_the_user_and_of_the_action() -> None:
+    body = access_review(JANE, Action("*", CONNECTORS, "team", "git", "proxy"))
+    assert body == {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": "jane",
+            "uid": "1",
+            "groups": ["dev", "ops"],
+            "extra": {"k": ["a", "b"]},
+            "resourceAttributes": {
+                "verb": "*",
+                "group": "connectors.alauda.io",
+                "version": "v1alpha1",
+                "resource": "connectors",
+                "subresource": "proxy",
+                "namespace": "team",
+                "name": "git",
+            },
+        },
+    }
+
+
+def test_the_core_group_and_no_subresource_are_left_out() -> None:
+    attributes = access_review(User("a"), Action("get", SECRETS, "team", "login"))["spec"]["resourceAttributes"]
+    assert attributes == {"verb": "get", "version": "v1", "resource": "secrets", "namespace": "team", "name": "login"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "allowed"),
+    [
+        (b'{"status": {"allowed": true}}', True),
+        (b'{"status": {"allowed": true, "evaluationError": "one of two roles is missing"}}', True),
+        (b'{"status": {"allowed": true, "denied": true}}', False),
+        (b'{"status": {"allowed": false}}', False),
+        (b'{"status": {}}', False),
+        (b"{}", False),
+    ],
+)
+async def test_unclear_means_no(answer: bytes, allowed: bool) -> None:
+    assert await may(Api(answer), JANE, Action("get", SECRETS, "team", "login")) is allowed
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b'{"status": {"allowed": "yes"}}', b"\xff"])
+async def test_what_is_no_answer_is_none(answer: bytes) -> None:
+    with pytest.raises(UnavailableError):
+        await may(Api(answer), JANE, Action("get", SECRETS, "team", "login"))
