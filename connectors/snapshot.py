@@ -77,6 +77,8 @@ class Snapshot:
     """One moment of all objects. A request reads it once and keeps it to its end.
 
     `class_violations` is keyed by the class's name and lists every class, those without a violation too.
+    `caller_headers` are the headers of all classes that may hold a caller's token, in lower case; `proxy_uris` are the
+    addresses that classes give for their proxies, a path or a URL.
     """
 
     generation: int
@@ -85,6 +87,8 @@ class Snapshot:
     token_owners: Mapping[bytes, TokenOwner]
     flags: FeatureFlags
     class_violations: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
+    caller_headers: frozenset[bytes] = frozenset()
+    proxy_uris: frozenset[str] = frozenset()
 
     def owner_of(self, token: bytes) -> TokenOwner | None:
         """Whose token of the service-account-token Secrets this is. Looks up a digest: no timing to learn from."""
@@ -124,6 +128,8 @@ def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
         token_owners=MappingProxyType(_token_owners(objects.secrets)),
         flags=objects.flags,
         class_violations=MappingProxyType(class_violations),
+        caller_headers=frozenset(item.caller_header for item in objects.classes) - {b""},
+        proxy_uris=frozenset(item.spec.proxy.uri for item in objects.classes if item.spec.proxy) - {""},
     )
 
 
@@ -193,9 +199,8 @@ def _owned(connector_class: ConnectorClass) -> Owned:
 
     Of an invalid class too: the names are removed even though no template of it is ever rendered.
     """
-    proxy = connector_class.spec.proxy
-    extractor = proxy.auth_extractor if proxy else None
-    caller = frozenset({fold(extractor.header.encode())}) if extractor and extractor.header else frozenset()
+    header = connector_class.caller_header
+    caller = frozenset({fold(header)}) if header else frozenset()
     return owned_by(connector_class.auth_types) | Owned(headers=caller)
 
 

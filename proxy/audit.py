@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 
 from connectors.model.refusal import Refusal
+from connectors.model.user import User
 from connectors.snapshot import Binding
 from proxy.access_log import AccessLine, AccessLog, timestamp
-from proxy.decision import Caller
 from proxy.http1.head import ParsedRequest
 from proxy.metrics import NO_CONNECTOR, ProxyMetrics
 from proxy.relay import Progress
@@ -25,7 +25,7 @@ class Record:
 
     request: ParsedRequest
     began: float
-    caller: Caller | None = None
+    caller: User | None = None
     binding: Binding | None = None
     refusal: Refusal | None = None
     progress: Progress = field(default_factory=Progress)

@@ -125,6 +125,12 @@ class ClientConnection(asyncio.Protocol):
             # Wherever the exchange waits, it ends now, and closes its upstream on the way out (threat 15).
             self._task.cancel()
 
+    @property
+    def peer(self) -> str:
+        """The IP address that the connection came from; empty once it is gone."""
+        address = self._transport.get_extra_info("peername") if self._transport else None
+        return str(address[0]) if address else ""
+
     # -- the relay's side (ClientSideConnection)
 
     def attach(self, relay: Relay) -> None:

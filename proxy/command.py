@@ -18,8 +18,7 @@ from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, foreign_variable, parse_command_line
 from proxy.cluster_settings import SETTINGS, cluster_settings
 from proxy.settings import ClientAuth, ProxySettings
-from proxy.token_review import TokenReviewer
-from proxy.wiring import Proxy, build_proxy
+from proxy.wiring import Cluster, Proxy, build_proxy
 
 logger = logging.getLogger("connectors.proxy")
 
@@ -54,9 +53,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
 async def _serve(plan: Plan) -> int:
     signals = Signals()
     process = ClusterProcess(plan.cluster)
-    proxy = build_proxy(
-        plan.proxy, process.store, process.registry, reviewer=TokenReviewer(process.client, process.clock)
-    )
+    proxy = build_proxy(plan.proxy, process.store, process.registry, cluster=Cluster(process.client, process.clock))
     try:
         await process.start()
     except StartError as error:

@@ -7,33 +7,28 @@ from typing import NamedTuple
 from connectors.model.addresses import Address
 from connectors.model.connector import ConnectorKey
 from connectors.model.refusal import Refusal
+from connectors.model.user import User
 from connectors.snapshot import Binding
-from proxy.host_form import HostForm
 
 
-class Caller(NamedTuple):
-    """Who is calling: a ServiceAccount of a namespace."""
+class Permission(NamedTuple):
+    """Whether a caller may use a Connector; if not, `message` says what it lacks. What nobody has said is no."""
 
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-class UnreviewedError(Exception):
-    """Nobody can tell now whose a token is."""
+    allowed: bool = False
+    message: str = "nobody has said that this caller may use this Connector"
 
 
 class Facts(NamedTuple):
-    """What I/O has gathered for a decision.
+    """What I/O has gathered about the caller for a decision.
 
-    `authenticated` says that callers must prove who they are; `caller` is who did, None where nobody.
+    `authenticated` says that callers must prove who they are; `caller` is who did, None where nobody. `misplaced`: the
+    token stood in a field that the Connector's class does not read.
     """
 
-    hosts: HostForm
     authenticated: bool = False
-    caller: Caller | None = None
+    caller: User | None = None
+    permission: Permission = Permission()
+    misplaced: bool = False
 
 
 class Route(NamedTuple):

@@ -11,10 +11,11 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.sources.store import SnapshotStore
 from connectors.trust import Trust
+from proxy.approach import Approach
 from proxy.audit import Audit, Record
 from proxy.client import After, ClientConnection
-from proxy.decide import decide
-from proxy.decision import Facts, Forward
+from proxy.decide import decide, find
+from proxy.decision import Forward
 from proxy.host_form import HostForm
 from proxy.http1.framing import BodyKind
 from proxy.http1.head import ParsedRequest, write_request
@@ -67,11 +68,12 @@ class Exchange:
         """Gather what the decision needs, then decide."""
         if client.draining:
             raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
-        snapshot = self._parts.store.current
-        identity = self._parts.identity
-        caller = await identity.caller(request.head, snapshot)
-        verdict = decide(request.head, snapshot, Facts(self._parts.hosts, identity.required, caller))
-        record.caller, record.binding = caller, verdict.binding
+        snapshot, hosts = self._parts.store.current, self._parts.hosts
+        route = find(request.head, snapshot, hosts)
+        record.binding = route.binding
+        facts = await self._parts.identity.facts(request.head, Approach(route, snapshot, client.peer))
+        record.caller = facts.caller
+        verdict = decide(request.head, route, snapshot, hosts, facts)
         if verdict.forward is None:
             raise RefusedError(verdict.refusal or _UNDECIDED)
         return verdict.forward

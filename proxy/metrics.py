@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from math import inf
 
 from prometheus_client import CollectorRegistry
@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
+from proxy.answers import Source
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"})
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0)
@@ -77,6 +78,7 @@ class ProxyMetrics(Collector):
         self._connectors: dict[ConnectorKey, ConnectorMetrics] = {}
         self._refusals: Counter[Reason] = Counter()
         self._connections: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self._auth_answers: Mapping[str, Mapping[Source, int]] = {}
         self._generation = 0
         self._serving_since = time.monotonic()
         registry.register(self)
@@ -91,6 +93,10 @@ class ProxyMetrics(Collector):
     def refused(self, reason: Reason) -> None:
         """Count a refusal."""
         self._refusals[reason] += 1
+
+    def auth_answers(self, sources: Mapping[str, Mapping[Source, int]]) -> None:
+        """Where the numbers of answers about callers come from, by what was asked."""
+        self._auth_answers = sources
 
     def connections(self, counts: Callable[[], tuple[int, int]]) -> None:
         """Where the numbers of active and idle upstream connections come from."""
@@ -124,6 +130,8 @@ class ProxyMetrics(Collector):
         for reason in Reason:
             refusals.add_metric((reason.value,), self._refusals[reason])
         yield refusals
+        if self._auth_answers:
+            yield _auth_answers(self._auth_answers)
         yield GaugeMetricFamily(
             "connectors_proxy_requests_in_flight", "Requests that are being served.", value=self.in_flight
         )
@@ -158,6 +166,20 @@ def _durations(name: str, meaning: str, distributions: Iterable[tuple[ConnectorK
     family = HistogramMetricFamily(name, meaning, labels=_PLACE)
     for key, distribution in distributions:
         family.add_metric(key, distribution.cumulative(), distribution.total)
+    return family
+
+
+def _auth_answers(sources: Mapping[str, Mapping[Source, int]]) -> Metric:
+    family = CounterMetricFamily(
+        "connectors_proxy_auth_answers",
+        "Answers about callers (token: whose a token is; access: whether it may use a Connector), by where they came "
+        "from: the API server, the cache, the cache beyond its time while the API server is away, nowhere, or refused "
+        "since too many were no.",
+        labels=("question", "source"),
+    )
+    for question, counts in sources.items():
+        for source in Source:
+            family.add_metric((question, source.value), counts.get(source, 0))
     return family
 
 

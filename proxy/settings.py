@@ -59,12 +59,29 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerSettings:
+    """How callers are asked about, where the API server is. Durations in seconds.
+
+    cache_ttl: that an answer counts, and so how long a revoked token or role still works. stale_if_error: that a caller
+    who was let in is let in without an answer while the API server is away (0: not at all): longer than it takes to
+    restart one. require_audience: only tokens minted for a Connector's proxy URL. failure_rate: refused tokens and
+    permissions a second from one client address, beyond which unknown tokens of it get 429 (0: no limit).
+    """
+
+    cache_ttl: float = 10.0
+    stale_if_error: float = 300.0
+    require_audience: bool = False
+    failure_rate: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySettings:
     """Everything proxy/wiring.py needs to know. `port` 0 lets the kernel choose."""
 
     host: str = "127.0.0.1"
     port: int = 8080
     client_auth: ClientAuth = ClientAuth.NONE
+    callers: CallerSettings = field(default_factory=CallerSettings)
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     cluster_domain: str = "cluster.local"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TextIO
 
 from prometheus_client import CollectorRegistry
 
+from connectors.kube.access_review import Api
+from connectors.process.clock import Clock
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
 from connectors.trust import system_trust
@@ -14,12 +17,13 @@ from proxy.access_log import AccessLog
 from proxy.audit import Audit
 from proxy.exchange import Exchange, Parts
 from proxy.host_form import HostForm
-from proxy.identity import Identity, Reviewer
+from proxy.identity import Authority, Identity, TokenSecrets
+from proxy.kubernetes_authority import KubernetesAuthority
 from proxy.metrics import ProxyMetrics
 from proxy.relay import Terms
 from proxy.scrub import ClientSide
 from proxy.server import Server
-from proxy.settings import ProxySettings
+from proxy.settings import ClientAuth, ProxySettings
 from proxy.upstream import Upstreams
 from proxy.watchdog import Watchdog
 
@@ -54,18 +58,29 @@ class Proxy:
         self._watchdog.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The API server that is asked about callers."""
+
+    api: Api
+    clock: Clock
+
+
 def build_proxy(
     settings: ProxySettings,
     store: SnapshotStore,
     registry: CollectorRegistry,
     log_stream: TextIO = sys.stderr,
-    reviewer: Reviewer | None = None,
+    cluster: Cluster | None = None,
 ) -> Proxy:
     """Wire a proxy that serves the snapshots of `store`, registers metrics in `registry` and logs to `log_stream`.
 
-    `reviewer` tells whose tokens are, where the settings' client authentication is `kubernetes`.
+    `cluster` is asked about callers, where the settings' client authentication is `kubernetes`.
     """
     metrics = ProxyMetrics(registry)
+    authority = _authority(settings, cluster)
+    if isinstance(authority, KubernetesAuthority):
+        metrics.auth_answers(authority.sources)
     timeouts = settings.timeouts
     watchdog = Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
     audit = Audit(metrics, AccessLog(log_stream, settings.access_log))
@@ -74,7 +89,7 @@ def build_proxy(
     metrics.connections(lambda: (upstreams.active, upstreams.idle))
     parts = Parts(
         store=store,
-        identity=Identity(settings.client_auth, reviewer),
+        identity=Identity(authority),
         hosts=hosts,
         upstreams=upstreams,
         trust=system_trust(),
@@ -90,3 +105,15 @@ def build_proxy(
 
     store.subscribe(serve_snapshot)
     return Proxy(settings, server, upstreams, watchdog)
+
+
+def _authority(settings: ProxySettings, cluster: Cluster | None) -> Authority | None:
+    match settings.client_auth:
+        case ClientAuth.NONE:
+            return None
+        case ClientAuth.TOKEN:
+            return TokenSecrets()
+        case ClientAuth.KUBERNETES:
+            if cluster is None:
+                raise ValueError("client authentication by an API server needs one")
+            return KubernetesAuthority(cluster.api, cluster.clock, settings.callers, settings.cluster_domain)

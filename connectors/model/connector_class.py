@@ -197,6 +197,12 @@ class ConnectorClass(Struct, frozen=True, rename="camel", omit_defaults=True, kw
         return Resolver.PATH if path else Resolver.HOST
 
     @property
+    def caller_header(self) -> bytes:
+        """The header, in lower case, that may hold a caller's token beside Authorization; empty where there is none."""
+        extractor = self.spec.proxy.auth_extractor if self.spec.proxy else None
+        return extractor.header.lower().encode() if extractor else b""
+
+    @property
     def auth_types(self) -> tuple[AuthType, ...]:
         """The authentication types it offers."""
         return self.spec.auth.types if self.spec.auth else ()

@@ -88,6 +88,24 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def parse_duration_or_zero(text: str) -> float:
+    """A duration, or 0, which switches off what it is about.
+
+    Raises:
+        ValueError: see parse_duration.
+    """
+    return 0.0 if re.fullmatch(r"0(?:ms|s|m|h)?", text) else parse_duration(text)
+
+
+def parse_count_or_zero(text: str) -> int:
+    """A whole number, or 0, which switches off what it is about.
+
+    Raises:
+        ValueError: anything else.
+    """
+    return 0 if text == "0" else parse_count(text)
+
+
 def parse_size(text: str) -> int:
     """`64KiB`, `8MiB`, `1GiB` or plain bytes -> bytes.
 

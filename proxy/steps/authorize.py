@@ -26,11 +26,12 @@ def authorize(route: Route, facts: Facts) -> Binding:
 
 
 def _check_caller(route: Route, facts: Facts) -> None:
-    caller = facts.caller
-    if caller is None:
+    if facts.caller is None:
         message = "send a ServiceAccount token: as the password of Basic, or as Bearer"
         raise RefusedError(Refusal(Reason.UNAUTHENTICATED, message))
-    # Of the Connector that Host names too: its class decided whether the path counts, and the answer would tell.
-    if any(key is not None and key.namespace != caller.namespace for key in (route.key, route.host_key)):
-        message = "this caller may use only Connectors of its own namespace"
-        raise RefusedError(Refusal(Reason.FORBIDDEN, message))
+    if not facts.permission.allowed:
+        raise RefusedError(Refusal(Reason.FORBIDDEN, facts.permission.message))
+    # Behind the permission: before it, the answer would tell of which class the Connector is.
+    if facts.misplaced:
+        message = "the class of this Connector does not read a token in that header; send it as Basic or Bearer"
+        raise RefusedError(Refusal(Reason.UNAUTHENTICATED, message))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from connectors.model.message import Headers, RequestHead, ResponseHead, Version
+from connectors.model.refusal import RefusedError
+from connectors.model.user import service_account_user
 from connectors.snapshot import Binding, Snapshot, build
-from proxy.decide import decide
-from proxy.decision import Caller, Facts, Forward, Verdict
+from proxy.decide import decide, find
+from proxy.decision import Facts, Forward, Permission, Verdict
 from proxy.host_form import HostForm
 from tests.peers.manifests import Manifest, auth, connector, connector_class, secret
 from tests.peers.objects import objects_of
@@ -53,11 +55,27 @@ def keyed(value: bytes, target: bytes = b"/x") -> Forward:
     return forward_of(request(target), kind, token, tool(class_name="keyed", auth=auth("key", "s")))
 
 
-def verdict_of(
-    head: RequestHead, *manifests: Manifest, authenticated: bool = False, caller: Caller | None = None
-) -> Verdict:
+ANYBODY = Facts()
+"""Nobody must prove anything."""
+NOBODY = Facts(authenticated=True)
+OURS = Facts(True, service_account_user("team", "a"), Permission(allowed=True))
+"""Who may use what the request names."""
+STRANGER = Facts(True, service_account_user("else", "a"), Permission(message="it lacks a role"))
+"""Who proved who it is, and may not."""
+
+
+def judge(head: RequestHead, snapshot: Snapshot, facts: Facts = ANYBODY) -> Verdict:
+    """What is decided on `head`, as proxy/exchange.py puts the parts together."""
+    try:
+        route = find(head, snapshot, HOSTS)
+    except RefusedError as error:
+        return Verdict(refusal=error.refusal)
+    return decide(head, route, snapshot, HOSTS, facts)
+
+
+def verdict_of(head: RequestHead, *manifests: Manifest, facts: Facts = ANYBODY) -> Verdict:
     """What is decided on `head`."""
-    return decide(head, snapshot_of(*manifests), Facts(HOSTS, authenticated, caller))
+    return judge(head, snapshot_of(*manifests), facts)
 
 
 def forward_of(head: RequestHead, *manifests: Manifest) -> Forward:

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
+from connectors.model.user import service_account_user
 from proxy.access_log import AccessLine, AccessLog
 from proxy.audit import Audit, Record
-from proxy.decision import Caller
 from proxy.http1.head import parse_request
 from proxy.metrics import ProxyMetrics
 from proxy.settings import AccessLogFormat
@@ -48,7 +48,7 @@ async def test_a_relayed_request() -> None:
     desk = Desk()
     record = desk.begin(b"/x/y?token=" + CANARY.encode())
     assert desk.sample("requests_in_flight") == 1
-    record.caller, record.binding = Caller("team", "builder"), binding_of(tool())
+    record.caller, record.binding = service_account_user("team", "builder"), binding_of(tool())
     progress = record.progress
     progress.status, progress.bytes_in, progress.bytes_out = 201, 3, 4
     progress.first_byte_at = time.monotonic()

@@ -7,26 +7,30 @@ from hypothesis import strategies as st
 from connectors.model.connector_class import RESOLVER_ANNOTATION
 from connectors.model.message import RequestHead
 from connectors.model.reasons import Reason
-from proxy.decide import decide
-from proxy.decision import Caller, Facts
+from proxy.decision import Facts
 from tests.peers.manifests import Manifest, auth, connector, connector_class
-from tests.proxy.decisions import HOSTS, request, snapshot_of, tool, verdict_of
+from tests.proxy.decisions import ANYBODY, NOBODY, OURS, STRANGER, judge, request, snapshot_of, tool, verdict_of
 
-STRANGER, OURS = Caller("else", "a"), Caller("team", "a")
 UNDECLARED = ((b"X-Openapi-Address", b"lost"),)
 LOOP = tool("http://c-tool.team.localhost")
+MISPLACED = OURS._replace(misplaced=True)
 BROKEN_LOOP = tool("http://c-tool.team.localhost", "lost")
 
 
 @pytest.mark.parametrize(
-    ("head", "manifests", "caller", "reason"),
+    ("head", "manifests", "facts", "reason"),
     [
         # Each row breaks every rule from its own step on: the reason tells which step came first.
-        pytest.param(request(b"/../x", UNDECLARED, method=b"TRACE"), (LOOP,), None, Reason.METHOD_NOT_ALLOWED, id="1"),
-        pytest.param(request(b"/../x", UNDECLARED), (LOOP,), None, Reason.REQUEST_MALFORMED, id="2 target"),
-        pytest.param(request(b"/x", UNDECLARED, host=b"h"), (LOOP,), None, Reason.CONNECTOR_NOT_FOUND, id="3 naming"),
-        pytest.param(request(b"/x", UNDECLARED), (BROKEN_LOOP,), None, Reason.UNAUTHENTICATED, id="4 caller"),
+        pytest.param(
+            request(b"/../x", UNDECLARED, method=b"TRACE"), (LOOP,), NOBODY, Reason.METHOD_NOT_ALLOWED, id="1"
+        ),
+        pytest.param(request(b"/../x", UNDECLARED), (LOOP,), NOBODY, Reason.REQUEST_MALFORMED, id="2 target"),
+        pytest.param(request(b"/x", UNDECLARED, host=b"h"), (LOOP,), NOBODY, Reason.CONNECTOR_NOT_FOUND, id="3 naming"),
+        pytest.param(request(b"/x", UNDECLARED), (BROKEN_LOOP,), NOBODY, Reason.UNAUTHENTICATED, id="4 caller"),
         pytest.param(request(b"/x", UNDECLARED), (BROKEN_LOOP,), STRANGER, Reason.FORBIDDEN, id="5 permission"),
+        pytest.param(
+            request(b"/x", UNDECLARED), (BROKEN_LOOP,), MISPLACED, Reason.UNAUTHENTICATED, id="5 where the token stands"
+        ),
         pytest.param(request(b"/x", UNDECLARED), (), OURS, Reason.CONNECTOR_NOT_FOUND, id="6 existence"),
         pytest.param(request(b"/x", UNDECLARED), (BROKEN_LOOP,), OURS, Reason.CONNECTOR_INVALID, id="7 state"),
         pytest.param(
@@ -42,31 +46,30 @@ BROKEN_LOOP = tool("http://c-tool.team.localhost", "lost")
     ],
 )
 def test_the_order_of_the_steps(
-    head: RequestHead, manifests: tuple[Manifest, ...], caller: Caller | None, reason: Reason | None
+    head: RequestHead, manifests: tuple[Manifest, ...], facts: Facts, reason: Reason | None
 ) -> None:
-    verdict = verdict_of(head, *manifests, authenticated=True, caller=caller)
+    verdict = verdict_of(head, *manifests, facts=facts)
     assert (verdict.refusal.reason if verdict.refusal else None) is reason
     assert (verdict.forward is None) is (reason is not None)
 
 
 def test_a_refusal_names_the_connector_for_the_audit_once_it_is_known() -> None:
     head = request(b"/x")
-    assert verdict_of(head, tool(), authenticated=True, caller=STRANGER).binding is not None
+    assert verdict_of(head, tool(), facts=STRANGER).binding is not None
     assert verdict_of(request(b"/..")).binding is None
 
 
-@pytest.mark.parametrize("caller", [STRANGER, OURS, None], ids=["of Host's", "of the path's", "nobody"])
-def test_who_may_not_know_does_not_learn_from_host_and_path_together(caller: Caller | None) -> None:
+@pytest.mark.parametrize("facts", [STRANGER, NOBODY], ids=["stranger", "nobody"])
+def test_who_may_not_know_does_not_learn_from_host_and_path_together(facts: Facts) -> None:
     registry = connector_class("registry")
     registry["metadata"]["annotations"] = {RESOLVER_ANNOTATION: "path"}
     hidden = connector("harbor", "https://harbor.example", "registry", namespace="else")
     head = request(b"/namespaces/team/connectors/tool/x", host=b"c-harbor.else")
-    there = verdict_of(head, registry, tool(), hidden, authenticated=True, caller=caller)
-    absent = verdict_of(head, registry, tool(), authenticated=True, caller=caller)
+    there = verdict_of(head, registry, tool(), hidden, facts=facts)
+    absent = verdict_of(head, registry, tool(), facts=facts)
     assert there.forward is None
     assert absent.forward is None
-    if caller != STRANGER:  # who may know what is in the namespace of Host
-        assert there.refusal == absent.refusal
+    assert there.refusal == absent.refusal
 
 
 def test_nobody_is_asked_where_nobody_must_prove_anything() -> None:
@@ -86,7 +89,7 @@ RAW = st.binary(max_size=40)
 def test_every_request_gets_a_verdict(
     method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], authenticated: bool
 ) -> None:
-    verdict = decide(RequestHead(method, target, tuple(headers)), SNAPSHOT, Facts(HOSTS, authenticated))
+    verdict = judge(RequestHead(method, target, tuple(headers)), SNAPSHOT, NOBODY if authenticated else ANYBODY)
     assert (verdict.forward is None) is (verdict.refusal is not None)
     assert not (authenticated and verdict.forward), "nobody has proved anything"
 

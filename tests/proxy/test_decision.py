@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-from proxy.decide import decide
-from proxy.decision import Caller, Facts
+from proxy.decision import Facts
 from proxy.steps.resolve import resolve
-from tests.proxy.decisions import HOSTS, request, snapshot_of, tool
+from tests.proxy.decisions import HOSTS, judge, request, snapshot_of, tool
 
 
-def test_a_caller_is_shown_as_namespace_and_name() -> None:
-    assert str(Caller("team", "builder")) == "team/builder"
+def test_what_nobody_has_gathered_is_no() -> None:
+    assert not Facts().permission.allowed
+    assert not Facts(authenticated=True).caller
 
 
 def test_t27_no_value_of_a_decision_shows_the_query() -> None:
     snapshot, head = snapshot_of(tool()), request(b"/x?private_token=canary")
-    route, verdict = resolve(head, snapshot, HOSTS), decide(head, snapshot, Facts(HOSTS))
+    route, verdict = resolve(head, snapshot, HOSTS), judge(head, snapshot)
     assert verdict.forward is not None
     for value in (route, verdict.forward, verdict):
         assert "canary" not in repr(value)

@@ -3,67 +3,31 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from connectors.model.message import Headers, RequestHead
+from connectors.model.connector import ConnectorKey
+from connectors.model.message import Headers
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
-from proxy.decision import Caller, UnreviewedError
-from proxy.identity import Identity, presented_token
-from proxy.settings import ClientAuth
-from tests.peers.manifests import caller_token, secret
+from connectors.model.user import User, service_account_user
+from connectors.snapshot import Snapshot
+from proxy.api_gate import TooManyFailuresError, UnansweredError
+from proxy.approach import Approach
+from proxy.decision import Facts, Permission, Route
+from proxy.identity import Identity, TokenSecrets
+from tests.peers.manifests import caller_token, connector_class, secret
 from tests.proxy.decisions import request, snapshot_of, tool
 
 TOKEN = b"canary.caller.token"
+BUILDER = service_account_user("team", "builder")
+
+
+def approach(snapshot: Snapshot, namespace: str = "team", host: ConnectorKey | None = None) -> Approach:
+    key = ConnectorKey(namespace, "tool")
+    return Approach(Route(key, snapshot.bindings.get(key), b"", b"", b"", b"/", b"", host_key=host), snapshot)
 
 
 def basic(userpass: bytes) -> bytes:
     return b"Basic " + b64encode(userpass)
-
-
-def head_with(*fields: bytes) -> RequestHead:
-    headers: Headers = tuple((b"Authorization", field) for field in fields)
-    return request(b"/", headers)
-
-
-@pytest.mark.parametrize(
-    ("field", "token"),
-    [
-        (b"Bearer abc", b"abc"),
-        (b"bEARER  abc ", b"abc"),
-        (b"Bearer", None),
-        (b"Bearer ", None),
-        (b"Bearerabc", None),
-        (basic(b"user:abc"), b"abc"),
-        (basic(b":abc"), b"abc"),
-        (basic(b"abc:"), b"abc"),
-        (basic(b"user:a:b"), b"a:b"),
-        (basic(b":"), None),
-        (basic(b"abc"), None),
-        (basic(b""), None),
-        (b"basic " + b64encode(b"u:p"), b"p"),
-        (b"Basic dTp w", None),
-        (b"Basic \xff\xff", None),
-        (b"Basic", None),
-        (b"Digest abc", None),
-        (b"", None),
-        (b"abc", None),
-    ],
-)
-def test_presented_token(field: bytes, token: bytes | None) -> None:
-    assert presented_token(head_with(field)) == token
-
-
-def test_none_and_two_are_no_token() -> None:
-    assert presented_token(head_with()) is None
-    assert presented_token(head_with(b"Bearer a", b"Bearer a")) is None
-
-
-@given(st.one_of(st.binary(max_size=40), st.binary(max_size=20).map(lambda raw: b"Basic " + raw)))
-def test_any_field_is_taken(field: bytes) -> None:
-    token = presented_token(head_with(field))
-    assert token is None or token
 
 
 SNAPSHOT = snapshot_of(
@@ -77,51 +41,120 @@ SNAPSHOT = snapshot_of(
 @pytest.mark.parametrize(
     ("field", "caller"),
     [
-        (b"Bearer " + TOKEN, Caller("team", "builder")),
-        (basic(b"x:" + TOKEN), Caller("team", "builder")),
-        (basic(TOKEN + b":"), Caller("team", "builder")),
+        (b"Bearer " + TOKEN, BUILDER),
+        (basic(b"x:" + TOKEN), BUILDER),
+        (basic(TOKEN + b":"), BUILDER),
         (b"Bearer " + TOKEN[:-1], None),
         (b"Bearer " + TOKEN.upper(), None),
         (b"Bearer of another type", None),
         (b"Bearer ", None),
     ],
 )
-async def test_token_mode(field: bytes, caller: Caller | None) -> None:
-    identity = Identity(ClientAuth.TOKEN)
-    assert identity.required
-    assert await identity.caller(head_with(field), SNAPSHOT) == caller
+async def test_token_mode(field: bytes, caller: User | None) -> None:
+    head = request(b"/", ((b"Authorization", field),))
+    facts = await Identity(TokenSecrets()).facts(head, approach(SNAPSHOT))
+    assert facts.authenticated
+    assert facts.caller == caller
+    assert facts.permission.allowed is (caller is not None)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "host", "allowed"),
+    [
+        ("team", None, True),
+        ("team", ConnectorKey("team", "other"), True),
+        ("else", None, False),
+        ("team", ConnectorKey("else", "other"), False),
+        ("else", ConnectorKey("team", "other"), False),
+    ],
+)
+async def test_in_token_mode_the_namespace_decides_for_host_and_path(
+    namespace: str, host: ConnectorKey | None, allowed: bool
+) -> None:
+    head = request(b"/", ((b"Authorization", b"Bearer " + TOKEN),))
+    facts = await Identity(TokenSecrets()).facts(head, approach(SNAPSHOT, namespace, host))
+    assert facts.permission.allowed is allowed
 
 
 async def test_nobody_is_asked_in_mode_none() -> None:
-    identity = Identity(ClientAuth.NONE)
-    assert not identity.required
-    assert await identity.caller(head_with(b"Bearer " + TOKEN), SNAPSHOT) is None
+    head = request(b"/", ((b"Authorization", b"Bearer " + TOKEN),))
+    assert await Identity(None).facts(head, approach(SNAPSHOT)) == Facts()
 
 
-class Reviewer:
-    """Knows TOKEN; `away` says that nobody can tell."""
+class Authority:
+    """Knows the tokens `good` and `also`; whoever they are may do `allowed`. `failure` is raised instead."""
 
-    away = False
+    def __init__(self, *, allowed: bool = True, failure: Exception | None = None) -> None:
+        self.allowed, self.failure = allowed, failure
+        self.reviewed: list[bytes] = []
 
-    async def review(self, token: bytes) -> Caller | None:
-        if self.away:
-            raise UnreviewedError
-        return Caller("team", "builder") if token == TOKEN else None
+    async def whose(self, token: bytes, approach: Approach) -> User | None:
+        if self.failure:
+            raise self.failure
+        self.reviewed.append(token)
+        return User(token.decode()) if token in {b"good", b"also"} else None
 
-
-async def test_in_a_cluster_the_api_server_is_asked() -> None:
-    identity = Identity(ClientAuth.KUBERNETES, Reviewer())
-    assert identity.required
-    snapshot = snapshot_of(tool())
-    assert await identity.caller(head_with(b"Bearer " + TOKEN), snapshot) == Caller("team", "builder")
-    assert await identity.caller(head_with(b"Bearer other"), snapshot) is None
-    assert await identity.caller(head_with(), snapshot) is None
+    async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
+        assert user.username == token.decode()
+        return Permission(self.allowed)
 
 
-async def test_unknown_means_deny() -> None:
-    reviewer = Reviewer()
-    reviewer.away = True
+DECLARING = connector_class("gitlabs", proxy={"authExtractor": {"header": "PRIVATE-TOKEN"}})
+OTHER = connector_class("others", proxy={"authExtractor": {"header": "X-Key"}})
+BEARER_GOOD, BEARER_BAD = (b"Authorization", b"Bearer good"), (b"Authorization", b"Bearer bad")
+PRIVATE_GOOD, PRIVATE_ALSO = (b"Private-Token", b"good"), (b"Private-Token", b"also")
+KEY_GOOD = (b"X-Key", b"good")
+
+
+@pytest.mark.parametrize(
+    ("headers", "caller", "misplaced"),
+    [
+        pytest.param((), None, False, id="nothing"),
+        pytest.param((BEARER_GOOD,), "good", False, id="the standard one"),
+        pytest.param((PRIVATE_GOOD,), "good", False, id="the class's"),
+        pytest.param((BEARER_GOOD, PRIVATE_ALSO), "good", False, id="both: the standard one"),
+        pytest.param((BEARER_BAD, PRIVATE_ALSO), "also", False, id="both, the standard one is a dummy"),
+        pytest.param((BEARER_GOOD, (b"Private-Token", b"dummy")), "good", False, id="both, the class's is a dummy"),
+        pytest.param((KEY_GOOD,), "good", True, id="another class's"),
+        pytest.param((KEY_GOOD, PRIVATE_ALSO), "also", False, id="another class's, then its own"),
+        pytest.param(((b"X-Unknown", b"good"),), None, False, id="nobody's"),
+        pytest.param((PRIVATE_GOOD, PRIVATE_GOOD), None, False, id="twice"),
+    ],
+)
+async def test_where_a_token_may_stand(headers: Headers, caller: str | None, misplaced: bool) -> None:
+    snapshot = snapshot_of(DECLARING, OTHER, tool(class_name="gitlabs"))
+    facts = await Identity(Authority()).facts(request(b"/", headers), approach(snapshot))
+    assert (facts.caller.username if facts.caller else None, facts.misplaced) == (caller, misplaced)
+
+
+@pytest.mark.parametrize("headers", [(KEY_GOOD,), (PRIVATE_GOOD,), (BEARER_GOOD,), (BEARER_BAD, KEY_GOOD)])
+async def test_who_may_not_know_gets_one_answer_whatever_there_is(headers: Headers) -> None:
+    """Else a header would tell whether there is such a Connector, and of which class."""
+    identity = Identity(Authority(allowed=False))
+    outcomes = []
+    for manifests in ((), (tool(class_name="gitlabs"),), (tool(class_name="others"),), (tool(class_name="generic"),)):
+        snapshot = snapshot_of(DECLARING, OTHER, *manifests)
+        facts = await identity.facts(request(b"/", headers), approach(snapshot))
+        outcomes.append((facts.caller, facts.permission))
+    assert outcomes == [outcomes[0]] * 4
+    assert outcomes[0][0] is not None
+
+
+async def test_without_a_token_nobody_is_asked() -> None:
+    authority = Authority()
+    await Identity(authority).facts(request(b"/", ((b"X-Other", b"good"),)), approach(SNAPSHOT))
+    assert not authority.reviewed
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (UnansweredError(unreachable=True), Reason.AUTHENTICATION_UNAVAILABLE),
+        (UnansweredError(unreachable=False), Reason.AUTHENTICATION_UNAVAILABLE),
+        (TooManyFailuresError(), Reason.TOO_MANY_REQUESTS),
+    ],
+)
+async def test_unknown_means_deny(failure: Exception, reason: Reason) -> None:
     with pytest.raises(RefusedError) as refused:
-        await Identity(ClientAuth.KUBERNETES, reviewer).caller(head_with(b"Bearer " + TOKEN), snapshot_of(tool()))
-    assert refused.value.refusal.reason is Reason.AUTHENTICATION_UNAVAILABLE
-    assert await Identity(ClientAuth.KUBERNETES).caller(head_with(b"Bearer " + TOKEN), snapshot_of(tool())) is None
+        await Identity(Authority(failure=failure)).facts(request(b"/", (BEARER_GOOD,)), approach(SNAPSHOT))
+    assert refused.value.refusal.reason is reason

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
+from proxy.answers import Source
 from proxy.metrics import BUCKETS, NO_CONNECTOR, Distribution, ProxyMetrics
 
 KEY = ConnectorKey("team", "tool")
@@ -112,3 +115,17 @@ def test_the_numbers_of_a_connector_go_with_it(registry: CollectorRegistry, metr
     assert metrics.of(KEY).requests
     assert metrics.of(NO_CONNECTOR).requests
     assert "gone" not in generate_latest(registry).decode()
+
+
+def test_answers_about_callers_by_where_they_came_from(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    metrics.auth_answers({"token": Counter({Source.API: 2}), "access": Counter({Source.STALE: 1})})
+    found = {
+        (question, source.value): registry.get_sample_value(
+            "connectors_proxy_auth_answers_total", {"question": question, "source": source.value}
+        )
+        for question in ("token", "access")
+        for source in Source
+    }
+    assert {key for key, value in found.items() if value} == {("token", "api"), ("access", "stale")}
+    assert found["token", "api"] == 2
+    assert None not in found.values()

@@ -5,10 +5,10 @@ import pytest
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
-from proxy.decision import Caller, Facts, Route
+from proxy.decision import Facts, Permission, Route
 from proxy.steps.authorize import authorize
 from tests.peers.manifests import Manifest, auth, connector_class
-from tests.proxy.decisions import HOSTS, binding_of, tool
+from tests.proxy.decisions import ANYBODY, NOBODY, OURS, STRANGER, binding_of, tool
 
 
 def route_to(*manifests: Manifest) -> Route:
@@ -20,7 +20,6 @@ SERVED = (tool(),)
 NO_PROXY = (connector_class("plain", proxy=None), tool(class_name="plain"))
 NO_CLASS = (tool(class_name="lost"),)
 NO_SECRET = (tool(auth=auth("basicAuth", "lost")),)
-OURS, STRANGER = Caller("team", "a"), Caller("else", "a")
 
 
 def reason_of(route: Route, facts: Facts) -> Reason | None:
@@ -44,22 +43,29 @@ def reason_of(route: Route, facts: Facts) -> Reason | None:
 )
 def test_what_there_is_to_use(manifests: tuple[Manifest, ...], reason: Reason | None) -> None:
     route = route_to(*manifests)
-    assert reason_of(route, Facts(HOSTS)) is reason
-    assert reason_of(route, Facts(HOSTS, authenticated=True, caller=OURS)) is reason
-
-
-@pytest.mark.parametrize("caller", [OURS, STRANGER])
-def test_host_and_path_of_two_namespaces_need_a_right_in_both(caller: Caller) -> None:
-    route = route_to(*SERVED)._replace(host_key=ConnectorKey("else", "a"))
-    assert reason_of(route, Facts(HOSTS, authenticated=True, caller=caller)) is Reason.FORBIDDEN
-    assert reason_of(route, Facts(HOSTS)) is None
+    assert reason_of(route, ANYBODY) is reason
+    assert reason_of(route, OURS) is reason
 
 
 @pytest.mark.parametrize("manifests", [SERVED, (), NO_PROXY, NO_CLASS, NO_SECRET])
 @pytest.mark.parametrize(
-    ("caller", "reason"), [(None, Reason.UNAUTHENTICATED), (STRANGER, Reason.FORBIDDEN)], ids=["nobody", "stranger"]
+    ("facts", "reason"),
+    [
+        pytest.param(NOBODY, Reason.UNAUTHENTICATED, id="nobody"),
+        pytest.param(STRANGER, Reason.FORBIDDEN, id="stranger"),
+        pytest.param(STRANGER._replace(misplaced=True), Reason.FORBIDDEN, id="stranger with a token of another class"),
+        pytest.param(OURS._replace(permission=Permission()), Reason.FORBIDDEN, id="nobody has asked"),
+    ],
 )
-def test_who_may_not_know_learns_nothing(
-    manifests: tuple[Manifest, ...], caller: Caller | None, reason: Reason
-) -> None:
-    assert reason_of(route_to(*manifests), Facts(HOSTS, authenticated=True, caller=caller)) is reason
+def test_who_may_not_know_learns_nothing(manifests: tuple[Manifest, ...], facts: Facts, reason: Reason) -> None:
+    assert reason_of(route_to(*manifests), facts) is reason
+
+
+def test_a_refusal_says_what_is_lacking() -> None:
+    with pytest.raises(RefusedError) as refused:
+        authorize(route_to(*SERVED), STRANGER)
+    assert refused.value.refusal.message == "it lacks a role"
+
+
+def test_a_token_where_the_class_does_not_read_it_is_none() -> None:
+    assert reason_of(route_to(*SERVED), OURS._replace(misplaced=True)) is Reason.UNAUTHENTICATED

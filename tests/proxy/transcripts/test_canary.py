@@ -16,7 +16,7 @@ import pytest
 
 from connectors.model.message import RequestHead
 from connectors.process.logs import LogFormat, LogLevel, set_up_logging
-from proxy.identity import presented_token
+from proxy.presented import presented_tokens
 from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
 from tests.peers.dialogue import OK, Dialogue, get, message
 from tests.peers.manifests import (
@@ -205,7 +205,9 @@ async def test_t14_no_value_of_the_model_shows_it(talk: Talk) -> None:
 
 async def test_t14_no_traceback_shows_it() -> None:
     head = RequestHead(b"GET", b"/?" + TOKEN.encode(), ((b"Authorization", b"Bearer " + TOKEN.encode()),))
-    assert presented_token(head) == TOKEN.encode()
+    (presented,) = presented_tokens(head, frozenset())
+    assert presented.token == TOKEN.encode()
+    assert TOKEN not in repr(presented)
     try:
         raise ValueError(head)
     except ValueError as error:

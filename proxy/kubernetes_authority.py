@@ -1,0 +1,108 @@
+"""Callers in a cluster: the API server says whose a token is, and what its roles allow; answers are remembered."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from connectors.kube.access_review import Action, Api, may
+from connectors.kube.resources import CONNECTORS
+from connectors.model.connector import ConnectorKey
+from connectors.model.names import namespace_problem, object_name_problem
+from connectors.model.user import User
+from connectors.process.clock import Clock
+from proxy.answers import Answers, Asked, Keeping, Source
+from proxy.api_gate import ApiGate
+from proxy.approach import Approach
+from proxy.audiences import audiences_of
+from proxy.decision import Permission
+from proxy.failure_budget import FailureBudget
+from proxy.settings import CallerSettings
+from proxy.token_claims import claims_of
+from proxy.token_review import whose
+
+
+class KubernetesAuthority:
+    """Keeps keyed digests of tokens, never tokens: what is in memory tells nobody which token it was."""
+
+    def __init__(self, api: Api, clock: Clock, settings: CallerSettings, cluster_domain: str) -> None:
+        self._api = api
+        self._settings = settings
+        self._cluster_domain = cluster_domain
+        self._key = secrets.token_bytes(32)
+        gate = ApiGate(clock, FailureBudget(settings.failure_rate))
+        keeping = Keeping(settings.cache_ttl, settings.stale_if_error)
+        self._users: Answers[User] = Answers(clock, keeping, gate)
+        self._permissions: Answers[bool] = Answers(clock, keeping, gate)
+
+    @property
+    def sources(self) -> Mapping[str, Counter[Source]]:
+        """Where answers came from, by what was asked: `token` or `access`."""
+        return {"token": self._users.sources, "access": self._permissions.sources}
+
+    async def whose(self, token: bytes, approach: Approach) -> User | None:
+        """Whose token it is: one for the API server, or one that was minted for this Connector's proxy URL.
+
+        A TokenReview without audiences asks for the API server's own, whose name only that knows. So the proxy URL is
+        named where the token claims it, and nothing where it does not; with --require-audience nobody is asked then.
+
+        Raises:
+            UnansweredError: nobody can tell now.
+            TooManyFailuresError: too many tokens of this client's were refused.
+        """
+        claims = claims_of(token)
+        key = approach.route.key
+        audiences = claims.audiences & audiences_of(key, approach.snapshot.proxy_uris, self._cluster_domain)
+        if self._settings.require_audience and not audiences:
+            return None
+        # What the API server says of a token without such an audience holds for every Connector.
+        digest = self._digest(token, *(key if audiences else ()))
+        return await self._users.get(
+            Asked(digest, claims.ends, approach.client), lambda: whose(self._api, token, audiences)
+        )
+
+    async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
+        """Whether the user's roles allow the use of the Connector of the route, and of the one that Host names.
+
+        Of the latter too: its class decided whether the path counts, and the answer would tell.
+
+        Raises:
+            UnansweredError, TooManyFailuresError: see `whose`.
+        """
+        full = approach.snapshot.flags.enable_connector_proxy_permissions
+        for key in dict.fromkeys((approach.route.key, approach.route.host_key)):
+            if key is not None and not await self._may_use(user, token, key, approach):
+                return Permission(message=_lacking(user, key, full=full))
+        return Permission(allowed=True)
+
+    async def _may_use(self, user: User, token: bytes, key: ConnectorKey, approach: Approach) -> bool:
+        if namespace_problem(key.namespace) or object_name_problem(key.name):
+            return False  # nothing can have that name, and nobody is asked about what a caller makes up
+        full = approach.snapshot.flags.enable_connector_proxy_permissions
+
+        async def question() -> bool | None:
+            actions = [Action("get", CONNECTORS, *key)]
+            if full:
+                actions.append(Action("*", CONNECTORS, *key, subresource="proxy"))
+            for action in actions:
+                if not await may(self._api, user, action):
+                    return None
+            return True
+
+        digest = self._digest(token, *key, "proxy" if full else "")
+        asked = Asked(digest, claims_of(token).ends, approach.client)
+        return await self._permissions.get(asked, question) is True
+
+    def _digest(self, token: bytes, *parts: str) -> bytes:
+        """Parts are names, which hold no slash, so that no two lists of them read the same."""
+        digest = blake2b(token, key=self._key, digest_size=16)
+        for part in parts:
+            digest.update(b"\n" + part.encode())
+        return digest.digest()
+
+
+def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:
+    needed = "verb get on connectors" + (" and verb * on connectors/proxy" if full else "")
+    return f'{user} may not use connectors "{key.name}" in namespace "{key.namespace}": it needs a role with {needed}'

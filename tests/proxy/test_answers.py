@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError
+from proxy.answers import MAX_REMEMBERED, Answers, Asked, Keeping, Source
+from proxy.api_gate import PATIENCE, PAUSE, ApiGate, TooManyFailuresError, UnansweredError
+from proxy.failure_budget import FailureBudget
+from tests.peers.clock import FakeClock
+
+AWAY = UnavailableError("away")
+
+
+class Desk:
+    """Answers, and an API server that says what `says` holds; None is no, an exception is raised."""
+
+    def __init__(self, *, stale: float = 300.0, rate: float = 0.0) -> None:
+        self.clock = FakeClock()
+        self.answers: Answers[str] = Answers(self.clock, Keeping(10.0, stale), ApiGate(self.clock, FailureBudget(rate)))
+        self.says: dict[str, str | KubeError] = {"good": "yes"}
+        self.asked: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def get(self, key: str, ends: float | None = None, client: str = "c") -> str | None:
+        async def question() -> str | None:
+            self.asked.append(key)
+            await self.gate.wait()
+            answer = self.says.get(key)
+            if isinstance(answer, KubeError):
+                raise answer
+            return answer
+
+        return await self.answers.get(Asked(key.encode(), ends, client), question)
+
+    async def unanswered(self, key: str, ends: float | None = None) -> None:
+        with pytest.raises(UnansweredError):
+            await self.get(key, ends)
+
+    def goes_away(self, *keys: str) -> None:
+        for key in keys or ("good",):
+            self.says[key] = AWAY
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.mark.parametrize(("key", "answer"), [("good", "yes"), ("bad", None)])
+async def test_yes_and_no_are_remembered_for_a_while(desk: Desk, key: str, answer: str | None) -> None:
+    assert await desk.get(key) == answer
+    await desk.clock.advance(9.9)
+    assert await desk.get(key) == answer
+    assert desk.asked == [key]
+    await desk.clock.advance(0.2)
+    assert await desk.get(key) == answer
+    assert desk.asked == [key, key]
+    assert desk.answers.sources == {Source.API: 2, Source.CACHE: 1}
+
+
+async def test_the_time_runs_from_the_question_not_from_the_answer(desk: Desk) -> None:
+    """What is revoked behind the API server's look must not live longer for a slow answer."""
+    desk.gate.clear()
+    asking = asyncio.create_task(desk.get("good"))
+    await desk.clock.advance(6)
+    desk.gate.set()
+    assert await asking == "yes"
+    await desk.clock.advance(5)
+    await desk.get("good")
+    assert len(desk.asked) == 2
+
+
+async def test_many_at_once_ask_once_and_one_that_leaves_takes_nothing_with_it(desk: Desk) -> None:
+    desk.gate.clear()
+    waiting = [asyncio.create_task(desk.get("good")) for _ in range(5)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    desk.gate.set()
+    assert await asyncio.gather(*waiting[1:]) == ["yes"] * 4
+    assert desk.asked == ["good"]
+
+
+async def test_everybody_who_asked_may_leave(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.goes_away()
+    asking = asyncio.create_task(desk.get("good"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asking.cancel()
+    desk.gate.set()
+    await desk.clock.advance(PAUSE)
+    desk.says["good"] = "yes"
+    assert await desk.get("good") == "yes"
+
+
+async def test_no_yes_outlives_its_token(desk: Desk) -> None:
+    ends = desk.clock.now().timestamp() + 5
+    assert await desk.get("good", ends) == "yes"
+    await desk.clock.advance(4.9)
+    assert await desk.get("good", ends) == "yes"
+    await desk.clock.advance(0.1)
+    desk.goes_away()
+    await desk.unanswered("good", ends)
+    assert len(desk.asked) == 2
+
+
+async def test_while_the_api_server_is_away_a_yes_counts_for_longer_and_a_no_does_not(desk: Desk) -> None:
+    assert await desk.get("good") == "yes"
+    assert await desk.get("bad") is None
+    desk.goes_away("good", "bad", "new")
+    await desk.clock.advance(299)
+    assert await desk.get("good") == "yes"
+    for key in ("bad", "new"):
+        await desk.unanswered(key)
+    await desk.clock.advance(1)
+    await desk.unanswered("good")
+    assert desk.answers.sources[Source.STALE] == 1
+    assert desk.answers.sources[Source.NONE] == 3
+
+
+async def test_zero_switches_that_off() -> None:
+    desk = Desk(stale=0)
+    assert await desk.get("good") == "yes"
+    desk.goes_away()
+    assert await desk.get("good") == "yes"
+    await desk.clock.advance(10)
+    await desk.unanswered("good")
+
+
+async def test_an_api_server_that_will_not_tell_lets_nobody_in(desk: Desk) -> None:
+    await desk.get("good")
+    await desk.clock.advance(10)
+    desk.says["good"] = ForbiddenError(403, "Forbidden", "no")
+    for _ in range(2):  # the second within the pause
+        await desk.unanswered("good")
+
+
+async def test_a_no_ends_what_an_earlier_yes_allowed(desk: Desk) -> None:
+    await desk.get("good")
+    await desk.clock.advance(10)
+    del desk.says["good"]
+    assert await desk.get("good") is None
+    await desk.clock.advance(10)
+    desk.goes_away()
+    await desk.unanswered("good")
+
+
+async def test_an_api_server_that_hangs_is_as_good_as_away_for_who_was_let_in(desk: Desk) -> None:
+    await desk.get("good")
+    await desk.clock.advance(10)
+    desk.gate.clear()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await desk.get("good") == "yes"
+    assert PATIENCE <= loop.time() - began < PATIENCE + 2
+    began = loop.time()
+    assert await desk.get("good") == "yes"  # nobody waits a second time
+    assert loop.time() - began < PATIENCE / 2
+    desk.gate.set()
+
+
+async def test_an_outage_is_no_flood(desk: Desk) -> None:
+    desk.goes_away("good", "new")
+    for _ in range(3):
+        for key in ("good", "new"):
+            await desk.unanswered(key)
+        await desk.clock.advance(PAUSE)
+    assert len(desk.asked) == 3
+
+
+async def test_a_flood_of_no_is_cut_off_and_harms_nobody_who_is_known() -> None:
+    desk = Desk(rate=1.0)
+    assert await desk.get("good") == "yes"
+    await desk.clock.advance(10)
+    for number in range(10):
+        assert await desk.get(f"bad-{number}", client="flood") is None
+    for _ in range(3):
+        with pytest.raises(TooManyFailuresError):
+            await desk.get("bad-10", client="flood")
+    assert await desk.get("bad-1", client="flood") is None, "remembered answers cost nothing"
+    assert await desk.get("good", client="flood") == "yes", "who was let in is asked about all the same"
+    assert await desk.get("also-bad", client="other") is None
+    assert len(desk.asked) == 13
+    assert desk.answers.sources[Source.LIMITED] == 3
+
+
+async def test_a_flood_pushes_out_nobody_who_was_let_in(desk: Desk) -> None:
+    await desk.get("good")
+    for number in range(MAX_REMEMBERED + 1):
+        await desk.get(f"bad-{number}")
+    assert len(desk.answers._no) == MAX_REMEMBERED
+    assert await desk.get("good") == "yes"
+    assert desk.asked.count("good") == 1
+    await desk.get("bad-0")
+    assert desk.asked.count("bad-0") == 2
+
+
+async def test_many_who_were_let_in_are_bounded_too(desk: Desk) -> None:
+    for number in range(MAX_REMEMBERED + 1):
+        desk.says[str(number)] = "yes"
+        await desk.get(str(number))
+    assert len(desk.answers._yes) == MAX_REMEMBERED
