@@ -102,3 +102,9 @@ def _check_extractor(connector_class: ConnectorClass) -> Iterator[Violation]:
     elif fold(header.encode()).decode() in _NOT_GENERATED:
         message = f"{header} frames or routes the message and must reach the tool; name another header"
         yield Violation("spec.proxy.authExtractor.header", message)
+    elif fold(header.encode()) == b"authorization":
+        message = "Authorization is read anyway, as Basic or Bearer; leave authExtractor out"
+        yield Violation("spec.proxy.authExtractor.header", message, Severity.WARNING)
+    elif fold(header.encode()) == b"cookie":
+        message = "no Cookie will reach the tool, since it may hold the caller's token; was another header meant?"
+        yield Violation("spec.proxy.authExtractor.header", message, Severity.WARNING)

@@ -107,6 +107,18 @@ def test_t21_the_header_that_may_hold_a_callers_token_is_owned() -> None:
     assert b"private-token" in bind(connector(), demo, None).owned.headers
 
 
+def test_what_the_classes_say_of_callers_is_gathered() -> None:
+    classes = (
+        connector_class("a", proxy={"authExtractor": {"header": "Private-Token"}, "uri": "/prefix"}),
+        connector_class("b", proxy={"authExtractor": {"header": "PRIVATE-TOKEN"}}),
+        connector_class("c", proxy={"uri": "https://registry.example.com"}),
+        connector_class("d", proxy=None),
+    )
+    snapshot = build(Objects(classes=classes))
+    assert snapshot.caller_headers == {b"private-token"}
+    assert snapshot.proxy_uris == {"/prefix", "https://registry.example.com"}
+
+
 def test_a_class_without_a_proxy() -> None:
     assert not bind(connector(), replace(CLASS, spec=replace(CLASS.spec, proxy=None)), None).has_proxy
     assert bind(connector(), None, None).has_proxy

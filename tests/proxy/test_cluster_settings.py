@@ -8,7 +8,7 @@ import pytest
 from connectors.kube.settings import ADMIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
 from connectors.process.settings import Setting, SettingError, Values, parse_command_line
 from proxy.cluster_settings import SETTINGS, cluster_settings
-from proxy.settings import ClientAuth, Limits, Timeouts
+from proxy.settings import CallerSettings, ClientAuth, Limits, Timeouts
 
 
 def values(words: str = "") -> Values:
@@ -26,6 +26,12 @@ def test_defaults_of_the_contract() -> None:
     assert settings.cluster_domain == "cluster.local"
     assert not settings.localhost_names
     assert (settings.limits, settings.timeouts) == (Limits(), Timeouts())
+    assert settings.callers == CallerSettings(10.0, 300.0, require_audience=False, failure_rate=10)
+
+
+def test_how_callers_are_asked_about() -> None:
+    words = "--auth-cache-ttl 3s --auth-stale-if-error 0 --require-audience --auth-failure-rate 0"
+    assert cluster_settings(values(words)).callers == CallerSettings(3.0, 0.0, require_audience=True, failure_rate=0)
 
 
 @pytest.mark.parametrize("mode", list(ClientAuth))

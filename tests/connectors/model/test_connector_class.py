@@ -38,3 +38,16 @@ def test_auth_types_and_probes_are_found_by_name() -> None:
 )
 def test_a_parameter_without_a_default_is_required(spec: ParameterSpec, *, required: bool) -> None:
     assert spec.required is required
+
+
+@pytest.mark.parametrize(
+    ("proxy", "header"),
+    [
+        (None, b""),
+        ({}, b""),
+        ({"authExtractor": {}}, b""),
+        ({"authExtractor": {"header": "PRIVATE-TOKEN"}}, b"private-token"),
+    ],
+)
+def test_the_header_for_callers_tokens(proxy: dict[str, object] | None, header: bytes) -> None:
+    assert connector_class(proxy=proxy).caller_header == header

@@ -14,7 +14,9 @@ from connectors.process.parsers import (
     choice,
     optional,
     parse_count,
+    parse_count_or_zero,
     parse_duration,
+    parse_duration_or_zero,
     parse_host_port,
     parse_size,
     parse_switch,
@@ -142,3 +144,20 @@ def test_optional_takes_the_empty_text() -> None:
 def test_any_text_is_parsed_or_refused(parse: Callable[[str], object], text: str) -> None:
     with suppress(ValueError):
         parse(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("0s", 0.0), ("0h", 0.0), ("5m", 300.0), ("500ms", 0.5)])
+def test_a_duration_that_can_be_switched_off(text: str, seconds: float) -> None:
+    assert parse_duration_or_zero(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "count"), [("0", 0), ("10", 10)])
+def test_a_count_that_can_be_switched_off(text: str, count: int) -> None:
+    assert parse_count_or_zero(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "-1", "0.0", "00", "0x", "off", "1d"])
+def test_nothing_else_switches_off(text: str) -> None:
+    for parse in (parse_duration_or_zero, parse_count_or_zero):
+        with pytest.raises(ValueError, match=r"\w+"):
+            parse(text)
