@@ -47,9 +47,10 @@ def _milliseconds(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-async def small(url: str, host: str, connections: int, seconds: int) -> Small:
+async def small(url: str, host: str, connections: int, seconds: int, authorization: str = "") -> Small:
     """Keep `connections` busy with small GET requests for `seconds`."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Host: {host}", url]
+    fields = ["-H", f"Host: {host}", *(("-H", f"Authorization: {authorization}") if authorization else ())]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *fields, url]
     return parse_wrk(await _output("wrk", command))
 
 
