@@ -13,14 +13,14 @@ from connectors.model.connector import ConnectorKey
 from connectors.model.names import namespace_problem, object_name_problem
 from connectors.model.user import User
 from connectors.process.clock import Clock
-from proxy.answers import Answers, Asked, Keeping, Source
+from proxy.answers import MAX_REMEMBERED, Answers, Asked, Keeping, Source
 from proxy.api_gate import ApiGate
 from proxy.approach import Approach
 from proxy.audiences import audiences_of
 from proxy.decision import Permission
 from proxy.failure_budget import FailureBudget
 from proxy.settings import CallerSettings
-from proxy.token_claims import claims_of
+from proxy.token_claims import Claims, claims_of
 from proxy.token_review import whose
 
 
@@ -32,6 +32,7 @@ class KubernetesAuthority:
         self._settings = settings
         self._cluster_domain = cluster_domain
         self._key = secrets.token_bytes(32)
+        self._claims: dict[bytes, Claims] = {}
         gate = ApiGate(clock, FailureBudget(settings.failure_rate))
         keeping = Keeping(settings.cache_ttl, settings.stale_if_error)
         self._users: Answers[User] = Answers(clock, keeping, gate)
@@ -52,16 +53,17 @@ class KubernetesAuthority:
             UnansweredError: nobody can tell now.
             TooManyFailuresError: too many tokens of this client's were refused.
         """
-        claims = claims_of(token)
+        digest, claims = self._known(token)
         key = approach.route.key
         audiences = claims.audiences & audiences_of(key, approach.snapshot.proxy_uris, self._cluster_domain)
         if self._settings.require_audience and not audiences:
             return None
         # What the API server says of a token without such an audience holds for every Connector.
-        digest = self._digest(token, *(key if audiences else ()))
-        return await self._users.get(
-            Asked(digest, claims.ends, approach.client), lambda: whose(self._api, token, audiences)
-        )
+        asked = Asked(self._digest(digest, *(key if audiences else ())), claims.ends, approach.client)
+        user = await self._users.get(asked, lambda: whose(self._api, token, audiences))
+        if user is not None:
+            self._remember(digest, claims)
+        return user
 
     async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
         """Whether the user's roles allow the use of the Connector of the route, and of the one that Host names.
@@ -91,16 +93,24 @@ class KubernetesAuthority:
                     return None
             return True
 
-        digest = self._digest(token, *key, "proxy" if full else "")
-        asked = Asked(digest, claims_of(token).ends, approach.client)
+        digest, claims = self._known(token)
+        asked = Asked(self._digest(digest, *key, "proxy" if full else ""), claims.ends, approach.client)
         return await self._permissions.get(asked, question) is True
 
-    def _digest(self, token: bytes, *parts: str) -> bytes:
-        """Parts are names, which hold no slash, so that no two lists of them read the same."""
-        digest = blake2b(token, key=self._key, digest_size=16)
-        for part in parts:
-            digest.update(b"\n" + part.encode())
-        return digest.digest()
+    def _known(self, token: bytes) -> tuple[bytes, Claims]:
+        """The token's digest, and its claims."""
+        digest = self._digest(token)
+        return digest, self._claims.get(digest) or claims_of(token)
+
+    def _remember(self, digest: bytes, claims: Claims) -> None:
+        """To read claims each time would cost a third of the look. Those of made-up tokens could be of any size."""
+        if len(self._claims) >= MAX_REMEMBERED:
+            self._claims.clear()
+        self._claims[digest] = claims
+
+    def _digest(self, start: bytes, *parts: str) -> bytes:
+        """Of a token, or of its digest and names. Names hold no line break: no two lists of them read the same."""
+        return blake2b("\n".join(("", *parts)).encode() + start, key=self._key, digest_size=16).digest()
 
 
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:
