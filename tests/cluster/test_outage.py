@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import aiohttp
 import pytest
 
 from tests.cluster.conftest import Echo, Running
+from tests.cluster.grants import GET, account, grant
 from tests.cluster.installed import Cluster, account_kubeconfig, install
 from tests.cluster.test_traffic import without_namespace
 from tests.peers.api_server import ApiServer
@@ -91,6 +93,7 @@ async def _outage(running: Running, echo: Echo) -> None:
     await cluster.apply(without_namespace(tool), without_namespace(basic_auth("login", "robot", "one")))
     before = await cluster.until_ready("tool")
     token = await asyncio.to_thread(cluster.server.service_account_token, "team", "builder")
+    await asyncio.to_thread(grant, cluster.server, "team", "builder", account("team", "builder"), GET)
     headers = {"Host": "c-tool.team.svc.cluster.local", "Authorization": f"Bearer {token}"}
     load = Load(proxy.url + "/x", headers, f"/x {basic('one')}")
     asking = asyncio.create_task(load.run())
@@ -103,7 +106,11 @@ async def _outage(running: Running, echo: Echo) -> None:
     async with aiohttp.ClientSession() as session, session.get(proxy.admin + "/readyz") as answer:
         assert "no watch on connectors for " in await answer.text()
     async with aiohttp.ClientSession() as session, session.get(proxy.admin + "/metrics") as answer:
-        assert 'connectors_proxy_watch_connected{resource="connectors"} 0.0' in await answer.text()
+        text = await answer.text()
+        assert 'connectors_proxy_watch_connected{resource="connectors"} 0.0' in text
+        stale = re.search(r'auth_answers_total{question="access",source="stale"} (\d+)', text)
+        assert stale
+        assert int(stale[1]) > 0, "its callers are let in by their last answers, which is counted"
     await asyncio.sleep(OUTAGE / 2)
     await asyncio.to_thread(cluster.server.start_api_server)
 

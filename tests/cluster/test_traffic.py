@@ -12,6 +12,7 @@ import pytest
 from yarl import URL
 
 from tests.cluster.conftest import Echo, Running, Start
+from tests.cluster.grants import GET, account, grant
 from tests.cluster.installed import IN_EFFECT, Cluster
 from tests.peers.manifests import auth, basic_auth, bearer_token, connector, connector_class
 
@@ -89,9 +90,11 @@ TOKEN = "connectors.cpaas.io/bearer-token"
 
 
 async def test_t08_callers_prove_who_they_are_with_real_tokens(cluster: Cluster, start: Start, echo: Echo) -> None:
-    """The default: a ServiceAccount may use the Connectors of its own namespace."""
+    """The default. tests/cluster/test_callers.py has the whole table."""
     await cluster.apply(without_namespace(connector("tool", echo.address, "generic")))
     proxy = await start("proxy")
+    builders = account(cluster.namespace, "builder")
+    await asyncio.to_thread(grant, cluster.server, cluster.namespace, "builder", builders, GET)
     own = await asyncio.to_thread(cluster.server.service_account_token, cluster.namespace, "builder")
     foreign = await asyncio.to_thread(cluster.server.service_account_token, "default", "builder")
     elsewhere = await asyncio.to_thread(

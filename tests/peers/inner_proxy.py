@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from connectors.sources.store import SnapshotStore
 from proxy.settings import ProxySettings
-from proxy.wiring import Proxy, build_proxy
+from proxy.wiring import Cluster, Proxy, build_proxy
 from tests.peers.manifests import Manifest
 from tests.peers.objects import objects_of
 
@@ -42,11 +42,13 @@ class InnerProxy:
         return generate_latest(self.registry).decode()
 
 
-async def start_inner_proxy(*manifests: Manifest, settings: ProxySettings | None = None) -> InnerProxy:
-    """Serve these manifests; end it with `proxy.drain()`."""
+async def start_inner_proxy(
+    *manifests: Manifest, settings: ProxySettings | None = None, cluster: Cluster | None = None
+) -> InnerProxy:
+    """Serve these manifests; end it with `proxy.drain()`. `cluster` is asked about callers."""
     store, registry, log = SnapshotStore(), CollectorRegistry(), io.StringIO()
     settings = replace(settings or ProxySettings(), port=0)
-    proxy = build_proxy(settings, store, registry, log)
+    proxy = build_proxy(settings, store, registry, log, cluster)
     store.swap(objects_of(*manifests))
     await proxy.start()
     return InnerProxy(proxy, store, registry, log)

@@ -131,6 +131,17 @@ async def test_a_claim_alone_is_worth_nothing() -> None:
     assert await world.whose(b"made.up") is None
 
 
+async def test_a_token_that_has_ended_is_none_whatever_the_api_server_says() -> None:
+    world = World()
+    token = world.token("api")
+    await world.clock.advance(599.9)
+    assert await world.whose(token) == BUILDER
+    await world.clock.advance(0.2)
+    asked = world.api.asked["tokenreviews"]
+    assert await world.whose(token) is None
+    assert world.api.asked["tokenreviews"] == asked
+
+
 async def test_roles_decide() -> None:
     world = World()
     token = world.token("api")

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from proxy.settings import ProxySettings
+from proxy.wiring import Cluster
 from tests.peers.dialogue import Dialogue
 from tests.peers.inner_proxy import InnerProxy, start_inner_proxy
 from tests.peers.manifests import Manifest, connector
@@ -20,9 +21,12 @@ from tests.peers.raw_client import connect
 from tests.peers.raw_upstream import RawUpstream
 
 Serve = Callable[..., Awaitable[InnerProxy]]
-"""(*manifests, settings=None) -> InnerProxy"""
+"""(*manifests, settings=None, cluster=None) -> InnerProxy"""
 Talk = Callable[..., Awaitable[Dialogue]]
-"""(*manifests, prefix="", class_name="generic", settings=None, tls=None, **spec) -> Dialogue with Connector `tool`"""
+"""(*manifests, prefix="", class_name="generic", settings=None, cluster=None, tls=None, **spec) -> Dialogue.
+
+Its Connector is called `tool`.
+"""
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -41,8 +45,10 @@ def system_store(authority_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def serve(exits: AsyncExitStack) -> Serve:
     """Start a proxy in this process."""
 
-    async def start(*manifests: Manifest, settings: ProxySettings | None = None) -> InnerProxy:
-        inner = await start_inner_proxy(*manifests, settings=settings)
+    async def start(
+        *manifests: Manifest, settings: ProxySettings | None = None, cluster: Cluster | None = None
+    ) -> InnerProxy:
+        inner = await start_inner_proxy(*manifests, settings=settings, cluster=cluster)
         exits.push_async_callback(inner.proxy.drain)
         return inner
 
@@ -58,12 +64,13 @@ def talk(exits: AsyncExitStack, serve: Serve) -> Talk:
         prefix: str = "",
         class_name: str = "generic",
         settings: ProxySettings | None = None,
+        cluster: Cluster | None = None,
         tls: ssl.SSLContext | None = None,
         **spec: Any,
     ) -> Dialogue:
         upstream = await exits.enter_async_context(RawUpstream(tls=tls))
         tool = connector("tool", upstream.address + prefix, class_name, **spec)
-        proxy = await serve(tool, *manifests, settings=settings)
+        proxy = await serve(tool, *manifests, settings=settings, cluster=cluster)
         dialogue = Dialogue(proxy, upstream, await connect(proxy.port))
         exits.push_async_callback(dialogue.end)
         return dialogue
