@@ -357,7 +357,7 @@ async def ask(session: aiohttp.ClientSession, proxy: ClusterProcess, row: Row, t
         return got.status, got.headers.get("X-Connectors-Reason")
 
 
-async def test_the_table(world: World, exits: AsyncExitStack, tmp_path: Path) -> None:
+async def test_each_row_gets_its_answer(world: World, exits: AsyncExitStack, tmp_path: Path) -> None:
     assert len(ROWS) >= 40
     assert len({row.name for row in ROWS}) == len(ROWS)
     options = ("--auth-failure-rate", "0", "--log-level", "debug")

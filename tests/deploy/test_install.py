@@ -102,12 +102,27 @@ def commands(page: str) -> Iterator[str]:
 
 
 def test_the_commands_that_grant_rights(connectors_api: ApiServer, cluster_kubectl: Kubectl, namespace: str) -> None:
+    cluster_kubectl.run("apply", "-f", str(DEPLOY / "user-roles.yaml"))
     found = [command.replace("team-a", namespace).split()[1:] for command in commands("docs/cluster.md")]
-    assert len(found) == 2
+    assert len(found) == 3
     for words in found:
         cluster_kubectl.run(*words)
-    rules: list[dict[str, Any]] = cluster_kubectl.json("get", "role", "connector-author", "-n", namespace)["rules"]
-    assert rules[0]["apiGroups"] == ["connectors.alauda.io"]
+    lead = ("--as=jane", f"--as-group={namespace}-leads")
+    builder = (f"--as=system:serviceaccount:{namespace}:builder",)
+    other = (f"--as=system:serviceaccount:{namespace}:other", f"--as-group=system:serviceaccounts:{namespace}")
+    for who, asked, allowed in (
+        (lead, ("create", "connectors"), True),
+        (lead, ("get", "secrets"), False),
+        (lead, ("*", "connectors", "--subresource=proxy"), False),
+        (builder, ("get", "connectors"), True),
+        (builder, ("*", "connectors", "--subresource=proxy"), True),
+        (other, ("list", "connectors"), True),
+        (other, ("*", "connectors", "--subresource=proxy"), False),
+        (other, ("create", "connectors"), False),
+        (("--as=system:serviceaccount:default:builder",), ("get", "connectors"), False),
+    ):
+        answer = cluster_kubectl.run("auth", "can-i", *asked, *who, "-n", namespace, check=False)
+        assert answer.stdout.split()[0] == ("yes" if allowed else "no"), (who, asked)
 
 
 def lost(sent: Any, stored: Any, path: str) -> Iterator[str]:

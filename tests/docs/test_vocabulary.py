@@ -33,6 +33,7 @@ from tests.docs.pages import codes, pages, prose, rows, text
 CONFIGURATION = "docs/configuration.md"
 REASONS = "docs/reasons.md"
 FOREIGN_FLAGS = {
+    "--subresource",  # kubectl auth can-i
     "--help",
     "--serve",  # of `connectors demo`, and no setting
     "--dry-run",  # kubectl
@@ -101,7 +102,7 @@ def test_condition_reasons() -> None:
 
 def test_metrics() -> None:
     registry = CollectorRegistry()
-    ProxyMetrics(registry)
+    ProxyMetrics(registry).auth_answers({"token": {}})
     ControllerMetrics(registry)
     KubeMetrics(registry, "PREFIX", KubeClient(Access()))
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
