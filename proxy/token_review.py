@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from connectors.kube.access_review import Api
-from connectors.kube.errors import UnavailableError
+from connectors.kube.access_review import Api, read_review
 from connectors.kube.resources import TOKEN_REVIEWS
 from connectors.model.user import User
 
@@ -33,10 +31,7 @@ async def whose(api: Api, token: bytes, audiences: Collection[str]) -> User | No
         KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
     """
     raw = await api.create(TOKEN_REVIEWS, token_review(token, audiences))
-    try:
-        status = msgspec.json.decode(raw, type=_Review).status
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise UnavailableError("the answer to a TokenReview is none") from None
+    status = read_review(raw, _Review).status
     # An authenticator that knows no audiences leaves them out, and has then not looked at them (threat 8;
     # Kubernetes API reference, TokenReviewStatus.audiences).
     confirmed = not audiences or not set(audiences).isdisjoint(status.audiences or ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -10,6 +10,8 @@ from msgspec import Struct
 from connectors.kube.errors import UnavailableError
 from connectors.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
 from connectors.model.user import User
+
+T = TypeVar("T")
 
 
 class Api(Protocol):
@@ -45,11 +47,20 @@ async def may(api: Api, user: User, action: Action) -> bool:
         KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
     """
     raw = await api.create(SUBJECT_ACCESS_REVIEWS, access_review(user, action))
-    try:
-        status = msgspec.json.decode(raw, type=_Review).status
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise UnavailableError("the answer to a SubjectAccessReview is none") from None
+    status = read_review(raw, _Review).status
     return status.allowed and not status.denied
+
+
+def read_review(raw: bytes, kind: type[T]) -> T:
+    """The answer to a question such as this one.
+
+    Raises:
+        UnavailableError: it is none. Its text is not quoted: it holds what was asked, and that may be a token.
+    """
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UnavailableError("the API server's answer to a review is none") from None
 
 
 def access_review(user: User, action: Action) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests.cluster.installed import Cluster, account_kubeconfig, install
 from tests.peers.api_server import ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy, start_controller
 from tests.peers.kubectl import Kubectl
+from tests.peers.tool import serve_tool
 
 Start = Callable[..., Awaitable[ClusterProcess]]
 
@@ -71,10 +72,4 @@ async def echo(exits: AsyncExitStack) -> Echo:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(text=f"{request.raw_path} {request.headers.get('Authorization', '-')}")
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    exits.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return Echo(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    return Echo(await serve_tool(exits, answer))

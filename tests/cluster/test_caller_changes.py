@@ -44,11 +44,17 @@ async def seconds_until(wanted: int, ask: Callable[[], Awaitable[int]]) -> float
     return time.monotonic() - began
 
 
-async def test_a_role_that_is_revoked_and_granted_again(cluster: Cluster, start: Start, echo: Echo) -> None:
+@pytest.fixture
+async def token(cluster: Cluster, echo: Echo) -> str:
+    """Of a ServiceAccount that may use the Connector `tool`, by a binding called `builder`."""
     await cluster.apply(without_namespace(connector("tool", echo.address)))
     server, namespace = cluster.server, cluster.namespace
-    token = await asyncio.to_thread(server.service_account_token, namespace, "builder")
     await asyncio.to_thread(grants.grant, server, namespace, "builder", account(namespace, "builder"), GET)
+    return await asyncio.to_thread(server.service_account_token, namespace, "builder")
+
+
+async def test_a_role_that_is_revoked_and_granted_again(cluster: Cluster, start: Start, token: str) -> None:
+    server, namespace = cluster.server, cluster.namespace
     proxy = await start("proxy", "--auth-cache-ttl", f"{TTL:g}s")
 
     async def ask() -> int:
@@ -61,11 +67,8 @@ async def test_a_role_that_is_revoked_and_granted_again(cluster: Cluster, start:
     assert await seconds_until(200, ask) < TTL + BUSY
 
 
-async def test_an_account_that_is_deleted(cluster: Cluster, start: Start, echo: Echo) -> None:
-    await cluster.apply(without_namespace(connector("tool", echo.address)))
-    server, namespace = cluster.server, cluster.namespace
-    token = await asyncio.to_thread(server.service_account_token, namespace, "builder")
-    await asyncio.to_thread(grants.grant, server, namespace, "builder", account(namespace, "builder"), GET)
+async def test_an_account_that_is_deleted(cluster: Cluster, start: Start, token: str) -> None:
+    namespace = cluster.namespace
     proxy = await start("proxy", "--auth-cache-ttl", f"{TTL:g}s")
     assert await status(proxy, namespace, token) == 200
     await cluster.ask("DELETE", cluster.path("serviceaccounts", "builder"))
@@ -73,19 +76,16 @@ async def test_an_account_that_is_deleted(cluster: Cluster, start: Start, echo: 
     assert await seconds_until(401, lambda: status(proxy, namespace, token)) < 10 + TTL + BUSY
 
 
-async def test_a_token_that_ends_while_it_is_remembered(cluster: Cluster, start: Start, echo: Echo) -> None:
-    await cluster.apply(without_namespace(connector("tool", echo.address)))
-    server, namespace = cluster.server, cluster.namespace
-    long = await asyncio.to_thread(server.service_account_token, namespace, "builder")
-    await asyncio.to_thread(grants.grant, server, namespace, "builder", account(namespace, "builder"), GET)
+async def test_a_token_that_ends_while_it_is_remembered(cluster: Cluster, start: Start, token: str) -> None:
+    namespace = cluster.namespace
     proxy = await start("proxy", "--auth-cache-ttl", "10m")
     ends = int(time.time()) + 4
-    short = signed(long, signing_key(server), exp=ends)
+    short = signed(token, signing_key(cluster.server), exp=ends)
     assert claims_of(short)["exp"] == ends
     assert await status(proxy, namespace, short) == 200
     await seconds_until(401, lambda: status(proxy, namespace, short))
     assert ends <= time.time() < ends + BUSY
-    assert await status(proxy, namespace, long) == 200
+    assert await status(proxy, namespace, token) == 200
 
 
 async def test_the_api_server_is_away(

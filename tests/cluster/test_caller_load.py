@@ -13,6 +13,7 @@ from bench.callers import Callers, ask, flood, make, reviews
 from tests.cluster.test_weather import metric
 from tests.peers.api_server import ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
+from tests.peers.tool import serve_tool
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -26,13 +27,7 @@ async def tool(exits: AsyncExitStack) -> str:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="ok")
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    exits.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+    return await serve_tool(exits, answer)
 
 
 async def cost(server: ApiServer, before: Counter[str]) -> dict[str, int]:

@@ -26,6 +26,7 @@ from tests.peers.api_server import ADMIN_TOKEN, ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
 from tests.peers.kubectl import Kubectl
 from tests.peers.manifests import Manifest, auth, connector, connector_class
+from tests.peers.tool import serve_tool
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -325,15 +326,9 @@ async def world(own_api_server: ApiServer, kubectl: str, exits: AsyncExitStack, 
         seen.append({name.lower(): value for name, value in request.headers.items()})
         return web.Response(text="from the tool")
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    exits.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     admin = Kubectl(kubectl, tmp_path, own_api_server.kubeconfig)
     await asyncio.to_thread(install, own_api_server, admin)
-    tool = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    tool = await serve_tool(exits, answer)
     made = World(own_api_server, Cluster(own_api_server, admin, TEAM), tool, seen)
     await asyncio.to_thread(made.prepare)
     return made
