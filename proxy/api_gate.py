@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from connectors.kube.errors import KubeError, UnavailableError
+from connectors.kube.errors import ForbiddenError, KubeError, UnauthorizedError, UnavailableError
 from connectors.process.clock import Clock
 from proxy.failure_budget import FailureBudget
 
@@ -24,6 +24,10 @@ AT_ONCE = 16
 """Questions at once about callers whom nobody knows yet: they must not use up what this program is granted."""
 AT_ONCE_KNOWN = 16
 """Questions at once about callers who were let in before; strangers must not keep them waiting."""
+
+
+_OF_ANY_QUESTION = (ForbiddenError, UnauthorizedError)
+"""Answers to the asker, whatever was asked: this program lacks a role, or its own token has ended."""
 
 
 class UnansweredError(Exception):
@@ -92,9 +96,13 @@ class ApiGate:
             logger.info("the API server answers questions about callers again")
 
     def _unanswered(self, error: KubeError) -> UnansweredError:
-        # Anything but UnavailableError is an answer, though not to the question: a role is missing, for example.
-        self._unreachable = isinstance(error, UnavailableError)
+        unreachable = isinstance(error, UnavailableError)
+        if not unreachable and not isinstance(error, _OF_ANY_QUESTION):
+            # It is about this question alone: others must not be kept waiting by what one caller has sent.
+            logger.warning("the API server has no answer to a question about a caller: %s", error)
+            return UnansweredError(unreachable=False)
+        self._unreachable = unreachable
         if self._away_until is None:
             logger.warning("the API server does not answer questions about callers, trying again: %s", error)
         self._away_until = self._clock.monotonic() + PAUSE
-        return UnansweredError(unreachable=self._unreachable)
+        return UnansweredError(unreachable=unreachable)

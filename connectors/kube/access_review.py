@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-from connectors.kube.errors import UnavailableError
+from connectors.kube.errors import UnreadableError
 from connectors.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
 from connectors.model.user import User
 
@@ -55,12 +55,12 @@ def read_review(raw: bytes, kind: type[T]) -> T:
     """The answer to a question such as this one.
 
     Raises:
-        UnavailableError: it is none. Its text is not quoted: it holds what was asked, and that may be a token.
+        UnreadableError: it is none. Its text is not quoted: it holds what was asked, and that may be a token.
     """
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise UnavailableError("the API server's answer to a review is none") from None
+        raise UnreadableError("the API server's answer to a review is none") from None
 
 
 def access_review(user: User, action: Action) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def access_review(user: User, action: Action) -> dict[str, Any]:
             "user": user.username,
             "uid": user.uid,
             "groups": list(user.groups or ()),
-            "extra": {key: list(values) for key, values in (user.extra or {}).items()},
+            "extra": {key: list(values or ()) for key, values in (user.extra or {}).items()},
             "resourceAttributes": {key: value for key, value in attributes.items() if value},
         },
     }

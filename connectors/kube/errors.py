@@ -25,6 +25,10 @@ class SilentError(UnavailableError):
     """A watch that was open brought nothing for a while: nothing has happened, or the connection is dead."""
 
 
+class UnreadableError(KubeError):
+    """An answer of success that is not about what was asked. To ask again helps no more than to ask others."""
+
+
 class ApiStatusError(KubeError):
     """The server answered with a metav1.Status of failure. `reason` is its machine-readable reason."""
 

@@ -26,7 +26,7 @@ class User(Struct, frozen=True):
     username: str = ""
     uid: str = ""
     groups: tuple[str, ...] | None = ()
-    extra: dict[str, tuple[str, ...]] | None = field(default_factory=dict)
+    extra: dict[str, tuple[str, ...] | None] | None = field(default_factory=dict)
 
     @property
     def service_account(self) -> ServiceAccount | None:
@@ -37,7 +37,7 @@ class User(Struct, frozen=True):
     @property
     def pod(self) -> str:
         """The Pod that the token was made for, as the API server put it into `extra`; empty where it was for none."""
-        names = (self.extra or {}).get(_POD_NAME, ())
+        names = (self.extra or {}).get(_POD_NAME)
         return names[0] if names else ""
 
     def __str__(self) -> str:

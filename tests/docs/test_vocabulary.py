@@ -34,6 +34,7 @@ CONFIGURATION = "docs/configuration.md"
 REASONS = "docs/reasons.md"
 FOREIGN_FLAGS = {
     "--subresource",  # kubectl auth can-i
+    "--api-audiences",  # kube-apiserver
     "--help",
     "--serve",  # of `connectors demo`, and no setting
     "--dry-run",  # kubectl

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError
+from connectors.kube.errors import ForbiddenError, InvalidError, KubeError, UnavailableError, UnreadableError
 from proxy.api_gate import AT_ONCE, IMPATIENCE, PAUSE, ApiGate, UnansweredError
 from proxy.failure_budget import FailureBudget
 from tests.peers.clock import FakeClock
@@ -39,6 +39,14 @@ async def test_after_a_failure_nobody_asks_for_a_while(
     await clock.advance(PAUSE)
     await ask(gate)
     gate.check_open()
+
+
+@pytest.mark.parametrize("failure", [InvalidError(422, "Invalid", "odd"), UnreadableError("none")])
+async def test_what_is_about_one_question_does_not_keep_others_from_asking(gate: ApiGate, failure: KubeError) -> None:
+    with pytest.raises(UnansweredError) as unanswered:
+        await ask(gate, failure)
+    assert not unanswered.value.unreachable
+    await ask(gate)
 
 
 async def test_who_has_waited_for_a_turn_does_not_ask_an_api_server_that_went_away_meanwhile(gate: ApiGate) -> None:

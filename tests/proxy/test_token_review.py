@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connectors.kube.errors import UnavailableError
+from connectors.kube.errors import UnreadableError
 from connectors.kube.resources import TOKEN_REVIEWS, Resource
 from connectors.model.user import User
 from proxy.token_review import token_review, whose
@@ -51,7 +51,7 @@ async def test_whose_a_token_is(answer: bytes, audiences: tuple[str, ...], user:
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b'{"status": {"authenticated": "yes"}}', b"\xff"])
 async def test_what_is_no_answer_is_none(answer: bytes) -> None:
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnreadableError):
         await whose(Api(answer), b"abc", ())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connectors.kube.access_review import Action, access_review, may
-from connectors.kube.errors import UnavailableError
+from connectors.kube.errors import UnreadableError
 from connectors.kube.resources import CONNECTORS, SECRETS, SUBJECT_ACCESS_REVIEWS, Resource
 from connectors.model.user import User
 
@@ -68,5 +68,5 @@ async def test_unclear_means_no(answer: bytes, allowed: bool) -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b'{"status": {"allowed": "yes"}}', b"\xff"])
 async def test_what_is_no_answer_is_none(answer: bytes) -> None:
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnreadableError):
         await may(Api(answer), JANE, Action("get", SECRETS, "team", "login"))

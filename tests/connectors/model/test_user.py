@@ -30,6 +30,7 @@ def test_the_user_of_a_service_account() -> None:
     [
         (b'{"extra": {"authentication.kubernetes.io/pod-name": ["p-1"]}}', "p-1"),
         (b'{"extra": {"authentication.kubernetes.io/pod-name": []}}', ""),
+        (b'{"extra": {"authentication.kubernetes.io/pod-name": null}}', ""),
         (b'{"extra": {}}', ""),
         (b'{"extra": null, "groups": null}', ""),
         (b"{}", ""),
