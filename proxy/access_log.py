@@ -30,6 +30,7 @@ class AccessLine(msgspec.Struct, frozen=True):
     duration: float
     upstream: float
     reason: str
+    request: str
 
 
 class AccessLog:
@@ -75,7 +76,8 @@ def _text(line: AccessLine) -> str:
     return (
         f"{line.time} access caller={_word(line.caller)} connector={_word(line.connector)} method={_word(line.method)} "
         f"path={_word(line.path)} status={line.status} in={line.bytes_in} out={line.bytes_out} "
-        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_word(line.reason)}\n"
+        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_word(line.reason)} "
+        f"request={line.request}\n"
     )
 
 

@@ -1,34 +1,55 @@
-"""One record per request: metrics and the access log, never a value."""
+"""One record per request: metrics, the access log and the audit log, never a value."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 
+from connectors.credentials.credential import ANONYMOUS
+from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
 from connectors.snapshot import Binding
 from proxy.access_log import AccessLine, AccessLog, timestamp
+from proxy.audit_log import AuditLog
+from proxy.audit_record import AuditRecord, Decision, UsedSecret, audit_caller
+from proxy.decision import Forward
 from proxy.http1.head import ParsedRequest
 from proxy.metrics import NO_CONNECTOR, ProxyMetrics
 from proxy.relay import Progress
+from proxy.request_id import RequestIds
 
 CLIENT_CLOSED_REQUEST = 499
 """What nginx logs, and no client ever sees, for a request whose client left before an answer."""
 _MAX_PATH = 512
 """Characters of a path in the log."""
+_REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
+"""Refusals that can come behind the decision, of the address that is about to be dialled."""
 
 
 @dataclass(slots=True)
 class Record:
-    """One request as it goes on. Times are in seconds of the monotonic clock."""
+    """One request as it goes on. Times are in seconds of the monotonic clock; `decided`: 0 until it is let through."""
 
     request: ParsedRequest
+    request_id: str
     began: float
     caller: User | None = None
     binding: Binding | None = None
+    forward: Forward | None = None
+    decided: float = 0.0
     refusal: Refusal | None = None
     progress: Progress = field(default_factory=Progress)
+
+    def let_through(self, forward: Forward) -> None:
+        """The decision was that it may go on."""
+        self.forward, self.decided = forward, time.monotonic()
+
+    @property
+    def decision(self) -> Decision:
+        """Whether it was let through; a request whose client left before was not."""
+        late = self.refusal is not None and self.refusal.reason in _REFUSED_LATER
+        return Decision.REFUSED if self.forward is None or late else Decision.ALLOWED
 
     @property
     def status(self) -> int:
@@ -46,19 +67,23 @@ class Record:
 class Audit:
     """Begins and ends records."""
 
-    def __init__(self, metrics: ProxyMetrics, access_log: AccessLog) -> None:
+    def __init__(self, metrics: ProxyMetrics, access_log: AccessLog, audit_log: AuditLog | None = None) -> None:
         self._metrics = metrics
         self._access_log = access_log
+        self._audit_log = audit_log
+        self._ids = RequestIds()
+        self._logs = access_log.enabled or audit_log is not None
 
     def begin(self, request: ParsedRequest) -> Record:
         """A request's head has arrived."""
         self._metrics.in_flight += 1
-        return Record(request, time.monotonic())
+        return Record(request, self._ids.next(), time.monotonic())
 
     def end(self, record: Record) -> None:
         """The request is over, well or not."""
         progress = record.progress
-        duration = time.monotonic() - record.began
+        now = time.monotonic()
+        duration = now - record.began
         upstream = progress.first_byte_at - record.began if progress.first_byte_at else 0.0
         connector = record.binding.connector if record.binding else None
         metrics = self._metrics.of(connector.key if connector else NO_CONNECTOR)
@@ -72,16 +97,24 @@ class Audit:
         self._metrics.in_flight -= 1
         if record.refusal:
             self._metrics.refused(record.refusal.reason)
-        if self._access_log.enabled:
-            self._access_log.write(_line(record, duration, max(upstream, 0.0)))
+        if self._logs:
+            self._log(_line(record, duration, max(upstream, 0.0)), record)
 
-    def malformed(self, refusal: Refusal) -> None:
-        """A head that could not be parsed was refused: there is no request to speak of."""
+    def malformed(self, refusal: Refusal) -> str:
+        """A head that could not be parsed was refused: there is no request to speak of. Returns the id of what came."""
         self._metrics.refused(refusal.reason)
-        if self._access_log.enabled:
+        request_id = self._ids.next()
+        if self._logs:
             moment, reason = timestamp(time.time()), refusal.reason.value
-            line = AccessLine(moment, "", "", "-", "-", refusal.status.value, 0, 0, 0.0, 0.0, reason)
+            line = AccessLine(moment, "", "", "-", "-", refusal.status.value, 0, 0, 0.0, 0.0, reason, request_id)
+            self._log(line, None)
+        return request_id
+
+    def _log(self, line: AccessLine, record: Record | None) -> None:
+        if self._access_log.enabled:
             self._access_log.write(line)
+        if self._audit_log:
+            self._audit_log.write(_audited(line, record))
 
 
 def _line(record: Record, duration: float, upstream: float) -> AccessLine:
@@ -98,6 +131,7 @@ def _line(record: Record, duration: float, upstream: float) -> AccessLine:
         duration=round(duration, 6),
         upstream=round(upstream, 6),
         reason=record.reason,
+        request=record.request_id,
     )
 
 
@@ -107,3 +141,36 @@ def _path(target: bytes) -> str:
     if not path.startswith(b"/"):
         return "-"
     return path[:_MAX_PATH].decode("latin-1")
+
+
+def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
+    """What the access log says, and who, where to, and with which Secret. `record` is None for a malformed head."""
+    metadata = record.binding.connector.metadata if record and record.binding else None
+    return AuditRecord(
+        time=line.time,
+        request=line.request,
+        caller=audit_caller(record.caller if record else None),
+        connector=line.connector,
+        connector_uid=metadata.uid if metadata else "",
+        address=str(record.forward.address) if record and record.forward else "",
+        method=line.method,
+        path=line.path,
+        decision=record.decision if record else Decision.REFUSED,
+        reason=line.reason,
+        status=line.status,
+        bytes_in=line.bytes_in,
+        bytes_out=line.bytes_out,
+        duration=line.duration,
+        authorization=round(record.decided - record.began, 6) if record and record.decided else line.duration,
+        upstream=line.upstream,
+        secret=_secret(record),
+    )
+
+
+def _secret(record: Record | None) -> UsedSecret | None:
+    """The Secret of the credential that went to the tool."""
+    binding = record.forward.binding if record and record.forward and record.progress.sent else None
+    if binding is None or binding.secret is None or binding.credential is ANONYMOUS:
+        return None
+    metadata = binding.secret.metadata
+    return UsedSecret(metadata.name, metadata.resource_version)

@@ -16,6 +16,7 @@ from connectors.process.logs import set_up_logging
 from connectors.process.parsers import HostPort
 from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, foreign_variable, parse_command_line
+from proxy.audit_log import AuditLogError
 from proxy.cluster_settings import SETTINGS, cluster_settings
 from proxy.settings import ClientAuth, ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy
@@ -53,10 +54,13 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
 async def _serve(plan: Plan) -> int:
     signals = Signals()
     process = ClusterProcess(plan.cluster)
-    proxy = build_proxy(plan.proxy, process.store, process.registry, cluster=Cluster(process.client, process.clock))
     try:
+        cluster = Cluster(process.client, process.clock)
+        proxy = build_proxy(plan.proxy, process.store, process.registry, cluster=cluster)
+        if plan.proxy.audit_log:
+            signals.on_hang_up(proxy.reopen_audit_log)
         await process.start()
-    except StartError as error:
+    except (AuditLogError, StartError) as error:
         return refuse(PROGRAM, str(error))
     try:
         if not await process.wait_ready(signals.first):

@@ -21,7 +21,7 @@ from proxy.http1.framing import BodyKind
 from proxy.http1.head import ParsedRequest, write_request
 from proxy.identity import Identity
 from proxy.inject import outgoing
-from proxy.refusals import refusal_response
+from proxy.refusals import Answered, refusal_response
 from proxy.relay import Progress, Relay, StaleConnectionError, Terms
 from proxy.upstream import UpstreamConnection, Upstreams, pool_key
 
@@ -53,11 +53,12 @@ class Exchange:
         record = self._parts.audit.begin(request)
         try:
             forward = await self._decide(request, client, record)
+            record.let_through(forward)
             await self._forward(request, forward, client, record.progress)
             return _after(record.progress, client)
         except RefusedError as error:
             record.refusal = error.refusal
-            return self._refuse(request, error.refusal, client)
+            return self._refuse(record, error.refusal, client)
         except asyncio.CancelledError:
             record.progress.ending = record.progress.ending or "client closed"
             raise
@@ -113,14 +114,16 @@ class Exchange:
         else:
             upstream.abort()
 
-    def _refuse(self, request: ParsedRequest, refusal: Refusal, client: ClientConnection) -> After:
+    def _refuse(self, record: Record, refusal: Refusal, client: ClientConnection) -> After:
+        request = record.request
         bodyless = request.framing.kind is BodyKind.NONE
         modern = request.head.version is Version.HTTP_1_1
         # Behind a request that is not what it seems nothing can be trusted (threats 2, 4 and 11).
         sound = refusal.reason is not Reason.REQUEST_MALFORMED
         keep = sound and bodyless and modern and request.keep_alive and not client.draining
         with_body = request.head.method != b"HEAD"
-        client.write(refusal_response(refusal, time.time(), with_body=with_body, keep=keep))
+        answered = Answered(record.request_id, request.head.target, with_body, keep)
+        client.write(refusal_response(refusal, time.time(), answered))
         if keep:
             return After.KEEP
         return After.CLOSE if bodyless else After.LINGER

@@ -71,10 +71,11 @@ class ConnectorMetrics:
 
 
 class ProxyMetrics(Collector):
-    """All families. `in_flight` counts requests that are being served."""
+    """All families. `in_flight` counts requests that are being served, `audit_lost` audit records nobody can read."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.in_flight = 0
+        self.audit_lost = 0
         self._connectors: dict[ConnectorKey, ConnectorMetrics] = {}
         self._refusals: Counter[Reason] = Counter()
         self._connections: Callable[[], tuple[int, int]] = lambda: (0, 0)
@@ -97,6 +98,10 @@ class ProxyMetrics(Collector):
     def auth_answers(self, sources: Mapping[str, Mapping[Source, int]]) -> None:
         """Where the numbers of answers about callers come from, by what was asked."""
         self._auth_answers = sources
+
+    def lose_audit_records(self, number: int) -> None:
+        """Count audit records that could not be written."""
+        self.audit_lost += number
 
     def connections(self, counts: Callable[[], tuple[int, int]]) -> None:
         """Where the numbers of active and idle upstream connections come from."""
@@ -132,6 +137,9 @@ class ProxyMetrics(Collector):
         yield refusals
         if self._auth_answers:
             yield _auth_answers(self._auth_answers)
+        yield CounterMetricFamily(
+            "connectors_proxy_audit_records_lost", "Audit records that could not be written.", value=self.audit_lost
+        )
         yield GaugeMetricFamily(
             "connectors_proxy_requests_in_flight", "Requests that are being served.", value=self.in_flight
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from email.utils import formatdate
 
 import msgspec
@@ -11,14 +12,36 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.http1.head import write_response
 
-_CHALLENGES = ((b"WWW-Authenticate", b'Basic realm="connectors"'), (b"WWW-Authenticate", b'Bearer realm="connectors"'))
+_BASIC = (b"WWW-Authenticate", b'Basic realm="connectors"')
+_BEARER = (b"WWW-Authenticate", b'Bearer realm="connectors"')
+
+_REGISTRY = b"/v2/"
+"""Where registries are asked. Their clients take a Bearer challenge's realm for the URL of a token server, and give up.
+
+distribution/registry/client/auth/session.go (docker) asks that URL, containerd misses a scope; both, and skopeo, take
+Basic alone.
+"""
 
 _ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 """RFC 9110 section 15.5.6 wants a list; others than TRACE and CONNECT pass too."""
 
 
-def refusal_response(refusal: Refusal, now: float, *, with_body: bool = True, keep: bool = False) -> bytes:
-    """The whole answer. `now`: seconds since the epoch; `with_body`: not for HEAD; `keep`: the connection stays.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an answer depends on besides its reason.
+
+    `request_id` is for the user to quote; `target` is the request's, where there was one; `with_body`: not for HEAD;
+    `keep`: the connection stays.
+    """
+
+    request_id: str
+    target: bytes = b""
+    with_body: bool = True
+    keep: bool = False
+
+
+def refusal_response(refusal: Refusal, now: float, answered: Answered) -> bytes:
+    """The whole answer. `now`: seconds since the epoch.
 
     Shape: Kubernetes API conventions, "Response Status Kind".
     """
@@ -40,14 +63,15 @@ def refusal_response(refusal: Refusal, now: float, *, with_body: bool = True, ke
         (b"Date", formatdate(now, usegmt=True).encode()),
         (b"Cache-Control", b"no-store"),
         (b"X-Connectors-Reason", refusal.reason.value.encode()),
+        (b"X-Request-Id", answered.request_id.encode()),
     ]
     if refusal.reason is Reason.UNAUTHENTICATED:
-        headers.extend(_CHALLENGES)
+        headers += [_BASIC] if answered.target.startswith(_REGISTRY) else [_BASIC, _BEARER]
     if refusal.reason is Reason.METHOD_NOT_ALLOWED:
         headers.append((b"Allow", _ALLOW))
     if refusal.reason is Reason.TOO_MANY_REQUESTS:
         headers.append((b"Retry-After", b"1"))
-    if not keep:
+    if not answered.keep:
         headers.append((b"Connection", b"close"))
     head = write_response(ResponseHead(status.value, status.phrase.encode(), tuple(headers)))
-    return head + body if with_body else head
+    return head + body if answered.with_body else head

@@ -83,7 +83,8 @@ class ClientSideConnection(Protocol):
 class Progress:
     """What an exchange has come to: read by the audit, also when it ended badly.
 
-    `ending` names an end that the client was not told of in a status: "" for none.
+    `sent` is whether the request, credential included, went to the tool. `ending` names an end that the client was not
+    told of in a status: "" for none.
     """
 
     status: int = 0
@@ -95,6 +96,7 @@ class Progress:
     request_complete: bool = False
     upstream_keep_alive: bytes = b""
     tunnelled: bool = False
+    sent: bool = False
     ending: str = ""
 
 
@@ -152,6 +154,7 @@ class Relay:
         self._touch()
         self._upstream.attach(self)
         self._upstream.write(head)
+        self.progress.sent = True
         self._client.attach(self)
         try:
             await self._ended

@@ -13,7 +13,7 @@ from typing import cast
 from connectors.model.refusal import Refusal
 from proxy.client import After, ClientConnection, ClientTerms
 from proxy.http1.head import ParsedRequest
-from proxy.refusals import refusal_response
+from proxy.refusals import Answered, refusal_response
 from proxy.settings import ProxySettings
 from proxy.watchdog import Watchdog
 
@@ -39,7 +39,7 @@ class Server:
         settings: ProxySettings,
         watchdog: Watchdog,
         handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]],
-        on_malformed: Callable[[Refusal], None],
+        on_malformed: Callable[[Refusal], str],
     ) -> None:
         self._settings = settings
         self._on_malformed = on_malformed
@@ -121,8 +121,8 @@ class Server:
 
     def _refuse(self, refusal: Refusal, connection: ClientConnection) -> None:
         """Answer a head that could not be parsed: there is no request, and behind it nothing can be trusted."""
-        self._on_malformed(refusal)
-        connection.write(refusal_response(refusal, time.time()))
+        request_id = self._on_malformed(refusal)
+        connection.write(refusal_response(refusal, time.time(), Answered(request_id)))
 
 
 def _plain(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -76,7 +76,10 @@ class CallerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """Everything proxy/wiring.py needs to know. `port` 0 lets the kernel choose."""
+    """Everything proxy/wiring.py needs to know. `port` 0 lets the kernel choose.
+
+    `audit_log` is a file's path, `-` for standard output, empty for none.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -87,3 +90,4 @@ class ProxySettings:
     cluster_domain: str = "cluster.local"
     localhost_names: bool = True
     access_log: AccessLogFormat = AccessLogFormat.TEXT
+    audit_log: str = ""

@@ -23,6 +23,10 @@ WORKERS = Setting("--workers", "1", parse_count, "processes that serve; only 1 i
 ACCESS_LOG = Setting(
     "--access-log", "on", choice(AccessLog), "one line a request, as --log-format says", "off", metavar="on|off"
 )  # fmt: skip
+AUDIT_LOG = Setting(
+    "--audit-log", "", str, "where each request leaves a JSON object: a file, or - for standard output",
+    "/var/log/connectors/audit.log", metavar="PATH|-",
+)  # fmt: skip
 MAX_HEAD = Setting(
     "--max-head", "64KiB", parse_size, "a request's or response's head; more is refused", "128KiB", metavar="SIZE"
 )
@@ -48,6 +52,7 @@ DRAIN_TIMEOUT = _timeout("--drain-timeout", "30s", "for running requests after S
 TRAFFIC_SETTINGS: tuple[Setting[Any], ...] = (
     WORKERS,
     ACCESS_LOG,
+    AUDIT_LOG,
     MAX_HEAD,
     MAX_TARGET,
     MAX_HEADERS,
@@ -81,6 +86,7 @@ def proxy_settings(
         cluster_domain=values[CLUSTER_DOMAIN],
         localhost_names=localhost_names,
         access_log=_access_log(values),
+        audit_log=values[AUDIT_LOG],
     )
 
 

@@ -15,6 +15,8 @@ from connectors.sources.store import SnapshotStore
 from connectors.trust import system_trust
 from proxy.access_log import AccessLog
 from proxy.audit import Audit
+from proxy.audit_file import AuditFile
+from proxy.audit_log import AuditLog
 from proxy.exchange import Exchange, Parts
 from proxy.host_form import HostForm
 from proxy.identity import Authority, Identity, TokenSecrets
@@ -31,11 +33,19 @@ from proxy.watchdog import Watchdog
 class Proxy:
     """The data plane as one thing that starts and drains."""
 
-    def __init__(self, settings: ProxySettings, server: Server, upstreams: Upstreams, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        settings: ProxySettings,
+        server: Server,
+        upstreams: Upstreams,
+        watchdog: Watchdog,
+        audit_log: AuditLog | None,
+    ) -> None:
         self._settings = settings
         self._server = server
         self._upstreams = upstreams
         self._watchdog = watchdog
+        self._audit_log = audit_log
 
     async def start(self) -> None:
         """Begin to serve.
@@ -56,6 +66,13 @@ class Proxy:
         await self._server.drain(self._settings.timeouts.drain)
         self._upstreams.close()
         self._watchdog.stop()
+        if self._audit_log:
+            self._audit_log.close()
+
+    def reopen_audit_log(self) -> None:
+        """Go on in the file that bears the audit log's name now."""
+        if self._audit_log:
+            self._audit_log.reopen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,9 @@ def build_proxy(
     """Wire a proxy that serves the snapshots of `store`, registers metrics in `registry` and logs to `log_stream`.
 
     `cluster` is asked about callers, where the settings' client authentication is `kubernetes`.
+
+    Raises:
+        AuditLogError: the audit log cannot be opened.
     """
     metrics = ProxyMetrics(registry)
     authority = _authority(settings, cluster)
@@ -83,7 +103,8 @@ def build_proxy(
         metrics.auth_answers(authority.sources)
     timeouts = settings.timeouts
     watchdog = Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
-    audit = Audit(metrics, AccessLog(log_stream, settings.access_log))
+    audit_log = _audit_log(settings, metrics, watchdog)
+    audit = Audit(metrics, AccessLog(log_stream, settings.access_log), audit_log)
     hosts = HostForm(settings.cluster_domain, localhost=settings.localhost_names)
     upstreams = Upstreams(timeouts, watchdog, lambda *end: server.is_own_address(*end))  # noqa: PLW0108 - made below
     metrics.connections(lambda: (upstreams.active, upstreams.idle))
@@ -104,7 +125,7 @@ def build_proxy(
         upstreams.keep_only(lambda key: (key.connector, key.uid) in current)
 
     store.subscribe(serve_snapshot)
-    return Proxy(settings, server, upstreams, watchdog)
+    return Proxy(settings, server, upstreams, watchdog, audit_log)
 
 
 def _authority(settings: ProxySettings, cluster: Cluster | None) -> Authority | None:
@@ -117,3 +138,12 @@ def _authority(settings: ProxySettings, cluster: Cluster | None) -> Authority | 
             if cluster is None:
                 raise ValueError("client authentication by an API server needs one")
             return KubernetesAuthority(cluster.api, cluster.clock, settings.callers, settings.cluster_domain)
+
+
+def _audit_log(settings: ProxySettings, metrics: ProxyMetrics, watchdog: Watchdog) -> AuditLog | None:
+    if not settings.audit_log:
+        return None
+    audit_log = AuditLog(AuditFile(settings.audit_log), metrics.lose_audit_records)
+    audit_log.open()
+    watchdog.on_tick(audit_log.follow)
+    return audit_log

@@ -7,12 +7,14 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from connectors.process.clock import now
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
 from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, parse_command_line
+from proxy.audit_file import STANDARD_OUTPUT
 from standalone.api import list_connectors
 from standalone.paths import path_problem
 from standalone.serve_settings import ADMIN, SETTINGS, serve_settings
@@ -23,7 +25,7 @@ logger = logging.getLogger("connectors.serve")
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Serve until told to stop. Returns 0 after draining, 1 where a port is taken; exits 2 on a bad command line."""
+    """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser("connectors serve", description=__doc__, allow_abbrev=False)
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="a directory of manifests, or one file")
     arguments, values = parse_command_line(parser, SETTINGS, words, environment)
@@ -39,12 +41,15 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
 
 async def _serve(plan: Plan) -> int:
     signals = Signals()
-    service = Service(plan)
     try:
+        service = Service(plan)
+        if plan.proxy.audit_log:
+            signals.on_hang_up(service.reopen_audit_log)
         await service.start()
     except ServeError as error:
         return refuse("connectors serve", str(error))
-    _announce(service)
+    # Standard output is for records alone where they go there: what reads them takes every line for one.
+    _announce(service, sys.stderr if plan.proxy.audit_log == STANDARD_OUTPUT else sys.stdout)
     await signals.first.wait()
     logger.info("stopping: running requests get %g s; a second signal ends them at once", plan.proxy.timeouts.drain)
     clean = await until(signals.second, service.drain())
@@ -52,13 +57,13 @@ async def _serve(plan: Plan) -> int:
     return 0 if clean else 1
 
 
-def _announce(service: Service) -> None:
+def _announce(service: Service, stream: TextIO) -> None:
     connectors = list_connectors(service.board, None).items
     if not connectors:
         logger.warning("there is no Connector in the given paths; one that appears there is served within 2 s")
     logger.info("admin port on http://%s", service.admin)
-    print(f"ready: {len(connectors)} connectors on http://{service.listen}")
+    print(f"ready: {len(connectors)} connectors on http://{service.listen}", file=stream)
     if connectors:
         elsewhere = any(item.metadata.namespace != "default" for item in connectors)
-        sys.stdout.write(connectors_table(connectors, now(), namespaces=elsewhere))
-    sys.stdout.flush()
+        stream.write(connectors_table(connectors, now(), namespaces=elsewhere))
+    stream.flush()

@@ -17,6 +17,7 @@ from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
 from connectors.sources.directory import DirectorySource
 from connectors.sources.store import SnapshotStore
+from proxy.audit_log import AuditLogError
 from proxy.settings import ProxySettings
 from proxy.wiring import build_proxy
 from standalone.api import api_routes
@@ -41,11 +42,20 @@ class Service:
     """Everything of one standalone process, as one thing that starts and stops."""
 
     def __init__(self, plan: Plan) -> None:
+        """Wire it.
+
+        Raises:
+            ServeError: the audit log cannot be opened.
+        """
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._plan = plan
         self._store = SnapshotStore()
-        self._proxy = build_proxy(plan.proxy, self._store, registry)
+        try:
+            self._proxy = build_proxy(plan.proxy, self._store, registry)
+        except AuditLogError as error:
+            raise ServeError(str(error)) from error
+        self.reopen_audit_log = self._proxy.reopen_audit_log
         self._reloader = Reloader(DirectorySource(plan.paths, timestamp), self._store)
         self._reloading: asyncio.Task[None] | None = None
         self._board = StatusBoard(lambda key: localhost_url(key, self._proxy.port), timestamp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 
 def run(work: Coroutine[object, object, int]) -> int:
@@ -25,13 +25,17 @@ def refuse(program: str, message: str) -> int:
 
 
 class Signals:
-    """SIGTERM and SIGINT. Only on a running event loop."""
+    """SIGTERM and SIGINT, and SIGHUP where somebody wants it. Only on a running event loop."""
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._arrived)
+
+    def on_hang_up(self, act: Callable[[], None]) -> None:
+        """Call `act` at each SIGHUP, which without this ends the process as it always does."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
 
     def _arrived(self) -> None:
         (self.second if self.first.is_set() else self.first).set()

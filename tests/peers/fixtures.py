@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ StartNginx = Callable[..., Awaitable[web.Nginx]]
 StartGitServer = Callable[..., Awaitable[git.GitServer]]
 """(prefix="/tools/git") -> GitServer"""
 StartProxy = Callable[..., Awaitable[proxy.ProxyProcess]]
-"""(manifests, *options, env=None) -> ProxyProcess"""
+"""(manifests, *options, env=None, python=...) -> ProxyProcess"""
 
 
 @pytest.fixture
@@ -67,8 +68,10 @@ def start_git_server(exits: AsyncExitStack, tmp_path: Path) -> StartGitServer:
 def start_proxy(exits: AsyncExitStack) -> StartProxy:
     """Start `connectors serve` on a folder of manifests."""
 
-    async def start(manifests: Path, *options: str, env: Mapping[str, str] | None = None) -> proxy.ProxyProcess:
-        started = await proxy.start_proxy(manifests, *options, env=env)
+    async def start(
+        manifests: Path, *options: str, env: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> proxy.ProxyProcess:
+        started = await proxy.start_proxy(manifests, *options, env=env, python=python)
         exits.push_async_callback(started.child.stop)
         return started
 

@@ -44,9 +44,11 @@ class ProxyProcess:
         return int(found[1]) * 1024
 
 
-async def start_proxy(manifests: Path, *options: str, env: Mapping[str, str] | None = None) -> ProxyProcess:
+async def start_proxy(
+    manifests: Path, *options: str, env: Mapping[str, str] | None = None, python: str = sys.executable
+) -> ProxyProcess:
     """Start it on a folder of manifests, on ports of the kernel's choice; `env` comes on top of PATH alone."""
-    command = [sys.executable, "-m", "standalone", "serve", str(manifests)]
+    command = [python, "-m", "standalone", "serve", str(manifests)]
     command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *options]
     environment = {"PATH": os.defpath, **(env or {})}
     child = await Child.start("connectors serve", command, env=environment, cwd=CHECKOUT)

@@ -21,8 +21,11 @@ LINE = AccessLine(
     duration=0.5,
     upstream=0.25,
     reason="",
+    request="00000000deadbeef-1",
 )
-NOBODY = AccessLine("2026-01-02T03:04:05.678Z", "", "", "-", "-", 400, 0, 0, 0.0, 0.0, "client timeout")
+NOBODY = AccessLine(
+    "2026-01-02T03:04:05.678Z", "", "", "-", "-", 400, 0, 0, 0.0, 0.0, "client timeout", "00000000deadbeef-2"
+)
 
 
 async def next_turn() -> None:
@@ -39,11 +42,11 @@ async def test_text() -> None:
     assert stream.getvalue().splitlines() == [
         (
             "2026-01-02T03:04:05.678Z access caller=team/builder connector=team/tool method=GET path=/a status=200 "
-            "in=1 out=2 duration=0.5000 upstream=0.2500 reason=-"
+            "in=1 out=2 duration=0.5000 upstream=0.2500 reason=- request=00000000deadbeef-1"
         ),
         (
             "2026-01-02T03:04:05.678Z access caller=- connector=- method=- path=- status=400 in=0 out=0 "
-            'duration=0.0000 upstream=0.0000 reason="client timeout"'
+            'duration=0.0000 upstream=0.0000 reason="client timeout" request=00000000deadbeef-2'
         ),
     ]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,13 +11,18 @@ from prometheus_client import CollectorRegistry
 
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
-from connectors.model.user import service_account_user
+from connectors.model.user import User, service_account_user
 from proxy.access_log import AccessLine, AccessLog
 from proxy.audit import Audit, Record
+from proxy.audit_file import AuditFile
+from proxy.audit_log import AuditLog
+from proxy.audit_record import AuditCaller, AuditRecord, Decision, UsedSecret
 from proxy.http1.head import parse_request
 from proxy.metrics import ProxyMetrics
 from proxy.settings import AccessLogFormat
-from tests.proxy.decisions import binding_of, tool
+from tests.peers.manifests import Manifest, auth, basic_auth
+from tests.proxy.decisions import binding_of, forward_of, tool
+from tests.proxy.decisions import request as head_of
 
 CANARY = "canary-4b17"
 
@@ -28,6 +34,25 @@ class Desk:
         self.registry = CollectorRegistry()
         self.stream = io.StringIO()
         self.audit = Audit(ProxyMetrics(self.registry), AccessLog(self.stream, log_format))
+
+    def with_audit_log(self, path: Path) -> Desk:
+        """The same with an audit log."""
+        metrics = ProxyMetrics(CollectorRegistry())
+        log = AuditLog(AuditFile(str(path)), metrics.lose_audit_records)
+        log.open()
+        self.path = path
+        self.audit = Audit(metrics, AccessLog(self.stream, AccessLogFormat.JSON), log)
+        return self
+
+    async def audited(self, record: Record | None = None) -> AuditRecord:
+        """What the audit log says of the request; the access log must agree."""
+        line = await self.line(record)
+        text = self.path.read_text(encoding="utf-8")
+        assert CANARY not in text
+        found = msgspec.json.decode(text.splitlines()[-1], type=AuditRecord)
+        same = set(AccessLine.__struct_fields__) - {"caller"}
+        assert {name: getattr(found, name) for name in same} == {name: getattr(line, name) for name in same}
+        return found
 
     def begin(self, target: bytes = b"/x") -> Record:
         raw = b"GET %b HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %b\r\n\r\n" % (target, CANARY.encode())
@@ -120,3 +145,88 @@ async def test_metrics_count_without_a_log() -> None:
     await asyncio.sleep(0)
     assert desk.stream.getvalue() == ""
     assert desk.sample("refusals_total", reason="HeadTooLarge") == 1
+
+
+SECRET = basic_auth("login", "robot", CANARY, namespace="team")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk().with_audit_log(tmp_path / "audit.log")
+
+
+def let_through(desk: Desk, *manifests: Manifest, with_secret: bool = True) -> Record:
+    record = desk.begin(b"/x?token=" + CANARY.encode())
+    record.caller = service_account_user("team", "builder")
+    login = auth("basicAuth", "login" if with_secret else None)
+    forward = forward_of(head_of(b"/x"), *manifests, tool("https://tool.example/api/", auth=login))
+    record.binding = forward.binding
+    record.let_through(forward)
+    return record
+
+
+async def test_the_audit_log_of_a_relayed_request(desk: Desk) -> None:
+    record = let_through(desk, SECRET)
+    record.progress.status, record.progress.sent = 200, True
+    record.progress.first_byte_at = time.monotonic()
+    found = await desk.audited(record)
+    assert found.caller == AuditCaller("system:serviceaccount:team:builder", "", (), "")
+    assert (found.decision, found.reason, found.address) == (Decision.ALLOWED, "", "https://tool.example/api/")
+    version = record.binding.secret.metadata.resource_version if record.binding and record.binding.secret else ""
+    assert version
+    assert found.secret == UsedSecret("login", version)
+    assert 0 < found.authorization <= found.upstream <= found.duration < 5
+
+
+async def test_no_secret_is_used_where_nothing_was_sent(desk: Desk) -> None:
+    record = let_through(desk, SECRET)
+    record.refusal = Refusal(Reason.UPSTREAM_UNREACHABLE, "x")
+    found = await desk.audited(record)
+    assert (found.decision, found.reason, found.secret) == (Decision.ALLOWED, "UpstreamUnreachable", None)
+
+
+async def test_no_secret_is_used_by_a_connector_without_one(desk: Desk) -> None:
+    record = let_through(desk, with_secret=False)
+    record.progress.sent = True
+    assert (await desk.audited(record)).secret is None
+
+
+@pytest.mark.parametrize("reason", [Reason.LOOP_DETECTED, Reason.TARGET_DENIED])
+async def test_a_refusal_behind_the_decision_is_one(desk: Desk, reason: Reason) -> None:
+    record = let_through(desk, SECRET)
+    record.refusal = Refusal(reason, "x")
+    assert (await desk.audited(record)).decision is Decision.REFUSED
+
+
+async def test_the_audit_log_of_a_refused_request(desk: Desk) -> None:
+    record = desk.begin()
+    record.binding = binding_of(tool())
+    record.refusal = Refusal(Reason.FORBIDDEN, CANARY)
+    found = await desk.audited(record)
+    assert (found.decision, found.reason, found.status) == (Decision.REFUSED, "Forbidden", 403)
+    assert (found.caller, found.secret, found.address, found.connector) == (None, None, "", "team/tool")
+    assert found.authorization == found.duration
+
+
+async def test_all_that_is_known_of_the_caller(desk: Desk) -> None:
+    record = desk.begin()
+    record.caller = User("jane", "u-1", ("a", "b"), {"authentication.kubernetes.io/pod-name": ("build-7",)})
+    assert (await desk.audited(record)).caller == AuditCaller("jane", "u-1", ("a", "b"), "build-7")
+
+
+async def test_the_audit_log_of_a_head_that_could_not_be_parsed(desk: Desk) -> None:
+    request_id = desk.audit.malformed(Refusal(Reason.HEAD_TOO_LARGE, "x"))
+    found = await desk.audited()
+    assert (found.request, found.method, found.path, found.connector_uid) == (request_id, "-", "-", "")
+    assert (found.decision, found.reason, found.status) == (Decision.REFUSED, "HeadTooLarge", 431)
+
+
+async def test_the_audit_log_without_an_access_log(tmp_path: Path) -> None:
+    desk = Desk().with_audit_log(tmp_path / "audit.log")
+    off = AccessLog(desk.stream, AccessLogFormat.OFF)
+    log = AuditLog(AuditFile(str(desk.path)), lambda _: None)
+    log.open()
+    audit = Audit(ProxyMetrics(CollectorRegistry()), off, log)
+    audit.end(audit.begin(desk.begin().request))
+    await asyncio.sleep(0)
+    assert (desk.stream.getvalue(), desk.path.read_bytes().count(b"\n")) == ("", 1)

@@ -51,10 +51,13 @@ async def test_one_record_for_each_request(raw_upstream: RawUpstream) -> None:
         peer.send(OK)
         await client.read_head()
         client.send(b"TRACE /y HTTP/1.1\r\nHost: c-tool.team\r\n\r\n")
-        assert b"HTTP/1.1 405" in await client.read_head()
+        refused = await client.read_head()
+        assert b"HTTP/1.1 405" in refused
     await proxy.proxy.drain()
     first, second = proxy.log.getvalue().splitlines()
     assert "connector=team/tool method=GET path=/x status=200" in first
     assert "method=TRACE path=/y status=405" in second
-    assert second.endswith("reason=MethodNotAllowed")
+    request_id = refused.partition(b"\r\nX-Request-Id: ")[2].partition(b"\r\n")[0].decode()
+    assert second.endswith(f"reason=MethodNotAllowed request={request_id}")
+    assert first.rpartition("=")[2].removesuffix("1") == request_id.removesuffix("2")
     assert "canary" not in proxy.log.getvalue()

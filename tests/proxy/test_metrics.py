@@ -34,6 +34,7 @@ def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMe
         "connectors_proxy_upstream_duration_seconds": "histogram",
         "connectors_proxy_bytes_total": "counter",
         "connectors_proxy_refusals_total": "counter",
+        "connectors_proxy_audit_records_lost_total": "counter",
         "connectors_proxy_requests_in_flight": "gauge",
         "connectors_proxy_upstream_connections": "gauge",
         "connectors_proxy_snapshot_generation": "gauge",
@@ -129,3 +130,10 @@ def test_answers_about_callers_by_where_they_came_from(registry: CollectorRegist
     assert {key for key, value in found.items() if value} == {("token", "api"), ("access", "stale")}
     assert found["token", "api"] == 2
     assert None not in found.values()
+
+
+def test_lost_audit_records(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    assert registry.get_sample_value("connectors_proxy_audit_records_lost_total") == 0
+    metrics.lose_audit_records(2)
+    metrics.lose_audit_records(1)
+    assert registry.get_sample_value("connectors_proxy_audit_records_lost_total") == 3

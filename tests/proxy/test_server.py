@@ -26,7 +26,11 @@ class Desk:
         self.begun = asyncio.Semaphore(0)
         self.go_on = asyncio.Event()
         settings = ProxySettings(host=host, port=0, limits=limits or Limits(), timeouts=Timeouts())
-        self.server = Server(settings, Watchdog(1.0), self.handle, self.malformed.append)
+        self.server = Server(settings, Watchdog(1.0), self.handle, self.refused)
+
+    def refused(self, refusal: Refusal) -> str:
+        self.malformed.append(refusal)
+        return "an-id"
 
     async def handle(self, request: ParsedRequest, client: ClientConnection) -> After:
         self.begun.release()
@@ -73,7 +77,7 @@ def test_nothing_is_own_before_the_start() -> None:
 
 
 async def test_a_busy_port_is_an_os_error(desk: Desk) -> None:
-    second = Server(ProxySettings(port=desk.server.port), Watchdog(1.0), desk.handle, desk.malformed.append)
+    second = Server(ProxySettings(port=desk.server.port), Watchdog(1.0), desk.handle, desk.refused)
     with pytest.raises(OSError, match="address already in use"):
         await second.start()
 
@@ -113,7 +117,7 @@ async def test_a_malformed_head_is_answered_and_told(desk: Desk) -> None:
         client.send(b"GET / HTTP/1.1\r\n\r\n")
         answer = await client.read_to_eof()
         assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        assert b"X-Connectors-Reason: RequestMalformed\r\n" in answer
+        assert b"X-Connectors-Reason: RequestMalformed\r\nX-Request-Id: an-id\r\n" in answer
         assert [refusal.reason for refusal in desk.malformed] == [Reason.REQUEST_MALFORMED]
 
 

@@ -28,11 +28,11 @@ def test_every_one_arrives_where_it_belongs() -> None:
     given = made(
         "--max-head 1KiB --max-target 2KiB --max-headers 3 --max-connections 4 --head-timeout 1s --connect-timeout 2s"
         " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
-        " --drain-timeout 500ms --cluster-domain corp"
+        " --drain-timeout 500ms --cluster-domain corp --audit-log /a/b"
     )
     assert given.limits == Limits(1024, 2048, 3, 4)
     assert given.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
-    assert given.cluster_domain == "corp"
+    assert (given.cluster_domain, given.audit_log) == ("corp", "/a/b")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,14 @@ async def test_the_first_signal_asks_and_the_second_hurries() -> None:
     await asyncio.wait_for(signals.second.wait(), 5)
 
 
+async def test_a_hang_up_does_what_was_asked_for_and_ends_nothing() -> None:
+    signals, heard = Signals(), asyncio.Event()
+    signals.on_hang_up(heard.set)
+    os.kill(os.getpid(), signal.SIGHUP)
+    await asyncio.wait_for(heard.wait(), 5)
+    assert not signals.first.is_set()
+
+
 async def test_until_work_ends() -> None:
     done: list[int] = []
 

@@ -10,6 +10,7 @@ import traceback
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -133,11 +134,12 @@ ANSWERS = [
 
 @pytest.mark.parametrize("log_format", [AccessLogFormat.TEXT, AccessLogFormat.JSON])
 async def test_t14_canary_is_nowhere_but_at_the_tool(
-    talk: Talk, debug_log: io.StringIO, log_format: AccessLogFormat
+    talk: Talk, debug_log: io.StringIO, log_format: AccessLogFormat, tmp_path: Path
 ) -> None:
     settings = ProxySettings(
         client_auth=ClientAuth.TOKEN,
         access_log=log_format,
+        audit_log=str(tmp_path / "audit.log"),
         limits=Limits(head_bytes=1500, target_bytes=300),
         timeouts=Timeouts(first_byte=0.2, idle=0.2, head=0.2, keep_alive=0.2),
     )
@@ -160,11 +162,14 @@ async def test_t14_canary_is_nowhere_but_at_the_tool(
     )
     places = {
         "access log": line.proxy.log.getvalue(),
+        "audit log": (tmp_path / "audit.log").read_text(encoding="utf-8"),
         "log": debug_log.getvalue(),
         "metrics": line.proxy.exposition,
         "clients": b"".join(got).decode("latin-1"),
     }
-    assert len(places["access log"].splitlines()) >= len(REQUESTS) * len(ANSWERS)
+    requests = len(REQUESTS) * len(ANSWERS)
+    assert len(places["audit log"].splitlines()) == len(places["access log"].splitlines()) >= requests
+    assert '"secret":{"name":"basic","resource_version":' in places["audit log"]
     for place, text in places.items():
         found = [form for form in forms() if form in text]
         assert not found, f"{place}: {found}"

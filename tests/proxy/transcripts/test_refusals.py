@@ -16,21 +16,23 @@ from tests.peers.raw_upstream import RawUpstream
 from tests.proxy.transcripts.conftest import Talk
 
 GET = b"GET /x HTTP/1.1"
+REQUEST_ID = re.compile(rb"X-Request-Id: [0-9a-f]{16}-[0-9a-f]+\r\n")
 DATE = re.compile(rb"Date: (Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\r\n")
 
 
 async def refusal(line: Dialogue, status: int, phrase: str, reason: str, *extra: bytes, keep: bool = True) -> str:
-    """Read one refusal, compare all of it but the time and the sentence; the sentence."""
+    """Read one refusal, compare all of it but the time, the id and the sentence; the sentence."""
     head = await line.client.read_head()
     length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
     body = await line.client.read_exactly(length)
-    assert DATE.sub(b"Date: now\r\n", head) == message(
+    assert REQUEST_ID.sub(b"X-Request-Id: id\r\n", DATE.sub(b"Date: now\r\n", head)) == message(
         f"HTTP/1.1 {status} {phrase}".encode(),
         b"Content-Type: application/json",
         b"Content-Length: %d" % length,
         b"Date: now",
         b"Cache-Control: no-store",
         b"X-Connectors-Reason: " + reason.encode(),
+        b"X-Request-Id: id",
         *extra,
         *(() if keep else (b"Connection: close",)),
     )
