@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -24,11 +26,12 @@ from controller import settings as controller_settings
 from controller.metrics import ControllerMetrics
 from proxy import cluster_settings, exchange, relay
 from proxy.access_log import AccessLine
+from proxy.audit_record import AuditCaller, AuditRecord, UsedSecret
 from proxy.hop_by_hop import HOP_BY_HOP
 from proxy.metrics import BUCKETS, ProxyMetrics
 from standalone import get, serve_settings
 from standalone.cli import COMMANDS
-from tests.docs.pages import codes, pages, prose, rows, text
+from tests.docs.pages import blocks, codes, pages, prose, rows, text
 
 CONFIGURATION = "docs/configuration.md"
 REASONS = "docs/reasons.md"
@@ -63,7 +66,7 @@ def test_settings(heading: str, settings: tuple[Setting[Any], ...]) -> None:
         flag, variable, default, meaning = documented[setting.flag]
         assert codes(flag)[1:] == ([setting.short] if setting.short else [])
         assert codes(variable) == [setting.variable]
-        assert codes(default)[0] == setting.default or not setting.default
+        assert codes(default)[:1] == [setting.default] or not setting.default
         assert meaning
 
 
@@ -139,6 +142,17 @@ def test_ends_without_a_status() -> None:
 def test_access_log() -> None:
     documented = [key for row in rows("docs/operators.md", "Logs") for key in codes(row[1])]
     assert documented == list(AccessLine.__struct_fields__)
+
+
+def test_audit_log() -> None:
+    keys = list(AuditRecord.__struct_fields__)
+    documented = {key: row[1] for row in rows("docs/operators.md", "Audit log") for key in codes(row[0])}
+    assert list(documented) == keys
+    assert set(AuditCaller.__struct_fields__) <= set(codes(documented["caller"]))
+    assert set(UsedSecret.__struct_fields__) <= set(codes(documented["secret"]))
+    (example,) = blocks("docs/operators.md", "json")
+    assert list(json.loads(example.text)) == keys
+    msgspec.json.decode(example.text, type=AuditRecord)
 
 
 def test_template_functions() -> None:

@@ -148,6 +148,16 @@ async def test_strangers_get_both_challenges_and_learn_nothing(
     assert line.upstream.connections == []
 
 
+@pytest.mark.parametrize("target", [b"/v2/", b"/v2/namespaces/default/connectors/tool/x/manifests/1"])
+async def test_strangers_who_ask_a_registry_get_no_bearer_challenge(talk: Talk, target: bytes) -> None:
+    """docker would ask the URL `connectors` for a token, and fail; with Basic alone it logs in."""
+    line = await talk(*CALLERS, settings=TOKEN_MODE)
+    line.client_sends(get(target))
+    head = await line.client_is_refused(b"401", b"Unauthenticated")
+    assert b'\r\nWWW-Authenticate: Basic realm="connectors"\r\n' in head
+    assert b"Bearer" not in head
+
+
 @pytest.mark.parametrize("name", [b"tool", b"absent"])
 async def test_callers_of_another_namespace_are_forbidden_and_learn_nothing(talk: Talk, name: bytes) -> None:
     line = await talk(*CALLERS, settings=TOKEN_MODE)

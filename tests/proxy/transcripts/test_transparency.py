@@ -14,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.peers.dialogue import HOST
+from tests.peers.dialogue import HOST, get, message, seen
 from tests.peers.inner_proxy import start_inner_proxy
 from tests.peers.manifests import auth, bearer_token, connector
 from tests.peers.raw_client import connected
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream
+from tests.proxy.transcripts.conftest import Talk
 
 Fields = tuple[tuple[bytes, bytes], ...]
 CREDENTIAL = (b"Authorization", b"Bearer tok")
@@ -208,3 +209,13 @@ async def one(client: RawStream, upstream: RawUpstream, request: Message, respon
 @given(request=requests(), response=responses(), cuts=st.lists(st.integers(0, 5000), max_size=6))
 async def test_the_proxy_is_transparent(request: Message, response: Message, cuts: list[int]) -> None:
     await exchange(request, response, cuts)
+
+
+@pytest.mark.parametrize("field", [(), (b"X-Request-Id: theirs",)], ids=["none is added", "theirs passes"])
+async def test_request_ids_are_the_proxys_own_matter(talk: Talk, field: tuple[bytes, ...]) -> None:
+    line = await talk()
+    line.client_sends(get(b"/", *field))
+    await line.tool_sees(seen(b"/", *field))
+    answer = message(b"HTTP/1.1 200 OK", *field, b"Content-Length: 0")
+    line.tool_sends(answer)
+    await line.client_gets(answer)
