@@ -1,4 +1,4 @@
-"""`connectors get`: asks the admin port of a running `connectors serve` and prints a table, JSON or YAML."""
+"""`connectors get`: asks the admin port of a running `connectors serve`; prints a table, JSON, YAML or a snippet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ import msgspec
 import yaml
 
 from connectors.process.clock import now
+from connectors.process.logs import escaped
 from connectors.process.parsers import choice, parse_switch
 from connectors.process.settings import Setting, Values, parse_command_line
 from standalone.objects import BASE, ConnectorClassList, ConnectorClassObject, ConnectorList, ConnectorObject, Failure
+from standalone.snippet import SnippetError, snippet, target_of
 from standalone.table import classes_table, connectors_table
 
 TIMEOUT = 10.0
@@ -33,6 +35,7 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+    SNIPPET = "snippet"
 
 
 def parse_server(text: str) -> str:
@@ -50,12 +53,20 @@ def parse_server(text: str) -> str:
 
 NAMESPACE = Setting("--namespace", "default", str, "namespace to look in", "team-a", metavar="NAMESPACE", short="-n")
 ALL = Setting("--all-namespaces", "false", parse_switch, "look in every namespace", "true", short="-A", switch=True)
-OUTPUT = Setting("--output", "table", choice(Output), "table, json or yaml", "yaml", metavar="FORMAT", short="-o")
+OUTPUT = Setting(
+    "--output", "table", choice(Output),
+    "table, json, yaml, or, for one Connector, snippet: how git, curl, pip, npm, docker and a Pod use it", "yaml",
+    metavar="FORMAT", short="-o",
+)  # fmt: skip
+TOKEN_FILE = Setting(
+    "--token-file", "", str, "where clients find the caller's token, for the snippet", "$HOME/token", metavar="PATH",
+    default_text="where its Pod part puts it, /var/run/secrets/connectors/NAME/token",
+)  # fmt: skip
 SERVER = Setting(
     "--server", "http://127.0.0.1:8081", parse_server, "admin address of `connectors serve`", "http://127.0.0.1:8081",
     metavar="URL",
 )  # fmt: skip
-SETTINGS: tuple[Setting[Any], ...] = (NAMESPACE, ALL, OUTPUT, SERVER)
+SETTINGS: tuple[Setting[Any], ...] = (NAMESPACE, ALL, OUTPUT, TOKEN_FILE, SERVER)
 
 CONNECTORS = "connectors"
 CLASSES = "connectorclasses"
@@ -88,6 +99,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     try:
         if arguments.name and values[ALL] and resource == CONNECTORS:
             raise GetError("error: a resource cannot be retrieved by name across all namespaces; name one with -n")
+        if values[OUTPUT] is Output.SNIPPET and (resource == CLASSES or not arguments.name):
+            raise GetError("error: a snippet is of one Connector; name it: connectors get NAME -o snippet")
         body = _fetch(values[SERVER] + _path(resource, arguments.name, values))
         text = _rendered(body, resource, values, single=bool(arguments.name))
     except GetError as error:
@@ -146,11 +159,20 @@ def _rendered(body: bytes, resource: str, values: Values, *, single: bool) -> st
         return msgspec.json.format(msgspec.json.encode(_decoded(body, dict[str, Any])), indent=4).decode() + "\n"
     if values[OUTPUT] is Output.YAML:
         return yaml.safe_dump(_decoded(body, dict[str, Any]), sort_keys=False, allow_unicode=True)
+    if values[OUTPUT] is Output.SNIPPET:
+        return _snippet(_decoded(body, ConnectorObject), values[TOKEN_FILE])
     if resource == CLASSES:
         classes = (_decoded(body, ConnectorClassObject),) if single else _decoded(body, ConnectorClassList).items
         return classes_table(classes, now()) if classes else ""
     connectors = (_decoded(body, ConnectorObject),) if single else _decoded(body, ConnectorList).items
     return connectors_table(connectors, now(), namespaces=values[ALL]) if connectors else ""
+
+
+def _snippet(connector: ConnectorObject, token_file: str) -> str:
+    try:
+        return snippet(target_of(connector, token_file))
+    except SnippetError as error:
+        raise GetError(f"error: {escaped(str(error))}") from None
 
 
 def _decoded(body: bytes, kind: type[T]) -> T:

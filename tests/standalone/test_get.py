@@ -173,3 +173,33 @@ def test_an_unknown_resource_exits_2() -> None:
 async def test_a_word_that_is_no_resource_names_a_connector(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(server, "other", "-n", "team") == 0
     assert "c-other.team" in capsys.readouterr().out
+
+
+async def test_a_snippet(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(server, "connectors", "open", "-o", "snippet") == 0
+    out = capsys.readouterr().out
+    assert "git clone http://c-open.default.localhost:8080/" in out
+    assert "/var/run/secrets/connectors/open/token" in out
+    assert await run(server, "other", "-n", "team", "-o", "snippet", "--token-file", "/home/me/token") == 0
+    out = capsys.readouterr().out
+    assert "cat /home/me/token" in out
+    assert "c-other.team" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "error: a snippet is of one Connector; name it: connectors get NAME -o snippet"),
+        (["connectorclass", "git"], "error: a snippet is of one Connector; name it: connectors get NAME -o snippet"),
+        (["nope"], 'Error from server (NotFound): connectors.connectors.alauda.io "nope" not found'),
+        (
+            ["classless", "-n", "team"],
+            "error: team/classless has no proxy address: ProxyServiceReady is Unknown, ConnectorClassNotFound",
+        ),
+    ],
+)
+async def test_no_snippet(server: str, words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(server, *words, "-o", "snippet") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(message)
