@@ -6,7 +6,16 @@ import shutil
 
 import pytest
 
-PACKAGES = {"git": "git", "nginx": "nginx", "curl": "curl", "wrk": "wrk"}
+PACKAGES = {
+    "git": "git",
+    "nginx": "nginx",
+    "curl": "curl",
+    "wrk": "wrk",
+    "npm": "npm",
+    "skopeo": "skopeo",
+    "docker-registry": "docker-registry",
+    "htpasswd": "apache2-utils",
+}
 """Program -> Debian package."""
 LACKING = "lacking"
 """How a skip's reason begins, so that the closing list of conftest.py finds it."""
