@@ -75,7 +75,6 @@ class AuditLog:
 
     def reopen(self) -> None:
         """What a hang-up asks for: go on in the file that bears the name, whatever it is."""
-        self.flush()
         try:
             self._file.open()
             self._torn = False

@@ -74,11 +74,15 @@ def connector_to(address: str, form: str = "host") -> list[Manifest]:
     ]
 
 
-async def set_scene(folder: Path, start_proxy: StartProxy, address: str, form: str = "host") -> Scene:
+async def set_scene(
+    folder: Path, start_proxy: StartProxy, address: str, form: str = "host", client_auth: str = "token"
+) -> Scene:
     """Start the proxy, and ask it for the snippet as a user does. The token's file has a name that needs quotes."""
     audit = folder / "audit.log"
     manifests = write(folder / "manifests", *connector_to(address, form))
-    proxy = await start_proxy(manifests, "--client-auth", "token", "--audit-log", str(audit), "--log-level", "debug")
+    proxy = await start_proxy(
+        manifests, "--client-auth", client_auth, "--audit-log", str(audit), "--log-level", "debug"
+    )
     token_file = folder / "the caller's $(id)" / "token"
     token_file.parent.mkdir()
     token_file.write_text(TOKEN + "\n", encoding="ascii")

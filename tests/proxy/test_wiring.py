@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from prometheus_client import CollectorRegistry
 
 from connectors.sources.store import SnapshotStore
+from proxy.audit_log import AuditLogError
 from proxy.settings import ProxySettings
 from proxy.wiring import build_proxy
 from tests.peers.inner_proxy import start_inner_proxy
@@ -47,3 +51,30 @@ async def test_a_proxy_is_not_its_own_tool(raw_upstream: RawUpstream) -> None:
 
 async def test_draining_before_anything_has_happened() -> None:
     await build_proxy(ProxySettings(port=0), SnapshotStore(), CollectorRegistry()).drain()
+
+
+async def test_draining_leaves_no_audit_log_open(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    proxy = await start_inner_proxy(settings=ProxySettings(audit_log=str(path)))
+
+    def is_open() -> bool:
+        return any(entry.is_symlink() and entry.readlink() == path for entry in Path("/proc/self/fd").iterdir())
+
+    assert is_open()
+    async with connected(proxy.port) as client:
+        client.send(REQUEST)
+        await client.read_head()
+    proxy.proxy.reopen_audit_log()
+    await proxy.proxy.drain()
+    assert not is_open()
+    assert path.read_bytes().count(b"\n") == 1
+
+
+def test_an_audit_log_that_cannot_be_opened() -> None:
+    settings = ProxySettings(audit_log="/nosuch/audit.log")
+    with pytest.raises(AuditLogError, match=r"/nosuch/audit\.log: No such file or directory"):
+        build_proxy(settings, SnapshotStore(), CollectorRegistry())
+
+
+async def test_nothing_to_open_again_without_an_audit_log() -> None:
+    build_proxy(ProxySettings(port=0), SnapshotStore(), CollectorRegistry()).reopen_audit_log()
