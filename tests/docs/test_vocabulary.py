@@ -41,7 +41,9 @@ FOREIGN_FLAGS = {
     "--help",
     "--serve",  # of `connectors demo`, and no setting
     "--dry-run",  # kubectl
-    "--raw",  # curl
+    "--raw",  # curl, as the next one
+    "--netrc-file",
+    "--ignore-scripts",  # npm
     "--generate-hashes",  # pip-compile, as the next four
     "--no-header",
     "--no-annotate",

@@ -7,6 +7,7 @@ arguments; and a request to another host with the same configuration carries non
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.docs.pages import blocks
 from tests.e2e.scene import FORMS, INJECTED, set_scene
 from tests.peers.fixtures import StartGitServer, StartNginx, StartProxy
 from tests.peers.git_server import PASSWORD, USERNAME
@@ -75,6 +77,25 @@ async def test_git(
     config = (shell.home / ".gitconfig").read_text(encoding="utf-8")
     scene.assert_token_is_nowhere(shell.arguments, repr(other.asked), config, server.child.log)
     assert not (shell.home / ".git-credentials").exists()
+
+
+@pytest.mark.git
+async def test_git_with_the_header_of_the_documentation(
+    tmp_path: Path, start_git_server: StartGitServer, start_proxy: StartProxy, other: Recorder, form: str
+) -> None:
+    server = await start_git_server()
+    scene = await set_scene(tmp_path, start_proxy, server.address, form)
+    shell = Shell(tmp_path / "home", ["git"])
+    (line,) = (block.text for block in blocks("docs/clients.md", "sh") if "extraHeader" in block.text)
+    shown = "http://c-demo.team-a.svc.cluster.local", "/var/run/secrets/connectors/demo/token"
+    assert all(word in line for word in shown)
+    await shell(line.replace(shown[0], scene.url).replace(shown[1], shlex.quote(str(scene.token_file))))
+    await shell(f"git clone --quiet {scene.url}/demo.git")
+    with pytest.raises(ShellError, match="could not read Username"):
+        await shell(f"git ls-remote {other.address}/demo.git")
+    assert other.authorizations == {""}
+    assert all(entry.authorized for entry in server.seen())
+    scene.assert_token_is_nowhere(repr(other.asked), server.child.log)
 
 
 async def test_pip(tmp_path: Path, start_proxy: StartProxy, other: Recorder, form: str) -> None:
