@@ -100,3 +100,27 @@ def test_a_bad_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--workers", "2", "--kubeconfig", "/nosuch"], {})
     assert exit_.value.code == 2
     assert "--workers: this version serves with one process" in capsys.readouterr().err
+
+
+async def test_an_audit_log_that_cannot_be_opened(server: FakeApiServer, tmp_path: Path) -> None:
+    child = await start(server.kubeconfig(tmp_path), "--listen", "127.0.0.1:0", "--audit-log", str(tmp_path))
+    await child.line(r"^python -m proxy: error: cannot write to \S+: Is a directory; .* --audit-log$")
+    assert await child.wait() == 1
+    await child.stop()
+
+
+async def test_a_hang_up_opens_the_audit_log_again(
+    server: FakeApiServer, raw_upstream: RawUpstream, tmp_path: Path, exits: AsyncExitStack
+) -> None:
+    server.put(connector_class("open"))
+    server.put(connector("tool", raw_upstream.address, "open", namespace="team"))
+    log, moved = tmp_path / "audit.log", tmp_path / "audit.1"
+    options = ("--client-auth", "none", "--audit-log", str(log))
+    process = await start_cluster_proxy(server.kubeconfig(tmp_path), *options)
+    exits.push_async_callback(process.child.stop)
+    log.rename(moved)
+    os.kill(process.child.pid, signal.SIGHUP)
+    async with aiohttp.ClientSession() as session, session.get(process.url + "/x") as answer:
+        assert answer.status == 404
+    assert await process.child.stop() == 0
+    assert (moved.read_bytes(), log.read_bytes().count(b"\n")) == (b"", 1)
