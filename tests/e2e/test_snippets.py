@@ -68,7 +68,9 @@ async def test_git(
     shell = Shell(tmp_path / "home", ["git"])
     # A helper of the user's own that would store what it is told: it must not hear of the token.
     await shell("git config --global credential.helper store")
-    await shell(scene.parts["git"].replace("REPOSITORY", "demo"))
+    pasted = scene.parts["git"].replace("REPOSITORY", "demo")
+    await shell(pasted)
+    await shell("rm -rf demo", pasted)
     await shell("cd demo", "git commit --quiet --allow-empty --message=More", "git push origin HEAD")
     assert all(entry.authorized for entry in server.seen())
     with pytest.raises(ShellError, match="could not read Username"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from standalone.child import Child
@@ -12,6 +13,8 @@ from tests.peers.fixtures import StartNginx
 from tests.peers.raw_client import connected
 from tests.peers.raw_stream import PeerTimeoutError, RawStream
 from tests.peers.raw_upstream import RawUpstream, answering
+from tests.peers.recorder import HTML, Recorder
+from tests.peers.shell import Shell, ShellError
 from tests.peers.tools import program
 
 MIB = 1024 * 1024
@@ -105,3 +108,34 @@ async def test_raw_upstream_speaks_tls(server_tls: ssl.SSLContext, authority_fil
         child = await Child.start("curl", command)
         assert await child.wait() == 0
     assert child.log == "ok"
+
+
+async def test_the_recorder_keeps_what_it_was_sent() -> None:
+    async with Recorder({"/x": (HTML, b"page")}, demands="Basic right") as tool, aiohttp.ClientSession() as session:
+        for value, status in (("", 401), ("Basic wrong", 401), ("Basic right", 200)):
+            sent = {"Authorization": value} if value else {}
+            async with session.get(f"{tool.address}/x?y", headers=sent) as answer:
+                assert answer.status == status
+                assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+        async with session.get(f"{tool.address}/absent", headers={"Authorization": "Basic right"}) as answer:
+            assert answer.status == 404
+    assert tool.authorizations == {"", "Basic wrong", "Basic right"}
+    assert [asked.path for asked in tool.asked] == ["/x?y"] * 3 + ["/absent"]
+
+
+@pytest.mark.curl
+@pytest.mark.git
+async def test_the_shell_sees_every_argument(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "home", ["curl", "git"])
+    with pytest.raises(ShellError, match="exit code"):
+        await shell("curl --silent -H 'X: canary-in-curl' http://127.0.0.1:1/")
+    await shell("git -c alias.x='!echo canary-in-a-child' x")
+    assert "canary-in-curl" in shell.arguments
+    assert "canary-in-a-child" in shell.arguments
+
+
+async def test_the_shell_has_hosts_of_its_own(tmp_path: Path) -> None:
+    before = Path("/etc/hosts").read_bytes()
+    shell = Shell(tmp_path / "home", [], hosts=["c-x.y.example"])
+    assert "c-x.y.example" in await shell("cat /etc/hosts")
+    assert Path("/etc/hosts").read_bytes() == before
