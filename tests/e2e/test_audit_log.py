@@ -31,8 +31,8 @@ pytestmark = [pytest.mark.e2e]
 CLIENTS = 20
 REQUESTS = 2000
 ROTATIONS = 10
-NOTICED = 2.0
-"""Seconds: the promise is one, and a busy machine may take as long again."""
+NOTICED = 3.0
+"""Seconds: the promise is one; a busy machine may be late."""
 
 
 @pytest.fixture

@@ -76,6 +76,10 @@ async def test_git(
     with pytest.raises(ShellError, match="could not read Username"):
         await shell(f"git ls-remote {other.address}/demo.git")
     assert other.authorizations == {""}
+    if form == "path":
+        # Of the same host, and not below the URL: the helper is not asked.
+        with pytest.raises(ShellError, match="could not read Username"):
+            await shell(f"git ls-remote {scene.proxy.host_form('tool')}/demo.git")
     config = (shell.home / ".gitconfig").read_text(encoding="utf-8")
     scene.assert_token_is_nowhere(shell.arguments, repr(other.asked), config, server.child.log)
     assert not (shell.home / ".git-credentials").exists()
