@@ -14,7 +14,6 @@ def test_a_service_account() -> None:
 
 
 def test_all_that_is_known_of_a_user() -> None:
-    extra: dict[str, tuple[str, ...]] = {"scopes": ("canary",)}
-    extra["authentication.kubernetes.io/pod-name"] = ("build-7",)
-    assert audit_caller(User("jane", "u-1", ("a", "b"), extra)) == AuditCaller("jane", "u-1", ("a", "b"), "build-7")
+    user = User("jane", "u-1", ("a", "b"), {"authentication.kubernetes.io/pod-name": ("build-7",), "scopes": ("c",)})
+    assert audit_caller(user) == AuditCaller("jane", "u-1", ("a", "b"), "build-7")
     assert audit_caller(User("jane", groups=None, extra=None)) == AuditCaller("jane", "", (), "")
