@@ -30,6 +30,22 @@ _NOT_GENERATED = frozenset(
     }
 )
 """Fields that frame or route a message (RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6), so no credential's."""
+_OF_EVERY_CLIENT = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-encoding",
+        "content-type",
+        "cookie",
+        "origin",
+        "range",
+        "referer",
+        "user-agent",
+    }
+)
+"""Fields that hardly anybody means for a token: each request would cost a question to the API server."""
 _NO_REGO = "Rego is not supported; use "
 
 
@@ -105,6 +121,6 @@ def _check_extractor(connector_class: ConnectorClass) -> Iterator[Violation]:
     elif fold(header.encode()) == b"authorization":
         message = "Authorization is read anyway, as Basic or Bearer; leave authExtractor out"
         yield Violation("spec.proxy.authExtractor.header", message, Severity.WARNING)
-    elif fold(header.encode()) == b"cookie":
-        message = "no Cookie will reach the tool, since it may hold the caller's token; was another header meant?"
+    elif fold(header.encode()).decode() in _OF_EVERY_CLIENT:
+        message = f"clients send {header} anyway, and it will not reach the tool any more; was another header meant?"
         yield Violation("spec.proxy.authExtractor.header", message, Severity.WARNING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -77,8 +77,8 @@ class Snapshot:
     """One moment of all objects. A request reads it once and keeps it to its end.
 
     `class_violations` is keyed by the class's name and lists every class, those without a violation too.
-    `caller_headers` are the headers of all classes that may hold a caller's token, in lower case; `proxy_uris` are the
-    addresses that classes give for their proxies, a path or a URL.
+    `caller_headers` are the headers, in lower case, that may hold a caller's token by the word of any valid class;
+    `proxy_uris` are the addresses that classes give for their proxies, a path or a URL.
     """
 
     generation: int
@@ -128,9 +128,15 @@ def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
         token_owners=MappingProxyType(_token_owners(objects.secrets)),
         flags=objects.flags,
         class_violations=MappingProxyType(class_violations),
-        caller_headers=frozenset(item.caller_header for item in objects.classes) - {b""},
+        caller_headers=frozenset(item.caller_header for item in _usable(classes, class_violations)) - {b""},
         proxy_uris=frozenset(item.spec.proxy.uri for item in objects.classes if item.spec.proxy) - {""},
     )
+
+
+def _usable(
+    classes: Mapping[str, ConnectorClass], violations: Mapping[str, tuple[Violation, ...]]
+) -> Iterator[ConnectorClass]:
+    return (item for name, item in classes.items() if not errors(violations[name]))
 
 
 def bind(

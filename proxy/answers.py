@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
@@ -38,11 +39,16 @@ class Keeping:
 
 
 class Asked(NamedTuple):
-    """One question. `key` is a digest; `ends`: when the token does, seconds since the epoch; `client`: who asks."""
+    """One question. `key` is a digest; `ends`: when the token does, seconds since the epoch; `client`: who asks.
+
+    `of_nothing`: it is about what does not exist. Then a yes is of no use to anybody: it is not remembered, and counts
+    as a failure of this client's, who could else ask without end and push out what others need.
+    """
 
     key: bytes
     ends: float | None
     client: str
+    of_nothing: bool = False
 
 
 class _Answer(NamedTuple, Generic[V]):
@@ -51,6 +57,13 @@ class _Answer(NamedTuple, Generic[V]):
     value: V | None
     at: float
     ends: float | None
+
+
+class _Running(NamedTuple, Generic[V]):
+    """A question on its way; `sent` once its turn has come, or it is over."""
+
+    answer: asyncio.Task[V | None]
+    sent: asyncio.Event
 
 
 class Answers(Generic[V]):
@@ -66,7 +79,7 @@ class Answers(Generic[V]):
         self._gate = gate
         self._yes: OrderedDict[bytes, _Answer[V]] = OrderedDict()
         self._no: OrderedDict[bytes, _Answer[V]] = OrderedDict()
-        self._running: dict[bytes, asyncio.Task[V | None]] = {}
+        self._running: dict[bytes, _Running[V]] = {}
 
     async def get(self, asked: Asked, question: Callable[[], Awaitable[V | None]]) -> V | None:
         """The answer: remembered, or to `question`, which raises KubeError where it gets none.
@@ -81,6 +94,9 @@ class Answers(Generic[V]):
             return answer.value
         try:
             return await self._asked(asked, question)
+        except TooManyFailuresError:
+            self.sources[Source.LIMITED] += 1
+            raise
         except UnansweredError as error:
             stale = self._stale(asked.key) if error.unreachable else None
             self.sources[Source.STALE if stale else Source.NONE] += 1
@@ -89,45 +105,68 @@ class Answers(Generic[V]):
             return stale.value
 
     async def _asked(self, asked: Asked, question: Callable[[], Awaitable[V | None]]) -> V | None:
+        # First of all: what is not waited for goes on, and tells of a revocation all the same.
+        running = self._running.get(asked.key) or self._begin(asked, question)
         patience = None
         if self._stale(asked.key):
             self._gate.check_prompt()
+            await self._turn(running)
             patience = PATIENCE
-        running = self._running.get(asked.key) or self._begin(asked, question)
         try:
             async with asyncio.timeout(patience):
                 # Shielded: the caller that asked first may leave, and others wait for the same answer.
-                return await asyncio.shield(running)
+                return await asyncio.shield(running.answer)
         except TimeoutError:
             raise self._gate.too_slow() from None
 
-    def _begin(self, asked: Asked, question: Callable[[], Awaitable[V | None]]) -> asyncio.Task[V | None]:
+    async def _turn(self, running: _Running[V]) -> None:
+        """Wait until it is sent: a queue of our own is no fault of the API server's, unless that has become slow."""
+        while not running.sent.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await running.sent.wait()
+            self._gate.check_prompt()
+
+    def _begin(self, asked: Asked, question: Callable[[], Awaitable[V | None]]) -> _Running[V]:
         self._gate.check_open()
         known = asked.key in self._yes
-        if not known and not self._gate.budget.allows(asked.client, self._clock.monotonic()):
-            self.sources[Source.LIMITED] += 1
-            raise TooManyFailuresError
-        running = asyncio.create_task(self._ask(asked, question, known=known))
+        self._check_budget(asked, known=known)
+        sent = asyncio.Event()
+        running = _Running(asyncio.create_task(self._ask(asked, question, sent, known=known)), sent)
         self._running[asked.key] = running
-        running.add_done_callback(lambda done: self._over(asked.key, done))
+        running.answer.add_done_callback(lambda done: self._over(asked.key, done))
         return running
 
-    async def _ask(self, asked: Asked, question: Callable[[], Awaitable[V | None]], *, known: bool) -> V | None:
-        async with self._gate.passed(known=known):
-            # Before the answer: whatever changes behind the question is in effect within the time from here.
-            at = self._clock.monotonic()
-            value = await question()
+    async def _ask(
+        self, asked: Asked, question: Callable[[], Awaitable[V | None]], sent: asyncio.Event, *, known: bool
+    ) -> V | None:
+        try:
+            async with self._gate.passed(known=known):
+                # Once more: of many that came at once, those before this one have used up what was left.
+                self._check_budget(asked, known=known)
+                sent.set()
+                # Before the answer: whatever changes behind the question is in effect within the time from here.
+                at = self._clock.monotonic()
+                value = await question()
+        finally:
+            sent.set()
         self.sources[Source.API] += 1
         self._remember(asked, _Answer(value, at, asked.ends))
-        if value is None:
+        if value is None or asked.of_nothing:
             self._gate.budget.failed(asked.client, self._clock.monotonic())
         return value
 
+    def _check_budget(self, asked: Asked, *, known: bool) -> None:
+        if not known and not self._gate.budget.allows(asked.client, self._clock.monotonic()):
+            raise TooManyFailuresError
+
     def _remember(self, asked: Asked, answer: _Answer[V]) -> None:
-        kept, other = (self._no, self._yes) if answer.value is None else (self._yes, self._no)
-        other.pop(asked.key, None)
+        self._yes.pop(asked.key, None)
+        self._no.pop(asked.key, None)
+        if asked.of_nothing and answer.value is not None:
+            return
+        kept = self._no if answer.value is None else self._yes
         kept[asked.key] = answer
-        kept.move_to_end(asked.key)
         while len(kept) > MAX_REMEMBERED:
             kept.popitem(last=False)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from connectors.model.connector import ConnectorKey
 from connectors.snapshot import Snapshot
-from proxy.decision import Route
 
 
 class Approach(NamedTuple):
     """`client` is the address that the connection came from, without its port; empty where it is not known."""
 
-    route: Route
+    key: ConnectorKey
     snapshot: Snapshot
     client: str = ""

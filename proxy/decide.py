@@ -34,4 +34,4 @@ def decide(head: RequestHead, route: Route, snapshot: Snapshot, hosts: HostForm,
         check_loop(forward.address, snapshot, hosts)
     except RefusedError as error:
         return Verdict(route.binding, refusal=error.refusal)
-    return Verdict(binding, forward=forward)
+    return Verdict(binding, forward=forward._replace(spent=facts.presented))

@@ -9,6 +9,7 @@ from connectors.model.connector import ConnectorKey
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
 from connectors.snapshot import Binding
+from proxy.presented import Presented
 
 
 class Permission(NamedTuple):
@@ -22,13 +23,14 @@ class Facts(NamedTuple):
     """What I/O has gathered about the caller for a decision.
 
     `authenticated` says that callers must prove who they are; `caller` is who did, None where nobody. `misplaced`: the
-    token stood in a field that the Connector's class does not read.
+    token stood in a field that the Connector's class does not read; `presented` is that token.
     """
 
     authenticated: bool = False
     caller: User | None = None
     permission: Permission = Permission()
     misplaced: bool = False
+    presented: Presented | None = None
 
 
 class Route(NamedTuple):
@@ -63,7 +65,8 @@ class Mount(NamedTuple):
 class Forward(NamedTuple):
     """A request that may go on: to whom, for what, and how answers map back.
 
-    `mounts` are tried in order when an answer names a place of the tool's own origin.
+    `mounts` are tried in order when an answer names a place of the tool's own origin. `spent` is the token that let the
+    caller in, of which nothing may reach the tool.
     """
 
     binding: Binding
@@ -71,6 +74,7 @@ class Forward(NamedTuple):
     target: bytes
     authority: bytes
     mounts: tuple[Mount, ...]
+    spent: Presented | None = None
 
     def __repr__(self) -> str:
         return f"Forward({self.binding.connector.key}, {self.address})"  # see Route

@@ -11,7 +11,6 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.sources.store import SnapshotStore
 from connectors.trust import Trust
-from proxy.approach import Approach
 from proxy.audit import Audit, Record
 from proxy.client import After, ClientConnection
 from proxy.decide import decide, find
@@ -72,7 +71,7 @@ class Exchange:
         snapshot, hosts = self._parts.store.current, self._parts.hosts
         route = find(request.head, snapshot, hosts)
         record.binding = route.binding
-        facts = await self._parts.identity.facts(request.head, Approach(route, snapshot, client.peer))
+        facts = await self._parts.identity.facts(request.head, route, snapshot, client.peer)
         record.caller = facts.caller
         verdict = decide(request.head, route, snapshot, hosts, facts)
         if verdict.forward is None:

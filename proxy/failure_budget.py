@@ -11,7 +11,8 @@ OVERALL = 10
 """All clients together may fail as often as so many of them: a flood can come from many addresses."""
 MAX_CLIENTS = 4096
 """Clients that are remembered; the one that failed longest ago goes first."""
-_EVERYBODY = ""
+_EVERYBODY = "*"
+"""No address, known or not."""
 
 
 class _Account(NamedTuple):

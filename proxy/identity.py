@@ -11,10 +11,11 @@ from connectors.model.message import RequestHead
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.model.user import User, service_account_user
+from connectors.snapshot import Snapshot
 from proxy.api_gate import TooManyFailuresError, UnansweredError
 from proxy.approach import Approach
-from proxy.decision import Facts, Permission
-from proxy.presented import AUTHORIZATION, Presented, presented_tokens
+from proxy.decision import Facts, Permission, Route
+from proxy.presented import AUTHORIZATION, presented_tokens
 
 
 class Authority(Protocol):
@@ -24,7 +25,7 @@ class Authority(Protocol):
         """Whose it is, None where it is not valid."""
 
     async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        """Whether the user may use what the route names."""
+        """Whether the user may use the Connector, whether or not there is one."""
 
 
 class TokenSecrets:
@@ -39,11 +40,10 @@ class TokenSecrets:
         return service_account_user(owner.namespace, owner.name) if owner else None
 
     async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        """See Authority. Of the Connector that Host names too: see KubernetesAuthority."""
+        """See Authority."""
         account = user.service_account
-        for key in (approach.route.key, approach.route.host_key):
-            if key is not None and (account is None or key.namespace != account.namespace):
-                return Permission(message="this caller may use only Connectors of its own namespace")
+        if account is None or approach.key.namespace != account.namespace:
+            return Permission(message="this caller may use only Connectors of its own namespace")
         return Permission(allowed=True)
 
 
@@ -54,12 +54,12 @@ class Identity:
         """`authority` None: callers need not prove anything."""
         self._authority = authority
 
-    async def facts(self, head: RequestHead, approach: Approach) -> Facts:
-        """What is known of the caller.
+    async def facts(self, head: RequestHead, route: Route, snapshot: Snapshot, client: str) -> Facts:
+        """What is known of the caller, who comes from the address `client`.
 
-        The first token counts that is valid and stands where the Connector's class reads it. A valid one in a field
-        that only other classes read is looked at all the same: an answer that depended on the class would tell callers,
-        who may not know, that there is such a Connector.
+        The first token counts whose owner may use the Connector, and that stands where its class reads it. What is
+        asked until one is found does not depend on the class, nor on whether there is such a Connector: answers, and
+        how many questions they take, would tell callers who may not know.
 
         Raises:
             RefusedError: AuthenticationUnavailable, since nobody can tell now whose the token is (no 401: clients drop
@@ -68,36 +68,55 @@ class Identity:
         if self._authority is None:
             return Facts()
         try:
-            return await self._asked(self._authority, head, approach)
+            return await self._gathered(self._authority, head, route, Approach(route.key, snapshot, client))
         except UnansweredError:
             raise RefusedError(_UNANSWERED) from None
         except TooManyFailuresError:
             raise RefusedError(_TOO_MANY) from None
 
-    async def _asked(self, authority: Authority, head: RequestHead, approach: Approach) -> Facts:
-        read = _fields_read(approach)
-        best: tuple[User, Presented] | None = None
+    async def _gathered(self, authority: Authority, head: RequestHead, route: Route, approach: Approach) -> Facts:
+        read = _fields_read(route, approach.snapshot)
+        best, failure = Facts(authenticated=True), None
         for presented in presented_tokens(head, approach.snapshot.caller_headers):
-            user = await authority.whose(presented.token, approach)
-            if user is None:
+            try:
+                user, permission = await _judged(authority, presented.token, route, approach)
+            except (UnansweredError, TooManyFailuresError) as error:
+                failure = failure or error  # another token may do: clients send a dummy where they must send something
                 continue
-            if presented.header in read:
-                best = user, presented
-                break
-            best = best or (user, presented)
-        if best is None:
-            return Facts(authenticated=True)
-        user, presented = best
-        permission = await authority.may_use(user, presented.token, approach)
-        return Facts(authenticated=True, caller=user, permission=permission, misplaced=presented.header not in read)
+            facts = Facts(True, user, permission, presented.header not in read, presented)
+            if permission.allowed and not facts.misplaced:
+                return facts
+            if user and (best.caller is None or (permission.allowed and not best.permission.allowed)):
+                best = facts
+        if failure:
+            raise failure
+        return best
 
 
-def _fields_read(approach: Approach) -> frozenset[bytes]:
+async def _judged(
+    authority: Authority, token: bytes, route: Route, approach: Approach
+) -> tuple[User | None, Permission]:
+    """Whose token it is, and whether they may use the Connector that Host names, then the one that the path names.
+
+    Host's first: its class decides whether the path counts, and the answer would tell.
+    """
+    user, permission = None, Permission()
+    for key in dict.fromkeys((route.host_key, route.key)):
+        if key is None:
+            continue
+        here = approach._replace(key=key)
+        user = await authority.whose(token, here)
+        permission = await authority.may_use(user, token, here) if user else Permission()
+        if not permission.allowed:
+            break
+    return user, permission
+
+
+def _fields_read(route: Route, snapshot: Snapshot) -> frozenset[bytes]:
     """Where a token may stand for this Connector; anywhere, where there is none."""
-    binding = approach.route.binding
-    if binding is None:
-        return approach.snapshot.caller_headers | {AUTHORIZATION}
-    own = binding.connector_class.caller_header if binding.connector_class else b""
+    if route.binding is None:
+        return snapshot.caller_headers | {AUTHORIZATION}
+    own = route.binding.connector_class.caller_header if route.binding.connector_class else b""
     return frozenset({AUTHORIZATION, own})
 
 

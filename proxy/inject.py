@@ -16,7 +16,7 @@ def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
     """The head to send to `forward.address`: the caller's fields in their order, the tool's Host, the credential."""
     binding = forward.binding
     dropped = not_forwarded(head) | binding.owned.headers
-    headers = tuple(field for field in head.headers if fold(field[0]) not in dropped)
+    headers = _without_token(tuple(field for field in head.headers if fold(field[0]) not in dropped), forward)
     target = without_query(forward.target, binding.owned.query)
     stripped = RequestHead(head.method, target, _with_host(headers, forward.address.authority) + _own_hop(head))
     return apply(stripped, binding.credential)
@@ -25,7 +25,15 @@ def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
 def request_trailers(forward: Forward, trailers: Headers) -> Headers:
     """The trailers that may follow a request's body: none that could stand for a field stripped from the head."""
     dropped = forward.binding.owned.headers | NEVER_TRAILERS
-    return tuple(field for field in trailers if fold(field[0]) not in dropped)
+    return _without_token(tuple(field for field in trailers if fold(field[0]) not in dropped), forward)
+
+
+def _without_token(headers: Headers, forward: Forward) -> Headers:
+    """Without any field that holds the caller's token: it may stand in one more than the one it was found in."""
+    if forward.spent is None:
+        return headers
+    token = forward.spent.token
+    return tuple(field for field in headers if token not in field[1])
 
 
 def _with_host(headers: Headers, authority: bytes) -> Headers:

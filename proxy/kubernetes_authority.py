@@ -23,6 +23,9 @@ from proxy.settings import CallerSettings
 from proxy.token_claims import Claims, claims_of
 from proxy.token_review import whose
 
+MAX_AUDIENCES = 8
+"""Audiences of a token whose claims are kept in memory: the API server's and those of a few Connectors."""
+
 
 class KubernetesAuthority:
     """Keeps keyed digests of tokens, never tokens: what is in memory tells nobody which token it was."""
@@ -55,48 +58,50 @@ class KubernetesAuthority:
             TooManyFailuresError: too many tokens of this client's were refused.
         """
         digest, claims = self._known(token)
-        key = approach.route.key
-        audiences = claims.audiences & audiences_of(key, approach.snapshot.proxy_uris, self._cluster_domain)
+        audiences = self._audiences(claims, approach)
         if self._ended(claims) or (self._settings.require_audience and not audiences):
             return None
         # What the API server says of a token without such an audience holds for every Connector.
-        asked = Asked(self._digest(digest, *(key if audiences else ())), claims.ends, approach.client)
+        asked = Asked(self._digest(digest, *(approach.key if audiences else ())), claims.ends, approach.client)
         user = await self._users.get(asked, lambda: whose(self._api, token, audiences))
         if user is not None:
             self._remember(digest, claims)
         return user
 
     async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        """Whether the user's roles allow the use of the Connector of the route, and of the one that Host names.
-
-        Of the latter too: its class decided whether the path counts, and the answer would tell.
+        """Whether the user's roles allow the use of the Connector, whether or not there is one.
 
         Raises:
             UnansweredError, TooManyFailuresError: see `whose`.
         """
-        full = approach.snapshot.flags.enable_connector_proxy_permissions
-        for key in dict.fromkeys((approach.route.key, approach.route.host_key)):
-            if key is not None and not await self._may_use(user, token, key, approach):
-                return Permission(message=_lacking(user, key, full=full))
-        return Permission(allowed=True)
+        key, full = approach.key, approach.snapshot.flags.enable_connector_proxy_permissions
+        # What can be no name costs no question: nothing has it, and a caller can make up any number of them.
+        if _can_be(key) and await self._permitted(user, token, approach, full=full):
+            return Permission(allowed=True)
+        return Permission(message=_lacking(user, key, full=full))
 
-    async def _may_use(self, user: User, token: bytes, key: ConnectorKey, approach: Approach) -> bool:
-        if namespace_problem(key.namespace) or object_name_problem(key.name):
-            return False  # nothing can have that name, and nobody is asked about what a caller makes up
-        full = approach.snapshot.flags.enable_connector_proxy_permissions
+    async def _permitted(self, user: User, token: bytes, approach: Approach, *, full: bool) -> bool:
+        key = approach.key
+        actions = [Action("get", CONNECTORS, *key)]
+        if full:
+            actions.append(Action("*", CONNECTORS, *key, subresource="proxy"))
 
         async def question() -> bool | None:
-            actions = [Action("get", CONNECTORS, *key)]
-            if full:
-                actions.append(Action("*", CONNECTORS, *key, subresource="proxy"))
             for action in actions:
                 if not await may(self._api, user, action):
                     return None
             return True
 
         digest, claims = self._known(token)
-        asked = Asked(self._digest(digest, *key, "proxy" if full else ""), claims.ends, approach.client)
-        return await self._permissions.get(asked, question) is True
+        digest = self._digest(digest, *key, "proxy" if full else "")
+        of_nothing = key not in approach.snapshot.bindings
+        return await self._permissions.get(Asked(digest, claims.ends, approach.client, of_nothing), question) is True
+
+    def _audiences(self, claims: Claims, approach: Approach) -> frozenset[str]:
+        """Those of the token's that are this Connector's."""
+        if not claims.audiences or not _can_be(approach.key):
+            return frozenset()
+        return claims.audiences & audiences_of(approach.key, approach.snapshot.proxy_uris, self._cluster_domain)
 
     def _known(self, token: bytes) -> tuple[bytes, Claims]:
         """The token's digest, and its claims."""
@@ -108,14 +113,21 @@ class KubernetesAuthority:
         return claims.ends is not None and self._clock.now().timestamp() >= claims.ends
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
-        """To read claims each time would cost a third of the look. Those of made-up tokens could be of any size."""
+        """To read claims each time would cost a third of the look. A token can have a thousand audiences."""
+        if len(claims.audiences) > MAX_AUDIENCES:
+            return
         if len(self._claims) >= MAX_REMEMBERED:
             self._claims.clear()
         self._claims[digest] = claims
 
     def _digest(self, start: bytes, *parts: str) -> bytes:
-        """Of a token, or of its digest and names. Names hold no line break: no two lists of them read the same."""
+        """Of a token, or of its digest and names, which hold no line break: no two lists of them read the same."""
         return blake2b("\n".join(("", *parts)).encode() + start, key=self._key, digest_size=16).digest()
+
+
+def _can_be(key: ConnectorKey) -> bool:
+    """Whether an object can have that name at all."""
+    return not namespace_problem(key.namespace) and not object_name_problem(key.name)
 
 
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -16,19 +16,36 @@ class Claims(NamedTuple):
     ends: float | None = None
 
 
-class _Payload(Struct, frozen=True):
-    aud: str | tuple[str, ...] = ()
+class _End(Struct, frozen=True):
     exp: float | None = None
 
 
+class _For(Struct, frozen=True):
+    aud: str | tuple[str, ...] = ()
+
+
+T = TypeVar("T", bound=Struct)
+
+
 def claims_of(token: bytes) -> Claims:
-    """`aud` and `exp` (RFC 7519 sections 4.1.3 and 4.1.4); empty for a token that is not a JSON Web Token."""
+    """`aud` and `exp` (RFC 7519 sections 4.1.3 and 4.1.4); empty for a token that is not a JSON Web Token.
+
+    Read apart, so that an odd one hides nothing of the other.
+    """
     parts = token.split(b".")
     if len(parts) != 3:
         return Claims()
     try:
-        payload = msgspec.json.decode(urlsafe_b64decode(parts[1] + b"=" * (-len(parts[1]) % 4)), type=_Payload)
-    except (ValueError, msgspec.DecodeError):
+        payload = urlsafe_b64decode(parts[1] + b"=" * (-len(parts[1]) % 4))
+    except ValueError:
         return Claims()
-    audiences = (payload.aud,) if isinstance(payload.aud, str) else payload.aud
-    return Claims(frozenset(audiences), payload.exp)
+    audiences = _read(payload, _For()).aud
+    return Claims(frozenset((audiences,) if isinstance(audiences, str) else audiences), _read(payload, _End()).exp)
+
+
+def _read(payload: bytes, otherwise: T) -> T:
+    try:
+        return msgspec.json.decode(payload, type=type(otherwise))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # A RecursionError is what anybody can cause with some thousand brackets.
+        return otherwise

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from connectors.kube.access_review import Api, read_review
+from connectors.kube.access_review import Api, read_review, review
 from connectors.kube.resources import TOKEN_REVIEWS
 from connectors.model.user import User
 
@@ -30,7 +30,7 @@ async def whose(api: Api, token: bytes, audiences: Collection[str]) -> User | No
     Raises:
         KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
     """
-    raw = await api.create(TOKEN_REVIEWS, token_review(token, audiences))
+    raw = await review(api, TOKEN_REVIEWS, token_review(token, audiences))
     status = read_review(raw, _Review).status
     # An authenticator that knows no audiences leaves them out, and has then not looked at them (threat 8;
     # Kubernetes API reference, TokenReviewStatus.audiences).

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-from connectors.kube.errors import UnreadableError
+from connectors.kube.errors import ConnectionLostError, UnreadableError
+from connectors.kube.nesting import decode
 from connectors.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
 from connectors.model.user import User
 
@@ -46,9 +47,21 @@ async def may(api: Api, user: User, action: Action) -> bool:
     Raises:
         KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
     """
-    raw = await api.create(SUBJECT_ACCESS_REVIEWS, access_review(user, action))
+    raw = await review(api, SUBJECT_ACCESS_REVIEWS, access_review(user, action))
     status = read_review(raw, _Review).status
     return status.allowed and not status.denied
+
+
+async def review(api: Api, resource: Resource, body: dict[str, Any]) -> bytes:
+    """Ask a question, once more where the connection was lost: it changes nothing, and a kept one may end at any time.
+
+    Raises:
+        KubeError: there is no answer.
+    """
+    try:
+        return await api.create(resource, body)
+    except ConnectionLostError:
+        return await api.create(resource, body)
 
 
 def read_review(raw: bytes, kind: type[T]) -> T:
@@ -58,7 +71,7 @@ def read_review(raw: bytes, kind: type[T]) -> T:
         UnreadableError: it is none. Its text is not quoted: it holds what was asked, and that may be a token.
     """
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return decode(raw, msgspec.json.Decoder(kind))
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UnreadableError("the API server's answer to a review is none") from None
 

@@ -21,6 +21,10 @@ class UnavailableError(KubeError):
         self.retry_after = None if retry_after is None else min(retry_after, LONGEST_WAIT)
 
 
+class ConnectionLostError(UnavailableError):
+    """The connection, often one that was kept, ended before an answer: the request may have been carried out."""
+
+
 class SilentError(UnavailableError):
     """A watch that was open brought nothing for a while: nothing has happened, or the connection is dead."""
 

@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from connectors.kube.access import Access, AccessError, load
-from connectors.kube.errors import KubeError, SilentError, UnauthorizedError, UnavailableError
+from connectors.kube.errors import ConnectionLostError, KubeError, SilentError, UnauthorizedError, UnavailableError
 from connectors.kube.pool import Pool
 from connectors.kube.status import failure
 from connectors.process.clock import Clock
@@ -180,6 +180,10 @@ class Transport:
             error = await _refusal(response)
         except aiohttp.ClientSSLError as broken:
             error = _UntrustedError(f"no trusted TLS connection to the API server: {_text(broken)}")
+        except aiohttp.ClientConnectorError as broken:
+            error = UnavailableError(f"no answer from the API server: {_text(broken)}")
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as broken:
+            error = ConnectionLostError(f"no answer from the API server: {_text(broken)}")
         except _FAILURES as broken:
             error = UnavailableError(f"no answer from the API server: {_text(broken)}")
         except BaseException:

@@ -200,7 +200,8 @@ class ConnectorClass(Struct, frozen=True, rename="camel", omit_defaults=True, kw
     def caller_header(self) -> bytes:
         """The header, in lower case, that may hold a caller's token beside Authorization; empty where there is none."""
         extractor = self.spec.proxy.auth_extractor if self.spec.proxy else None
-        return extractor.header.lower().encode() if extractor else b""
+        header = extractor.header.lower() if extractor else ""
+        return b"" if header == "authorization" else header.encode()
 
     @property
     def auth_types(self) -> tuple[AuthType, ...]:

@@ -90,7 +90,7 @@ def test_the_extractors_header_must_be_a_header() -> None:
     assert [violation.path for violation in check_connector_class(demo)] == ["spec.proxy.authExtractor.header"]
 
 
-@pytest.mark.parametrize("header", ["Authorization", "authorization", "Cookie"])
+@pytest.mark.parametrize("header", ["Authorization", "authorization", "Cookie", "User-Agent", "Accept"])
 def test_an_extractor_that_is_legal_but_hardly_meant(header: str) -> None:
     (found,) = check_connector_class(connector_class(proxy={"authExtractor": {"header": header}}))
     assert (found.path, found.severity) == ("spec.proxy.authExtractor.header", Severity.WARNING)

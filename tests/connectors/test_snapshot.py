@@ -113,6 +113,8 @@ def test_what_the_classes_say_of_callers_is_gathered() -> None:
         connector_class("b", proxy={"authExtractor": {"header": "PRIVATE-TOKEN"}}),
         connector_class("c", proxy={"uri": "https://registry.example.com"}),
         connector_class("d", proxy=None),
+        connector_class("e", proxy={"authExtractor": {"header": "Host"}}),
+        connector_class("f", proxy={"authExtractor": {"header": "Authorization"}}),
     )
     snapshot = build(Objects(classes=classes))
     assert snapshot.caller_headers == {b"private-token"}

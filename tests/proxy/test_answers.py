@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
 
 import pytest
 
 from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError
 from proxy.answers import MAX_REMEMBERED, Answers, Asked, Keeping, Source
-from proxy.api_gate import PATIENCE, PAUSE, ApiGate, TooManyFailuresError, UnansweredError
+from proxy.api_gate import AT_ONCE, AT_ONCE_KNOWN, PATIENCE, PAUSE, ApiGate, TooManyFailuresError, UnansweredError
 from proxy.failure_budget import FailureBudget
 from tests.peers.clock import FakeClock
 
@@ -161,6 +163,89 @@ async def test_an_api_server_that_hangs_is_as_good_as_away_for_who_was_let_in(de
     assert await desk.get("good") == "yes"  # nobody waits a second time
     assert loop.time() - began < PATIENCE / 2
     desk.gate.set()
+
+
+async def test_who_is_not_waited_for_is_asked_about_all_the_same(desk: Desk) -> None:
+    """While the API server is slow for others, a caller who was revoked is out as soon as it has answered."""
+    await desk.get("good")
+    await desk.clock.advance(10)
+    desk.answers._gate.too_slow()
+    del desk.says["good"]
+    assert await desk.get("good") == "yes"
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert await desk.get("good") is None
+    assert desk.asked == ["good", "good"]
+
+
+async def test_a_queue_of_our_own_does_not_make_the_api_server_slow(desk: Desk) -> None:
+    for number in range(2 * AT_ONCE_KNOWN):
+        desk.says[str(number)] = "yes"
+        await desk.get(str(number))
+    await desk.clock.advance(10)
+    desk.gate.clear()
+    waiting = [asyncio.create_task(desk.get(str(number))) for number in range(2 * AT_ONCE_KNOWN)]
+    await asyncio.sleep(PATIENCE / 2)
+    desk.gate.set()
+    assert await asyncio.gather(*waiting) == ["yes"] * 2 * AT_ONCE_KNOWN
+    assert Source.STALE not in desk.answers.sources
+
+
+async def test_strangers_do_not_keep_a_known_caller_waiting_and_a_flood_is_cut_off_in_the_queue() -> None:
+    desk = Desk(rate=1.0)
+    await desk.get("good")
+    await desk.clock.advance(10)
+    desk.gate.clear()
+    flood = [asyncio.create_task(desk.get(f"bad-{number}", client="flood")) for number in range(500)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    known = asyncio.create_task(desk.get("good", client="flood"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert desk.asked.count("good") == 2, "its question is on its way already"
+    desk.gate.set()
+    assert await known == "yes"
+    outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    assert outcomes.count(None) == len(desk.asked) - 2 <= 10 + AT_ONCE
+    assert sum(isinstance(outcome, TooManyFailuresError) for outcome in outcomes) == 500 - outcomes.count(None)
+    assert await desk.get("innocent", client="other") is None, "one address does not use up what is there for all"
+
+
+async def test_who_was_let_in_long_ago_is_still_known() -> None:
+    desk = Desk(stale=20.0, rate=1.0)
+    await desk.get("good")
+    await desk.clock.advance(60)
+    for number in range(100):
+        with suppress(TooManyFailuresError):
+            await desk.get(f"bad-{number}", client="flood")
+    assert await desk.get("good", client="flood") == "yes"
+
+
+async def test_what_is_refreshed_is_not_the_oldest(desk: Desk) -> None:
+    await desk.get("good")
+    for number in range(MAX_REMEMBERED - 1):
+        desk.says[str(number)] = "yes"
+        await desk.get(str(number))
+    await desk.clock.advance(10)
+    await desk.get("good")
+    desk.says["new"] = "yes"
+    await desk.get("new")
+    assert b"good" in desk.answers._yes
+    assert b"0" not in desk.answers._yes
+
+
+async def test_nothing_is_left_that_nobody_looked_at(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.gate.clear()
+    desk.goes_away()
+    asking = asyncio.create_task(desk.get("good"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    asking.cancel()
+    desk.gate.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_an_outage_is_no_flood(desk: Desk) -> None:

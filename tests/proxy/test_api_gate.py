@@ -84,6 +84,15 @@ async def test_strangers_do_not_keep_those_waiting_who_are_known(gate: ApiGate) 
     await asyncio.gather(*strangers)
 
 
+async def test_nobody_is_prompt_while_it_is_away(gate: ApiGate, clock: FakeClock) -> None:
+    with pytest.raises(UnansweredError):
+        await ask(gate, UnavailableError("away"))
+    with pytest.raises(UnansweredError):
+        gate.check_prompt()
+    await clock.advance(PAUSE)
+    gate.check_prompt()
+
+
 async def test_a_slow_api_server_is_waited_for_by_those_who_must(gate: ApiGate, clock: FakeClock) -> None:
     assert gate.too_slow().unreachable
     with pytest.raises(UnansweredError):
@@ -99,6 +108,7 @@ async def test_an_outage_is_logged_once(gate: ApiGate, clock: FakeClock, caplog:
         with pytest.raises(UnansweredError):
             await ask(gate, UnavailableError("away"))
         await clock.advance(PAUSE)
+    await ask(gate)
     await ask(gate)
     assert [record.getMessage() for record in caplog.records] == [
         "the API server does not answer questions about callers, trying again: away",

@@ -62,3 +62,17 @@ def test_memory_is_bounded() -> None:
     for number in range(2 * MAX_CLIENTS):
         budget.failed(str(number), float(number))
     assert len(budget._accounts) == MAX_CLIENTS
+
+
+def test_the_account_of_all_is_never_forgotten() -> None:
+    budget = FailureBudget(RATE)
+    for number in range(2 * MAX_CLIENTS):
+        budget.failed(str(number), 0.0)
+    assert not budget.allows("yet another", 0.0)
+
+
+def test_a_client_of_no_known_address_is_not_everybody() -> None:
+    budget = FailureBudget(RATE)
+    spend(budget, "", BURST)
+    assert not budget.allows("", 0.0)
+    assert budget.allows("a", 0.0)

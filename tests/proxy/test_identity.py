@@ -13,7 +13,7 @@ from connectors.snapshot import Snapshot
 from proxy.api_gate import TooManyFailuresError, UnansweredError
 from proxy.approach import Approach
 from proxy.decision import Facts, Permission, Route
-from proxy.identity import Identity, TokenSecrets
+from proxy.identity import Authority, Identity, TokenSecrets
 from tests.peers.manifests import caller_token, connector_class, secret
 from tests.proxy.decisions import request, snapshot_of, tool
 
@@ -21,9 +21,20 @@ TOKEN = b"canary.caller.token"
 BUILDER = service_account_user("team", "builder")
 
 
-def approach(snapshot: Snapshot, namespace: str = "team", host: ConnectorKey | None = None) -> Approach:
+def route_in(snapshot: Snapshot, namespace: str = "team", host: ConnectorKey | None = None) -> Route:
     key = ConnectorKey(namespace, "tool")
-    return Approach(Route(key, snapshot.bindings.get(key), b"", b"", b"", b"/", b"", host_key=host), snapshot)
+    return Route(key, snapshot.bindings.get(key), b"", b"", b"", b"/", b"", host_key=host)
+
+
+async def gather(
+    authority: Authority | None,
+    headers: Headers,
+    snapshot: Snapshot,
+    namespace: str = "team",
+    host: ConnectorKey | None = None,
+) -> Facts:
+    route = route_in(snapshot, namespace, host)
+    return await Identity(authority).facts(request(b"/", headers), route, snapshot, "10.0.0.1")
 
 
 def basic(userpass: bytes) -> bytes:
@@ -51,8 +62,7 @@ SNAPSHOT = snapshot_of(
     ],
 )
 async def test_token_mode(field: bytes, caller: User | None) -> None:
-    head = request(b"/", ((b"Authorization", field),))
-    facts = await Identity(TokenSecrets()).facts(head, approach(SNAPSHOT))
+    facts = await gather(TokenSecrets(), ((b"Authorization", field),), SNAPSHOT)
     assert facts.authenticated
     assert facts.caller == caller
     assert facts.permission.allowed is (caller is not None)
@@ -71,90 +81,156 @@ async def test_token_mode(field: bytes, caller: User | None) -> None:
 async def test_in_token_mode_the_namespace_decides_for_host_and_path(
     namespace: str, host: ConnectorKey | None, allowed: bool
 ) -> None:
-    head = request(b"/", ((b"Authorization", b"Bearer " + TOKEN),))
-    facts = await Identity(TokenSecrets()).facts(head, approach(SNAPSHOT, namespace, host))
+    facts = await gather(TokenSecrets(), ((b"Authorization", b"Bearer " + TOKEN),), SNAPSHOT, namespace, host)
     assert facts.permission.allowed is allowed
 
 
 async def test_nobody_is_asked_in_mode_none() -> None:
-    head = request(b"/", ((b"Authorization", b"Bearer " + TOKEN),))
-    assert await Identity(None).facts(head, approach(SNAPSHOT)) == Facts()
+    assert await gather(None, ((b"Authorization", b"Bearer " + TOKEN),), SNAPSHOT) == Facts()
 
 
-class Authority:
-    """Knows the tokens `good` and `also`; whoever they are may do `allowed`. `failure` is raised instead."""
+class Desk:
+    """An authority that knows tokens beginning with `good`; `allowed` lists those that may. Odd tokens raise."""
 
-    def __init__(self, *, allowed: bool = True, failure: Exception | None = None) -> None:
-        self.allowed, self.failure = allowed, failure
-        self.reviewed: list[bytes] = []
+    def __init__(self, *allowed: bytes) -> None:
+        self.allowed = allowed
+        self.asked: list[tuple[str, bytes, ConnectorKey]] = []
 
     async def whose(self, token: bytes, approach: Approach) -> User | None:
-        if self.failure:
-            raise self.failure
-        self.reviewed.append(token)
-        return User(token.decode()) if token in {b"good", b"also"} else None
+        assert approach.client == "10.0.0.1"
+        if token == b"away":
+            raise UnansweredError(unreachable=True)
+        if token == b"too many":
+            raise TooManyFailuresError
+        self.asked.append(("whose", token, approach.key))
+        return User(token.decode()) if token.startswith(b"good") else None
 
     async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
         assert user.username == token.decode()
-        return Permission(self.allowed)
+        self.asked.append(("may", token, approach.key))
+        return Permission(token in self.allowed, f"{user} may not use {approach.key}")
 
 
 DECLARING = connector_class("gitlabs", proxy={"authExtractor": {"header": "PRIVATE-TOKEN"}})
 OTHER = connector_class("others", proxy={"authExtractor": {"header": "X-Key"}})
-BEARER_GOOD, BEARER_BAD = (b"Authorization", b"Bearer good"), (b"Authorization", b"Bearer bad")
-PRIVATE_GOOD, PRIVATE_ALSO = (b"Private-Token", b"good"), (b"Private-Token", b"also")
-KEY_GOOD = (b"X-Key", b"good")
+
+
+def bearer(token: bytes) -> tuple[bytes, bytes]:
+    return b"Authorization", b"Bearer " + token
+
+
+def private(token: bytes) -> tuple[bytes, bytes]:
+    return b"Private-Token", token
+
+
+def key_field(token: bytes) -> tuple[bytes, bytes]:
+    return b"X-Key", token
 
 
 @pytest.mark.parametrize(
     ("headers", "caller", "misplaced"),
     [
         pytest.param((), None, False, id="nothing"),
-        pytest.param((BEARER_GOOD,), "good", False, id="the standard one"),
-        pytest.param((PRIVATE_GOOD,), "good", False, id="the class's"),
-        pytest.param((BEARER_GOOD, PRIVATE_ALSO), "good", False, id="both: the standard one"),
-        pytest.param((BEARER_BAD, PRIVATE_ALSO), "also", False, id="both, the standard one is a dummy"),
-        pytest.param((BEARER_GOOD, (b"Private-Token", b"dummy")), "good", False, id="both, the class's is a dummy"),
-        pytest.param((KEY_GOOD,), "good", True, id="another class's"),
-        pytest.param((KEY_GOOD, PRIVATE_ALSO), "also", False, id="another class's, then its own"),
+        pytest.param((bearer(b"good"),), "good", False, id="the standard one"),
+        pytest.param((private(b"good"),), "good", False, id="the class's"),
+        pytest.param((bearer(b"good"), private(b"good2")), "good", False, id="both: the standard one"),
+        pytest.param((bearer(b"bad"), private(b"good2")), "good2", False, id="both, the standard one is a dummy"),
+        pytest.param((bearer(b"good"), private(b"bad")), "good", False, id="both, the class's is a dummy"),
+        pytest.param((bearer(b"good no"), private(b"good2")), "good2", False, id="both, the standard one may not"),
+        pytest.param((bearer(b"good no"), private(b"bad")), "good no", False, id="nobody may: the first who is valid"),
+        pytest.param((key_field(b"good"),), "good", True, id="another class's"),
+        pytest.param((key_field(b"good"), private(b"good2")), "good2", False, id="another class's, then its own"),
+        pytest.param((key_field(b"good"), bearer(b"good no")), "good", True, id="who may counts before who may not"),
         pytest.param(((b"X-Unknown", b"good"),), None, False, id="nobody's"),
-        pytest.param((PRIVATE_GOOD, PRIVATE_GOOD), None, False, id="twice"),
+        pytest.param((private(b"good"), private(b"good")), None, False, id="twice"),
+        pytest.param((bearer(b"away"), private(b"good")), "good", False, id="a dummy that nobody can be asked about"),
+        pytest.param((bearer(b"too many"), private(b"good")), "good", False, id="a dummy too many"),
     ],
 )
 async def test_where_a_token_may_stand(headers: Headers, caller: str | None, misplaced: bool) -> None:
     snapshot = snapshot_of(DECLARING, OTHER, tool(class_name="gitlabs"))
-    facts = await Identity(Authority()).facts(request(b"/", headers), approach(snapshot))
+    facts = await gather(Desk(b"good", b"good2"), headers, snapshot)
     assert (facts.caller.username if facts.caller else None, facts.misplaced) == (caller, misplaced)
+    assert (facts.presented.token.decode() if facts.presented else None) == caller
 
 
-@pytest.mark.parametrize("headers", [(KEY_GOOD,), (PRIVATE_GOOD,), (BEARER_GOOD,), (BEARER_BAD, KEY_GOOD)])
-async def test_who_may_not_know_gets_one_answer_whatever_there_is(headers: Headers) -> None:
+async def test_of_two_misplaced_tokens_the_first_counts() -> None:
+    snapshot = snapshot_of(DECLARING, OTHER, tool())
+    facts = await gather(Desk(b"good", b"good2"), (key_field(b"good"), private(b"good2")), snapshot)
+    assert facts.caller == User("good")
+    assert facts.misplaced
+
+
+async def test_where_there_is_no_connector_a_token_may_stand_in_any_field() -> None:
+    facts = await gather(Desk(b"good"), (key_field(b"good"),), snapshot_of(DECLARING, OTHER))
+    assert facts.permission.allowed
+    assert not facts.misplaced
+
+
+FIELDS = [
+    (key_field(b"good"),),
+    (private(b"good"),),
+    (bearer(b"good"),),
+    (bearer(b"bad"), key_field(b"good")),
+    (private(b"good1"), key_field(b"good2")),
+    (key_field(b"good1"), private(b"good2")),
+    (private(b"good"), key_field(b"bad")),
+]
+
+
+@pytest.mark.parametrize("headers", FIELDS)
+async def test_who_may_not_know_gets_one_answer_at_one_price_whatever_there_is(headers: Headers) -> None:
     """Else a header would tell whether there is such a Connector, and of which class."""
-    identity = Identity(Authority(allowed=False))
     outcomes = []
     for manifests in ((), (tool(class_name="gitlabs"),), (tool(class_name="others"),), (tool(class_name="generic"),)):
-        snapshot = snapshot_of(DECLARING, OTHER, *manifests)
-        facts = await identity.facts(request(b"/", headers), approach(snapshot))
-        outcomes.append((facts.caller, facts.permission))
+        desk = Desk()
+        facts = await gather(desk, headers, snapshot_of(DECLARING, OTHER, *manifests))
+        outcomes.append((facts.caller, facts.permission, desk.asked))
     assert outcomes == [outcomes[0]] * 4
     assert outcomes[0][0] is not None
 
 
+async def test_who_may_not_know_learns_nothing_of_the_class_of_the_connector_that_host_names() -> None:
+    """Only with a class that leaves the naming to the path another Connector than Host's is meant."""
+    victim, named = ConnectorKey("team", "victim"), ConnectorKey("zz", "tool")
+    snapshot = snapshot_of(tool())
+    by_path = Route(named, None, b"", b"", b"", b"/", b"", host_key=victim)
+    by_host = Route(victim, None, b"", b"", b"", b"/", b"", host_key=victim)
+    outcomes = []
+    for route in (by_path, by_host):
+        desk = Desk()
+        facts = await Identity(desk).facts(request(b"/", (bearer(b"good"),)), route, snapshot, "10.0.0.1")
+        outcomes.append((facts.caller, facts.permission, desk.asked))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][1].message == "good may not use team/victim"
+
+
+async def test_who_may_use_hosts_connector_needs_a_right_on_the_paths_as_well() -> None:
+    desk = Desk(b"good")
+    await gather(desk, (bearer(b"good"),), SNAPSHOT, host=ConnectorKey("team", "other"))
+    assert desk.asked == [
+        (what, b"good", ConnectorKey("team", name)) for name in ("other", "tool") for what in ("whose", "may")
+    ]
+
+
 async def test_without_a_token_nobody_is_asked() -> None:
-    authority = Authority()
-    await Identity(authority).facts(request(b"/", ((b"X-Other", b"good"),)), approach(SNAPSHOT))
-    assert not authority.reviewed
+    desk = Desk()
+    facts = await gather(desk, ((b"X-Other", b"good"),), SNAPSHOT)
+    assert not desk.asked
+    assert facts == Facts(authenticated=True)
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason"),
+    ("headers", "reason"),
     [
-        (UnansweredError(unreachable=True), Reason.AUTHENTICATION_UNAVAILABLE),
-        (UnansweredError(unreachable=False), Reason.AUTHENTICATION_UNAVAILABLE),
-        (TooManyFailuresError(), Reason.TOO_MANY_REQUESTS),
+        ((bearer(b"away"),), Reason.AUTHENTICATION_UNAVAILABLE),
+        ((bearer(b"too many"),), Reason.TOO_MANY_REQUESTS),
+        ((bearer(b"away"), private(b"bad")), Reason.AUTHENTICATION_UNAVAILABLE),
+        ((bearer(b"away"), private(b"good no")), Reason.AUTHENTICATION_UNAVAILABLE),
+        ((bearer(b"too many"), private(b"away")), Reason.TOO_MANY_REQUESTS),
     ],
 )
-async def test_unknown_means_deny(failure: Exception, reason: Reason) -> None:
+async def test_unknown_means_deny(headers: Headers, reason: Reason) -> None:
     with pytest.raises(RefusedError) as refused:
-        await Identity(Authority(failure=failure)).facts(request(b"/", (BEARER_GOOD,)), approach(SNAPSHOT))
+        await gather(Desk(), headers, snapshot_of(DECLARING, tool()))
     assert refused.value.refusal.reason is reason

@@ -12,20 +12,21 @@ from connectors.model.connector import ConnectorKey
 from connectors.model.feature_flags import FeatureFlags
 from connectors.model.user import User
 from connectors.snapshot import Snapshot
-from proxy.answers import Source
-from proxy.api_gate import UnansweredError
+from proxy.answers import MAX_REMEMBERED, Source
+from proxy.api_gate import TooManyFailuresError, UnansweredError
 from proxy.approach import Approach
-from proxy.decision import Route
-from proxy.kubernetes_authority import KubernetesAuthority
+from proxy.kubernetes_authority import MAX_AUDIENCES, KubernetesAuthority
 from proxy.settings import CallerSettings
+from proxy.token_claims import Claims
 from tests.peers.clock import FakeClock
+from tests.peers.manifests import connector
 from tests.proxy.decisions import snapshot_of, tool
 from tests.proxy.test_token_claims import jwt
 
 URL = "http://c-tool.team.svc.cluster.local"
 OTHER_URL = "http://c-other.team.svc.cluster.local"
 BUILDER = User("system:serviceaccount:team:builder", "7", ("g",))
-SNAPSHOT = snapshot_of(tool())
+SNAPSHOT = snapshot_of(tool(), connector("other", "https://other.example", namespace="team"))
 
 
 class Api:
@@ -72,15 +73,15 @@ class World:
         self.api.users[token.decode()] = audiences
         return token
 
-    async def whose(self, token: bytes, name: str = "tool") -> User | None:
-        return await self.authority.whose(token, approach(name))
+    async def whose(self, token: bytes, name: str = "tool", namespace: str = "team") -> User | None:
+        return await self.authority.whose(token, approach(name, namespace=namespace))
+
+    async def may(self, token: bytes, name: str = "tool", namespace: str = "team") -> bool:
+        return (await self.authority.may_use(BUILDER, token, approach(name, namespace=namespace))).allowed
 
 
-def approach(name: str = "tool", snapshot: Snapshot = SNAPSHOT, host: str = "") -> Approach:
-    key = ConnectorKey("team", name)
-    host_key = ConnectorKey("team", host) if host else None
-    route = Route(key, snapshot.bindings.get(key), b"", b"", b"", b"/", b"", host_key=host_key)
-    return Approach(route, snapshot, "10.0.0.1")
+def approach(name: str = "tool", snapshot: Snapshot = SNAPSHOT, namespace: str = "team") -> Approach:
+    return Approach(ConnectorKey(namespace, name), snapshot, "10.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -156,13 +157,63 @@ async def test_roles_decide() -> None:
     assert world.api.asked["subjectaccessreviews"] == 2
 
 
-async def test_the_connector_that_host_names_counts_too() -> None:
-    world = World()
+async def test_a_refused_permission_is_remembered_counted_and_never_stale() -> None:
+    world = World(failure_rate=1)
     token = world.token("api")
-    assert not (await world.authority.may_use(BUILDER, token, approach(host="other"))).allowed
-    world.api.allowed.add(("get", "", "other"))
-    await world.clock.advance(10)
-    assert (await world.authority.may_use(BUILDER, token, approach(host="other"))).allowed
+    for _ in range(3):
+        assert not await world.may(token, "other")
+    assert world.api.asked["subjectaccessreviews"] == 1
+    for number in range(9):
+        world.api.allowed = set()
+        assert not await world.may(token, f"n{number}")
+    with pytest.raises(TooManyFailuresError):
+        await world.may(token, "n9")
+    world.api.failure = UnavailableError("away")
+    await world.clock.advance(11)
+    with pytest.raises(UnansweredError):
+        await world.may(token, "other")
+
+
+async def test_what_does_not_exist_can_be_asked_about_but_not_without_end() -> None:
+    """Whoever has a role for all names could else make the proxy ask, and forget others, as often as it likes."""
+    world = World(failure_rate=1)
+    token = world.token("api")
+    world.api.allowed = {("get", "", f"n{number}") for number in range(20)}
+    for number in range(10):
+        assert await world.may(token, f"n{number}")
+    with pytest.raises(TooManyFailuresError):
+        await world.may(token, "n10")
+    assert not world.authority._permissions._yes
+
+
+@pytest.mark.parametrize(("one", "two"), [(("team", "tool"), ("else", "tool")), (("ab", "c"), ("a", "bc"))])
+async def test_an_answer_is_about_one_connector(one: tuple[str, str], two: tuple[str, str]) -> None:
+    world = World()
+    token = world.token(*(f"http://c-{name}.{namespace}.svc.cluster.local" for namespace, name in (one, two)))
+    for namespace, name in (one, two):
+        assert await world.whose(token, name, namespace) == BUILDER
+        await world.may(token, name, namespace)
+    assert world.api.asked == {"tokenreviews": 2, "subjectaccessreviews": 2}
+
+
+async def test_t08_the_audience_has_the_clusters_domain() -> None:
+    world = World()
+    world.authority = KubernetesAuthority(world.api, world.clock, CallerSettings(), "example.org")
+    assert await world.whose(world.token("http://c-tool.team.svc.example.org")) == BUILDER
+    assert await world.whose(world.token(URL)) is None
+
+
+async def test_claims_of_accepted_tokens_alone_are_kept_and_only_few() -> None:
+    world = World()
+    await world.whose(jwt(aud=[URL], exp=9e9))
+    assert not world.authority._claims
+    await world.whose(world.token("api", *(f"https://{number}.example" for number in range(MAX_AUDIENCES))))
+    assert not world.authority._claims
+    await world.whose(world.token("api"))
+    assert len(world.authority._claims) == 1
+    for number in range(MAX_REMEMBERED):
+        world.authority._remember(b"%d" % number, Claims())
+    assert len(world.authority._claims) <= MAX_REMEMBERED
 
 
 WITH_FLAG = Snapshot(**{
@@ -194,10 +245,13 @@ async def test_the_flag_asks_for_the_subresource_as_well_at_once(
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "x" * 300, "a\nb"])
-async def test_what_can_be_no_name_costs_no_question(name: str) -> None:
+async def test_what_can_be_no_name_costs_no_question_of_its_own(name: str) -> None:
     world = World()
-    assert not (await world.authority.may_use(BUILDER, world.token("api"), approach(name))).allowed
+    token = world.token("api", f"http://c-{name}.team.svc.cluster.local")
+    assert not await world.may(token, name)
     assert not world.api.asked
+    assert await world.whose(token, name) == BUILDER
+    assert world.api.audiences == [()], "as a token for the API server, which is asked once for all"
 
 
 async def test_an_outage_keeps_who_was_let_in() -> None:

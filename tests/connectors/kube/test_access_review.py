@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connectors.kube.access_review import Action, access_review, may
-from connectors.kube.errors import UnreadableError
+from connectors.kube.errors import ConnectionLostError, UnreadableError
 from connectors.kube.resources import CONNECTORS, SECRETS, SUBJECT_ACCESS_REVIEWS, Resource
 from connectors.model.user import User
 
@@ -70,3 +70,29 @@ async def test_unclear_means_no(answer: bytes, allowed: bool) -> None:
 async def test_what_is_no_answer_is_none(answer: bytes) -> None:
     with pytest.raises(UnreadableError):
         await may(Api(answer), JANE, Action("get", SECRETS, "team", "login"))
+
+
+DEEP = b'{"status": {"allowed": true, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}}"
+
+
+async def test_an_answer_of_any_depth_is_taken() -> None:
+    assert await may(Api(DEEP), JANE, Action("get", SECRETS, "team", "login"))
+
+
+class Flaky:
+    """Loses the connection `times` times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
+        self.times -= 1
+        if self.times >= 0:
+            raise ConnectionLostError("gone")
+        return b'{"status": {"allowed": true}}'
+
+
+async def test_a_question_is_repeated_once_where_the_connection_was_lost() -> None:
+    assert await may(Flaky(1), JANE, Action("get", SECRETS, "team", "login"))
+    with pytest.raises(ConnectionLostError):
+        await may(Flaky(2), JANE, Action("get", SECRETS, "team", "login"))

@@ -71,6 +71,8 @@ def cluster(api: ApiServer, clock: FakeClock) -> Cluster:
         (b"PRIVATE-TOKEN: " + TOKEN,),
         (b"Authorization: Bearer dummy", b"Private-Token: " + TOKEN),
         (BEARER, b"private_token: " + TOKEN),
+        (BEARER, b"X-Job-Token: " + TOKEN),
+        (BEARER, b"X-Copy: Token token=" + TOKEN + b"; more"),
     ],
 )
 async def test_t21_the_token_goes_wherever_it_stood_for_an_anonymous_connector_too(
@@ -180,3 +182,30 @@ async def test_a_flood_of_made_up_tokens_gets_429(talk: Talk, cluster: Cluster, 
         head = await line.client_is_refused(b"429", b"TooManyRequests")
         assert b"\r\nRetry-After: 1\r\n" in head
     assert api.questions == asked == 10
+
+
+async def test_a_flood_over_many_connections_is_one_flood(talk: Talk, cluster: Cluster, api: ApiServer) -> None:
+    line = await talk(settings=SETTINGS, cluster=cluster)
+    for number in range(12):
+        await line.new_client()
+        line.client_sends(get(b"/x", b"Authorization: Bearer made-up-%d" % number))
+        expected = (b"401", b"Unauthenticated") if number < 10 else (b"429", b"TooManyRequests")
+        await line.client_is_refused(*expected)
+    assert api.questions == 10
+
+
+async def test_a_token_that_is_no_sane_json_is_refused_as_any_other(talk: Talk, cluster: Cluster) -> None:
+    line = await talk(settings=SETTINGS, cluster=cluster)
+    deep = b64encode(b'{"a":' + b"[" * 5000).rstrip(b"=")
+    for _ in range(2):
+        line.client_sends(get(b"/x", b"Authorization: Bearer h." + deep + b".s"))
+        await line.client_is_refused(b"401", b"Unauthenticated")
+
+
+async def test_the_log_names_who_was_let_in_and_who_was_not(talk: Talk, cluster: Cluster, api: ApiServer) -> None:
+    line = await talk(settings=SETTINGS, cluster=cluster)
+    api.allowed = False
+    line.client_sends(get(b"/x", BEARER))
+    await line.client_is_refused(b"403", b"Forbidden")
+    await asyncio.sleep(0)
+    assert "caller=default/builder " in line.proxy.log.getvalue()
