@@ -14,6 +14,7 @@ from connectors.kube.errors import (
     AlreadyExistsError,
     ApiStatusError,
     ConflictError,
+    ConnectionLostError,
     ForbiddenError,
     GoneError,
     InvalidError,
@@ -107,7 +108,7 @@ async def test_no_answer_that_counts_is_unavailable(server: FakeApiServer, clien
 
 async def test_a_write_whose_answer_is_lost_is_unavailable(server: FakeApiServer, client: KubeClient) -> None:
     server.lose_answers(1)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(ConnectionLostError):
         await client.create(CONNECTORS, connector(), "team")
     assert server.get(CONNECTORS, "a", "team") is not None
     assert len(server.writes()) == 1, "a write is never sent again by itself"
@@ -129,8 +130,9 @@ async def test_a_client_that_is_not_open(server: FakeApiServer, tmp_path: Path) 
 
 async def test_a_refused_connection(server: FakeApiServer, client: KubeClient) -> None:
     await server.stop()
-    with pytest.raises(UnavailableError, match="no answer"):
+    with pytest.raises(UnavailableError, match="no answer") as refused:
         await client.get(SECRETS, "a", "team")
+    assert not isinstance(refused.value, ConnectionLostError), "nothing was sent"
 
 
 async def test_a_server_that_says_nothing(server: FakeApiServer, tmp_path: Path) -> None:
