@@ -21,6 +21,7 @@ from connectors.process.settings import Setting
 from connectors.sources.builtin import builtin_classes
 from connectors.sources.feature_flags import FLAGS
 from controller import settings as controller_settings
+from controller.admission.metrics import AdmissionMetrics
 from controller.metrics import ControllerMetrics
 from proxy import cluster_settings, exchange, relay
 from proxy.access_log import AccessLine
@@ -103,6 +104,7 @@ def test_metrics() -> None:
     registry = CollectorRegistry()
     ProxyMetrics(registry)
     ControllerMetrics(registry)
+    AdmissionMetrics(registry)
     KubeMetrics(registry, "PREFIX", KubeClient(Access()))
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
     documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}
