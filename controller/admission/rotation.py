@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,6 +39,8 @@ SETTLE = 0.5
 """Seconds between a change and the look at it: somebody who undoes what is written here gets no endless race."""
 LONGEST = 600.0
 """Seconds without a look at the most: a watch may be dead without a word."""
+REMEMBERED = 20
+"""Messages that are not logged again."""
 INSTALL = "apply deploy/webhook.yaml"
 
 
@@ -61,7 +64,7 @@ class Rotation:
         self._changed = asyncio.Event()
         self._published = NOTHING_PUBLISHED
         self._problem = ""
-        self._told: set[str] = set()
+        self._told: deque[str] = deque(maxlen=REMEMBERED)
         self.reflectors = (
             self._follow(SECRETS, Selector(scope.namespace, fields=f"metadata.name={SECRET}")),
             self._follow(VALIDATING_WEBHOOK_CONFIGURATIONS, Selector(fields=f"metadata.name={CONFIGURATION}")),
@@ -177,9 +180,9 @@ class Rotation:
         self._warn(f"the webhook's certificate cannot be kept current, trying again: {problem}")
 
     def _warn(self, message: str) -> None:
-        """Once for each message: it stands in /readyz as long as it counts."""
+        """Once for each message, as long as it is remembered."""
         if message not in self._told:
-            self._told.add(message)
+            self._told.append(message)
             logger.warning("%s", message)
 
     def _follow(self, resource: Resource, selector: Selector) -> Reflector:
