@@ -102,8 +102,9 @@ def commands(page: str) -> Iterator[str]:
 
 
 def test_the_commands_that_grant_rights(connectors_api: ApiServer, cluster_kubectl: Kubectl, namespace: str) -> None:
-    found = [command.replace("team-a", namespace).split()[1:] for command in commands("docs/cluster.md")]
-    assert len(found) == 2
+    pages = ("docs/cluster.md", "docs/controller.md")
+    found = [command.replace("team-a", namespace).split()[1:] for page in pages for command in commands(page)]
+    assert len(found) == 4
     for words in found:
         cluster_kubectl.run(*words)
     rules: list[dict[str, Any]] = cluster_kubectl.json("get", "role", "connector-author", "-n", namespace)["rules"]

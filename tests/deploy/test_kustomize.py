@@ -275,3 +275,15 @@ def test_the_overlays_of_the_docs(text: str, offline_kubectl: Kubectl, tmp_path:
     assert not [found for item in objects if is_builtin(item) for found in violations(item)]
     assert "example" in container(objects, "connectors-proxy")["image"]
     assert only(objects, "ConfigMap", "connectors-config")["data"]["enable-custom-ca-certs"] == "true"
+
+
+@pytest.mark.parametrize("text", [block.text for block in blocks("docs/controller.md", "yml")])
+def test_the_patch_that_closes_the_webhook_s_port_to_others(
+    text: str, offline_kubectl: Kubectl, tmp_path: Path
+) -> None:
+    objects = render(offline_kubectl, overlay(tmp_path / "overlay", f"resources:\n  - path/to/deploy\n{text}"))
+    policy = only(objects, "NetworkPolicy", "connectors-controller-manager")
+    assert not violations(policy)
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["ports"][0]["port"] == 9443
+    assert rule["from"][0]["ipBlock"]["cidr"]

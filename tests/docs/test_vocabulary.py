@@ -38,11 +38,12 @@ FOREIGN_FLAGS = {
     "--serve",  # of `connectors demo`, and no setting
     "--dry-run",  # kubectl
     "--raw",  # curl
-    "--generate-hashes",  # pip-compile, as the next four
+    "--generate-hashes",  # pip-compile, as the next five
     "--no-header",
     "--no-annotate",
     "--no-emit-index-url",
     "--no-emit-find-links",
+    "--no-emit-trusted-host",
 }
 COMMANDS_WITH_SETTINGS = {
     "connectors serve PATH...": serve_settings.SETTINGS,
