@@ -116,8 +116,7 @@ def decode_review(body: bytes) -> Review:
     """
     try:
         return _review(_request(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # RecursionError: not in sight, since what is nested deeply is cut; but nobody may end the process with bytes.
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise ReviewError("it is no AdmissionReview of an object that can be read") from None
 
 

@@ -43,7 +43,8 @@ def questions(review: ConnectorReview) -> tuple[Question, ...]:
     if new is None or new.malformed is not None:
         # What cannot be read refers to nothing, and is not served.
         return ()
-    if old is not None and old.malformed is None and _connects(old) == _connects(new):
+    if old is not None and _connects(old) == _connects(new):
+        # One that could not be read connected nothing.
         return ()
     return tuple(_referred(new.connector))
 

@@ -101,6 +101,9 @@ MALFORMED: list[Any] = [
     b"[]",
     b"{}",
     b"\xff",
+    b'{"kind": "\xff"}',
+    body(connector()).replace(b"https://tool.example", b"https://\xff"),
+    body(connector()).replace(b'"tool"', b'"\xff"'),
     b'{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}',
     {**review(connector()), "apiVersion": "admission.k8s.io/v1beta1"},
     {**review(connector()), "kind": "Review"},
@@ -137,6 +140,13 @@ def test_any_depth_is_taken(depth: int) -> None:
     found = decode_review(raw)
     assert isinstance(found, ConnectorReview)
     assert found.new is not None
+
+
+@pytest.mark.parametrize("depth", [100, 200_000])
+@pytest.mark.parametrize("place", ["uid", "userInfo", "object", "oldObject", "options"])
+def test_any_depth_in_any_place_is_a_question_or_none(place: str, depth: int) -> None:
+    for deep in ("[" * depth + "]" * depth, '{"metadata":' * depth + "1" + "}" * depth):
+        outcome(json.dumps(review(connector(), **{place: "DEEP"})).replace('"DEEP"', deep).encode())
 
 
 def outcome(raw: bytes) -> None:
