@@ -198,11 +198,22 @@ async def test_a_class_and_its_connector_in_one_apply(reviewed: Reviewed, start_
     applied = await reviewed.apply(one, tool)
     assert applied.ok, applied.said
     assert "not found" not in applied.said
-    # And both changed in one: the watch tells of the class behind the question about the Connector.
-    one["spec"]["params"] = [{"name": "must", "type": "string"}]
-    tool["spec"]["params"] = PARAMS
-    applied = await reviewed.apply(one, tool)
-    assert applied.ok, applied.said
+
+
+async def test_a_class_that_has_just_changed_is_what_counts(reviewed: Reviewed, start_reviewer: Start) -> None:
+    """Without kubectl between them: the watch tells of the class behind the question about the Connector."""
+    await start_reviewer()
+    name = f"moves-{reviewed.cluster.namespace}"
+    assert (await reviewed.apply(connector_class(name))).ok
+    path = f"{GROUP}/connectorclasses/{name}"
+    said = []
+    for number in range(20):
+        params = [{"name": f"must-{number}", "type": "string"}]
+        given = [{"name": f"must-{number}", "value": "x"}]
+        assert (await reviewed.ask("PATCH", path, {"spec": {"params": params}})).status == 200
+        made = await reviewed.create(f"tool-{number}", connectorClassName=name, address=ADDRESS, params=given)
+        said.append(made.status)
+    assert said == [201] * 20
 
 
 async def test_warnings(reviewed: Reviewed, start_reviewer: Start) -> None:

@@ -146,7 +146,9 @@ def test_any_depth_is_taken(depth: int) -> None:
 @pytest.mark.parametrize("place", ["uid", "userInfo", "object", "oldObject", "options"])
 def test_any_depth_in_any_place_is_a_question_or_none(place: str, depth: int) -> None:
     for deep in ("[" * depth + "]" * depth, '{"metadata":' * depth + "1" + "}" * depth):
-        outcome(json.dumps(review(connector(), **{place: "DEEP"})).replace('"DEEP"', deep).encode())
+        sent = review(connector())
+        sent["request"][place] = "DEEP"
+        outcome(json.dumps(sent).replace('"DEEP"', deep).encode())
 
 
 def outcome(raw: bytes) -> None:
