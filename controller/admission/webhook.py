@@ -39,8 +39,11 @@ logger = logging.getLogger("connectors.admission")
 
 DEADLINE = 8.0
 """Seconds for one review. The API server waits for ten (deploy/webhook.yaml), and a word is better than silence."""
-BODY_SECONDS = 5.0
-"""For the question to arrive: it is one packet to some hundred, from the API server."""
+BODY_SECONDS = 1.5
+"""For the question to arrive, before that: it is one packet to some hundred, from the API server."""
+AT_ONCE = 64
+"""Reviews that are judged at once, more wait for their turn within DEADLINE. Each may put three questions to the API
+server; whoever reaches the port must not be able to put thousands in this program's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Webhook:
     def __init__(self, around: Surroundings, metrics: AdmissionMetrics) -> None:
         self._around = around
         self._metrics = metrics
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def answer(self, request: web.Request) -> web.Response:
         """The handler. 400 for what is no question; 408 where it does not arrive; else 200 with an answer."""
@@ -83,6 +87,10 @@ class Webhook:
             return _unanswered("spec.connectorClassName", f"the class could not be read: {error}")
 
     async def _decide(self, review: Review) -> Verdict:
+        async with self._turns:
+            return await self._gathered(review)
+
+    async def _gathered(self, review: Review) -> Verdict:
         if isinstance(review, ClassReview):
             return judge_class(review, self._siblings(review))
         verdict = await self._judged(review)

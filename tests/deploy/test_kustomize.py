@@ -15,7 +15,7 @@ from connectors.sources.feature_flags import FLAGS
 from controller.admission.admission import SERVICE, AdmissionSettings
 from controller.admission.rotation import CONFIGURATION, SECRET
 from controller.admission.server import PATH, SHUTDOWN
-from controller.admission.webhook import DEADLINE
+from controller.admission.webhook import BODY_SECONDS, DEADLINE
 from controller.settings import WEBHOOK_LISTEN
 from tests.deploy.crds import ROOT
 from tests.deploy.kubernetes_models import is_builtin, violations
@@ -178,7 +178,7 @@ def test_the_controller_answers_until_its_endpoint_is_gone(base: list[Manifest])
     inner = container(base, "connectors-controller-manager")
     assert inner["lifecycle"]["preStop"]["exec"]["command"][-1] == f"import time; time.sleep({PRESTOP_SECONDS})"
     grace = pod(base, "connectors-controller-manager")["terminationGracePeriodSeconds"]
-    assert grace > PRESTOP_SECONDS + SHUTDOWN + DEADLINE
+    assert grace > PRESTOP_SECONDS + SHUTDOWN + BODY_SECONDS + DEADLINE
 
 
 def test_the_webhooks_lead_to_the_port_of_every_controller(everything: list[Manifest]) -> None:
@@ -206,7 +206,7 @@ def test_what_is_asked_about_and_what_happens_without_an_answer(base: list[Manif
     }
     assert all(len(webhook["rules"]) == 1 and len(webhook["rules"][0]["resources"]) == 1 for webhook in webhooks)
     assert {webhook["timeoutSeconds"] for webhook in webhooks} == {10}
-    assert min(webhook["timeoutSeconds"] for webhook in webhooks) > DEADLINE
+    assert min(webhook["timeoutSeconds"] for webhook in webhooks) > BODY_SECONDS + DEADLINE
     assert {webhook["sideEffects"] for webhook in webhooks} == {"None"}
     (left_out,) = webhooks[0]["namespaceSelector"]["matchExpressions"]
     assert left_out == {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [EXEMPT_NAMESPACE]}

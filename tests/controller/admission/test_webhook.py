@@ -20,7 +20,7 @@ from connectors.snapshot import Objects
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.admission.metrics import AdmissionMetrics
-from controller.admission.webhook import BODY_SECONDS, DEADLINE, Surroundings, Webhook
+from controller.admission.webhook import AT_ONCE, BODY_SECONDS, DEADLINE, Surroundings, Webhook
 from tests.connectors import builders
 from tests.controller.admission.reviews import JANE, Json, body, connector, connector_class
 from tests.peers.clock import FakeClock
@@ -210,6 +210,17 @@ async def test_t07_an_api_server_that_is_slow_gets_no_more_time_than_there_is(tr
     assert response["status"]["code"] == 503
     assert "did not answer" in response["status"]["message"]
     tried.server.release_gets()
+
+
+async def test_reviews_take_turns(tried: Tried) -> None:
+    tried.server.put(connector_class())
+    tried.server.hold_gets()
+    asking = [asyncio.create_task(tried.answer(connector())) for _ in range(AT_ONCE + 5)]
+    await tried.server.asked(lambda asked: asked.path == CLASS_PATH, AT_ONCE)
+    await asyncio.sleep(0.1)  # for the others to come in
+    assert len(tried.server.requests) == AT_ONCE
+    tried.server.release_gets()
+    assert all(response["allowed"] for response in await asyncio.gather(*asking))
 
 
 async def test_a_question_that_does_not_arrive(tried: Tried) -> None:
