@@ -36,7 +36,8 @@ logger = logging.getLogger("connectors.admission")
 SECRET = "connectors-webhook-cert"  # noqa: S105 - a name
 CONFIGURATION = "connectors-validation"
 SETTLE = 0.5
-"""Seconds between a change and the look at it: somebody who undoes what is written here gets no endless race."""
+"""Seconds between a change and the look at it, and between two steps: somebody who undoes what is written here gets no
+endless race."""
 LONGEST = 600.0
 """Seconds without a look at the most: a watch may be dead without a word."""
 REMEMBERED = 20
@@ -119,9 +120,9 @@ class Rotation:
         if configuration is not None and with_bundle(configuration, trusted(material.bundle)):
             await self._client.replace(VALIDATING_WEBHOOK_CONFIGURATIONS, configuration)
             logger.info("caBundle of ValidatingWebhookConfiguration %s written", CONFIGURATION)
-        if next_step.action is not Action.WAIT or next_step.until is None:
-            return 0.0
-        return max(0.0, min((next_step.until - now) / timedelta(seconds=1), LONGEST))
+        if next_step.until is None:
+            return SETTLE
+        return max(SETTLE, min((next_step.until - now) / timedelta(seconds=1), LONGEST))
 
     async def _carry_out(self, step: Plan, manifest: dict[str, Any], material: Material, found: Held) -> Material:
         now = self._clock.now()

@@ -41,7 +41,13 @@ class WebhookServer:
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_post(PATH, self._handle)
         self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=KEEP_ALIVE, shutdown_timeout=SHUTDOWN, handle_signals=False
+            app,
+            access_log=None,
+            # API servers compress no question, so nobody need unpack one that is a thousand times larger inside.
+            auto_decompress=False,
+            keepalive_timeout=KEEP_ALIVE,
+            shutdown_timeout=SHUTDOWN,
+            handle_signals=False,
         )
         self._server: asyncio.Server | None = None
         self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}

@@ -74,6 +74,9 @@ class Webhook:
         except TimeoutError:
             self._metrics.malformed()
             return web.Response(status=408, text="the question did not arrive in time\n")
+        except (ConnectionError, web.RequestPayloadError):
+            self._metrics.malformed()
+            return web.Response(status=400, text="the question broke off\n")
         verdict = await self._decided(review)
         self._tell(review, verdict)
         return web.Response(body=encode_answer(review, verdict), content_type="application/json")

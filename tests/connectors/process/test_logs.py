@@ -124,6 +124,7 @@ NO_HTTP = [
     b"GET / HTTP/1.1\r\nAuthori zation: Bearer canary\r\n\r\n",
     b"POST / HTTP/1.1\r\nContent-Length: canary\r\n\r\n",
     b"canary canary canary\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\ncanary\r\n",
 ]
 
 
@@ -145,7 +146,11 @@ async def test_t14_a_request_that_is_no_http_is_not_quoted(restored_logging: Non
     async def broken(_: web.Request) -> web.Response:
         raise RuntimeError("told")
 
+    async def reads(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
     app.router.add_get("/", broken)
+    app.router.add_post("/", reads)
     server = AdminServer(app, HostPort("127.0.0.1", 0))
     await server.start()
     for sent in NO_HTTP:

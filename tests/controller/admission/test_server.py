@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 from collections.abc import AsyncIterator
 
@@ -81,6 +82,12 @@ async def test_what_is_served(
         assert answer.status == status
         if status == 200:
             assert await answer.text() == str(size)
+
+
+async def test_nothing_is_unpacked(server: WebhookServer, session: aiohttp.ClientSession) -> None:
+    packed = gzip.compress(b"x" * 1_000_000)
+    async with session.post(url(server), data=packed, headers={"Content-Encoding": "gzip"}) as answer:
+        assert (answer.status, await answer.text()) == (200, str(len(packed)))
 
 
 async def test_running_reviews_are_finished(

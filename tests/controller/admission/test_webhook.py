@@ -240,6 +240,18 @@ async def test_a_question_that_does_not_arrive(tried: Tried) -> None:
             assert answer.status == 408
 
 
+async def test_a_question_that_breaks_off(tried: Tried, caplog: pytest.LogCaptureFixture) -> None:
+    port = int(tried.url.rpartition(":")[2].strip("/"))
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+    await asyncio.sleep(0.05)  # for the head to cross loopback
+    writer.transport.abort()
+    async with asyncio.timeout(5):
+        while tried.counted("none", "none", "error") != 1:  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.01)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_a_class_s_connectors_are_named(tried: Tried) -> None:
     old, new = connector_class(proxy={}), connector_class(proxy={}, params=[{"name": "new"}])
     assert "warnings" not in await tried.answer(new, old), "nothing is known yet"
