@@ -285,3 +285,19 @@ async def test_a_dry_run_is_judged_and_a_status_is_not(reviewed: Reviewed, start
     rules = [rule for webhook in (await reviewed.configuration())["webhooks"] for rule in webhook["rules"]]
     assert not [name for rule in rules for name in rule["resources"] if "/" in name or "*" in name]
     assert found["status"]["conditions"]
+
+
+async def test_what_is_too_large_or_too_deep_is_refused_and_harms_nobody(
+    reviewed: Reviewed, start_reviewer: Start
+) -> None:
+    controller = await start_reviewer()
+    deep: Any = "x"
+    for _ in range(900):  # as deep as json.dumps goes
+        deep = [deep]
+    for value, field in (("x" * 70_000, "spec"), (deep, "spec.params[0].value")):
+        params = [{"name": "a", "value": value}]
+        answer = await reviewed.create("tool", connectorClassName="git", address=ADDRESS, params=params)
+        assert answer.status == 422
+        assert field in [cause["field"] for cause in answer.body["details"]["causes"]]
+    assert controller.child.exit_code is None
+    assert (await reviewed.create("tool", connectorClassName="git", address=ADDRESS)).status == 201
