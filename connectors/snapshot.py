@@ -153,7 +153,7 @@ def bind(
             message = f"Connector {connector.key} is invalid: {misnamed}"  # the name itself may be of any length
         not_found = Refusal(Reason.CONNECTOR_INVALID, message)
         return Binding(connector, None, secret, violations, refusal=not_found)
-    violations = _of_class(connector_class, class_violations) + check_connector(connector, connector_class)
+    violations = of_invalid_class(connector_class, class_violations) + check_connector(connector, connector_class)
     owned = _owned(connector_class)
     if fatal := errors(violations):
         invalid = Refusal(Reason.CONNECTOR_INVALID, f"Connector {connector.key} is invalid: {fatal[0]}")
@@ -191,7 +191,7 @@ def _judged(
     return check_connector_class(connector_class)
 
 
-def _of_class(connector_class: ConnectorClass, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
+def of_invalid_class(connector_class: ConnectorClass, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
     """What a broken class means for its Connector: templates of such a class cannot be trusted to compile."""
     fatal = errors(violations)
     if not fatal:

@@ -15,12 +15,13 @@ from connectors.kube.settings import ADMIN, CLUSTER_DOMAIN, KUBECONFIG, NAMESPAC
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
 from connectors.process.run import Signals, refuse, run
-from connectors.process.settings import foreign_variable, parse_command_line
+from connectors.process.settings import Values, foreign_variable, parse_command_line
+from controller.admission.admission import AdmissionSettings, ListenError
 from controller.controller import ControllerSettings
 from controller.destination import Platform
 from controller.leader import Candidate
-from controller.settings import LEADER_ELECT, SETTINGS
-from controller.wiring import build_controller
+from controller.settings import LEADER_ELECT, SETTINGS, WEBHOOK_CERT_DIR, WEBHOOK_LISTEN, WEBHOOK_NAME
+from controller.wiring import build_admission, build_controller
 
 logger = logging.getLogger("connectors.controller")
 
@@ -29,11 +30,12 @@ PROGRAM = "python -m controller"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one command line asks for. `candidate` None: this is the only replica."""
+    """What one command line asks for. `candidate` None: this is the only replica. `admission` None: no webhook."""
 
     cluster: ClusterPlan
     controller: ControllerSettings
     candidate: Candidate | None
+    admission: AdmissionSettings | None
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
@@ -48,7 +50,15 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     candidate = Candidate(_identity(), values[NAMESPACE]) if values[LEADER_ELECT] else None
     cluster = ClusterPlan("controller", access, values[NAMESPACE], values[ADMIN])
     set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
-    return run(_work(Plan(cluster, ControllerSettings(platform), candidate)))
+    return run(_work(Plan(cluster, ControllerSettings(platform), candidate, _admission(values))))
+
+
+def _admission(values: Values) -> AdmissionSettings | None:
+    listen = values[WEBHOOK_LISTEN]
+    if listen is None:
+        return None
+    names = values[WEBHOOK_NAME]
+    return AdmissionSettings(listen, values[WEBHOOK_CERT_DIR], values[NAMESPACE], values[CLUSTER_DOMAIN], names)
 
 
 async def _work(plan: Plan) -> int:
@@ -56,17 +66,29 @@ async def _work(plan: Plan) -> int:
     process = ClusterProcess(plan.cluster)
     controller = build_controller(process, plan.controller, plan.candidate)
     process.also_missing(controller.missing)
+    work = [controller.run()]
+    admission = build_admission(process, plan.admission) if plan.admission else None
+    if admission is not None:
+        process.also_missing(admission.missing)
+        work.append(admission.run())
     try:
-        await process.start(controller.run())
+        await process.start(*work)
     except StartError as error:
         return refuse(PROGRAM, str(error))
     try:
+        if admission is not None:
+            await admission.start()
         if await process.wait_ready(signals.first):
             logger.info("ready: %d connectors", len(process.store.current.bindings))
             await process.wait(signals.first)
         logger.info("stopping")
+    except ListenError as error:
+        return refuse(PROGRAM, str(error))
     finally:
         process.drain()
+        if admission is not None:
+            # Before the API client: running reviews may still ask something.
+            await admission.stop()
         await process.stop()
     return 0
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 
 from connectors.cluster_process import ClusterProcess
+from controller.admission.admission import Admission, AdmissionSettings
+from controller.admission.metrics import AdmissionMetrics
+from controller.admission.webhook import Surroundings as AdmissionSurroundings
 from controller.controller import Controller, ControllerSettings, Surroundings
 from controller.leader import Candidate, Leadership, LeaseElection, OnlyReplica
 from controller.metrics import ControllerMetrics
@@ -21,3 +24,12 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
     for reflector in controller.services.reflectors:
         process.kube_metrics.follow(reflector)
     return controller
+
+
+def build_admission(process: ClusterProcess, settings: AdmissionSettings) -> Admission:
+    """The webhook, which every replica serves, whoever leads."""
+    around = AdmissionSurroundings(process.client, process.source, process.store, process.clock)
+    admission = Admission(around, settings, AdmissionMetrics(process.registry))
+    for reflector in admission.reflectors:
+        process.kube_metrics.follow(reflector)
+    return admission

@@ -39,6 +39,8 @@ REVEALS = {
     "connectors/credentials/generated.py": "checks that a rendered value fits a header",
     "connectors/expressions/template.py": "renders a Secret's value into a SecretValue",
     "connectors/model/secret_value.py": "defines it",
+    "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
+    "controller/admission/serving.py": "loads the webhook's own key into its TLS context",
     "connectors/snapshot.py": "takes the digest of a caller's token",
 }
 """The only modules that may look at a secret, each with the reason."""

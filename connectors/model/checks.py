@@ -8,7 +8,12 @@ from connectors.model.check_addresses import check_addresses
 from connectors.model.check_auth import check_auth, check_parameters
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
-from connectors.model.names import connector_name_problem, namespace_problem, object_name_problem
+from connectors.model.names import (
+    EXEMPT_NAMESPACE,
+    connector_name_problem,
+    namespace_problem,
+    object_name_problem,
+)
 from connectors.model.violation import Violation
 
 
@@ -32,6 +37,9 @@ def _check_names(connector: Connector) -> Iterator[Violation]:
         yield Violation("metadata.name", problem)
     if problem := namespace_problem(connector.metadata.namespace):
         yield Violation("metadata.namespace", problem)
+    elif connector.metadata.namespace == EXEMPT_NAMESPACE:
+        message = f"must not be {EXEMPT_NAMESPACE}, which admission does not watch; put the Connector into another one"
+        yield Violation("metadata.namespace", message)
     class_name = connector.spec.connector_class_name
     if not class_name:
         yield Violation("spec.connectorClassName", "is missing; name the ConnectorClass of the tool, for example git")

@@ -11,6 +11,9 @@ MAX_LABEL = 63
 """Octets of one DNS label (RFC 1035 section 2.3.4)."""
 MAX_SUBDOMAIN = 253
 """Octets of a DNS name, and so of a Kubernetes object's name."""
+EXEMPT_NAMESPACE = "kube-system"
+"""Admission leaves this namespace out (deploy/webhook.yaml), so that no outage of the controller can stand in the way
+of whatever keeps the cluster alive. Nobody checked there who connects a Secret, so no Connector may be in it."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?", re.ASCII)
 _LABEL_RULE = "lower-case letters, digits and '-', beginning and ending with a letter or digit"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from tests.cluster.admission import LISTENS, NAMES, Reviewed
 from tests.cluster.installed import Cluster, account_kubeconfig, install
 from tests.peers.api_server import ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy, start_controller
 from tests.peers.kubectl import Kubectl
 from tests.peers.tool import serve_tool
+
+_NAMESPACES = count(1)
 
 Start = Callable[..., Awaitable[ClusterProcess]]
 
@@ -73,3 +77,37 @@ async def echo(exits: AsyncExitStack) -> Echo:
         return web.Response(text=f"{request.raw_path} {request.headers.get('Authorization', '-')}")
 
     return Echo(await serve_tool(exits, answer))
+
+
+@pytest.fixture(scope="session")
+def reviewed_server(
+    kube_assets: Path, kubectl: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ApiServer, Kubectl]]:
+    """An API server of its own, with deploy/ and its webhook configuration: whoever starts a controller is asked."""
+    with ApiServer(kube_assets, tmp_path_factory.mktemp("reviewed")) as server:
+        admin = Kubectl(kubectl, tmp_path_factory.mktemp("kubectl"), server.kubeconfig)
+        install(server, admin, admission=True)
+        yield server, admin
+
+
+@pytest.fixture
+def reviewed(reviewed_server: tuple[ApiServer, Kubectl]) -> Reviewed:
+    """A fresh namespace of it."""
+    server, admin = reviewed_server
+    name = f"team-{next(_NAMESPACES)}"
+    server.create_namespace(name)
+    return Reviewed(Cluster(server, admin, name))
+
+
+@pytest.fixture
+def start_reviewer(reviewed: Reviewed, exits: AsyncExitStack, tmp_path: Path) -> Start:
+    """start_reviewer(*options): a controller as its ServiceAccount, which the API server asks from now on."""
+
+    async def begin(*options: str) -> ClusterProcess:
+        kubeconfig = account_kubeconfig(reviewed.server, "controller", tmp_path)
+        process = await start_controller(kubeconfig, *NAMES, *options)
+        exits.push_async_callback(process.child.stop)
+        await reviewed.point_at((await process.child.line(LISTENS))[1])
+        return process
+
+    return begin

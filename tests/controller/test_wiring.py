@@ -7,9 +7,10 @@ import pytest
 from connectors.cluster_process import ClusterPlan, ClusterProcess
 from connectors.kube.access import Access
 from connectors.process.parsers import HostPort
+from controller.admission.admission import AdmissionSettings
 from controller.controller import ControllerSettings
 from controller.leader import Candidate
-from controller.wiring import build_controller
+from controller.wiring import build_admission, build_controller
 
 
 @pytest.mark.parametrize(("candidate", "leads"), [(None, True), (Candidate("me", "system"), False)])
@@ -20,3 +21,13 @@ async def test_who_competes_must_win_first(candidate: Candidate | None, leads: b
     assert [sample.value for sample in families["connectors_controller_leader"].samples] == [float(leads)]
     watched = {sample.labels["resource"] for sample in families["connectors_controller_watch_connected"].samples}
     assert watched == {"connectors", "connectorclasses", "configmaps", "secrets", "services"}
+
+
+async def test_the_webhooks_watches_are_told_of_too(tmp_path: Path) -> None:
+    process = ClusterProcess(ClusterPlan("controller", Access(tmp_path / "none"), "system", HostPort("127.0.0.1", 0)))
+    admission = build_admission(process, AdmissionSettings(HostPort("127.0.0.1", 0)))
+    families = {family.name: family for family in process.registry.collect()}
+    watched = {sample.labels["resource"] for sample in families["connectors_controller_watch_connected"].samples}
+    assert "validatingwebhookconfigurations" in watched
+    assert "connectors_controller_admission_requests" in families
+    assert admission.missing()

@@ -103,8 +103,9 @@ def commands(page: str) -> Iterator[str]:
 
 def test_the_commands_that_grant_rights(connectors_api: ApiServer, cluster_kubectl: Kubectl, namespace: str) -> None:
     cluster_kubectl.run("apply", "-f", str(DEPLOY / "user-roles.yaml"))
-    found = [command.replace("team-a", namespace).split()[1:] for command in commands("docs/cluster.md")]
-    assert len(found) == 3
+    pages = ("docs/cluster.md", "docs/controller.md")
+    found = [command.replace("team-a", namespace).split()[1:] for page in pages for command in commands(page)]
+    assert len(found) == 5
     for words in found:
         cluster_kubectl.run(*words)
     lead = ("--as=jane", f"--as-group={namespace}-leads")

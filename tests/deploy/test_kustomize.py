@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from connectors.model.names import EXEMPT_NAMESPACE
+from connectors.process.parsers import HostPort
 from connectors.sources.builtin import builtin_classes
 from connectors.sources.feature_flags import FLAGS
+from controller.admission.admission import SERVICE, AdmissionSettings
+from controller.admission.rotation import CONFIGURATION, SECRET
+from controller.admission.server import PATH, SHUTDOWN
+from controller.admission.webhook import BODY_SECONDS, DEADLINE
+from controller.settings import WEBHOOK_LISTEN
 from tests.deploy.crds import ROOT
 from tests.deploy.kubernetes_models import is_builtin, violations
 from tests.deploy.rendered import COMPONENTS, DEPLOY, Manifest, of_kind, only, overlay, render
@@ -18,8 +25,15 @@ from tests.peers.kubectl import Kubectl
 
 NAMESPACE = "connectors-system"
 DEPLOYMENTS = {"connectors-proxy": "proxy", "connectors-controller-manager": "controller"}
-FOREIGN = {"ConnectorClass", "ServiceMonitor"}
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "ConnectorClass", "CustomResourceDefinition", "Namespace"}
+FOREIGN = {"Certificate", "ConnectorClass", "Issuer", "ServiceMonitor"}
+CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConnectorClass",
+    "CustomResourceDefinition",
+    "Namespace",
+    "ValidatingWebhookConfiguration",
+}
 DRAIN_SECONDS = 30
 PRESTOP_SECONDS = 5
 
@@ -160,12 +174,76 @@ def test_the_service_leads_to_the_traffic_port_of_the_proxy(everything: list[Man
     assert ports == {"http": 8080, "admin": 8081}
 
 
+def test_the_controller_answers_until_its_endpoint_is_gone(base: list[Manifest]) -> None:
+    inner = container(base, "connectors-controller-manager")
+    assert inner["lifecycle"]["preStop"]["exec"]["command"][-1] == f"import time; time.sleep({PRESTOP_SECONDS})"
+    grace = pod(base, "connectors-controller-manager")["terminationGracePeriodSeconds"]
+    assert grace > PRESTOP_SECONDS + SHUTDOWN + BODY_SECONDS + DEADLINE
+
+
+def test_the_webhooks_lead_to_the_port_of_every_controller(everything: list[Manifest]) -> None:
+    service = only(everything, "Service", SERVICE)
+    assert service["spec"]["ports"] == [{"name": "webhook", "port": 443, "targetPort": "webhook"}]
+    labels = only(everything, "Deployment", "connectors-controller-manager")["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    inner = container(everything, "connectors-controller-manager")
+    assert {port["name"]: port["containerPort"] for port in inner["ports"]} == {"webhook": 9443, "admin": 8081}
+    assert f"--webhook-listen={WEBHOOK_LISTEN.default}" in inner["args"]
+    reference = {"name": SERVICE, "namespace": NAMESPACE, "port": 443, "path": PATH}
+    webhooks = only(everything, "ValidatingWebhookConfiguration", CONFIGURATION)["webhooks"]
+    assert [webhook["clientConfig"] for webhook in webhooks] == [{"service": reference}] * 2
+
+
+def test_what_is_asked_about_and_what_happens_without_an_answer(base: list[Manifest]) -> None:
+    webhooks = only(base, "ValidatingWebhookConfiguration", CONFIGURATION)["webhooks"]
+    asked = {
+        webhook["rules"][0]["resources"][0]: (webhook["failurePolicy"], webhook["rules"][0]["operations"])
+        for webhook in webhooks
+    }
+    assert asked == {
+        "connectors": ("Fail", ["CREATE", "UPDATE"]),
+        "connectorclasses": ("Ignore", ["CREATE", "UPDATE", "DELETE"]),
+    }
+    assert all(len(webhook["rules"]) == 1 and len(webhook["rules"][0]["resources"]) == 1 for webhook in webhooks)
+    assert {webhook["timeoutSeconds"] for webhook in webhooks} == {10}
+    assert min(webhook["timeoutSeconds"] for webhook in webhooks) > BODY_SECONDS + DEADLINE
+    assert {webhook["sideEffects"] for webhook in webhooks} == {"None"}
+    (left_out,) = webhooks[0]["namespaceSelector"]["matchExpressions"]
+    assert left_out == {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [EXEMPT_NAMESPACE]}
+    assert "namespaceSelector" not in webhooks[1]
+
+
+def test_the_secret_for_certificates_is_shipped_empty(base: list[Manifest]) -> None:
+    secret = only(base, "Secret", SECRET)
+    assert not {"data", "stringData"} & secret.keys()
+
+
+def test_cert_manager_takes_the_certificates_over(everything: list[Manifest], tmp_path: Path) -> None:
+    assert not [item for item in everything if (item["kind"], item["metadata"]["name"]) == ("Secret", SECRET)]
+    configuration = only(everything, "ValidatingWebhookConfiguration", CONFIGURATION)
+    inject = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+    certificate = only(everything, "Certificate", "connectors-webhook")
+    assert inject == f"{NAMESPACE}/{certificate['metadata']['name']}"
+    settings = AdmissionSettings(HostPort("127.0.0.1", 0))
+    assert set(certificate["spec"]["dnsNames"]) <= settings.all_names
+    spec, inner = (
+        pod(everything, "connectors-controller-manager"),
+        container(everything, "connectors-controller-manager"),
+    )
+    (volume,) = spec["volumes"]
+    assert volume["secret"]["secretName"] == certificate["spec"]["secretName"]
+    (mount,) = inner["volumeMounts"]
+    assert (mount["name"], mount["readOnly"]) == (volume["name"], True)
+    assert f"--webhook-cert-dir={mount['mountPath']}" in inner["args"]
+    assert volume["secret"]["defaultMode"] == 0o440
+
+
 def test_the_admin_port_is_opened_for_monitoring_only(base: list[Manifest], everything: list[Manifest]) -> None:
     def rules(objects: list[Manifest]) -> dict[str, set[int]]:
         found = {name: item["spec"].get("ingress", []) for name, item in of_kind(objects, "NetworkPolicy").items()}
         return {name: {port["port"] for rule in ingress for port in rule["ports"]} for name, ingress in found.items()}
 
-    assert rules(base) == {"connectors-proxy": {8080}, "connectors-controller-manager": set()}
+    assert rules(base) == {"connectors-proxy": {8080}, "connectors-controller-manager": {9443}}
     assert rules(everything) == {**rules(base), "connectors-metrics": {8081}}
 
 
@@ -197,3 +275,15 @@ def test_the_overlays_of_the_docs(text: str, offline_kubectl: Kubectl, tmp_path:
     assert not [found for item in objects if is_builtin(item) for found in violations(item)]
     assert "example" in container(objects, "connectors-proxy")["image"]
     assert only(objects, "ConfigMap", "connectors-config")["data"]["enable-custom-ca-certs"] == "true"
+
+
+@pytest.mark.parametrize("text", [block.text for block in blocks("docs/controller.md", "yml")])
+def test_the_patch_that_closes_the_webhook_s_port_to_others(
+    text: str, offline_kubectl: Kubectl, tmp_path: Path
+) -> None:
+    objects = render(offline_kubectl, overlay(tmp_path / "overlay", f"resources:\n  - path/to/deploy\n{text}"))
+    policy = only(objects, "NetworkPolicy", "connectors-controller-manager")
+    assert not violations(policy)
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["ports"][0]["port"] == 9443
+    assert rule["from"][0]["ipBlock"]["cidr"]

@@ -16,6 +16,8 @@ READ = ("get", "list", "watch")
 WRITE = ("create", "update", "patch", "delete", "deletecollection")
 OURS = "connectors.alauda.io"
 CONFIG = "configmaps/connectors-config"
+CERTIFICATE = "secrets/connectors-webhook-cert"
+WEBHOOKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 LEASE = "leases.coordination.k8s.io/connectors-controller-manager"
 
 ALLOWED: list[tuple[str, str, tuple[str, ...], str]] = [
@@ -35,6 +37,9 @@ ALLOWED: list[tuple[str, str, tuple[str, ...], str]] = [
     (CONTROLLER, CONFIG, READ, SYSTEM),
     (CONTROLLER, LEASE, ("get", "update"), SYSTEM),
     (CONTROLLER, "leases.coordination.k8s.io", ("create",), SYSTEM),
+    (CONTROLLER, "subjectaccessreviews.authorization.k8s.io", ("create",), ""),
+    (CONTROLLER, CERTIFICATE, (*READ, "update"), SYSTEM),
+    (CONTROLLER, f"{WEBHOOKS}/connectors-validation", (*READ, "update"), ""),
 ]
 """Account, resource[.group][:subresource][/name], verbs, namespace."""
 DENIED: list[tuple[str, str, tuple[str, ...], str]] = [
@@ -51,7 +56,17 @@ DENIED: list[tuple[str, str, tuple[str, ...], str]] = [
     (PROXY, CONFIG, WRITE, SYSTEM),
     (PROXY, "serviceaccounts:token", ("create",), "team-a"),
     (PROXY, LEASE, (*READ, *WRITE), SYSTEM),
+    (PROXY, CERTIFICATE, WRITE, SYSTEM),
+    (PROXY, f"{WEBHOOKS}/connectors-validation", (*READ, *WRITE), ""),
     (CONTROLLER, "secrets", WRITE, "team-a"),
+    (CONTROLLER, "secrets", WRITE, SYSTEM),
+    (CONTROLLER, CERTIFICATE, ("create", "patch", "delete"), SYSTEM),
+    (CONTROLLER, CERTIFICATE, WRITE, "team-a"),
+    (CONTROLLER, WEBHOOKS, (*READ, *WRITE), ""),
+    (CONTROLLER, f"{WEBHOOKS}/another", (*READ, *WRITE), ""),
+    (CONTROLLER, f"{WEBHOOKS}/connectors-validation", ("create", "patch", "delete"), ""),
+    (CONTROLLER, "mutatingwebhookconfigurations.admissionregistration.k8s.io", (*READ, *WRITE), ""),
+    (CONTROLLER, "subjectaccessreviews.authorization.k8s.io", READ, ""),
     (CONTROLLER, f"connectors.{OURS}", WRITE, "team-a"),
     (CONTROLLER, f"connectorclasses.{OURS}", WRITE, ""),
     (CONTROLLER, f"connectors.{OURS}:status", ("patch",), "team-a"),
@@ -110,3 +125,15 @@ def test_a_list_of_one_config_map_is_allowed_by_its_name(account: str, roles: Ap
     path = f"/api/v1/namespaces/{SYSTEM}/configmaps"
     assert roles.ask("GET", f"{path}?fieldSelector=metadata.name%3Dconnectors-config", token=token).status == 200
     assert roles.ask("GET", path, token=token).status == 403
+
+
+LISTS = {
+    f"/api/v1/namespaces/{SYSTEM}/secrets": "connectors-webhook-cert",
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations": "connectors-validation",
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_of_what_the_webhook_needs_is_allowed_by_its_name(path: str, roles: ApiServer) -> None:
+    token = roles.service_account_token(SYSTEM, CONTROLLER)
+    assert roles.ask("GET", f"{path}?fieldSelector=metadata.name%3D{LISTS[path]}", token=token).status == 200

@@ -23,6 +23,7 @@ from connectors.process.settings import Setting
 from connectors.sources.builtin import builtin_classes
 from connectors.sources.feature_flags import FLAGS
 from controller import settings as controller_settings
+from controller.admission.metrics import AdmissionMetrics
 from controller.metrics import ControllerMetrics
 from proxy import cluster_settings, exchange, relay
 from proxy.access_log import AccessLine
@@ -44,11 +45,12 @@ FOREIGN_FLAGS = {
     "--raw",  # curl, as the next one
     "--netrc-file",
     "--ignore-scripts",  # npm
-    "--generate-hashes",  # pip-compile, as the next four
+    "--generate-hashes",  # pip-compile, as the next five
     "--no-header",
     "--no-annotate",
     "--no-emit-index-url",
     "--no-emit-find-links",
+    "--no-emit-trusted-host",
 }
 COMMANDS_WITH_SETTINGS = {
     "connectors serve PATH...": serve_settings.SETTINGS,
@@ -110,6 +112,7 @@ def test_metrics() -> None:
     registry = CollectorRegistry()
     ProxyMetrics(registry).auth_answers({"token": {}})
     ControllerMetrics(registry)
+    AdmissionMetrics(registry)
     KubeMetrics(registry, "PREFIX", KubeClient(Access()))
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
     documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}

@@ -30,6 +30,12 @@ def _assets() -> Path:
 
 
 @pytest.fixture(scope="session")
+def kube_assets() -> Path:
+    """The folder with kube-apiserver and etcd, for those who start one of their own."""
+    return _assets()
+
+
+@pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One real API server for all tests, which keep apart by namespaces; nobody stops it."""
     with ApiServer(_assets(), tmp_path_factory.mktemp("api-server")) as server:

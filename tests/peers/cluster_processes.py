@@ -51,7 +51,7 @@ async def start_cluster_proxy(kubeconfig: Path, *options: str, ready: float = ST
 
 async def start_controller(kubeconfig: Path, *options: str) -> ClusterProcess:
     """Start the controller; it may be another replica that leads."""
-    return ClusterProcess(*await _start("controller", kubeconfig, *options))
+    return ClusterProcess(*await _start("controller", kubeconfig, "--webhook-listen", "127.0.0.1:0", *options))
 
 
 async def _start(module: str, kubeconfig: Path, *options: str) -> tuple[Child, str]:

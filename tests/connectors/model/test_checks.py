@@ -20,6 +20,8 @@ from tests.connectors.builders import basic_class, connector, connector_class
         pytest.param(connector(), [], id="well"),
         pytest.param(connector("a.b"), ["metadata.name"], id="name"),
         pytest.param(connector(namespace="A"), ["metadata.namespace"], id="namespace"),
+        pytest.param(connector(namespace="kube-system"), ["metadata.namespace"], id="namespace without admission"),
+        pytest.param(connector(namespace="kube-systems"), [], id="namespace of a similar name"),
         pytest.param(connector(connectorClassName=""), ["spec.connectorClassName"], id="class name"),
         pytest.param(connector(connectorClassName="a/b"), ["spec.connectorClassName"], id="class name of no object"),
         pytest.param(connector(connectorClassName="x" * 300_000), ["spec.connectorClassName"], id="long class name"),

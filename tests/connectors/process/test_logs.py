@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -7,8 +8,19 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from aiohttp import web
 
-from connectors.process.logs import JsonFormatter, LogFormat, LogLevel, TextFormatter, set_up_logging
+from connectors.process.health import AdminServer
+from connectors.process.logs import (
+    HTTP_SERVER,
+    JsonFormatter,
+    LogFormat,
+    LogLevel,
+    NoHttpQuoted,
+    TextFormatter,
+    set_up_logging,
+)
+from connectors.process.parsers import HostPort
 
 
 @pytest.fixture
@@ -20,6 +32,8 @@ def restored_logging() -> Iterator[None]:
     logging.getLogger().handlers[:] = handlers
     for name, level in before.items():
         logging.getLogger(name).setLevel(level)
+    for added in logging.getLogger(HTTP_SERVER).filters[:]:
+        logging.getLogger(HTTP_SERVER).removeFilter(added)
 
 
 def record(message: str, *arguments: object, fields: object = None, failed: bool = False) -> logging.LogRecord:
@@ -104,3 +118,44 @@ def test_pinned_loggers_are_not_louder_than_asked() -> None:
     set_up_logging(LogFormat.TEXT, LogLevel.ERROR, stream)
     logging.getLogger("asyncio").warning("slow callback")
     assert stream.getvalue() == ""
+
+
+NO_HTTP = [
+    b"GET / HTTP/1.1\r\nAuthori zation: Bearer canary\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: canary\r\n\r\n",
+    b"canary canary canary\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\ncanary\r\n",
+]
+
+
+async def raw(port: int, sent: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_t14_a_request_that_is_no_http_is_not_quoted(restored_logging: None) -> None:
+    stream = io.StringIO()
+    set_up_logging(LogFormat.TEXT, LogLevel.DEBUG, stream)
+    set_up_logging(LogFormat.TEXT, LogLevel.DEBUG, stream)
+    assert [type(found) for found in logging.getLogger(HTTP_SERVER).filters] == [NoHttpQuoted]
+    app = web.Application()
+
+    async def broken(_: web.Request) -> web.Response:
+        raise RuntimeError("told")
+
+    async def reads(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    app.router.add_get("/", broken)
+    app.router.add_post("/", reads)
+    server = AdminServer(app, HostPort("127.0.0.1", 0))
+    await server.start()
+    for sent in NO_HTTP:
+        assert b" 400 " in await raw(server.port, sent)
+    assert b" 500 " in await raw(server.port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    await server.stop()
+    assert "canary" not in stream.getvalue()
+    assert "RuntimeError: told" in stream.getvalue(), "what is wrong with our own code is told"

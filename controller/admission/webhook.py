@@ -1,0 +1,173 @@
+"""One review: gather what is known of the class, judge, ask what the user may, answer. In time, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from aiohttp import web
+
+from connectors.kube.access_review import Action, may
+from connectors.kube.client import KubeClient
+from connectors.kube.errors import KubeError, NotFoundError
+from connectors.kube.resources import CONNECTOR_CLASSES, SECRETS
+from connectors.model.names import object_name_problem
+from connectors.model.user import User
+from connectors.model.violation import Violation, errors
+from connectors.process.clock import Clock
+from connectors.sources.api_objects import read_class
+from connectors.sources.cluster import ClusterSource
+from connectors.sources.store import SnapshotStore
+from controller.admission.judge import Known, Sibling, judge_class, judge_connector, known
+from controller.admission.metrics import AdmissionMetrics, Result
+from controller.admission.review import (
+    ClassReview,
+    ConnectorReview,
+    Review,
+    ReviewError,
+    decode_review,
+    encode_answer,
+)
+from controller.admission.rights import Answer, Question, questions, refusal_of
+from controller.admission.verdict import Verdict, refused, warned
+from controller.deadline import within
+
+logger = logging.getLogger("connectors.admission")
+
+DEADLINE = 8.0
+"""Seconds for one review. The API server waits for ten (deploy/webhook.yaml), and a word is better than silence."""
+BODY_SECONDS = 1.5
+"""For the question to arrive, before that: it is one packet to some hundred, from the API server."""
+AT_ONCE = 64
+"""Reviews that are judged at once, more wait for their turn within DEADLINE. Each may put three questions to the API
+server; whoever reaches the port must not be able to put thousands in this program's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What reviews are judged by."""
+
+    client: KubeClient
+    source: ClusterSource
+    store: SnapshotStore
+    clock: Clock
+
+
+class Webhook:
+    """Answers AdmissionReviews over HTTP."""
+
+    def __init__(self, around: Surroundings, metrics: AdmissionMetrics) -> None:
+        self._around = around
+        self._metrics = metrics
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """The handler. 400 for what is no question; 408 where it does not arrive; else 200 with an answer."""
+        try:
+            review = decode_review(await within(self._around.clock, BODY_SECONDS, request.read()))
+        except ReviewError as error:
+            self._metrics.malformed()
+            return web.Response(status=400, text=f"{error}\n")
+        except TimeoutError:
+            self._metrics.malformed()
+            return web.Response(status=408, text="the question did not arrive in time\n")
+        except (ConnectionError, web.RequestPayloadError):
+            self._metrics.malformed()
+            return web.Response(status=400, text="the question broke off\n")
+        verdict = await self._decided(review)
+        self._tell(review, verdict)
+        return web.Response(body=encode_answer(review, verdict), content_type="application/json")
+
+    async def _decided(self, review: Review) -> Verdict:
+        try:
+            return await within(self._around.clock, DEADLINE, self._decide(review))
+        except TimeoutError as error:
+            return _unanswered("", f"the API server did not answer this webhook's questions: {error}")
+        except KubeError as error:
+            return _unanswered("spec.connectorClassName", f"the class could not be read: {error}")
+
+    async def _decide(self, review: Review) -> Verdict:
+        async with self._turns:
+            return await self._gathered(review)
+
+    async def _gathered(self, review: Review) -> Verdict:
+        if isinstance(review, ClassReview):
+            return judge_class(review, self._siblings(review))
+        verdict = await self._judged(review)
+        asked = questions(review) if verdict.allowed else ()
+        if not asked:
+            return verdict
+        answers = await asyncio.gather(*(self._asked(review.asked.user, question) for question in asked))
+        return replace(verdict, refusal=refusal_of(review.asked.user, answers))
+
+    async def _judged(self, review: ConnectorReview) -> Verdict:
+        """By the class as it is held; before a no, and before a word on a missing or broken class, by the class itself.
+
+        A class and its Connector may come in one `kubectl apply`, and the watch tells of the class a little later. What
+        is let through in any case waits for no answer of the API server.
+        """
+        name = _class_named(review)
+        held = self._around.source.connector_class(name) if name else None
+        of_class = known(held) if held else None
+        if review.let_through:
+            return judge_connector(review, of_class) if held or self._around.store.ready else Verdict()
+        verdict = judge_connector(review, of_class)
+        if not name or (verdict.allowed and of_class is not None and of_class.usable):
+            return verdict
+        return judge_connector(review, await self._fetched(name))
+
+    async def _fetched(self, name: str) -> Known | None:
+        try:
+            return known(read_class(await self._around.client.get(CONNECTOR_CLASSES, name)))
+        except NotFoundError:
+            return None
+
+    async def _asked(self, user: User, question: Question) -> Answer:
+        """The one question about a Secret that never reads it."""
+        action = Action("get", SECRETS, *question.secret)
+        try:
+            return Answer(question, await may(self._around.client, user, action))
+        except KubeError as error:
+            return Answer(question, None, str(error))
+
+    def _siblings(self, review: ClassReview) -> Sequence[Sibling]:
+        """The Connectors of the class; none while nothing is known yet, since all that hangs on them is a warning."""
+        held = review.old
+        if held is None or not self._around.store.ready:
+            return ()
+        name = held.connector_class.metadata.name
+        bindings = self._around.store.current.bindings.values()
+        return [
+            Sibling(binding.connector, bool(errors(binding.violations)))
+            for binding in bindings
+            if binding.connector.spec.connector_class_name == name
+        ]
+
+    def _tell(self, review: Review, verdict: Verdict) -> None:
+        """Count it, and log it at debug with the user's name; nothing else of theirs: `extra` may name credentials."""
+        code = verdict.refusal.code if verdict.refusal else HTTPStatus.OK
+        result = Result.DENIED if verdict.refusal else Result.ALLOWED
+        if code is HTTPStatus.SERVICE_UNAVAILABLE:
+            result = Result.ERROR
+            logger.warning("a review could not be judged: %s", verdict.refusal.message if verdict.refusal else "")
+        kind = "Connector" if isinstance(review, ConnectorReview) else "ConnectorClass"
+        self._metrics.reviewed(kind, review.asked.operation.value, result)
+        logger.debug("%s of a %s by %s: %d", review.asked.operation.value, kind, review.asked.user.username, code)
+
+
+def _class_named(review: ConnectorReview) -> str:
+    """The class to look for; empty where there is none, or where its name is none: it must not become a path."""
+    if review.new is None or review.new.malformed is not None:
+        return ""
+    name = review.new.connector.spec.connector_class_name
+    return "" if object_name_problem(name) else name
+
+
+def _unanswered(path: str, problem: str) -> Verdict:
+    """Unknown means no."""
+    message = f"{problem}; try again, and if that lasts, look at the log of the controller"
+    what = Violation(path, message) if path else Violation("metadata", message)
+    return Verdict(refused(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", [what]), warned(()))
