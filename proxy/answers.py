@@ -98,7 +98,7 @@ class Answers(Generic[V]):
             self.sources[Source.LIMITED] += 1
             raise
         except UnansweredError as error:
-            stale = self._stale(asked.key) if error.unreachable else None
+            stale = self._stale(asked.key) if error.away else None
             self.sources[Source.STALE if stale else Source.NONE] += 1
             if stale is None:
                 raise

@@ -26,16 +26,17 @@ AT_ONCE_KNOWN = 16
 """Questions at once about callers who were let in before; strangers must not keep them waiting."""
 
 
-_OF_ANY_QUESTION = (ForbiddenError, UnauthorizedError)
-"""Answers to the asker, whatever was asked: this program lacks a role, or its own token has ended."""
+_OF_ANY_QUESTION = (UnavailableError, ForbiddenError, UnauthorizedError)
+"""Whatever was asked: there is no answer, this program lacks a role, or its own token has ended. An API server that
+starts says the latter two as well, before it has read its roles."""
 
 
 class UnansweredError(Exception):
-    """Nobody can tell now. `unreachable`: the API server is away; else it answers that it will not tell."""
+    """Nobody can tell now. `away`: about nobody, so that earlier answers may count; else about this caller alone."""
 
-    def __init__(self, *, unreachable: bool) -> None:
+    def __init__(self, *, away: bool) -> None:
         super().__init__("the API server gave no answer")
-        self.unreachable = unreachable
+        self.away = away
 
 
 class TooManyFailuresError(Exception):
@@ -52,7 +53,6 @@ class ApiGate:
         self._known = asyncio.Semaphore(AT_ONCE_KNOWN)
         self._away_until: float | None = None
         self._slow_until = 0.0
-        self._unreachable = False
 
     def check_prompt(self) -> None:
         """Whether there is hope of an answer within PATIENCE.
@@ -62,12 +62,12 @@ class ApiGate:
         """
         self.check_open()
         if self._clock.monotonic() < self._slow_until:
-            raise UnansweredError(unreachable=True)
+            raise UnansweredError(away=True)
 
     def too_slow(self) -> UnansweredError:
         """A question has taken longer than PATIENCE; the error for who does not wait any more."""
         self._slow_until = self._clock.monotonic() + IMPATIENCE
-        return UnansweredError(unreachable=True)
+        return UnansweredError(away=True)
 
     def check_open(self) -> None:
         """Whether there is hope of an answer.
@@ -76,7 +76,7 @@ class ApiGate:
             UnansweredError: not now.
         """
         if self._away_until is not None and self._clock.monotonic() < self._away_until:
-            raise UnansweredError(unreachable=self._unreachable)
+            raise UnansweredError(away=True)
 
     @asynccontextmanager
     async def passed(self, *, known: bool) -> AsyncIterator[None]:
@@ -96,13 +96,11 @@ class ApiGate:
             logger.info("the API server answers questions about callers again")
 
     def _unanswered(self, error: KubeError) -> UnansweredError:
-        unreachable = isinstance(error, UnavailableError)
-        if not unreachable and not isinstance(error, _OF_ANY_QUESTION):
+        if not isinstance(error, _OF_ANY_QUESTION):
             # It is about this question alone: others must not be kept waiting by what one caller has sent.
             logger.warning("the API server has no answer to a question about a caller: %s", error)
-            return UnansweredError(unreachable=False)
-        self._unreachable = unreachable
+            return UnansweredError(away=False)
         if self._away_until is None:
             logger.warning("the API server does not answer questions about callers, trying again: %s", error)
         self._away_until = self._clock.monotonic() + PAUSE
-        return UnansweredError(unreachable=unreachable)
+        return UnansweredError(away=True)

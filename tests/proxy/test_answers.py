@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError
+from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError, UnreadableError
 from proxy.answers import MAX_REMEMBERED, Answers, Asked, Keeping, Source
 from proxy.api_gate import AT_ONCE, AT_ONCE_KNOWN, PATIENCE, PAUSE, ApiGate, TooManyFailuresError, UnansweredError
 from proxy.failure_budget import FailureBudget
@@ -133,12 +133,21 @@ async def test_zero_switches_that_off() -> None:
     await desk.unanswered("good")
 
 
-async def test_an_api_server_that_will_not_tell_lets_nobody_in(desk: Desk) -> None:
+async def test_an_api_server_that_starts_and_has_not_read_its_roles_yet_is_as_good_as_away(desk: Desk) -> None:
     await desk.get("good")
     await desk.clock.advance(10)
-    desk.says["good"] = ForbiddenError(403, "Forbidden", "no")
+    for key in ("good", "new"):
+        desk.says[key] = ForbiddenError(403, "Forbidden", "no")
     for _ in range(2):  # the second within the pause
-        await desk.unanswered("good")
+        assert await desk.get("good") == "yes"
+        await desk.unanswered("new")
+
+
+async def test_no_answer_about_one_caller_lets_that_one_in_no_more(desk: Desk) -> None:
+    await desk.get("good")
+    await desk.clock.advance(10)
+    desk.says["good"] = UnreadableError("odd")
+    await desk.unanswered("good")
 
 
 async def test_a_no_ends_what_an_earlier_yes_allowed(desk: Desk) -> None:

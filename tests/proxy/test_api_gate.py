@@ -4,7 +4,14 @@ import asyncio
 
 import pytest
 
-from connectors.kube.errors import ForbiddenError, InvalidError, KubeError, UnavailableError, UnreadableError
+from connectors.kube.errors import (
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreadableError,
+)
 from proxy.api_gate import AT_ONCE, IMPATIENCE, PAUSE, ApiGate, UnansweredError
 from proxy.failure_budget import FailureBudget
 from tests.peers.clock import FakeClock
@@ -27,15 +34,14 @@ async def ask(gate: ApiGate, failure: KubeError | None = None, *, known: bool = 
 
 
 @pytest.mark.parametrize(
-    ("failure", "unreachable"), [(UnavailableError("away"), True), (ForbiddenError(403, "Forbidden", "no"), False)]
+    "failure",
+    [UnavailableError("away"), ForbiddenError(403, "Forbidden", "no"), UnauthorizedError(401, "Unauthorized", "no")],
 )
-async def test_after_a_failure_nobody_asks_for_a_while(
-    gate: ApiGate, clock: FakeClock, failure: KubeError, unreachable: bool
-) -> None:
+async def test_after_a_failure_nobody_asks_for_a_while(gate: ApiGate, clock: FakeClock, failure: KubeError) -> None:
     for question in (ask(gate, failure), ask(gate)):
         with pytest.raises(UnansweredError) as unanswered:
             await question
-        assert unanswered.value.unreachable is unreachable
+        assert unanswered.value.away
     await clock.advance(PAUSE)
     await ask(gate)
     gate.check_open()
@@ -45,7 +51,7 @@ async def test_after_a_failure_nobody_asks_for_a_while(
 async def test_what_is_about_one_question_does_not_keep_others_from_asking(gate: ApiGate, failure: KubeError) -> None:
     with pytest.raises(UnansweredError) as unanswered:
         await ask(gate, failure)
-    assert not unanswered.value.unreachable
+    assert not unanswered.value.away
     await ask(gate)
 
 
@@ -94,7 +100,7 @@ async def test_nobody_is_prompt_while_it_is_away(gate: ApiGate, clock: FakeClock
 
 
 async def test_a_slow_api_server_is_waited_for_by_those_who_must(gate: ApiGate, clock: FakeClock) -> None:
-    assert gate.too_slow().unreachable
+    assert gate.too_slow().away
     with pytest.raises(UnansweredError):
         gate.check_prompt()
     gate.check_open()

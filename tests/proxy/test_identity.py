@@ -99,7 +99,7 @@ class Desk:
     async def whose(self, token: bytes, approach: Approach) -> User | None:
         assert approach.client == "10.0.0.1"
         if token == b"away":
-            raise UnansweredError(unreachable=True)
+            raise UnansweredError(away=True)
         if token == b"too many":
             raise TooManyFailuresError
         self.asked.append(("whose", token, approach.key))
