@@ -76,7 +76,7 @@ class KubernetesAuthority:
         """
         key, full = approach.key, approach.snapshot.flags.enable_connector_proxy_permissions
         # What can be no name costs no question: nothing has it, and a caller can make up any number of them.
-        if _can_be(key) and await self._permitted(user, token, approach, full=full):
+        if _can_be(approach) and await self._permitted(user, token, approach, full=full):
             return Permission(allowed=True)
         return Permission(message=_lacking(user, key, full=full))
 
@@ -99,7 +99,7 @@ class KubernetesAuthority:
 
     def _audiences(self, claims: Claims, approach: Approach) -> frozenset[str]:
         """Those of the token's that are this Connector's."""
-        if not claims.audiences or not _can_be(approach.key):
+        if not claims.audiences or not _can_be(approach):
             return frozenset()
         return claims.audiences & audiences_of(approach.key, approach.snapshot.proxy_uris, self._cluster_domain)
 
@@ -125,9 +125,10 @@ class KubernetesAuthority:
         return blake2b("\n".join(("", *parts)).encode() + start, key=self._key, digest_size=16).digest()
 
 
-def _can_be(key: ConnectorKey) -> bool:
-    """Whether an object can have that name at all."""
-    return not namespace_problem(key.namespace) and not object_name_problem(key.name)
+def _can_be(approach: Approach) -> bool:
+    """Whether an object can have that name at all; one that is there can, and most are."""
+    key = approach.key
+    return key in approach.snapshot.bindings or not (namespace_problem(key.namespace) or object_name_problem(key.name))
 
 
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:
