@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 STANDARD_OUTPUT = "-"
@@ -55,6 +56,25 @@ class AuditFile:
         if self._descriptor is None or (self._path is not None and not os.fstat(self._descriptor).st_nlink):
             raise FileNotFoundError
         return os.write(self._descriptor, data)
+
+    @property
+    def torn(self) -> bool:
+        """Whether what is in the file ends within a line; of a pipe nobody can tell."""
+        if self._path is None:
+            return False
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            size = os.fstat(descriptor).st_size
+            return (
+                bool(size) and stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, 1, size - 1) != b"\n"
+            )
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close it; `open` or `follow` opens it again."""

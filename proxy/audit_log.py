@@ -48,6 +48,7 @@ class AuditLog:
         """
         try:
             self._file.open()
+            self._torn = self._file.torn
         except OSError as error:
             message = f"cannot write to {self._file}: {_cause(error)}; choose another file with --audit-log"
             raise AuditLogError(message) from error
@@ -69,7 +70,7 @@ class AuditLog:
         """Notice that the file was renamed or removed, also while no request comes."""
         try:
             if self._file.follow():
-                self._torn = False
+                self._torn = self._file.torn
         except OSError as error:
             self._complain(_NOT_OPENED, error)
 
@@ -77,7 +78,7 @@ class AuditLog:
         """What a hang-up asks for: go on in the file that bears the name, whatever it is."""
         try:
             self._file.open()
-            self._torn = False
+            self._torn = self._file.torn
         except OSError as error:
             self._complain(_NOT_OPENED, error)
 

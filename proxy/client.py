@@ -75,6 +75,7 @@ class ClientConnection(asyncio.Protocol):
         self._in_head = False
         self._lingering_until = 0.0
         self.draining = False
+        self.cut_off = False
         self.deadline = NEVER
 
     # -- asyncio's side
@@ -131,6 +132,11 @@ class ClientConnection(asyncio.Protocol):
         address = self._transport.get_extra_info("peername") if self._transport else None
         return str(address[0]) if address else ""
 
+    @property
+    def left(self) -> bool:
+        """Whether it is gone, and not by our doing."""
+        return self._transport is None and not self.cut_off
+
     # -- the relay's side (ClientSideConnection)
 
     def attach(self, relay: Relay) -> None:
@@ -175,6 +181,7 @@ class ClientConnection(asyncio.Protocol):
 
         A transport's own abort() sends FIN, which to a close-delimited body is its proper end; SO_LINGER 0 sends RST.
         """
+        self.cut_off = True
         if self._transport:
             if connection := self._transport.get_extra_info("socket"):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)

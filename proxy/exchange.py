@@ -59,7 +59,12 @@ class Exchange:
             record.refusal = error.refusal
             return self._refuse(record, error.refusal, client)
         except asyncio.CancelledError:
-            record.progress.ending = record.progress.ending or "client closed"
+            if client.left:
+                record.progress.ending = record.progress.ending or "client closed"
+            record.progress.ending = record.progress.ending or "shut down"
+            raise
+        except Exception:
+            record.progress.ending = record.progress.ending or "internal error"
             raise
         finally:
             self._parts.audit.end(record)

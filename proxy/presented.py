@@ -38,7 +38,7 @@ def presented_tokens(head: RequestHead, declared: frozenset[bytes]) -> tuple[Pre
     for name in dict.fromkeys(name.lower() for name, _ in head.headers):
         if name in declared and (value := _single(head, name)):
             found.append(Presented(value, name))
-    return tuple(item for item in found[:MAX_CANDIDATES] if _is_token(item.token))
+    return tuple(item for item in found if _is_token(item.token))[:MAX_CANDIDATES]
 
 
 def _single(head: RequestHead, name: bytes) -> bytes | None:

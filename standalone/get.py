@@ -26,6 +26,9 @@ from standalone.table import classes_table, connectors_table
 TIMEOUT = 10.0
 """Seconds until an admin port that does not answer counts as unreachable."""
 
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes of an answer: ten thousand Connectors with statuses have 30 MiB."""
+
 T = TypeVar("T")
 
 
@@ -105,7 +108,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         text = _rendered(body, resource, values, single=bool(arguments.name))
     except GetError as error:
         resources = f" (no resource has that name either: {CONNECTORS}, {CLASSES})"
-        print(f"{error}{resources if bare_word and error.not_found else ''}", file=sys.stderr)
+        # The server's words may hold what drives a terminal.
+        print(escaped(f"{error}{resources if bare_word and error.not_found else ''}"), file=sys.stderr)
         return 1
     if text:
         sys.stdout.write(text)
@@ -125,16 +129,18 @@ def _fetch(url: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=TIMEOUT) as answer:
-            body: bytes = answer.read()
-            return body
+            body: bytes = answer.read(MAX_BODY + 1)
     except urllib.error.HTTPError as error:
-        raise _refusal(error.code, error.read()) from None
+        raise _refusal(error.code, error.read(MAX_BODY)) from None
     except (OSError, http.client.HTTPException) as error:
         server = "{0.scheme}://{0.netloc}".format(urlsplit(url))
         raise GetError(
             f"error: cannot reach {server}: {_cause(error)}; "
             "start `connectors serve PATH`, or give its admin address with --server"
         ) from None
+    if len(body) > MAX_BODY:
+        raise GetError(f"error: the answer is larger than {MAX_BODY >> 20} MiB; name one object")
+    return body
 
 
 def _cause(error: Exception) -> str:
@@ -160,7 +166,7 @@ def _rendered(body: bytes, resource: str, values: Values, *, single: bool) -> st
     if values[OUTPUT] is Output.YAML:
         return yaml.safe_dump(_decoded(body, dict[str, Any]), sort_keys=False, allow_unicode=True)
     if values[OUTPUT] is Output.SNIPPET:
-        return _snippet(_decoded(body, ConnectorObject), values[TOKEN_FILE])
+        return _snippet(_decoded(body, ConnectorObject), values)
     if resource == CLASSES:
         classes = (_decoded(body, ConnectorClassObject),) if single else _decoded(body, ConnectorClassList).items
         return classes_table(classes, now()) if classes else ""
@@ -168,11 +174,11 @@ def _rendered(body: bytes, resource: str, values: Values, *, single: bool) -> st
     return connectors_table(connectors, now(), namespaces=values[ALL]) if connectors else ""
 
 
-def _snippet(connector: ConnectorObject, token_file: str) -> str:
+def _snippet(connector: ConnectorObject, values: Values) -> str:
     try:
-        return snippet(target_of(connector, token_file))
+        return snippet(target_of(connector, values[TOKEN_FILE]))
     except SnippetError as error:
-        raise GetError(f"error: {escaped(str(error))}") from None
+        raise GetError(f"error: {error}") from None
 
 
 def _decoded(body: bytes, kind: type[T]) -> T:

@@ -21,7 +21,7 @@ EXPIRATION = 1800
 USERNAME = "token"
 """The proxy takes any; clients want one beside a password."""
 
-_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+_URL = re.compile(r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
@@ -109,7 +109,7 @@ def _pip(target: Target) -> str:
     return f"""\
 # pip looks the token up by host, too, in a file of mode 0600 that goes with the parentheses.
 (
-  NETRC=$(mktemp) && export NETRC && trap 'rm -f "$NETRC"' EXIT
+  NETRC=$(mktemp) && export NETRC && trap 'rm -f "$NETRC"' EXIT && trap 'exit 1' HUP INT TERM
   {target.netrc} >"$NETRC"
   PIP_INDEX_URL={shlex.quote(f"{target.url}/simple/")}{trusted} pip install PACKAGE
 )
@@ -118,7 +118,8 @@ def _pip(target: Target) -> str:
 
 def _npm(target: Target) -> str:
     return f"""\
-# npm reads the variable when it runs, and sends it to this host alone. Once per project:
+# npm reads the variable when it runs, and sends it to this host alone. Scripts of packages can read it as well:
+# --ignore-scripts, or a token that is good for this Connector alone, keeps it from them. Once per project:
 cat >>.npmrc <<'END'
 registry={target.url}/
 replace-registry-host=always

@@ -109,7 +109,12 @@ def parse_address(text: str) -> Address:
 
 def same_address(a: Address, b: Address) -> bool:
     """Whether a request to one goes where a request to the other goes (RFC 3986 section 6.2, and trailing slashes)."""
-    return a.origin == b.origin and _normal_path(a.prefix) == _normal_path(b.prefix)
+    return place_of(a) == place_of(b)
+
+
+def place_of(address: Address) -> tuple[object, bytes]:
+    """What two addresses have in common that are the same; can be the key of a dict."""
+    return address.origin, _normal_path(address.prefix)
 
 
 def declared_addresses(connector: Connector, connector_class: ConnectorClass) -> dict[str, Address]:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from connectors.model.addresses import Address, AddressError, parse_address, same_address
+from connectors.model.addresses import Address, AddressError, parse_address, place_of
 from connectors.model.check_parameters import check_declared, check_given, given
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
@@ -26,12 +26,15 @@ def check_addresses(connector: Connector, connector_class: ConnectorClass | None
     if connector_class is not None:
         yield from check_declared(_EXTENSIONS, extensions, connector_class.spec.address_extensions)
     found = {"spec.address": address} if address else {}
+    first = {place_of(address): "spec.address"} if address else {}
     for path, item in extensions:
         extension, problem = parsed(item.value)
         if problem:
             yield Violation(f"{path}.value", problem)
         elif extension:
-            yield from _check_repetition(f"{path}.value", extension, found)
+            # One comparison for each, and one word: a spec holds thousands of them, and pairs would be millions.
+            where = first.setdefault(place_of(extension), f"{path}.value")
+            yield from _check_repetition(f"{path}.value", where)
             found[f"{path}.value"] = extension
     yield from _check_clear_text(connector, found)
 
@@ -46,16 +49,15 @@ def parsed(value: Any) -> tuple[Address | None, str | None]:
         return None, str(error)
 
 
-def _check_repetition(path: str, extension: Address, found: dict[str, Address]) -> Iterator[Violation]:
-    """Rule 4; and two extensions of one address, which the requirement allows but which cannot be meant."""
-    for where, other in found.items():
-        if not same_address(extension, other):
-            continue
-        if where == "spec.address":
-            yield Violation(path, "is the same address as spec.address; give another, or leave the extension out")
-        else:
-            message = f"is the same address as {where}; was another one meant?"
-            yield Violation(path, message, Severity.WARNING)
+def _check_repetition(path: str, where: str) -> Iterator[Violation]:
+    """Rule 4; and two extensions of one address, which the requirement allows but which cannot be meant.
+
+    `where`: the first field with the same address as the one at `path`.
+    """
+    if where == "spec.address":
+        yield Violation(path, "is the same address as spec.address; give another, or leave the extension out")
+    elif where != path:
+        yield Violation(path, f"is the same address as {where}; was another one meant?", Severity.WARNING)
 
 
 def _check_clear_text(connector: Connector, found: dict[str, Address]) -> Iterator[Violation]:

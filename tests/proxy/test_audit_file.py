@@ -117,3 +117,16 @@ def test_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     file.append(b"two\n")
     assert capfd.readouterr().out == "one\ntwo\n"
     assert str(file) == "standard output"
+
+
+@pytest.mark.parametrize(("content", "torn"), [(b"", False), (b"a\n", False), (b"a\nb", True), (b"\x00", True)])
+def test_whether_its_end_is_torn(tmp_path: Path, content: bytes, torn: bool) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(content)
+    assert AuditFile(str(path)).torn is torn
+
+
+def test_of_what_is_no_file_nobody_can_tell(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "absent", tmp_path / "pipe", tmp_path, "-"):
+        assert not AuditFile(str(path)).torn

@@ -178,3 +178,57 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path, name: str) -> None:
     desk = Desk(tmp_path / name)
     with pytest.raises(AuditLogError, match=r"cannot write to .*: (No such file|Is a dir).*; .*--audit-log"):
         desk.log.open()
+
+
+TORN = LINE[:20]
+
+
+async def test_behind_a_torn_end_a_record_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
+    """Left by a process that was killed, or by a disk that was full: also where a hang-up opens the same file again."""
+    desk = Desk(tmp_path / "audit.log")
+    desk.path.write_bytes(TORN)
+    desk.log.open()
+    await desk.write()
+    assert desk.path.read_bytes() == TORN + b"\n" + LINE
+    with desk.path.open("ab") as other:
+        other.write(TORN)
+    desk.log.reopen()
+    await desk.write()
+    assert desk.path.read_bytes() == TORN + b"\n" + LINE + TORN + b"\n" + LINE
+
+
+async def test_a_new_file_begins_with_a_record_whatever_became_of_the_old(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "audit.log")
+    desk.log = AuditLog(ShortOnce(desk.path, 5), desk._count)
+    desk.log.open()
+    await desk.write()
+    desk.path.rename(tmp_path / "old")
+    await desk.write()
+    assert desk.path.read_bytes() == LINE
+
+
+class ShortTwice(ShortOnce):
+    """Cuts one record off, and the one behind it within."""
+
+    def append(self, data: bytes) -> int:
+        before = self._room
+        try:
+            return super().append(data)
+        finally:
+            if before == 0:
+                self.next_room()
+
+    def next_room(self) -> None:
+        self._room, self._again = (len(LINE) + 1, False) if self._again else (None, False)
+
+    _again = True
+
+
+async def test_what_is_lost_behind_a_torn_record_is_counted_rightly(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "audit.log")
+    desk.log = AuditLog(ShortTwice(desk.path, 5), desk._count)
+    desk.log.open()
+    await desk.write()
+    assert desk.lost == 1
+    await desk.write(2)
+    assert desk.lost == 2, "the line break behind the torn one is no part of a record"

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from connectors.kube.resources import Resource
 from proxy.exchange import IDEMPOTENT
-from proxy.settings import AccessLogFormat, ProxySettings
+from proxy.settings import AccessLogFormat, ClientAuth, ProxySettings
+from proxy.wiring import Cluster
+from tests.peers.clock import FakeClock
 from tests.peers.inner_proxy import start_inner_proxy
 from tests.peers.raw_client import connected
 from tests.peers.raw_upstream import RawUpstream
@@ -61,3 +66,24 @@ async def test_one_record_for_each_request(raw_upstream: RawUpstream) -> None:
     assert second.endswith(f"reason=MethodNotAllowed request={request_id}")
     assert first.rpartition("=")[2].removesuffix("1") == request_id.removesuffix("2")
     assert "canary" not in proxy.log.getvalue()
+
+
+class Broken:
+    """An API server's client with a defect."""
+
+    async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
+        raise ZeroDivisionError
+
+
+async def test_a_defect_is_recorded_as_such(raw_upstream: RawUpstream, caplog: pytest.LogCaptureFixture) -> None:
+    settings = ProxySettings(access_log=AccessLogFormat.TEXT, client_auth=ClientAuth.KUBERNETES)
+    cluster = Cluster(Broken(), FakeClock())
+    proxy = await start_inner_proxy(tool(raw_upstream.address), settings=settings, cluster=cluster)
+    async with connected(proxy.port) as client:
+        client.send(b"GET /x HTTP/1.1\r\nHost: c-tool.team\r\nAuthorization: Bearer canary-token\r\n\r\n")
+        await client.wait_lost()
+    await proxy.proxy.drain()
+    assert "status=499" in proxy.log.getvalue()
+    assert 'reason="internal error"' in proxy.log.getvalue()
+    assert "please report it" in caplog.text
+    assert "canary-token" not in caplog.text

@@ -11,6 +11,7 @@ from connectors.model.message import Headers, RequestHead
 from connectors.snapshot import Binding
 from proxy.hop_by_hop import FRAMING
 from proxy.inject import outgoing, request_trailers
+from proxy.presented import Presented
 from tests.peers.manifests import Manifest, auth, basic_auth, connector_class, secret
 from tests.proxy.decisions import OWN_HOST, binding_of, forward_of, request, tool
 
@@ -239,3 +240,27 @@ def test_trailers_cannot_stand_for_what_was_stripped() -> None:
         )
     )
     assert request_trailers(forward, allowed[:1] + dropped + allowed[1:]) == allowed
+
+
+LONG = b"c4ller.t0ken.of.some.length"
+
+
+def spent(token: bytes, head: RequestHead) -> RequestHead:
+    return outgoing(head, forward_of(head, tool())._replace(spent=Presented(token, b"authorization")))
+
+
+def test_t21_a_copy_of_the_token_goes_wherever_it_stands() -> None:
+    copies = ((b"X-Copy", LONG), (b"X-Other", b"token=" + LONG + b";"), (b"X-Kept", LONG[:-1]))
+    assert spent(LONG, request(b"/", copies)).headers == ((b"Host", b"tool.example"), (b"X-Kept", LONG[:-1]))
+
+
+def test_t21_a_copy_in_a_trailer_goes_too() -> None:
+    forward = forward_of(request(), tool())._replace(spent=Presented(LONG, b"authorization"))
+    assert request_trailers(forward, ((b"X-Copy", LONG), (b"X-Kept", b"1"))) == ((b"X-Kept", b"1"),)
+
+
+@pytest.mark.parametrize("token", [b"64", b"chunked", b"6" * 20, b"tool.example"])
+def test_t11_no_token_takes_away_what_frames_the_message(token: bytes) -> None:
+    framing = ((b"Content-Length", b"6" * 20), (b"Transfer-Encoding", b"chunked"), (b"X", b"64"))
+    head = spent(token, request(b"/", framing))
+    assert head.headers == ((b"Host", b"tool.example"), *framing)

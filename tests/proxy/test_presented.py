@@ -92,6 +92,13 @@ def test_declared_headers(headers: list[tuple[bytes, bytes]], found: list[tuple[
     assert presented_tokens(request(b"/", tuple(headers)), DECLARED) == tuple(Presented(*item) for item in found)
 
 
+def test_what_is_no_token_takes_no_place() -> None:
+    names = [b"x-%d" % number for number in range(MAX_CANDIDATES)]
+    odd = tuple((name, b"a b\xff") for name in names)
+    found = presented_tokens(request(b"/", (*odd, (b"X-Key", b"t"))), DECLARED | frozenset(names))
+    assert found == (Presented(b"t", b"x-key"),)
+
+
 def test_few_are_looked_at() -> None:
     names = [b"x-%d" % number for number in range(20)]
     found = presented_tokens(request(b"/", tuple((name, b"t") for name in names)), frozenset(names))

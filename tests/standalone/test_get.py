@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from connectors.process.health import AdminServer
 from connectors.process.parsers import HostPort
 from connectors.snapshot import build
 from standalone.api import api_routes
-from standalone.get import main, parse_server
+from standalone.get import MAX_BODY, main, parse_server
 from standalone.status import StatusBoard, localhost_url
 from tests.standalone.builders import some_objects
 
@@ -203,3 +204,46 @@ async def test_no_snippet(server: str, words: list[str], message: str, capsys: p
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(message)
+
+
+@pytest.fixture
+async def hostile() -> AsyncIterator[str]:
+    """A server whose words drive a terminal, in namespace `big` without end."""
+    escape = "\x1b]0;owned\x07\x9b31m"
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "/big/" in request.path:
+            stream = web.StreamResponse()
+            await stream.prepare(request)
+            with suppress(ConnectionError):
+                for _ in range(MAX_BODY // (1 << 20) + 8):
+                    await stream.write(b" " * (1 << 20))
+            return stream
+        if "/odd/" in request.path:
+            metadata = {"name": "x", "namespace": escape}
+            body = {"metadata": metadata, "spec": {}, "status": {}}
+            return web.json_response(body)
+        failure = {"kind": "Status", "message": escape, "reason": escape, "code": 404}
+        return web.json_response(failure, status=404)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    admin = AdminServer(app, HostPort("127.0.0.1", 0))
+    await admin.start()
+    yield f"http://127.0.0.1:{admin.port}"
+    await admin.stop()
+
+
+@pytest.mark.parametrize("words", [("x",), ("x", "-n", "odd", "-o", "snippet")])
+async def test_no_server_drives_the_terminal(
+    hostile: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(hostile, *words) == 1
+    captured = capsys.readouterr()
+    assert captured.err.strip()
+    assert not set(captured.err + captured.out) & set("\x1b\x07\x9b")
+
+
+async def test_an_answer_without_end_is_not_read(hostile: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(hostile, "x", "-n", "big") == 1
+    assert "larger than 64 MiB" in capsys.readouterr().err

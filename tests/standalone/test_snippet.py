@@ -104,3 +104,9 @@ def test_the_pod_part_projects_a_token_for_this_address_where_the_others_look() 
     assert (token["audience"], token["expirationSeconds"]) == (URL, 1800)
     assert volume["name"] == mount["name"]
     assert f"{mount['mountPath']}/{token['path']}" == default_token_file("repo") == target.token_file
+
+
+@pytest.mark.parametrize("url", ["http://-v/x", "http://a-/x", "http://.a", "ftp://a", "http://a b", "http://u:p@a"])
+def test_an_address_that_could_be_an_option_or_worse_is_not_printed(url: str) -> None:
+    with pytest.raises(SnippetError, match="malformed"):
+        target_of(served(url))

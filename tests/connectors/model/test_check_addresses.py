@@ -99,3 +99,14 @@ def test_parsed_tells_an_address_from_a_problem() -> None:
 )
 def test_loopback(host: str, *, own: bool) -> None:
     assert is_loopback(host) is own
+
+
+def test_as_many_repetitions_as_a_spec_can_hold_cost_a_warning_each_and_no_more() -> None:
+    """Pairs of them would be millions: that took seconds, and memory beyond a process's limit, in every replica."""
+    many = [{"name": str(number), "value": f"http://b/{number % 2}"} for number in range(1800)]
+    found = tuple(check_addresses(connector(addressExtensions=many), None))
+    assert len(found) == 1798
+    assert {violation.message for violation in found} == {
+        "is the same address as spec.addressExtensions[0].value; was another one meant?",
+        "is the same address as spec.addressExtensions[1].value; was another one meant?",
+    }

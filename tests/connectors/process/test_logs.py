@@ -159,3 +159,13 @@ async def test_t14_a_request_that_is_no_http_is_not_quoted(restored_logging: Non
     await server.stop()
     assert "canary" not in stream.getvalue()
     assert "RuntimeError: told" in stream.getvalue(), "what is wrong with our own code is told"
+
+
+@pytest.mark.parametrize("kind", ["HttpProcessingError", "RequestPayloadError"])
+def test_t14_what_quotes_a_request_that_is_no_http_is_dropped(kind: str) -> None:
+    made = record("Error handling request")
+    error = type(kind, (Exception,), {})("canary")
+    made.exc_info = (type(error), error, None)
+    assert not NoHttpQuoted().filter(made)
+    made.exc_info = (ValueError, ValueError("other"), None)
+    assert NoHttpQuoted().filter(made)

@@ -18,7 +18,7 @@ from tests.peers.dialogue import OK, get, message, seen
 from tests.peers.manifests import connector_class
 from tests.proxy.transcripts.conftest import Talk
 
-TOKEN = b"c4ller.t0ken"
+TOKEN = b"c4ller.t0ken.of.ci"
 BEARER = b"Authorization: Bearer " + TOKEN
 DECLARING = connector_class("declaring", proxy={"authExtractor": {"header": "PRIVATE-TOKEN"}})
 SETTINGS = ProxySettings(client_auth=ClientAuth.KUBERNETES, callers=CallerSettings(failure_rate=1))

@@ -94,3 +94,25 @@ async def test_response_that_begins_during_the_drain_says_that_the_connection_en
     await line.client_gets(GOT_LAST)
     await line.client_is_closed()
     await draining
+
+
+async def test_what_is_cut_off_at_the_end_is_not_said_to_have_left(talk: Talk) -> None:
+    line = await talk(settings=ProxySettings(timeouts=Timeouts(drain=0.1)))
+    line.client_sends(get())
+    await line.tool_sees(seen())
+    await line.proxy.proxy.drain()
+    await line.client_is_reset()
+    await until(lambda: "reason=" in line.proxy.log.getvalue())
+    assert 'reason="shut down"' in line.proxy.log.getvalue()
+
+
+async def test_who_leaves_meanwhile_is_said_to_have_left(talk: Talk) -> None:
+    line = await talk()
+    line.client_sends(get())
+    await line.tool_sees(seen())
+    draining = asyncio.ensure_future(line.proxy.proxy.drain())
+    await asyncio.sleep(0)
+    line.client.transport.abort()
+    await draining
+    await until(lambda: "reason=" in line.proxy.log.getvalue())
+    assert 'reason="client closed"' in line.proxy.log.getvalue()
