@@ -198,5 +198,5 @@ async def test_a_request_that_is_cut_off_leaves_a_record(
     await (await raw_upstream.accept()).read_head()
     await proxy.child.stop()
     (record,) = records(log)
-    assert (record.status, record.reason, record.decision) == (499, "client closed", Decision.ALLOWED)
+    assert (record.status, record.reason, record.decision) == (499, "shut down", Decision.ALLOWED)
     writer.close()
