@@ -13,7 +13,7 @@ from connectors.kube import nesting
 from connectors.model.metadata import GROUP
 from connectors.model.user import User
 from connectors.sources.api_objects import HeldClass, HeldConnector, read_class, read_connector
-from controller.admission.verdict import Verdict
+from controller.admission.verdict import MAX_NAME, Verdict, bounded_name
 
 REVIEW_VERSION = "admission.k8s.io/v1"
 LONGEST_CUT = 256 * 1024
@@ -131,8 +131,8 @@ def _request(body: bytes) -> _Request:
     if (review.api_version, review.kind) != (REVIEW_VERSION, "AdmissionReview") or review.request is None:
         raise ReviewError(f"it is no AdmissionReview of {REVIEW_VERSION} with a request")
     request = review.request
-    if not request.uid or request.operation not in set(Operation):
-        raise ReviewError("its request has no uid, or another operation than CREATE, UPDATE and DELETE")
+    if not 0 < len(request.uid) <= MAX_NAME or request.operation not in set(Operation):
+        raise ReviewError("its request has no uid or a long one, or another operation than CREATE, UPDATE and DELETE")
     if request.resource.group != GROUP or request.sub_resource:
         raise ReviewError(f"it is about another resource than those of {GROUP}")
     return request
@@ -203,7 +203,7 @@ def _status(review: Review, verdict: Verdict) -> dict[str, Any]:
         return {}
     name, kind = _about(review)
     causes = [{"reason": "FieldValueInvalid", "field": item.path, "message": item.message} for item in refusal.causes]
-    details = {"name": name, "group": GROUP, "kind": kind, "causes": causes}
+    details = {"name": bounded_name(name), "group": GROUP, "kind": kind, "causes": causes}
     said = {"code": refusal.code, "reason": refusal.reason, "message": refusal.message, "details": details}
     return {**_STATUS, **said}
 

@@ -123,6 +123,7 @@ MALFORMED: list[Any] = [
     {**review(connector()), "request": {**review(connector())["request"], "object": "text"}},
     {**review(connector()), "request": {**review(connector())["request"], "object": {"metadata": []}}},
     without("uid"),
+    review(connector(), uid="u" * 257),
     without("object"),
 ]
 
