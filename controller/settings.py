@@ -10,6 +10,7 @@ from connectors.kube.settings import KUBE_SETTINGS
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.parsers import HostPort, optional, parse_host_port, parse_switch
 from connectors.process.settings import Setting
+from controller.admission.renewal import canonical
 
 _OFF = "off"
 _HOST = re.compile(r"[0-9a-z.:-]{1,253}", re.ASCII)
@@ -25,7 +26,7 @@ def parse_listen(text: str) -> HostPort | None:
 
 
 def parse_hosts(text: str) -> frozenset[str]:
-    """DNS names and IP addresses, separated by commas; none for the empty text.
+    """DNS names and IP addresses, separated by commas; none for the empty text. Addresses in their shortest form.
 
     Raises:
         ValueError: one of them is neither.
@@ -33,7 +34,7 @@ def parse_hosts(text: str) -> frozenset[str]:
     names = frozenset(text.split(",")) if text else frozenset[str]()
     if not all(_HOST.fullmatch(name) for name in names):
         raise ValueError("it takes DNS names and IP addresses, separated by commas")
-    return names
+    return canonical(names)
 
 
 LEADER_ELECT = Setting(

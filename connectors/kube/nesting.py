@@ -6,6 +6,7 @@ The API server takes about 10,000 levels, of anybody who may write a Connector; 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -15,20 +16,56 @@ T = TypeVar("T")
 DEEPEST = 64
 """Levels that are kept: no object of a known kind comes near, schemas of OpenAPI documents included."""
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_SMALL = 3
+"""Levels that one step takes: the trees of an author who wants many steps cost more bytes then."""
+_FLAT = rb'(?:[^"\[\]{}]++|"(?:[^"\\]|\\.)*+")*+'
+_LOW = _FLAT
+for _ in range(_SMALL):
+    _LOW = _FLAT + rb"(?:[\[{]" + _LOW + rb"[\]}]" + _FLAT + rb")*+"
+_RUN = rb"([\[{]++|[\]}]++)"
+_STEP = re.compile(_FLAT + _RUN, re.DOTALL)
+"""To the next brackets of one direction. Python sees a run of them as one: there may be millions, of one author."""
+_STRIDE = re.compile(_LOW + _RUN, re.DOTALL)
+"""The same, over whatever is closed within _SMALL levels: for where none of these is to be cut."""
+_KEY = re.compile(rb'[\s,]*"((?:[^"\\]|\\.)*+)"\s*:\s*', re.DOTALL)
+_SCALAR = re.compile(rb'\s*("(?:[^"\\]|\\.)*+"|[^"\[\]{},\s]++)', re.DOTALL)
 
 
-def decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+def decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], longest: int | None = None) -> T:
     """Decode; what is nested too deeply is null.
 
     Raises:
         msgspec.DecodeError: it is no JSON.
         msgspec.ValidationError: it is of another shape.
+        RecursionError: it is nested too deeply, and has more than `longest` bytes: cutting takes time for each.
     """
     try:
         return decoder.decode(raw)
     except RecursionError:
-        return decoder.decode(_cut(bytes(raw)))
+        whole = bytes(raw)
+        if longest is not None and len(whole) > longest:
+            raise
+        return decoder.decode(_cut(whole))
+
+
+def members(raw: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
+    """The members of an object, whatever their depth, each as it stands there.
+
+    For objects that no decoder follows: it costs less than cutting them, and each member can be measured before that.
+    What is no JSON ends it without a word; whoever decodes the members will see.
+
+    Raises:
+        msgspec.ValidationError: it is no object.
+    """
+    whole = bytes(raw)
+    found: dict[str, msgspec.Raw] = {}
+    if not whole.lstrip().startswith(b"{"):
+        raise msgspec.ValidationError("it is no object")
+    at = whole.find(b"{") + 1
+    while (key := _KEY.match(whole, at)) is not None:
+        at = _end(whole, key.end())
+        found[key[1].decode(errors="replace")] = msgspec.Raw(whole[key.end() : at])
+    return found
 
 
 def shallow(raw: msgspec.Raw) -> bytes:
@@ -39,17 +76,34 @@ def shallow(raw: msgspec.Raw) -> bytes:
 
 def _cut(raw: bytes) -> bytes:
     parts: list[bytes] = []
-    depth = begin = 0
-    for token in _TOKEN.finditer(raw):
-        mark = token[0]
-        if mark in (b"[", b"{"):
-            depth += 1
-            if depth == DEEPEST + 1:
-                parts += (raw[begin : token.start()], b"null")
-        elif mark in (b"]", b"}"):
-            if depth == DEEPEST + 1:
-                begin = token.end()
-            depth -= 1
-    if depth <= DEEPEST:
-        parts.append(raw[begin:])
+    depth = begin = at = 0
+    while (run := (_STEP if depth + _SMALL > DEEPEST else _STRIDE).match(raw, at)) is not None:
+        start, at = run.span(1)
+        if raw[start] in b"]}":
+            depth -= at - start
+            continue
+        depth += at - start
+        if depth > DEEPEST:
+            first = at - (depth - DEEPEST)
+            parts += (raw[begin:first], b"null")
+            begin = at = _end(raw, first)
+            depth = DEEPEST
+    parts.append(raw[begin:])
     return b"".join(parts)
+
+
+def _end(raw: bytes, at: int) -> int:
+    """Where the value that begins there ends; at the end of everything where it does not."""
+    if raw[at : at + 1] not in (b"[", b"{"):
+        scalar = _SCALAR.match(raw, at)
+        return scalar.end() if scalar else len(raw)
+    depth = 0
+    while (run := (_STRIDE if depth else _STEP).match(raw, at)) is not None:
+        start, at = run.span(1)
+        if raw[start] in b"[{":
+            depth += at - start
+        elif depth <= at - start:
+            return start + depth
+        else:
+            depth -= at - start
+    return len(raw)

@@ -27,6 +27,9 @@ S = TypeVar("S", bound=Struct)
 MAX_SPEC = 64 * 1024
 """Bytes of a Connector's spec. A real one has a kilobyte; of any namespace's author the API server takes 1.5 MiB, and
 some hundred of these would be all the memory that the processes have."""
+MAX_CLASS = 1536 * 1024
+"""Bytes of a class's spec, which may hold OpenAPI documents: no API server has a larger one, since etcd takes none. A
+review, which comes from whoever reaches the webhook, could have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class _Object(Struct, frozen=True):
     status: Raw = Raw(b"null")
 
 
+_ABSENT = {"metadata": b"{}", "status": b"null"}
 _OBJECT = msgspec.json.Decoder(_Object)
 
 
@@ -74,7 +78,7 @@ def read_connector(raw: Raw | bytes) -> HeldConnector:
     Labels and annotations are not kept: nothing reads them, and they can be long.
     """
     entry, metadata = _opened(raw)
-    spec, malformed = ConnectorSpec(), _too_large(entry.spec)
+    spec, malformed = ConnectorSpec(), _too_large(entry.spec, MAX_SPEC)
     if malformed is None:
         spec, malformed = _spec(entry.spec, ConnectorSpec)
     status = _status(entry.status, ConnectorStatus)
@@ -85,7 +89,9 @@ def read_connector(raw: Raw | bytes) -> HeldConnector:
 def read_class(raw: Raw | bytes) -> HeldClass:
     """A ConnectorClass; see read_connector. Of its annotations the resolver's is kept."""
     entry, metadata = _opened(raw)
-    spec, malformed = _spec(entry.spec, ConnectorClassSpec)
+    spec, malformed = ConnectorClassSpec(), _too_large(entry.spec, MAX_CLASS)
+    if malformed is None:
+        spec, malformed = _spec(entry.spec, ConnectorClassSpec)
     status = _status(entry.status, ConnectorClassStatus)
     kept = {name: value for name, value in metadata.annotations.items() if name == RESOLVER_ANNOTATION}
     connector_class = ConnectorClass(metadata=replace(metadata, annotations=kept, labels={}), spec=spec)
@@ -122,19 +128,32 @@ def _same_but_version(before: Connector | ConnectorClass, after: Connector | Con
 
 
 def _opened(raw: Raw | bytes) -> tuple[_Object, ObjectMeta]:
-    entry = nesting.decode(raw, _OBJECT)
+    entry = _parts(raw)
     return entry, msgspec.json.decode(entry.metadata, type=ObjectMeta)
+
+
+def _parts(raw: Raw | bytes) -> _Object:
+    """Where it is nested too deeply, the spec stays as it is: it is measured before anything of it is cut.
+
+    The rest is cut here: managed fields are as deep as the spec that they are of, and nobody keeps them.
+    """
+    try:
+        return _OBJECT.decode(raw)
+    except RecursionError:
+        found = nesting.members(raw)
+    metadata, status = (Raw(nesting.shallow(found.get(name, Raw(text)))) for name, text in _ABSENT.items())
+    return _Object(metadata, found.get("spec", Raw(b"{}")), status)
 
 
 def _deleting(entry: _Object) -> bool:
     return msgspec.json.decode(entry.metadata, type=_Deletion).deletion_timestamp is not None
 
 
-def _too_large(raw: Raw) -> Violation | None:
+def _too_large(raw: Raw, most: int) -> Violation | None:
     size = len(bytes(raw))
-    if size <= MAX_SPEC:
+    if size <= most:
         return None
-    return Violation("spec", f"has {size} bytes of JSON; use at most {MAX_SPEC}")
+    return Violation("spec", f"has {size} bytes of JSON; use at most {most}")
 
 
 def _spec(raw: Raw, kind: type[S]) -> tuple[S, Violation | None]:

@@ -19,13 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from connectors.model.secret_value import SecretValue
-from controller.admission.renewal import Action, Authority, Held, Leaf, Times
-
-BACKDATE = timedelta(minutes=5)
-"""A certificate begins so much before it is made, for API servers whose clock is behind."""
+from controller.admission.renewal import BACKDATE, Action, Authority, Held, Leaf, Times
 
 CA_BUNDLE, CA_KEY, CERTIFICATE, KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
 """Keys of the Secret. `ca.key` belongs to the first certificate of `ca.crt`, which is the newest."""
+_UNREADABLE = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
+"""What `cryptography` says of certificates and keys of others: broken, of unknown kinds, or of impossible dates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +116,10 @@ def fingerprints(bundle: bytes) -> frozenset[str]:
 
 def expiry(certificate: bytes) -> datetime | None:
     """When the first certificate of a chain ends; None where it is none."""
-    found = _certificates(certificate)
-    return found[0].not_valid_after_utc if found else None
+    try:
+        return x509.load_pem_x509_certificates(certificate)[0].not_valid_after_utc
+    except _UNREADABLE:
+        return None
 
 
 def carried_out(action: Action, material: Material, names: Iterable[str], times: Times, now: datetime) -> Material:
@@ -161,9 +162,13 @@ def _authority(certificate: x509.Certificate) -> Authority:
 def _certificates(pem: bytes) -> list[x509.Certificate]:
     """Those of PEM blocks; nothing where one of them cannot be read: what is half broken is made anew."""
     try:
-        return x509.load_pem_x509_certificates(pem) if pem.strip() else []
-    except ValueError:
+        found = x509.load_pem_x509_certificates(pem) if pem.strip() else []
+        for certificate in found:
+            certificate.public_key()
+            _authority(certificate)
+    except _UNREADABLE:
         return []
+    return found
 
 
 def _private(key: SecretValue | None) -> ec.EllipticCurvePrivateKey | None:
@@ -171,7 +176,7 @@ def _private(key: SecretValue | None) -> ec.EllipticCurvePrivateKey | None:
         return None
     try:
         loaded = serialization.load_pem_private_key(key.reveal(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         return None
     return loaded if isinstance(loaded, ec.EllipticCurvePrivateKey) else None
 
@@ -183,7 +188,7 @@ def _fits(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> boo
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*_UNREADABLE, InvalidSignature):
         return False
     return True
 
@@ -191,7 +196,7 @@ def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
 def _names(certificate: x509.Certificate) -> frozenset[str]:
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (*_UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return frozenset()
     addresses = found.get_values_for_type(x509.IPAddress)
     return frozenset(found.get_values_for_type(x509.DNSName)) | frozenset(str(item) for item in addresses)

@@ -8,13 +8,18 @@ Secret.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from ipaddress import ip_address
 
 RENEW_AFTER = 2 / 3
 """Of a life, as cert-manager's default has it: with ninety days, there are thirty left to notice that it fails."""
+
+BACKDATE = timedelta(days=1)
+"""A certificate is valid so long before it is made, for API servers whose clock is behind that of the replica that
+made it: hours are soon had where somebody took local time for UTC. Lives count from when it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,10 @@ class Authority:
     begins: datetime
     ends: datetime
 
+    def valid(self, now: datetime) -> bool:
+        """By its dates."""
+        return self.begins - BACKDATE <= now < self.ends
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -43,6 +52,10 @@ class Leaf:
     names: Set[str]
     begins: datetime
     ends: datetime
+
+    def valid(self, now: datetime) -> bool:
+        """By its dates."""
+        return self.begins - BACKDATE <= now < self.ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +98,11 @@ class Plan:
 
 def plan(held: Held, published: Published, names: Set[str], times: Times, now: datetime) -> Plan:
     """The next step. `names`: what the certificate must be good for."""
-    problem = _unusable(held, names, now)
+    problem = _unusable(held, canonical(names), now)
     newest = held.authorities[0] if held.authorities else None
-    if newest is None or newest.ends <= now or not held.can_sign:
-        why = "there is no authority that could sign" if newest is None or not held.can_sign else "the authority ended"
+    if newest is None or not newest.valid(now) or not held.can_sign:
+        unable = newest is None or not held.can_sign
+        why = "there is no authority that could sign" if unable else "the authority is not valid at this time"
         return Plan(Action.START_ANEW if problem else Action.ADD_AUTHORITY, why)
     if problem or held.leaf is None:
         return Plan(Action.ISSUE, problem)
@@ -108,17 +122,36 @@ def names_of_next(held: Held, names: Set[str], now: datetime) -> frozenset[str]:
     """
     leaf = held.leaf
     kept = leaf.names if leaf is not None and _due(leaf.begins, leaf.ends) > now else frozenset[str]()
-    return frozenset(names | kept)
+    return canonical(names) | kept
+
+
+def serves(held: Held, now: datetime) -> bool:
+    """Whether its certificate is good for those who know its authorities, whatever is to be done next."""
+    return not _unusable(held, frozenset(), now)
+
+
+def canonical(names: Iterable[str]) -> frozenset[str]:
+    """IP addresses as a certificate says them: of the ways to write one, a second would be lacking for ever."""
+    return frozenset(_canonical(name) for name in names)
+
+
+def _canonical(name: str) -> str:
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name
 
 
 def _unusable(held: Held, names: Set[str], now: datetime) -> str:
     """Why the certificate cannot serve, empty where it can. Then there is nothing to be careful of."""
     leaf = held.leaf
-    alive = {item.fingerprint for item in held.authorities if item.ends > now}
+    alive = {item.fingerprint for item in held.authorities if item.valid(now)}
     if leaf is None:
         return "there is no certificate with its key"
     if leaf.ends <= now:
         return "the certificate ended"
+    if not leaf.valid(now):
+        return "the certificate is not valid yet"
     if leaf.issuer not in alive:
         return "no authority in ca.crt issued the certificate"
     if not names <= leaf.names:

@@ -13,9 +13,12 @@ from connectors.kube import nesting
 from connectors.model.metadata import GROUP
 from connectors.model.user import User
 from connectors.sources.api_objects import HeldClass, HeldConnector, read_class, read_connector
-from controller.admission.verdict import Verdict
+from controller.admission.verdict import MAX_NAME, Verdict, bounded_name
 
 REVIEW_VERSION = "admission.k8s.io/v1"
+LONGEST_CUT = 256 * 1024
+"""Bytes of a question in which what is nested too deeply is cut: that takes 100 ms for a megabyte, of all reviews. An
+API server's own has so many bytes only of an object that nobody would call a Connector or a class."""
 _STATUS = {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure"}
 
 H = TypeVar("H", HeldConnector, HeldClass)
@@ -112,21 +115,24 @@ def decode_review(body: bytes) -> Review:
     """The question.
 
     Raises:
-        ReviewError: the bytes are none, of another version, or about something else than our two kinds.
+        ReviewError: the bytes are none, of another version, or about something else than our two kinds; or they are
+            both many and deep.
     """
     try:
         return _review(_request(body))
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ReviewError("it is no AdmissionReview of an object that can be read") from None
+    except RecursionError:
+        raise ReviewError(f"it is nested too deeply for its size; use less than {LONGEST_CUT} bytes") from None
 
 
 def _request(body: bytes) -> _Request:
-    review = nesting.decode(body, _REVIEW)
+    review = nesting.decode(body, _REVIEW, LONGEST_CUT)
     if (review.api_version, review.kind) != (REVIEW_VERSION, "AdmissionReview") or review.request is None:
         raise ReviewError(f"it is no AdmissionReview of {REVIEW_VERSION} with a request")
     request = review.request
-    if not request.uid or request.operation not in set(Operation):
-        raise ReviewError("its request has no uid, or another operation than CREATE, UPDATE and DELETE")
+    if not 0 < len(request.uid) <= MAX_NAME or request.operation not in set(Operation):
+        raise ReviewError("its request has no uid or a long one, or another operation than CREATE, UPDATE and DELETE")
     if request.resource.group != GROUP or request.sub_resource:
         raise ReviewError(f"it is about another resource than those of {GROUP}")
     return request
@@ -176,7 +182,7 @@ def _spec(held: HeldConnector | HeldClass) -> Struct:
 
 
 def _spec_bytes(raw: Raw) -> bytes:
-    return bytes(nesting.decode(raw, _SPEC).spec)
+    return bytes(nesting.decode(raw, _SPEC, LONGEST_CUT).spec)
 
 
 def encode_answer(review: Review, verdict: Verdict) -> bytes:
@@ -197,7 +203,7 @@ def _status(review: Review, verdict: Verdict) -> dict[str, Any]:
         return {}
     name, kind = _about(review)
     causes = [{"reason": "FieldValueInvalid", "field": item.path, "message": item.message} for item in refusal.causes]
-    details = {"name": name, "group": GROUP, "kind": kind, "causes": causes}
+    details = {"name": bounded_name(name), "group": GROUP, "kind": kind, "causes": causes}
     said = {"code": refusal.code, "reason": refusal.reason, "message": refusal.message, "details": details}
     return {**_STATUS, **said}
 

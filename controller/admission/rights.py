@@ -13,7 +13,7 @@ from connectors.model.user import User
 from connectors.model.violation import Violation
 from connectors.sources.api_objects import HeldConnector
 from controller.admission.review import ConnectorReview
-from controller.admission.verdict import Refusal, refused
+from controller.admission.verdict import Refusal, bounded_name, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +91,5 @@ def _unknown(user: User, answer: Answer) -> Violation:
 
 def _about(user: User, question: Question, may: str) -> str:
     secret = question.secret
-    return f'user "{user.username}" {may} secrets "{secret.name}" in namespace "{secret.namespace}"'
+    name, place = bounded_name(secret.name), bounded_name(secret.namespace)
+    return f'user "{bounded_name(user.username)}" {may} secrets "{name}" in namespace "{place}"'

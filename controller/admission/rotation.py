@@ -12,14 +12,13 @@ from collections import deque
 from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 
 from connectors.kube.backoff import Backoff
 from connectors.kube.cache import Cache
 from connectors.kube.client import KubeClient, Selector
-from connectors.kube.errors import ConflictError, KubeError, NotFoundError
+from connectors.kube.errors import ConflictError, KubeError, NotFoundError, UnreadableError
 from connectors.kube.metadata import Metadata, metadata_of
 from connectors.kube.reflector import Reflector, Watched
 from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS, Resource
@@ -27,8 +26,8 @@ from connectors.process.clock import Clock
 from connectors.sources.fields import without_nulls
 from connectors.sources.secrets import decode_secret
 from controller.admission.certificates import Material, carried_out, data_of, held, material_of, trusted
-from controller.admission.published import seen, with_bundle
-from controller.admission.renewal import NOTHING_PUBLISHED, Action, Held, Plan, Times, names_of_next, plan
+from controller.admission.published import Manifest, seen, with_bundle
+from controller.admission.renewal import NOTHING_PUBLISHED, Action, Held, Plan, Times, names_of_next, plan, serves
 from controller.admission.serving import CertificateError, Serving
 
 logger = logging.getLogger("connectors.admission")
@@ -66,6 +65,8 @@ class Rotation:
         self._published = NOTHING_PUBLISHED
         self._problem = ""
         self._told: deque[str] = deque(maxlen=REMEMBERED)
+        self._wrong: set[str] = set()
+        """Messages of this look."""
         self.reflectors = (
             self._follow(SECRETS, Selector(scope.namespace, fields=f"metadata.name={SECRET}")),
             self._follow(VALIDATING_WEBHOOK_CONFIGURATIONS, Selector(fields=f"metadata.name={CONFIGURATION}")),
@@ -105,6 +106,7 @@ class Rotation:
         Raises:
             KubeError: ConflictError where something changed meanwhile, and the others.
         """
+        self._wrong.clear()
         manifest = await self._secret()
         if manifest is None:
             return LONGEST
@@ -115,16 +117,35 @@ class Rotation:
         found = held(material)
         next_step = plan(found, self._published, self._scope.names, self._scope.times, now)
         if next_step.action is not Action.WAIT:
+            if serves(found, now):
+                configuration = await self._in_advance(material, configuration)
             material = await self._carry_out(next_step, manifest, material, found)
         self._serve(material)
-        if configuration is not None and with_bundle(configuration, trusted(material.bundle)):
-            await self._client.replace(VALIDATING_WEBHOOK_CONFIGURATIONS, configuration)
-            logger.info("caBundle of ValidatingWebhookConfiguration %s written", CONFIGURATION)
+        await self._publish(material, configuration)
+        self._forget()
         if next_step.until is None:
             return SETTLE
         return max(SETTLE, min((next_step.until - now) / timedelta(seconds=1), LONGEST))
 
-    async def _carry_out(self, step: Plan, manifest: dict[str, Any], material: Material, found: Held) -> Material:
+    async def _in_advance(self, material: Material, configuration: Manifest | None) -> Manifest | None:
+        """What is there and still good, before a step that may not be possible; and neither keeps the other up."""
+        self._serve(material)
+        try:
+            return await self._publish(material, configuration)
+        except KubeError as error:
+            if not isinstance(error, ConflictError):
+                self._failed(str(error))
+            return configuration
+
+    async def _publish(self, material: Material, configuration: Manifest | None) -> Manifest | None:
+        """Its authorities. Returns the configuration as it is then."""
+        if configuration is None or not with_bundle(configuration, trusted(material.bundle)):
+            return configuration
+        written = await self._client.replace(VALIDATING_WEBHOOK_CONFIGURATIONS, configuration)
+        logger.info("caBundle of ValidatingWebhookConfiguration %s written", CONFIGURATION)
+        return _manifest(written)
+
+    async def _carry_out(self, step: Plan, manifest: Manifest, material: Material, found: Held) -> Material:
         now = self._clock.now()
         names = sorted(names_of_next(found, self._scope.names, now))
         made = carried_out(step.action, material, names, self._scope.times, now)
@@ -132,15 +153,14 @@ class Rotation:
         logger.info("secrets %s: %s (%s)", SECRET, step.action.value, step.why)
         return made
 
-    async def _secret(self) -> dict[str, Any] | None:
+    async def _secret(self) -> Manifest | None:
         try:
-            found: dict[str, Any] = msgspec.json.decode(await self._client.get(SECRETS, SECRET, self._scope.namespace))
+            return _manifest(await self._client.get(SECRETS, SECRET, self._scope.namespace))
         except NotFoundError:
             self._failed(f'secrets "{SECRET}" not found in namespace {self._scope.namespace}; {INSTALL}')
             return None
-        return found
 
-    async def _configuration(self) -> dict[str, Any] | None:
+    async def _configuration(self) -> Manifest | None:
         try:
             raw = await self._client.get(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
         except NotFoundError:
@@ -149,7 +169,7 @@ class Rotation:
                 f"admission is off: there is no ValidatingWebhookConfiguration {CONFIGURATION}; {INSTALL} to turn it on"
             )
             return None
-        found: dict[str, Any] = msgspec.json.decode(raw)
+        found = _manifest(raw)
         self._published = seen(self._published, found, self._clock.now())
         return found
 
@@ -182,9 +202,15 @@ class Rotation:
 
     def _warn(self, message: str) -> None:
         """Once for each message, as long as it is remembered."""
+        self._wrong.add(message)
         if message not in self._told:
             self._told.append(message)
             logger.warning("%s", message)
+
+    def _forget(self) -> None:
+        """After a look at everything: what is not wrong any more is told anew when it comes back."""
+        for message in [item for item in self._told if item not in self._wrong]:
+            self._told.remove(message)
 
     def _follow(self, resource: Resource, selector: Selector) -> Reflector:
         """By metadata alone: no key travels because something changed."""
@@ -197,7 +223,22 @@ def _named(raw: msgspec.Raw) -> tuple[str, Metadata]:
     return metadata.name, metadata
 
 
-def _material(manifest: dict[str, Any]) -> Material:
+def _material(manifest: Manifest) -> Material:
     """The Secret's certificates; nothing where its data is none."""
     secret, _ = decode_secret(without_nulls(manifest))
     return material_of(secret.data if secret else {})
+
+
+def _manifest(raw: bytes) -> Manifest:
+    """An object of the API server.
+
+    Raises:
+        UnreadableError: it is none, whatever the status of the answer.
+    """
+    try:
+        found = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("metadata"), dict):
+        raise UnreadableError("the API server's answer is no object; is something between it and this program?")
+    return found

@@ -18,6 +18,8 @@ MAX_CAUSES = 100
 """Violations that a refusal lists; their number is told. A spec has 64 KiB at most, in which thousands fit."""
 NAMED = 10
 """Connectors that a warning names."""
+MAX_NAME = 256
+"""Characters of a user's name in a message or a log line. Objects' names have fewer, users' any number."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\s]+")
 
@@ -70,7 +72,7 @@ def refused(code: HTTPStatus, reason: str, violations: Sequence[Violation]) -> R
 
 def warned(items: Iterable[Violation | str]) -> tuple[str, ...]:
     """As warnings, one a line, each no longer than MAX_WARNING."""
-    lines = [_bounded(flat(str(item))) for item in items]
+    lines = [_bounded(flat(str(item)), MAX_WARNING) for item in items]
     if len(lines) <= MAX_WARNINGS:
         return tuple(lines)
     return (*lines[: MAX_WARNINGS - 1], f"and {len(lines) - MAX_WARNINGS + 1} more warnings")
@@ -92,5 +94,10 @@ def flat(text: str) -> str:
     return _UNPRINTABLE.sub(" ", text)
 
 
-def _bounded(line: str) -> str:
-    return line if len(line) <= MAX_WARNING else line[: MAX_WARNING - 1] + "…"
+def bounded_name(name: str) -> str:
+    """A name of anybody's choice, as long as a reader needs it."""
+    return _bounded(name, MAX_NAME)
+
+
+def _bounded(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -32,18 +32,17 @@ from controller.admission.review import (
     encode_answer,
 )
 from controller.admission.rights import Answer, Question, questions, refusal_of
-from controller.admission.verdict import Verdict, refused, warned
+from controller.admission.turns import BusyError, Turns
+from controller.admission.verdict import Verdict, bounded_name, refused, warned
 from controller.deadline import within
 
 logger = logging.getLogger("connectors.admission")
 
 DEADLINE = 8.0
-"""Seconds for one review. The API server waits for ten (deploy/webhook.yaml), and a word is better than silence."""
+"""Seconds for one review, with the wait for its turn. The API server waits for ten (deploy/webhook.yaml), and a word is
+better than silence."""
 BODY_SECONDS = 1.5
-"""For the question to arrive, before that: it is one packet to some hundred, from the API server."""
-AT_ONCE = 64
-"""Reviews that are judged at once, more wait for their turn within DEADLINE. Each may put three questions to the API
-server; whoever reaches the port must not be able to put thousands in this program's name."""
+"""For the question to arrive, between the two: it is one packet to some hundred, from the API server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +61,44 @@ class Webhook:
     def __init__(self, around: Surroundings, metrics: AdmissionMetrics) -> None:
         self._around = around
         self._metrics = metrics
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns(around.clock)
 
     async def answer(self, request: web.Request) -> web.Response:
-        """The handler. 400 for what is no question; 408 where it does not arrive; else 200 with an answer."""
+        """The handler. 400 for what is no question; 408 where it does not arrive; 503 where others are in the way.
+
+        Else 200 with an answer.
+        """
+        begun = self._around.clock.monotonic()
         try:
-            review = decode_review(await within(self._around.clock, BODY_SECONDS, request.read()))
+            async with self._turns.taken(request.content_length, DEADLINE):
+                waited = self._around.clock.monotonic() - begun
+                return await self._answered(request, DEADLINE - waited)
         except ReviewError as error:
-            self._metrics.malformed()
-            return web.Response(status=400, text=f"{error}\n")
+            return self._no_question(HTTPStatus.BAD_REQUEST, str(error))
+        except BusyError:
+            return self._no_question(HTTPStatus.SERVICE_UNAVAILABLE, "too many questions at once; try again")
         except TimeoutError:
-            self._metrics.malformed()
-            return web.Response(status=408, text="the question did not arrive in time\n")
+            return self._no_question(HTTPStatus.REQUEST_TIMEOUT, "the question did not arrive in time")
         except (ConnectionError, web.RequestPayloadError):
-            self._metrics.malformed()
-            return web.Response(status=400, text="the question broke off\n")
-        verdict = await self._decided(review)
+            return self._no_question(HTTPStatus.BAD_REQUEST, "the question broke off")
+
+    async def _answered(self, request: web.Request, seconds: float) -> web.Response:
+        review = decode_review(await within(self._around.clock, BODY_SECONDS, request.read()))
+        verdict = await self._decided(review, seconds)
         self._tell(review, verdict)
         return web.Response(body=encode_answer(review, verdict), content_type="application/json")
 
-    async def _decided(self, review: Review) -> Verdict:
+    def _no_question(self, status: HTTPStatus, problem: str) -> web.Response:
+        self._metrics.malformed()
+        return web.Response(status=status, text=f"{problem}\n")
+
+    async def _decided(self, review: Review, seconds: float) -> Verdict:
         try:
-            return await within(self._around.clock, DEADLINE, self._decide(review))
+            return await within(self._around.clock, seconds, self._gathered(review))
         except TimeoutError as error:
             return _unanswered("", f"the API server did not answer this webhook's questions: {error}")
         except KubeError as error:
             return _unanswered("spec.connectorClassName", f"the class could not be read: {error}")
-
-    async def _decide(self, review: Review) -> Verdict:
-        async with self._turns:
-            return await self._gathered(review)
 
     async def _gathered(self, review: Review) -> Verdict:
         if isinstance(review, ClassReview):
@@ -155,7 +162,8 @@ class Webhook:
             logger.warning("a review could not be judged: %s", verdict.refusal.message if verdict.refusal else "")
         kind = "Connector" if isinstance(review, ConnectorReview) else "ConnectorClass"
         self._metrics.reviewed(kind, review.asked.operation.value, result)
-        logger.debug("%s of a %s by %s: %d", review.asked.operation.value, kind, review.asked.user.username, code)
+        user = bounded_name(review.asked.user.username)
+        logger.debug("%s of a %s by %s: %d", review.asked.operation.value, kind, user, code)
 
 
 def _class_named(review: ConnectorReview) -> str:

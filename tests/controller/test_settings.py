@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -23,6 +24,13 @@ def test_where_nobody_can_listen(text: str) -> None:
 def test_names() -> None:
     assert parse_hosts("") == frozenset()
     assert parse_hosts("webhook.example,192.0.2.1,::1") == {"webhook.example", "192.0.2.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "address"), [("2001:db8:0:0:0:0:0:1", "2001:db8::1"), ("::ffff:192.0.2.1", "::ffff:192.0.2.1")]
+)
+def test_addresses_are_written_as_certificates_say_them(text: str, address: str) -> None:
+    assert parse_hosts(f"a.example,{text}") == {"a.example", str(ip_address(address))}
 
 
 @pytest.mark.parametrize("text", ["a,", "a b", "Ä", "a/b", "*"])

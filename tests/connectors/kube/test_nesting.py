@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.kube.nesting import DEEPEST, decode, shallow
+from connectors.kube.nesting import DEEPEST, decode, members, shallow
 
 ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Any)
 
@@ -61,3 +62,59 @@ def test_what_is_cut_is_json_and_only_the_depths_differ(core: Any, levels: int) 
     value = ANY.decode(shallow(msgspec.Raw(raw)))
     if 2 * levels + 20 < DEEPEST:
         assert value == json.loads(raw)
+
+
+@given(JSON, st.integers(0, 3 * DEEPEST), st.sampled_from([('{"x":[', "]}"), ("[", "]"), ('[{"]":"{"},[[[1]]],', "]")]))
+def test_what_is_kept_and_what_is_cut(core: Any, levels: int, around: tuple[str, str]) -> None:
+    """Against a slow way to do the same."""
+    raw = nested(levels, *around, json.dumps(core))
+    assert ANY.decode(shallow(msgspec.Raw(raw))) == kept(json.loads(raw), DEEPEST)
+
+
+def kept(value: Any, levels: int) -> Any:
+    if isinstance(value, list | dict) and levels == 0:
+        return None
+    if isinstance(value, list):
+        return [kept(item, levels - 1) for item in value]
+    return {key: kept(item, levels - 1) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), JSON), st.sampled_from([None, 1]), st.booleans())
+def test_members(value: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
+    found = members(json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode())
+    assert {name: ANY.decode(raw) for name, raw in found.items()} == value
+
+
+@pytest.mark.parametrize("raw", [b"{", b'{"a"', b'{"a":', b'{"a":[', b'{"a":"', b'{"a":]}', b'{"a" 1}'])
+def test_members_of_what_is_no_json(raw: bytes) -> None:
+    assert set(members(raw)) <= {"a"}
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'[{"a":1}]', b'"{"'])
+def test_only_objects_have_members(raw: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        members(raw)
+
+
+TREES = [b"[" * 1_500_000, b"[" * 1_500 + b"[]," * 1_000_000, b"[[[]]]," * 430_000, b"[" * 1_500 + b'"",' * 1_000_000]
+
+
+@pytest.mark.parametrize("tree", TREES, ids=["depth", "breadth", "trees", "texts"])
+def test_megabytes_cost_little(tree: bytes) -> None:
+    """A step of Python for each bracket would take longer than this by far; several tries, for a busy machine."""
+    raw = msgspec.Raw(b'{"spec":[' + tree + b"1" + b"]" * (tree.count(b"[") - tree.count(b"]")) + b"]}")
+    for work in (shallow, members):
+        assert min(seconds(lambda work=work: work(raw)) for _ in range(3)) < 0.2
+
+
+def seconds(work: Any) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def test_what_is_too_long_to_be_cut() -> None:
+    raw = nested(2_000)
+    with pytest.raises(RecursionError):
+        decode(raw, ANY, len(raw) - 1)
+    assert depth(decode(raw, ANY, len(raw))) <= DEEPEST

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
+from connectors.kube import nesting
 from connectors.model.conditions import ConditionType
 from connectors.model.connector_class import RESOLVER_ANNOTATION
 from connectors.model.feature_flags import FeatureFlags
 from connectors.model.violation import Severity
 from connectors.sources.annotations import LAST_APPLIED
 from connectors.sources.api_objects import (
+    MAX_CLASS,
     MAX_SPEC,
     newer_class,
     newer_connector,
@@ -184,3 +187,43 @@ def test_a_spec_that_is_far_too_large_is_not_held() -> None:
     assert held.connector.spec.address == ""
     assert held.malformed is not None
     assert "at most 65536" in held.malformed.message
+
+
+def test_a_class_has_room_for_what_etcd_takes() -> None:
+    assert read_class(raw(manifest("ConnectorClass", spec={"x": "y" * (MAX_CLASS - 20)}))).malformed is None
+    malformed = read_class(raw(manifest("ConnectorClass", spec={"x": "y" * MAX_CLASS}))).malformed
+    assert malformed is not None
+    assert f"at most {MAX_CLASS}" in malformed.message
+
+
+@pytest.mark.parametrize("kind", ["Connector", "ConnectorClass"])
+@pytest.mark.parametrize("tree", [b"[" * 1_500_000, b"[" * 2_000 + b"[]," * 1_000_000 + b"1"], ids=["deep", "broad"])
+def test_a_spec_is_measured_before_it_is_cut(kind: str, tree: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[int] = []
+    shallow = nesting.shallow
+
+    def watched(part: Raw) -> bytes:
+        cut.append(len(bytes(part)))
+        return shallow(part)
+
+    monkeypatch.setattr(nesting, "shallow", watched)
+    closed = tree + b"]" * (tree.count(b"[") - tree.count(b"]"))
+    text = Raw(json.dumps(manifest(kind, spec={"params": "DEEP"})).encode().replace(b'"DEEP"', closed))
+    begun = time.perf_counter()
+    held = read_connector(text) if kind == "Connector" else read_class(text)
+    assert time.perf_counter() - begun < 0.2
+    assert held.malformed is not None
+    size = len(b'{"params": }') + len(closed)
+    assert f"has {size} bytes" in held.malformed.message
+    assert max(cut) < 1_000, "only metadata and status are cut"
+    assert held.resource_version == "7"
+
+
+def test_metadata_and_status_of_any_depth_are_read() -> None:
+    deep = "[" * 2_000 + "]" * 2_000
+    value = manifest(metadata={"managedFields": "DEEP"}, status={"conditions": [CONDITION], "x": "DEEP"})
+    held = read_connector(Raw(json.dumps(value).replace('"DEEP"', deep).encode()))
+    assert (held.connector.key, held.resource_version, held.malformed) == (("team", "tool"), "7", None)
+    assert held.connector.spec.address == "https://tool.example"
+    assert held.status is not None
+    assert held.status.condition(ConditionType.READY) is not None

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.model.secret_value import SecretValue
 from controller.admission.certificates import (
-    BACKDATE,
     Material,
     carried_out,
     data_of,
@@ -24,7 +24,7 @@ from controller.admission.certificates import (
     material_of,
     trusted,
 )
-from controller.admission.renewal import Action, Times
+from controller.admission.renewal import BACKDATE, NOTHING_PUBLISHED, Action, Times, names_of_next, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("connectors-webhook-service.connectors-system.svc", "localhost", "127.0.0.1")
@@ -153,6 +153,78 @@ def test_t24_what_cannot_be_read_is_as_good_as_missing(name: str, junk: bytes) -
     assert found.can_sign is (name in {"tls.crt", "tls.key"})
     if name in {"tls.crt", "tls.key"}:
         assert found.leaf is None
+
+
+FOREIGN = b"""-----BEGIN CERTIFICATE-----
+MIIBaDCCARagAwIBAgIUaqbSP8sL6bJzPAVl/NJzFVPIRSYwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHZm9yZWlnbjAgFw0yNjExMjUxOTM4MTNaGA8yMTI2MTEwMTE5
+MzgxM1owEjEQMA4GA1UEAwwHZm9yZWlnbjBOMBAGByqGSM49AgEGBSuBBAAgAzoA
+BJ83oX6Cfcaof+DkIedsqEGysPGbi9YAf1dJ6KYFY9W+TExIiH/Q123xohKKTIka
+DlIZpG1zsfxQo1MwUTAdBgNVHQ4EFgQU2by17cH4QlGwZhOiUnXFMR5wTcswHwYD
+VR0jBBgwFoAU2by17cH4QlGwZhOiUnXFMR5wTcswDwYDVR0TAQH/BAUwAwEB/zAK
+BggqhkjOPQQDAgNAADA9AhwySznAnNhYLq3s1p1vhDny2E+WKs20rtMpLG/IAh0A
+upazFiGuy6WjEoD2550b2q3cg+I4eQ3MXJPgJQ==
+-----END CERTIFICATE-----
+"""
+"""Of a curve that `cryptography` does not know, secp224k1."""
+FOREIGN_KEY = b"""-----BEGIN PRIVATE KEY-----
+MHkCAQAwEAYHKoZIzj0CAQYFK4EEACAEYjBgAgEBBB0AG7QvgiCzPA1t2AD9o0Zs
+EIGaXak9Iho9UD/UuKE8AzoABJ83oX6Cfcaof+DkIedsqEGysPGbi9YAf1dJ6KYF
+Y9W+TExIiH/Q123xohKKTIkaDlIZpG1zsfxQ
+-----END PRIVATE KEY-----
+"""
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "ca.key", "tls.crt", "tls.key"])
+def test_t24_a_curve_that_nobody_knows_is_as_good_as_missing(name: str) -> None:
+    made = started()
+    data = {key: SecretValue(base64.b64decode(text)) for key, text in data_of(made).items()}
+    material = material_of({**data, name: SecretValue(FOREIGN if name.endswith("crt") else FOREIGN_KEY)})
+    found = held(material)
+    assert found.can_sign is (name in {"tls.crt", "tls.key"})
+    if name in {"tls.crt", "tls.key"}:
+        assert found.leaf is None
+    after = carried_out(plan(found, NOTHING_PUBLISHED, set(NAMES), TIMES, NOW).action, material, NAMES, TIMES, NOW)
+    assert held(after).can_sign
+    assert plan(held(after), NOTHING_PUBLISHED, set(NAMES), TIMES, NOW).action is Action.WAIT or name == "ca.key"
+
+
+def test_t24_an_issuer_of_an_unknown_curve() -> None:
+    made = started()
+    found = held(replace(made, bundle=FOREIGN + made.bundle))
+    assert found.authorities == ()
+    assert trusted(FOREIGN) == b""
+    assert fingerprints(FOREIGN) == frozenset()
+    assert expiry(FOREIGN) == datetime(2126, 11, 1, 19, 38, 13, tzinfo=UTC), "its end can be read all the same"
+
+
+def test_t24_a_certificate_of_the_last_day_there_is() -> None:
+    last = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    authority = make_authority(last, timedelta(minutes=30))
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), last, last)
+    late = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    assert held(Material(late)).authorities == ()
+    assert held(replace(started(), leaf=late)).leaf is None
+    assert plan(held(Material(authority.certificate, authority.key)), NOTHING_PUBLISHED, set(NAMES), TIMES, NOW).why
+
+
+@pytest.mark.parametrize("name", ["2001:db8:0:0:0:0:0:1", "2001:DB8::1", "::ffff:192.0.2.1", "192.0.2.1", "a.example"])
+def test_an_address_that_is_written_in_another_way_is_no_name_that_lacks(name: str) -> None:
+    made = carried_out(Action.START_ANEW, Material(), {name}, TIMES, NOW)
+    issued = carried_out(Action.ISSUE, made, names_of_next(held(made), {name}, NOW), TIMES, NOW)
+    for material in (made, issued):
+        assert plan(held(material), NOTHING_PUBLISHED, {name}, TIMES, NOW).action is Action.WAIT
+
+
+def test_a_replica_whose_clock_is_ahead_makes_what_others_take() -> None:
+    """By so much less than a day; what was made by one that is further ahead is made anew."""
+    for ahead, action in ((timedelta(hours=23), Action.WAIT), (timedelta(hours=25), Action.START_ANEW)):
+        made = carried_out(Action.START_ANEW, Material(), NAMES, TIMES, NOW + ahead)
+        leaf = x509.load_pem_x509_certificate(made.leaf)
+        assert (leaf.not_valid_before_utc <= NOW) is (action is Action.WAIT)
+        assert plan(held(made), NOTHING_PUBLISHED, set(NAMES), TIMES, NOW).action is action
 
 
 def test_t24_a_key_in_the_bundle_is_no_authority_and_is_not_published() -> None:

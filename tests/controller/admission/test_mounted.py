@@ -80,3 +80,17 @@ def test_half_a_change_leaves_the_certificate_before(
     assert mounted.missing() is None
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
     assert "PRIVATE" not in caplog.text
+
+
+def test_the_same_problem_is_warned_of_again_after_a_recovery(
+    volume: Volume, serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    mounted = Mounted(volume.folder, serving, FakeClock())
+    for told in (1, 2):
+        (volume.folder / "tls.crt").unlink(missing_ok=True)
+        for _ in range(3):
+            mounted.look()
+        assert caplog.text.count("cannot be used, trying again") == told
+        volume.put(material())
+        mounted.look()
+    assert mounted.missing() is None

@@ -13,8 +13,10 @@ from controller.admission.renewal import (
     Plan,
     Published,
     Times,
+    canonical,
     names_of_next,
     plan,
+    serves,
 )
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,6 +49,15 @@ TABLE = [
     pytest.param(Held(ONE, True, leaf()), SEEN, T0 + 60 * DAY, Action.ISSUE, id="two thirds are over"),
     pytest.param(Held(ONE, True, leaf()), NOTHING_PUBLISHED, T0 + 60 * DAY, Action.ISSUE, id="admission is off"),
     pytest.param(Held(ONE, True, leaf()), SEEN, T0 + 90 * DAY, Action.ISSUE, id="the certificate ended"),
+    pytest.param(Held(ONE, True, leaf(begins=T0 + DAY)), SEEN, T0, Action.WAIT, id="made by a clock that is ahead"),
+    pytest.param(Held(ONE, True, leaf(begins=T0 + 1.1 * DAY)), SEEN, T0, Action.ISSUE, id="not valid yet"),
+    pytest.param(
+        Held((ca("new", T0 + 1.1 * DAY),), True, leaf()), SEEN, T0, Action.START_ANEW, id="an authority of the future"
+    ),
+    pytest.param(
+        Held((ca("new", T0 + 1.1 * DAY), ca("old")), True, leaf("old")), SEEN, T0, Action.ADD_AUTHORITY,
+        id="an authority of the future, and one that serves",
+    ),
     pytest.param(Held(ONE, True, leaf()), SEEN, T0 + 3650 * DAY, Action.START_ANEW, id="everything ended"),
     pytest.param(
         Held(ONE, True, leaf(begins=T0 + 2400 * DAY)), SEEN, T0 + 2434 * DAY, Action.ADD_AUTHORITY, id="authority due"
@@ -133,3 +144,15 @@ def test_names_of_another_configuration_are_kept_until_the_next_renewal() -> Non
     assert names_of_next(other, NAMES, T0) == NAMES | {"elsewhere"}
     assert names_of_next(other, NAMES, T0 + 60 * DAY) == NAMES
     assert names_of_next(Held(), NAMES, T0) == NAMES
+
+
+def test_what_is_good_enough_to_serve_whatever_comes_next() -> None:
+    assert serves(Held(ONE, True, leaf()), T0)
+    assert serves(Held(ONE, False, leaf()), T0 + 80 * DAY), "due, and with nobody who could sign"
+    assert serves(Held(ONE, True, leaf(names=frozenset())), T0), "for some names it is good"
+    for found, now in ((leaf(), T0 + 90 * DAY), (leaf(begins=T0 + 2 * DAY), T0), (leaf("else"), T0), (None, T0)):
+        assert not serves(Held(ONE, True, found), now)
+
+
+def test_addresses_of_any_form_are_the_same_names() -> None:
+    assert canonical({"2001:DB8:0::1", "2001:db8::1", "192.0.2.1", "a.b"}) == {"2001:db8::1", "192.0.2.1", "a.b"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,7 @@ from connectors.model.user import User
 from connectors.model.violation import Violation
 from connectors.sources.api_objects import MAX_SPEC
 from controller.admission.review import (
+    LONGEST_CUT,
     ClassReview,
     ConnectorReview,
     Operation,
@@ -121,6 +123,7 @@ MALFORMED: list[Any] = [
     {**review(connector()), "request": {**review(connector())["request"], "object": "text"}},
     {**review(connector()), "request": {**review(connector())["request"], "object": {"metadata": []}}},
     without("uid"),
+    review(connector(), uid="u" * 257),
     without("object"),
 ]
 
@@ -133,7 +136,7 @@ def test_what_is_no_question(sent: Any) -> None:
     assert "jane" not in str(caught.value)
 
 
-@pytest.mark.parametrize("depth", [100, 10_000, 200_000])
+@pytest.mark.parametrize("depth", [100, 10_000, LONGEST_CUT // 2 - 1_000])
 def test_any_depth_is_taken(depth: int) -> None:
     deep = "[" * depth + "]" * depth
     raw = json.dumps(review(connector(params="DEEP"))).replace('"DEEP"', deep).encode()
@@ -142,7 +145,18 @@ def test_any_depth_is_taken(depth: int) -> None:
     assert found.new is not None
 
 
-@pytest.mark.parametrize("depth", [100, 200_000])
+def test_what_is_both_long_and_deep_is_not_even_cut() -> None:
+    deep = "[" * 4_000_000 + "]" * 4_000_000
+    raw = json.dumps(review(connector(params="DEEP"))).replace('"DEEP"', deep).encode()
+    begun = time.perf_counter()
+    with pytest.raises(ReviewError, match="nested too deeply"):
+        decode_review(raw)
+    assert time.perf_counter() - begun < 0.05
+    with pytest.raises(ReviewError):
+        decode_review(b'{"x":' + b"[" * 8_000_000)
+
+
+@pytest.mark.parametrize("depth", [100, 10_000, 200_000])
 @pytest.mark.parametrize("place", ["uid", "userInfo", "object", "oldObject", "options"])
 def test_any_depth_in_any_place_is_a_question_or_none(place: str, depth: int) -> None:
     for deep in ("[" * depth + "]" * depth, '{"metadata":' * depth + "1" + "}" * depth):

@@ -10,6 +10,7 @@ from connectors.model.secret import SecretKey
 from connectors.model.user import User
 from controller.admission.review import ConnectorReview, decode_review
 from controller.admission.rights import Answer, Question, questions, refusal_of
+from controller.admission.verdict import MAX_NAME
 from tests.controller.admission.reviews import Json, body, connector
 
 LOGIN = {"name": "basicAuth", "secretRef": {"name": "login"}}
@@ -133,3 +134,16 @@ def test_t14_a_refusal_holds_nothing_of_the_user_but_the_name() -> None:
         refusal = refusal_of(JANE, [Answer(BOTH[0], allowed, "p")])
         assert refusal is not None
         assert "JTI" not in repr(refusal)
+
+
+@pytest.mark.parametrize("allowed", [None, False])
+def test_a_name_of_any_length_makes_no_message_of_that_length(allowed: bool | None) -> None:
+    user, question = User("j" * 2_000_000), Question("spec.auth.secretRef.name", SecretKey("n" * 500, "s" * 500))
+    refusal = refusal_of(user, [Answer(question, allowed, "p")])
+    assert refusal is not None
+    assert len(refusal.message) < 1_200
+    for letter in "jns":
+        assert f'"{letter * (MAX_NAME - 1)}…"' in refusal.message
+    refusal = refusal_of(User("j" * MAX_NAME), [Answer(question, allowed, "p")])
+    assert refusal is not None
+    assert f'"{"j" * MAX_NAME}"' in refusal.message

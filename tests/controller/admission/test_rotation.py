@@ -2,94 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from connectors.kube.client import KubeClient
 from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
-from connectors.model.secret_value import SecretValue
-from controller.admission.certificates import Material, fingerprints, held, material_of
-from controller.admission.metrics import AdmissionMetrics
-from controller.admission.renewal import Times
-from controller.admission.rotation import CONFIGURATION, SECRET, Rotation, Scope
-from controller.admission.serving import Serving
+from controller.admission.certificates import data_of, fingerprints, held, make_authority
+from controller.admission.rotation import CONFIGURATION, SECRET
+from tests.controller.admission.rotations import DAY, EMPTY, NAMES, WEBHOOKS, Rotations, refuse
 from tests.controller.world import SYSTEM, World
-
-NAMES = frozenset({"svc.ns.svc", "127.0.0.1"})
-DAY = timedelta(days=1)
-TIMES = Times(leaf_life=9 * DAY, authority_life=90 * DAY, overlap=timedelta(hours=1))
-EMPTY = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": SECRET, "namespace": SYSTEM, "labels": {"a": "b"}},
-    "type": "Opaque",
-}
-WEBHOOKS = {
-    "apiVersion": "admissionregistration.k8s.io/v1",
-    "kind": "ValidatingWebhookConfiguration",
-    "metadata": {"name": CONFIGURATION},
-    "webhooks": [{"name": "a", "clientConfig": {"service": {"name": "s"}}}, {"name": "b", "clientConfig": {}}],
-}
-
-
-@dataclass
-class Replica:
-    rotation: Rotation
-    serving: Serving
-    task: asyncio.Task[None]
-
-
-class Rotations:
-    """Replicas that keep one Secret."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.replicas: list[Replica] = []
-        self._clients: list[KubeClient] = []
-
-    async def start(self, names: frozenset[str] = NAMES) -> Replica:
-        client = self.world.client()
-        await client.start()
-        serving = Serving(AdmissionMetrics(CollectorRegistry()))
-        rotation = Rotation(client, Scope(SYSTEM, names, TIMES), serving, self.world.clock)
-        found = Replica(rotation, serving, asyncio.create_task(rotation.run()))
-        self.replicas.append(found)
-        self._clients.append(client)
-        return found
-
-    async def stop(self) -> None:
-        for replica in self.replicas:
-            replica.task.cancel()
-        await asyncio.gather(*(replica.task for replica in self.replicas), return_exceptions=True)
-        for client in self._clients:
-            await client.close()
-
-    @property
-    def material(self) -> Material:
-        stored = self.world.server.get(SECRETS, SECRET, SYSTEM)
-        assert stored is not None
-        return material_of({key: SecretValue(base64.b64decode(text)) for key, text in stored["data"].items()})
-
-    def bundles(self) -> list[bytes]:
-        found = self.world.server.get(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
-        assert found is not None
-        return [base64.b64decode(item["clientConfig"].get("caBundle", "")) for item in found["webhooks"]]
-
-    def serves(self, replica: Replica) -> bool:
-        """Whether it serves what the Secret holds."""
-        pair = self.material.serving
-        return pair is not None and not replica.serving.serve(pair)
-
-    def writes(self) -> int:
-        return len(self.world.writes("/secrets/"))
 
 
 @pytest.fixture
@@ -251,6 +176,150 @@ async def test_no_configuration_is_said_once(bare: Rotations, caplog: pytest.Log
     world.server.put(WEBHOOKS)
     await world.advance(2)
     assert bare.bundles() == [bare.material.bundle] * 2
+
+
+@pytest.mark.parametrize("days", [6, 60])
+async def test_what_is_good_is_served_and_published_while_nothing_can_be_renewed(
+    days: int, rotations: Rotations, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = rotations.world
+    await rotations.start()
+    await world.settled()
+    if days == 60:
+        # Then it is the authority that is due, under a certificate that is good.
+        world.clock.step(timedelta(days=58).total_seconds())
+        await world.advance(700)
+        days = 2
+    await rotations.stop()
+    before = rotations.material
+    world.clock.step(timedelta(days=days).total_seconds())
+    refuse(world, "/secrets/", monkeypatch)
+    world.server.put(WEBHOOKS)
+    replica = await rotations.start()
+    await world.advance(30)
+    assert replica.rotation.missing() is None
+    assert replica.serving.ready
+    assert data_of(rotations.material) == data_of(before)
+    assert rotations.serves(replica)
+    assert rotations.bundles() == [before.bundle] * 2
+    assert caplog.text.count("not by you") == 1
+
+
+async def test_what_cannot_be_published_keeps_nobody_from_renewing(
+    rotations: Rotations, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = rotations.world
+    replica = await rotations.start()
+    await world.settled()
+    before = rotations.material
+    refuse(world, "/validatingwebhookconfigurations/", monkeypatch)
+    world.clock.step(timedelta(days=6).total_seconds())
+    world.server.put(WEBHOOKS)
+    await world.advance(30)
+    assert rotations.material.leaf != before.leaf
+    assert rotations.serves(replica)
+    assert caplog.text.count("not by you") == 1
+
+
+async def test_what_ended_is_neither_served_nor_published_while_nothing_can_be_renewed(
+    rotations: Rotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = rotations.world
+    await rotations.start()
+    await world.settled()
+    await rotations.stop()
+    world.clock.step(timedelta(days=1000).total_seconds())
+    refuse(world, "/secrets/", monkeypatch)
+    world.server.put(WEBHOOKS)
+    replica = await rotations.start()
+    await world.advance(30)
+    assert not replica.serving.ready
+    assert rotations.bundles() == [b"", b""]
+
+
+async def test_a_configuration_that_is_made_again_begins_the_overlap_anew(rotations: Rotations) -> None:
+    """API servers may have heard nothing of it for as long as it was gone."""
+    world = rotations.world
+    await rotations.start()
+    await world.settled()
+    world.clock.step(timedelta(days=60).total_seconds())
+    await world.advance(700)
+    added = rotations.material
+    assert len(fingerprints(added.bundle)) == 2
+    await world.advance(2000)
+    world.server.remove(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
+    await world.advance(10)
+    world.server.put(WEBHOOKS)
+    await world.advance(3300)
+    assert rotations.bundles() == [added.bundle] * 2
+    assert rotations.material.leaf == added.leaf, "an hour after the first publication, not after the second"
+    await world.advance(400)
+    assert rotations.material.leaf != added.leaf
+
+
+async def test_t24_a_key_in_the_authorities_is_never_published(rotations: Rotations) -> None:
+    await rotations.start()
+    await rotations.world.settled()
+    made = rotations.material
+    stored = rotations.world.server.get(SECRETS, SECRET, SYSTEM)
+    assert stored is not None
+    key = make_authority(rotations.world.clock.now(), DAY).key.reveal()
+    mixed = base64.b64encode(key + made.bundle + key).decode()
+    rotations.world.server.put({**stored, "data": {**stored["data"], "ca.crt": mixed}})
+    rotations.world.server.put(WEBHOOKS)
+    await rotations.world.advance(10)
+    assert b"PRIVATE" in rotations.material.bundle
+    assert rotations.bundles() == [made.bundle] * 2
+
+
+async def test_what_else_the_secret_holds_survives_a_renewal(rotations: Rotations) -> None:
+    rotations.world.server.put({**EMPTY, "data": {"mine": "YQ=="}})
+    await rotations.start()
+    await rotations.world.settled()
+    before = rotations.material
+    rotations.world.clock.step(timedelta(days=6).total_seconds())
+    await rotations.world.advance(700)
+    assert rotations.material.leaf != before.leaf
+    stored = rotations.world.server.get(SECRETS, SECRET, SYSTEM)
+    assert stored is not None
+    assert stored["data"]["mine"] == "YQ=="
+
+
+async def test_names_in_any_form_are_written_once(rotations: Rotations) -> None:
+    await rotations.start(frozenset({"2001:db8:0:0:0:0:0:1", "::ffff:192.0.2.1"}))
+    await rotations.world.advance(60)
+    assert rotations.writes() == 1
+
+
+@pytest.mark.parametrize("text", ["<html>", "[]", '{"metadata":[]}'])
+async def test_an_answer_that_is_no_object_is_a_look_that_failed(
+    text: str, rotations: Rotations, caplog: pytest.LogCaptureFixture
+) -> None:
+    rotations.world.server.fail_next(6, 200, text=text, methods={"GET"})
+    replica = await rotations.start()
+    await rotations.world.advance(60)
+    assert rotations.serves(replica)
+    assert caplog.text.count("is no object") == 1
+
+
+async def test_what_was_told_is_told_again_after_a_recovery(
+    rotations: Rotations, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = rotations.world
+    await rotations.start()
+    await world.settled()
+    for told in (1, 2):
+        world.server.remove(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
+        await world.advance(2000)
+        assert caplog.text.count("admission is off") == told
+        world.server.put(WEBHOOKS)
+        await world.advance(5)
+    for told in (1, 2):
+        world.server.remove(SECRETS, SECRET, SYSTEM)
+        await world.advance(2000)
+        assert caplog.text.count("not found in namespace") == told
+        world.server.put(EMPTY)
+        await world.advance(5)
 
 
 @pytest.mark.parametrize("methods", [{"GET"}, {"PUT"}])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from connectors.model.secret_value import SecretValue
 from controller.admission.certificates import Pair, expiry
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.serving import CertificateError, Serving
-from tests.controller.admission.handshakes import material, pair, shown
+from tests.controller.admission.handshakes import client_context, material, pair, shown
 
 EXPIRY = "connectors_controller_webhook_certificate_expiry_timestamp_seconds"
 
@@ -92,6 +93,25 @@ async def test_old_versions_of_tls_are_refused(serving: Serving, port: int) -> N
     await shown(port, version=ssl.TLSVersion.TLSv1_2)
     with pytest.warns(DeprecationWarning, match="TLSv1_1"), pytest.raises((ssl.SSLError, ConnectionError)):
         await shown(port, version=ssl.TLSVersion.TLSv1_1)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_no_ticket_is_given(version: ssl.TLSVersion, serving: Serving, port: int) -> None:
+    """Who resumes a session is shown no certificate, and would never see a new one. Go's clients do it by tickets."""
+    made = material()
+    serving.serve(pair(made))
+    context = client_context(made.bundle)
+    context.minimum_version = context.maximum_version = version
+    assert not await asyncio.to_thread(_given_ticket, context, port)
+
+
+def _given_ticket(context: ssl.SSLContext, port: int) -> bool:
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as tls,
+    ):
+        tls.recv(1)  # in TLS 1.3 tickets come after the handshake
+        return tls.session is not None and tls.session.has_ticket
 
 
 def test_t14_no_file_is_left(serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +21,9 @@ from connectors.snapshot import Objects
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.admission.metrics import AdmissionMetrics
-from controller.admission.webhook import AT_ONCE, BODY_SECONDS, DEADLINE, Surroundings, Webhook
+from controller.admission.server import MAX_BODY
+from controller.admission.turns import LARGE_AT_ONCE, SMALL, SMALL_AT_ONCE
+from controller.admission.webhook import BODY_SECONDS, DEADLINE, Surroundings, Webhook
 from tests.connectors import builders
 from tests.controller.admission.reviews import JANE, Json, body, connector, connector_class
 from tests.peers.clock import FakeClock
@@ -57,7 +60,7 @@ class Tried:
         self.source.wrote_class(json.dumps(manifest).encode())
 
     async def post(self, raw: bytes) -> tuple[int, Json]:
-        async with aiohttp.ClientSession() as session, session.post(self.url, data=raw) as answer:
+        async with aiohttp.ClientSession() as session, session.post(self.url, data=io.BytesIO(raw)) as answer:
             text = await answer.text()
         return answer.status, json.loads(text)["response"] if answer.status == 200 else {}
 
@@ -78,7 +81,7 @@ async def tried(tmp_path: Path) -> AsyncIterator[Tried]:
         client = KubeClient(Access(server.kubeconfig(tmp_path)))
         await client.start()
         found = Tried(server, client)
-        app = web.Application()
+        app = web.Application(client_max_size=MAX_BODY)
         app.router.add_post("/", found.webhook.answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
@@ -113,6 +116,28 @@ async def test_a_class_that_the_watch_has_not_told_of_yet_is_asked_for(tried: Tr
     tried.server.put(connector_class(auth=BASIC))
     assert (await tried.answer(connector(auth=AUTH))).get("warnings") is None
     assert [asked.path for asked in tried.server.requests if asked.method == "GET"] == [CLASS_PATH]
+
+
+async def test_what_is_let_through_before_anything_is_known_says_nothing_of_the_class(tried: Tried) -> None:
+    """The watch has not told yet, and nobody is asked: that the class is missing would be a guess."""
+    given = connector()
+    assert await tried.answer(given, given) == {"uid": "u-1", "allowed": True}
+    tried.store.swap(Objects((), ()))
+    (warning,) = (await tried.answer(given, given))["warnings"]
+    assert "not found" in warning
+    assert tried.server.requests == []
+
+
+async def test_before_a_word_on_a_broken_class_it_is_read_anew(tried: Tried) -> None:
+    """A class that was just repaired and a Connector of it come in one `kubectl apply`."""
+    broken = connector_class(auth={"types": [{"name": "a"}, {"name": "a"}]})
+    tried.know(broken)
+    tried.server.put(connector_class())
+    assert "warnings" not in await tried.answer(connector())
+    tried.server.put(broken)
+    response = await tried.answer(connector())
+    assert response["allowed"]
+    assert "git" in response["warnings"][0]
 
 
 async def test_a_class_that_is_nowhere_is_a_warning(tried: Tried) -> None:
@@ -215,10 +240,10 @@ async def test_t07_an_api_server_that_is_slow_gets_no_more_time_than_there_is(tr
 async def test_reviews_take_turns(tried: Tried) -> None:
     tried.server.put(connector_class())
     tried.server.hold_gets()
-    asking = [asyncio.create_task(tried.answer(connector())) for _ in range(AT_ONCE + 5)]
-    await tried.server.asked(lambda asked: asked.path == CLASS_PATH, AT_ONCE)
+    asking = [asyncio.create_task(tried.answer(connector())) for _ in range(SMALL_AT_ONCE + 5)]
+    await tried.server.asked(lambda asked: asked.path == CLASS_PATH, SMALL_AT_ONCE)
     await asyncio.sleep(0.1)  # for the others to come in
-    assert len(tried.server.requests) == AT_ONCE
+    assert len(tried.server.requests) == SMALL_AT_ONCE
     tried.server.release_gets()
     assert all(response["allowed"] for response in await asyncio.gather(*asking))
 
@@ -238,6 +263,82 @@ async def test_a_question_that_does_not_arrive(tried: Tried) -> None:
         await tried.clock.advance(BODY_SECONDS)
         async with await asking as answer:
             assert answer.status == 408
+
+
+class Unfinished:
+    """Connections that declare a body, send a part of it, and no more."""
+
+    def __init__(self, tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.read = 0
+        self._port = int(tried.url.rpartition(":")[2].strip("/"))
+        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        read = web.BaseRequest.read
+
+        async def counted(request: web.BaseRequest) -> bytes:
+            self.read += 1
+            return await read(request)
+
+        monkeypatch.setattr(web.BaseRequest, "read", counted)
+
+    async def send(self, count: int, length: int) -> None:
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            writer.write(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * 100)
+            self._open.append((reader, writer))
+        await asyncio.sleep(0.1)  # for all of them to cross loopback
+
+    async def told(self) -> list[int]:
+        """The codes that they are answered with."""
+        lines = [await reader.readline() for reader, _ in self._open]
+        for _, writer in self._open:
+            writer.transport.abort()
+        return [int(line.split()[1]) for line in lines]
+
+
+async def test_large_bodies_that_never_end_are_not_read_beside_each_other(
+    tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """25 of 8 MiB would be more memory than there is."""
+    unfinished = Unfinished(tried, monkeypatch)
+    await unfinished.send(25, MAX_BODY)
+    assert unfinished.read == LARGE_AT_ONCE
+    tried.server.put(connector_class())
+    assert (await tried.answer(connector()))["allowed"], "a small one does not wait for them"
+    await tried.clock.advance(DEADLINE + BODY_SECONDS)
+    codes = await unfinished.told()
+    assert set(codes) == {408, 503}
+    assert unfinished.read <= LARGE_AT_ONCE * (DEADLINE // BODY_SECONDS + 2)
+
+
+async def test_small_bodies_that_never_end_have_as_many_turns_as_there_are(
+    tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfinished = Unfinished(tried, monkeypatch)
+    await unfinished.send(SMALL_AT_ONCE + 20, SMALL)
+    assert unfinished.read == SMALL_AT_ONCE
+    tried.server.put(connector_class())
+    asking = asyncio.create_task(tried.answer(connector()))
+    await asyncio.sleep(0.1)  # for it to come in
+    await tried.clock.advance(2 * BODY_SECONDS)
+    assert (await asking)["allowed"], "whose time is over gives the turn to who waits"
+    assert set(await unfinished.told()) == {408}
+
+
+async def test_the_wait_for_a_turn_counts_into_the_deadline(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
+    unfinished = Unfinished(tried, monkeypatch)
+    await unfinished.send(SMALL_AT_ONCE, SMALL)
+    tried.server.put(connector_class())
+    tried.server.hold_gets()
+    asking = asyncio.create_task(tried.answer(connector()))
+    await asyncio.sleep(0.1)  # for it to come in
+    await tried.clock.advance(BODY_SECONDS)
+    await tried.server.asked(lambda asked: asked.path == CLASS_PATH)
+    await tried.clock.advance(DEADLINE - BODY_SECONDS - 0.1)
+    assert not asking.done()
+    await tried.clock.advance(0.2)
+    assert (await asking)["status"]["code"] == 503
+    tried.server.release_gets()
+    await unfinished.told()
 
 
 async def test_a_question_that_breaks_off(tried: Tried, caplog: pytest.LogCaptureFixture) -> None:
@@ -276,3 +377,17 @@ async def test_t14_nothing_of_the_user_but_the_name_is_logged(tried: Tried, capl
             await tried.post(body(connector(auth=AUTH), userInfo=user))
     assert "jane" in caplog.text
     assert "canary" not in caplog.text
+
+
+async def test_a_name_of_any_length_makes_no_log_line_of_that_length(
+    tried: Tried, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried.know(connector_class(auth=BASIC))
+    tried.allowed = lambda _: False
+    with caplog.at_level(logging.DEBUG, "connectors.admission"):
+        _, response = await tried.post(body(connector(auth=AUTH), userInfo={**JANE, "username": "j" * 900_000}))
+        await tried.post(body(connector(auth=AUTH), userInfo={**JANE, "username": "j" * 200_000}))
+    assert len(json.dumps(response)) < 2_000
+    records = [record for record in caplog.records if record.name == "connectors.admission"]
+    assert len(records) == 2
+    assert all(len(record.getMessage()) < 400 for record in records)

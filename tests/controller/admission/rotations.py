@@ -1,0 +1,103 @@
+"""Replicas that keep one Secret, at an API server that answers as told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from connectors.kube.client import KubeClient
+from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
+from connectors.model.secret_value import SecretValue
+from controller.admission.certificates import Material, material_of
+from controller.admission.metrics import AdmissionMetrics
+from controller.admission.renewal import Times
+from controller.admission.rotation import CONFIGURATION, SECRET, Rotation, Scope
+from controller.admission.serving import Serving
+from tests.controller.world import SYSTEM, World
+from tests.peers.api_objects import RefusedError
+
+NAMES = frozenset({"svc.ns.svc", "127.0.0.1"})
+DAY = timedelta(days=1)
+TIMES = Times(leaf_life=9 * DAY, authority_life=90 * DAY, overlap=timedelta(hours=1))
+EMPTY = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": SECRET, "namespace": SYSTEM, "labels": {"a": "b"}},
+    "type": "Opaque",
+}
+WEBHOOKS = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingWebhookConfiguration",
+    "metadata": {"name": CONFIGURATION},
+    "webhooks": [{"name": "a", "clientConfig": {"service": {"name": "s"}}}, {"name": "b", "clientConfig": {}}],
+}
+
+
+@dataclass
+class Replica:
+    rotation: Rotation
+    serving: Serving
+    task: asyncio.Task[None]
+
+
+class Rotations:
+    """Replicas that keep one Secret."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.replicas: list[Replica] = []
+        self._clients: list[KubeClient] = []
+
+    async def start(self, names: frozenset[str] = NAMES) -> Replica:
+        client = self.world.client()
+        await client.start()
+        serving = Serving(AdmissionMetrics(CollectorRegistry()))
+        rotation = Rotation(client, Scope(SYSTEM, names, TIMES), serving, self.world.clock)
+        found = Replica(rotation, serving, asyncio.create_task(rotation.run()))
+        self.replicas.append(found)
+        self._clients.append(client)
+        return found
+
+    async def stop(self) -> None:
+        for replica in self.replicas:
+            replica.task.cancel()
+        await asyncio.gather(*(replica.task for replica in self.replicas), return_exceptions=True)
+        for client in self._clients:
+            await client.close()
+
+    @property
+    def material(self) -> Material:
+        stored = self.world.server.get(SECRETS, SECRET, SYSTEM)
+        assert stored is not None
+        return material_of({key: SecretValue(base64.b64decode(text)) for key, text in stored["data"].items()})
+
+    def bundles(self) -> list[bytes]:
+        found = self.world.server.get(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
+        assert found is not None
+        return [base64.b64decode(item["clientConfig"].get("caBundle", "")) for item in found["webhooks"]]
+
+    def serves(self, replica: Replica) -> bool:
+        """Whether it serves what the Secret holds."""
+        pair = self.material.serving
+        return pair is not None and not replica.serving.serve(pair)
+
+    def writes(self) -> int:
+        return len(self.world.writes("/secrets/"))
+
+
+def refuse(world: World, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may PUT what has this in its path."""
+    admit = world.server._admit
+
+    def strict(request: web.Request) -> None:
+        if request.method == "PUT" and part in request.path:
+            raise RefusedError(403, "Forbidden", "not by you")
+        admit(request)
+
+    monkeypatch.setattr(world.server, "_admit", strict)
