@@ -51,7 +51,7 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # A session that is resumed shows no certificate, so nobody would see a new one. The first is for TLS 1.3, the second
+    # A session that is resumed shows no certificate, so nobody would see a new one. The first is for TLS 1.3, the other
     # for 1.2, where a client may still resume by session id: Go's, and so API servers, do not.
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET
