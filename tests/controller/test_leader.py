@@ -231,7 +231,8 @@ async def test_the_deadline_counts_from_when_a_renewal_was_begun_not_from_its_an
         release = world.hang("/leases")
         asked = len(world.server.writes())
         await world.until(lambda: len(world.server.writes()) > asked)
-        await world.advance(TIMES.write_timeout - 1)
+        # Half of the time: as much again may pass while the request crosses loopback on a busy machine.
+        await world.advance(TIMES.write_timeout / 2)
         release()
         await world.settled()
         await a.pause()
@@ -240,7 +241,7 @@ async def test_the_deadline_counts_from_when_a_renewal_was_begun_not_from_its_an
         assert lease["spec"]["renewTime"] > lease["spec"]["acquireTime"]
         # What the server saw when is no measure of it: the clock moves on while a request crosses loopback.
         age = world.clock.now() - datetime.fromisoformat(lease["spec"]["renewTime"])
-        assert age.total_seconds() >= TIMES.write_timeout - 1
+        assert age.total_seconds() >= TIMES.write_timeout / 2
         begun = world.clock.monotonic() - age.total_seconds()
         world.clock._monotonic = begun + TIMES.deadline - STEP
         assert a.may_write
