@@ -176,16 +176,14 @@ class Answers(Generic[V]):
             done.exception()  # everybody who asked may have left: then nobody else looks at it
 
     def _fresh(self, key: bytes) -> _Answer[V] | None:
-        answer = self._yes.get(key) or self._no.get(key)
-        if answer is None or self._clock.monotonic() - answer.at >= self._keeping.fresh or self._ended(answer):
-            return None
-        return answer
+        return self._counting(self._yes.get(key) or self._no.get(key), self._keeping.fresh)
 
     def _stale(self, key: bytes) -> _Answer[V] | None:
-        answer = self._yes.get(key)
-        if answer is None or self._clock.monotonic() - answer.at >= self._keeping.stale or self._ended(answer):
-            return None
-        return answer
+        return self._counting(self._yes.get(key), self._keeping.stale)
 
-    def _ended(self, answer: _Answer[V]) -> bool:
-        return answer.value is not None and answer.ends is not None and self._clock.now().timestamp() >= answer.ends
+    def _counting(self, answer: _Answer[V] | None, seconds: float) -> _Answer[V] | None:
+        """The answer, if it is not older than that and its token, for a yes, has not ended."""
+        if answer is None or self._clock.monotonic() - answer.at >= seconds:
+            return None
+        lives = answer.value is None or answer.ends is None or self._clock.now().timestamp() < answer.ends
+        return answer if lives else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from connectors.credentials.credential import ANONYMOUS
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
@@ -170,7 +169,7 @@ def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
 def _secret(record: Record | None) -> UsedSecret | None:
     """The Secret of the credential that went to the tool."""
     binding = record.forward.binding if record and record.forward and record.progress.sent else None
-    if binding is None or binding.secret is None or binding.credential is ANONYMOUS:
+    if binding is None or binding.secret is None:
         return None
     metadata = binding.secret.metadata
     return UsedSecret(metadata.name, metadata.resource_version)

@@ -67,10 +67,10 @@ class AuditFile:
         except OSError:
             return False
         try:
-            size = os.fstat(descriptor).st_size
-            return (
-                bool(size) and stat.S_ISREG(os.fstat(descriptor).st_mode) and os.pread(descriptor, 1, size - 1) != b"\n"
-            )
+            found = os.fstat(descriptor)
+            if not found.st_size or not stat.S_ISREG(found.st_mode):
+                return False
+            return os.pread(descriptor, 1, found.st_size - 1) != b"\n"
         except OSError:
             return False
         finally:

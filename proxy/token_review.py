@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from connectors.kube.access_review import Api, read_review, review
+from connectors.kube.access_review import Api, ask
 from connectors.kube.resources import TOKEN_REVIEWS
 from connectors.model.user import User
 
@@ -22,6 +23,9 @@ class _Review(Struct, frozen=True):
     status: _Status = _Status()
 
 
+_REVIEW = msgspec.json.Decoder(_Review)
+
+
 async def whose(api: Api, token: bytes, audiences: Collection[str]) -> User | None:
     """Whose token it is, None where the API server does not accept it. `token` is ASCII.
 
@@ -30,8 +34,7 @@ async def whose(api: Api, token: bytes, audiences: Collection[str]) -> User | No
     Raises:
         KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
     """
-    raw = await review(api, TOKEN_REVIEWS, token_review(token, audiences))
-    status = read_review(raw, _Review).status
+    status = (await ask(api, TOKEN_REVIEWS, token_review(token, audiences), _REVIEW)).status
     # An authenticator that knows no audiences leaves them out, and has then not looked at them (threat 8;
     # Kubernetes API reference, TokenReviewStatus.audiences).
     confirmed = not audiences or not set(audiences).isdisjoint(status.audiences or ())

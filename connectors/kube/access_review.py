@@ -41,37 +41,32 @@ class _Review(Struct, frozen=True):
     status: _Status = _Status()
 
 
+_REVIEW = msgspec.json.Decoder(_Review)
+
+
 async def may(api: Api, user: User, action: Action) -> bool:
     """Whether `user` may do it. What the API server does not say clearly counts as no.
 
     Raises:
         KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
     """
-    raw = await review(api, SUBJECT_ACCESS_REVIEWS, access_review(user, action))
-    status = read_review(raw, _Review).status
+    status = (await ask(api, SUBJECT_ACCESS_REVIEWS, access_review(user, action), _REVIEW)).status
     return status.allowed and not status.denied
 
 
-async def review(api: Api, resource: Resource, body: dict[str, Any]) -> bytes:
+async def ask(api: Api, resource: Resource, body: dict[str, Any], answer: msgspec.json.Decoder[T]) -> T:
     """Ask a question, once more where the connection was lost: it changes nothing, and a kept one may end at any time.
 
     Raises:
-        KubeError: there is no answer.
+        KubeError: there is no answer; UnreadableError where what came is none, which is not quoted: it holds what was
+            asked, and that may be a token.
     """
     try:
-        return await api.create(resource, body)
+        raw = await api.create(resource, body)
     except ConnectionLostError:
-        return await api.create(resource, body)
-
-
-def read_review(raw: bytes, kind: type[T]) -> T:
-    """The answer to a question such as this one.
-
-    Raises:
-        UnreadableError: it is none. Its text is not quoted: it holds what was asked, and that may be a token.
-    """
+        raw = await api.create(resource, body)
     try:
-        return decode(raw, msgspec.json.Decoder(kind))
+        return decode(raw, answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UnreadableError("the API server's answer to a review is none") from None
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 import pytest
@@ -332,9 +332,6 @@ async def world(own_api_server: ApiServer, kubectl: str, exits: AsyncExitStack, 
     made = World(own_api_server, Cluster(own_api_server, admin, TEAM), tool, seen)
     await asyncio.to_thread(made.prepare)
     return made
-
-
-StartProxies = Callable[..., Any]
 
 
 async def start(world: World, exits: AsyncExitStack, folder: Path, *options: str) -> ClusterProcess:
