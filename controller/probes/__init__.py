@@ -1,0 +1,1 @@
+"""Probes: is the tool reachable, is the credential valid. request -> client -> verdict; the prober says when."""
