@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
+from connectors.dialing.guard import DialGuard
 from connectors.kube.access import AccessError, choose_access
 from connectors.kube.settings import ADMIN, CLUSTER_DOMAIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
@@ -20,7 +21,17 @@ from controller.admission.admission import AdmissionSettings, ListenError
 from controller.controller import ControllerSettings
 from controller.destination import Platform
 from controller.leader import Candidate
-from controller.settings import LEADER_ELECT, SETTINGS, WEBHOOK_CERT_DIR, WEBHOOK_LISTEN, WEBHOOK_NAME
+from controller.probes.schedule import ProbeSettings
+from controller.probes.settings import PROBE_INTERVAL
+from controller.settings import (
+    ALLOW_UPSTREAM,
+    DENY_UPSTREAM,
+    LEADER_ELECT,
+    SETTINGS,
+    WEBHOOK_CERT_DIR,
+    WEBHOOK_LISTEN,
+    WEBHOOK_NAME,
+)
 from controller.wiring import build_admission, build_controller
 
 logger = logging.getLogger("connectors.controller")
@@ -50,7 +61,12 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     candidate = Candidate(_identity(), values[NAMESPACE]) if values[LEADER_ELECT] else None
     cluster = ClusterPlan("controller", access, values[NAMESPACE], values[ADMIN])
     set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
-    return run(_work(Plan(cluster, ControllerSettings(platform), candidate, _admission(values))))
+    return run(_work(Plan(cluster, _controller(values, platform), candidate, _admission(values))))
+
+
+def _controller(values: Values, platform: Platform) -> ControllerSettings:
+    guard = DialGuard(allow=values[ALLOW_UPSTREAM], deny=values[DENY_UPSTREAM])
+    return ControllerSettings(platform, probes=ProbeSettings(interval=values[PROBE_INTERVAL]), guard=guard)
 
 
 def _admission(values: Values) -> AdmissionSettings | None:

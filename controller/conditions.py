@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
 from connectors.model.reasons import ConditionReason
+from controller.probes.outcome import RETELL, Probed
 
 INFO = "Info"
 
@@ -58,10 +60,33 @@ def ready(children: Sequence[Condition]) -> Condition:
     return true(ConditionType.READY)
 
 
+def probed_condition(kind: ConditionType, probed: Probed | None, before: Sequence[Condition]) -> Condition:
+    """What a probe found. While it was not probed yet Unknown, unless `before` has what a probe said of it."""
+    if probed is None:
+        earlier = next((condition for condition in before if condition.type is kind), None)
+        if earlier is not None and earlier.last_probe_time and earlier.reason != ConditionReason.PROBE_PENDING:
+            return earlier
+        return unknown(kind, ConditionReason.PROBE_PENDING, "not probed yet")
+    outcome = probed.outcome
+    reason = outcome.reason.value if outcome.reason else ""
+    return Condition(
+        type=kind, status=outcome.status, reason=reason, message=bounded(outcome.message), last_probe_time=probed.time
+    )
+
+
+def _seconds(earlier: str, later: str) -> float:
+    """Between two times as metav1.Time writes them; an age long past where one of them is none."""
+    try:
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    except ValueError:
+        return RETELL
+
+
 def settle(conditions: Sequence[Condition], previous: Sequence[Condition], now: str) -> tuple[Condition, ...]:
     """Give each condition its lastTransitionTime: `now` (RFC 3339) where its status is new, else that of `previous`.
 
-    A probed condition that brings no lastProbeTime keeps that of `previous`.
+    A probed condition that brings no lastProbeTime keeps that of `previous`; so does one that says the same as before,
+    until that is RETELL old: a probe that finds nothing new is no reason to write.
     """
     before = {condition.type: condition for condition in previous}
     return tuple(_settled(condition, before.get(condition.type), now) for condition in conditions)
@@ -71,6 +96,14 @@ def _settled(condition: Condition, before: Condition | None, now: str) -> Condit
     moved = before is None or before.status is not condition.status or not before.last_transition_time
     since = now if moved or before is None else before.last_transition_time
     probed = condition.last_probe_time
-    if before is not None and condition.type in PROBED and not probed:
+    if before is not None and condition.type in PROBED and (not probed or _only_later(condition, before)):
         probed = before.last_probe_time
     return msgspec.structs.replace(condition, last_transition_time=since, last_probe_time=probed)
+
+
+def _only_later(condition: Condition, before: Condition) -> bool:
+    """Whether nothing but the time of the probe is new, and that not by much."""
+    said, says = (before.status, before.reason, before.message), (condition.status, condition.reason, condition.message)
+    if said != says or not before.last_probe_time:
+        return False
+    return 0 <= _seconds(before.last_probe_time, condition.last_probe_time) < RETELL

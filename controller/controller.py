@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from connectors.dialing.guard import DialGuard
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import ConflictError, KubeError, NotFoundError, UnavailableError
 from connectors.model.connector import ConnectorKey
@@ -20,6 +21,10 @@ from controller.destination import Platform, ServiceKey
 from controller.events import EventRecorder
 from controller.leader import Leadership
 from controller.metrics import ControllerMetrics, Result
+from controller.probes.metrics import ProbeMetrics
+from controller.probes.prober import Prober, ProberSurroundings
+from controller.probes.probing import Sender
+from controller.probes.schedule import ProbeSettings
 from controller.queue import WorkQueue
 from controller.reconcile import Knowledge, Reconciler, referred_services
 from controller.services import Services
@@ -39,10 +44,15 @@ Key = ConnectorKey | str
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
-    """`workers`: objects looked at at once. A write takes milliseconds: four keep up with hundreds a second."""
+    """`workers`: objects looked at at once. A write takes milliseconds: four keep up with hundreds a second.
+
+    `guard`: which addresses probes may dial.
+    """
 
     platform: Platform = field(default_factory=Platform)
     workers: int = 4
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
+    guard: DialGuard = field(default_factory=DialGuard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +65,26 @@ class Surroundings:
     leadership: Leadership
     clock: Clock
     jitter: Callable[[], float]
+    sender: Sender
 
 
 class Controller:
     """`run` it beside `source.run`, which it does not start. Everything else it starts itself."""
 
-    def __init__(self, around: Surroundings, settings: ControllerSettings, metrics: ControllerMetrics) -> None:
+    def __init__(
+        self, around: Surroundings, settings: ControllerSettings, metrics: ControllerMetrics, probe_metrics: ProbeMetrics
+    ) -> None:
         self._around = around
         self._settings = settings
         self._metrics = metrics
+        asking = ProberSurroundings(around.sender, settings.platform, around.clock, around.jitter, probe_metrics)
+        self._prober = Prober(asking, settings.probes, self._wake)
         self.services = Services(around.client, around.clock)
         writer = Writer(around.client, around.leadership, around.clock, metrics)
         self._events = EventRecorder(around.client, writer, around.clock, metrics)
-        knowledge = Knowledge(around.source, around.store, self.services, settings.platform, around.clock)
+        knowledge = Knowledge(
+            around.source, around.store, self.services, settings.platform, around.clock, self._prober.probes
+        )
         applier = Applier(around.client, writer, self.services)
         self._reconciler = Reconciler(knowledge, applier, self._events, metrics)
         self.queue: WorkQueue[Key] = WorkQueue(around.clock, around.jitter)
@@ -121,6 +138,7 @@ class Controller:
                 await asyncio.wait((leading, lost))
                 self.queue.clear()
                 self._unanswered.clear()
+                self._prober.clear()
                 self._events.clear()
                 self._metrics.follows()
             if not leading.cancelled():
@@ -129,12 +147,14 @@ class Controller:
     async def _lead(self) -> None:
         self._leading = True
         snapshot = self._around.store.current
+        self._prober.follow(snapshot)
         everything: list[Key] = [*snapshot.classes, *snapshot.bindings]
         for key in everything:
             self.queue.add(key)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.queue.run(self._settings.workers, self._work))
             tasks.create_task(self._events.run())
+            tasks.create_task(self._prober.run())
 
     async def _work(self, key: Key) -> None:
         begun = self._around.clock.monotonic()
@@ -188,6 +208,8 @@ class Controller:
     def _swapped(self, snapshot: Snapshot) -> None:
         """Whatever is judged anew is looked at; a Connector of which nothing changed keeps its Binding."""
         before, self._snapshot = self._snapshot, snapshot
+        if self._leading:
+            self._prober.follow(snapshot)
         self.services.refer(
             key for item in snapshot.classes.values() for key in referred_services(item, self._settings.platform)
         )

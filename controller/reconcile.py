@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -25,6 +25,7 @@ from controller.destination import Behind, Platform, ServiceKey, api_destination
 from controller.events import EventRecorder, Regarding
 from controller.kinds import connector, connector_class
 from controller.metrics import ControllerMetrics, Result
+from controller.probes.outcome import Probes
 from controller.proxy_address import ClusterProxy
 from controller.service import service_key
 from controller.services import Services
@@ -53,6 +54,7 @@ class Knowledge:
     services: Services
     platform: Platform
     clock: Clock
+    probes: Callable[[ConnectorKey | str], Probes]
 
 
 class Reconciler:
@@ -109,13 +111,14 @@ class Reconciler:
 
     async def _planned(self, binding: Binding, held: HeldConnector, proxy: ClusterProxy) -> Outcome:
         now = rfc3339(self._known.clock.now())
-        plan = connector.plan(binding, held.status, connector.Facts(proxy), now)
+        probes = self._known.probes(binding.connector.key)
+        plan = connector.plan(binding, held.status, connector.Facts(proxy, probes), now)
         wrote = False
         for _ in range(ROUNDS):
             if plan.service is None or proxy.problem:
                 break
             proxy, wrote = await self._applied(plan, proxy), True
-            plan = connector.plan(binding, held.status, connector.Facts(proxy), now)
+            plan = connector.plan(binding, held.status, connector.Facts(proxy, probes), now)
         key = binding.connector.key
         self._metrics.judged(key, plan.status.conditions)
         if plan.status != held.status:
@@ -182,7 +185,7 @@ class Reconciler:
         if not all(self._known.services.known(key) for key in referred):
             return Outcome(Result.UNCHANGED)
         existing = frozenset(key for key in referred if self._known.services.of(key) is not None)
-        facts = connector_class.ClusterServices(self._known.platform, existing)
+        facts = connector_class.ClusterServices(self._known.platform, existing, self._known.probes(name))
         now = rfc3339(self._known.clock.now())
         plan = connector_class.plan(judged, snapshot.class_violations[name], held.status, facts, now)
         if plan.status == held.status:

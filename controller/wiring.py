@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 
 from connectors.cluster_process import ClusterProcess
+from connectors.dialing.resolver import Resolver
+from connectors.trust import system_trust
 from controller.admission.admission import Admission, AdmissionSettings
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import Surroundings as AdmissionSurroundings
 from controller.controller import Controller, ControllerSettings, Surroundings
 from controller.leader import Candidate, Leadership, LeaseElection, OnlyReplica
 from controller.metrics import ControllerMetrics
+from controller.probes.client import ProbeClient
+from controller.probes.metrics import ProbeMetrics
 
 
 def build_controller(process: ClusterProcess, settings: ControllerSettings, candidate: Candidate | None) -> Controller:
@@ -19,8 +23,9 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
     leadership: Leadership = OnlyReplica()
     if candidate is not None:
         leadership = LeaseElection(process.client, candidate, process.clock, chance)
-    around = Surroundings(process.client, process.source, process.store, leadership, process.clock, chance)
-    controller = Controller(around, settings, ControllerMetrics(process.registry))
+    sender = ProbeClient(system_trust(), settings.guard, Resolver())
+    around = Surroundings(process.client, process.source, process.store, leadership, process.clock, chance, sender)
+    controller = Controller(around, settings, ControllerMetrics(process.registry), ProbeMetrics(process.registry))
     for reflector in controller.services.reflectors:
         process.kube_metrics.follow(reflector)
     return controller

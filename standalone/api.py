@@ -29,24 +29,24 @@ def api_routes(current: Callable[[], Board]) -> list[web.RouteDef]:
     """Routes over the board that `current` returns; GET and HEAD, anything else is answered 405."""
 
     async def connectors(request: web.Request) -> web.Response:
-        return _answer(list_connectors(current(), request.match_info.get("namespace")))
+        return answer(list_connectors(current(), request.match_info.get("namespace")))
 
     async def connector(request: web.Request) -> web.Response:
         key = ConnectorKey(request.match_info["namespace"], request.match_info["name"])
         entry = current().connectors.get(key)
         if entry is None:
-            return _answer(not_found("connectors", key.name))
-        return _answer(connector_object(entry.binding.connector, entry.status))
+            return answer(not_found("connectors", key.name))
+        return answer(connector_object(entry.binding.connector, entry.status))
 
     async def classes(_: web.Request) -> web.Response:
-        return _answer(list_classes(current()))
+        return answer(list_classes(current()))
 
     async def connector_class(request: web.Request) -> web.Response:
         name = request.match_info["name"]
         entry = current().classes.get(name)
         if entry is None:
-            return _answer(not_found("connectorclasses", name))
-        return _answer(connector_class_object(entry.connector_class, entry.status))
+            return answer(not_found("connectorclasses", name))
+        return answer(connector_class_object(entry.connector_class, entry.status))
 
     return [
         web.get(f"{BASE}/connectors", connectors),
@@ -79,13 +79,14 @@ async def _anything_else(request: web.Request) -> web.Response:
         message = (
             f"the server could not find the requested resource; it serves connectors and connectorclasses below {BASE}"
         )
-        return _answer(Failure(message=message, reason="NotFound", code=HTTPStatus.NOT_FOUND.value))
+        return answer(Failure(message=message, reason="NotFound", code=HTTPStatus.NOT_FOUND.value))
     message = "this port is read-only; change the manifests instead"
     failure = Failure(message=message, reason="MethodNotAllowed", code=HTTPStatus.METHOD_NOT_ALLOWED.value)
-    return _answer(failure, {"Allow": ", ".join(READS)})
+    return answer(failure, {"Allow": ", ".join(READS)})
 
 
-def _answer(body: msgspec.Struct, headers: dict[str, str] | None = None) -> web.Response:
+def answer(body: msgspec.Struct, headers: dict[str, str] | None = None) -> web.Response:
+    """An object, or a Failure with its status, as JSON."""
     status = body.code if isinstance(body, Failure) else HTTPStatus.OK.value
     fields = {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})}
     return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", headers=fields)

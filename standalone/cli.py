@@ -11,6 +11,7 @@ COMMANDS = {
     "serve": "run the proxy over a directory of manifests",
     "get": "show the Connectors or classes of a running proxy, with their status",
     "validate": "check manifests and exit",
+    "probe": "ask a Connector's tool now whether it is reachable and takes the credential, and show how",
     "demo": "clone and push through a Connector, end to end, and show what the tool saw",
 }
 """Each is a module standalone/COMMAND.py with main(words, environment) -> exit code."""

@@ -14,6 +14,8 @@ from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
 from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, parse_command_line
+from controller.probes.schedule import ProbeSettings
+from controller.probes.settings import PROBE_INTERVAL
 from proxy.audit_file import STANDARD_OUTPUT
 from standalone.api import list_connectors
 from standalone.paths import path_problem
@@ -30,7 +32,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="a directory of manifests, or one file")
     arguments, values = parse_command_line(parser, SETTINGS, words, environment)
     try:
-        plan = Plan(tuple(arguments.paths), values[ADMIN], serve_settings(values))
+        probes = ProbeSettings(interval=values[PROBE_INTERVAL])
+        plan = Plan(tuple(arguments.paths), values[ADMIN], serve_settings(values), probes)
     except SettingError as error:
         parser.error(str(error))
     if problem := path_problem(plan.paths):

@@ -8,6 +8,7 @@ from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.parsers import optional, parse_host_port
 from connectors.process.settings import Setting, SettingError, Values
+from controller.probes.settings import PROBE_INTERVAL
 from proxy.settings import ClientAuth, ProxySettings
 from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
 
@@ -56,6 +57,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     LOG_FORMAT,
     LOG_LEVEL,
     CLUSTER_DOMAIN,
+    PROBE_INTERVAL,
     *TRAFFIC_SETTINGS,
 )
 

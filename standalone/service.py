@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from connectors.process.clock import timestamp
+from connectors.process.clock import SystemClock, timestamp
 from connectors.process.health import AdminServer, health_routes
 from connectors.process.heap import settle
 from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
+from connectors.snapshot import Snapshot
 from connectors.sources.directory import DirectorySource
 from connectors.sources.store import SnapshotStore
+from controller.probes.metrics import ProbeMetrics
+from controller.probes.prober import Prober, ProberSurroundings
+from controller.probes.schedule import ProbeSettings
 from proxy.audit_log import AuditLogError
 from proxy.settings import ProxySettings
 from proxy.wiring import build_proxy
 from standalone.api import api_routes
+from standalone.probe_api import probe_routes
+from standalone.probing import probe_client
 from standalone.reload import Reloader
 from standalone.status import Board, StatusBoard, localhost_url
 
@@ -36,6 +43,7 @@ class Plan:
     paths: tuple[Path, ...]
     admin: HostPort
     proxy: ProxySettings
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
 
 
 class Service:
@@ -57,11 +65,18 @@ class Service:
             raise ServeError(str(error)) from error
         self.reopen_audit_log = self._proxy.reopen_audit_log
         self._reloader = Reloader(DirectorySource(plan.paths, timestamp), self._store)
-        self._reloading: asyncio.Task[None] | None = None
-        self._board = StatusBoard(lambda key: localhost_url(key, self._proxy.port), timestamp)
+        self._running: list[asyncio.Task[None]] = []
+        self._sender = probe_client()
+        self._prober = Prober(
+            ProberSurroundings(self._sender, None, SystemClock(), SystemRandom().random, ProbeMetrics(registry)),
+            plan.probes,
+            lambda key: self._board.refresh(key),  # noqa: PLW0108 - made below
+        )
+        self._board = StatusBoard(lambda key: localhost_url(key, self._proxy.port), timestamp, self._prober.probes)
         self._draining = False
         app = web.Application()
-        app.add_routes([*health_routes([self._missing], registry), *api_routes(lambda: self._board.current)])
+        app.add_routes([*health_routes([self._missing], registry), *probe_routes(self._prober, self._board)])
+        app.add_routes(api_routes(lambda: self._board.current))
         self._admin = AdminServer(app, plan.admin)
 
     async def start(self) -> None:
@@ -73,8 +88,8 @@ class Service:
         await self._reloader.load()
         await _listen(self._proxy.start, HostPort(self._plan.proxy.host, self._plan.proxy.port), "--listen")
         # Only now: statuses name the port, which the kernel may have chosen.
-        self._board.update(self._store.current)
-        self._store.subscribe(self._board.update)
+        self._follow(self._store.current)
+        self._store.subscribe(self._follow)
         try:
             await _listen(self._admin.start, self._plan.admin, "--admin")
         except ServeError:
@@ -82,21 +97,21 @@ class Service:
             raise
         settle()
         self._store.subscribe(lambda _: settle())
-        self._reloading = asyncio.create_task(self._reloader.run())
+        self._running = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._prober.run())]
 
     async def drain(self) -> None:
         """Stop accepting and finish what runs, as long as the proxy's settings allow; /readyz says no meanwhile."""
         self._draining = True
-        if self._reloading:
-            self._reloading.cancel()
+        self._end()
         await self._proxy.drain()
 
     async def stop(self) -> None:
         """Close the admin port, the last to go."""
         await self._admin.stop()
-        if self._reloading:
-            self._reloading.cancel()  # drain() may have been cut off before it began
-            await asyncio.wait({self._reloading})
+        self._end()  # drain() may have been cut off before it began
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._sender.close()
 
     @property
     def listen(self) -> HostPort:
@@ -112,6 +127,15 @@ class Service:
     def board(self) -> Board:
         """The statuses now."""
         return self._board.current
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        """What there is to be probed before what is known of it: a status must not tell of an earlier Secret."""
+        self._prober.follow(snapshot)
+        self._board.update(snapshot)
+
+    def _end(self) -> None:
+        for task in self._running:
+            task.cancel()
 
     def _missing(self) -> str | None:
         if self._draining:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
@@ -13,6 +13,7 @@ from connectors.model.names import proxy_host
 from connectors.model.violation import Violation
 from connectors.snapshot import Binding, Snapshot
 from controller.kinds import connector, connector_class
+from controller.probes.outcome import PENDING, Probes
 from controller.proxy_address import LocalProxy
 
 
@@ -26,9 +27,10 @@ class ConnectorEntry:
 
 @dataclass(frozen=True, slots=True)
 class ClassEntry:
-    """A class and its status."""
+    """A class as it was judged, and its status."""
 
     connector_class: ConnectorClass
+    violations: tuple[Violation, ...]
     status: ConnectorClassStatus
 
 
@@ -42,11 +44,20 @@ class Board:
 
 
 class StatusBoard:
-    """Holds the current Board. `update` is made to be subscribed to a SnapshotStore; `clock` returns RFC 3339."""
+    """Holds the current Board. `update` is made to be subscribed to a SnapshotStore; `clock` returns RFC 3339.
 
-    def __init__(self, base_url: Callable[[ConnectorKey], str], clock: Callable[[], str]) -> None:
+    `probes` tells what is known of a Connector, or of a class by its name; when that changes, `refresh` wants a call.
+    """
+
+    def __init__(
+        self,
+        base_url: Callable[[ConnectorKey], str],
+        clock: Callable[[], str],
+        probes: Callable[[ConnectorKey | str], Probes] = lambda _: PENDING,
+    ) -> None:
         self._base_url = base_url
         self._clock = clock
+        self._probes = probes
         self._current = Board()
 
     @property
@@ -62,24 +73,49 @@ class StatusBoard:
             key: self._connector(binding, before.connectors.get(key), now) for key, binding in snapshot.bindings.items()
         }
         classes = {
-            name: _class(item, snapshot.class_violations[name], before.classes.get(name), now)
+            name: self._class(item, snapshot.class_violations[name], before.classes.get(name), now)
             for name, item in snapshot.classes.items()
         }
         self._current = Board(snapshot.generation, MappingProxyType(connectors), MappingProxyType(classes))
 
+    def refresh(self, key: ConnectorKey | str) -> None:
+        """Judge one Connector or class anew: what was probed has changed."""
+        now, board = self._clock(), self._current
+        if isinstance(key, ConnectorKey) and (entry := board.connectors.get(key)):
+            fresh = ConnectorEntry(entry.binding, self._status(entry.binding, entry.status, now))
+            self._current = replace(board, connectors=MappingProxyType({**board.connectors, key: fresh}))
+        elif isinstance(key, str) and (of_class := board.classes.get(key)):
+            status = self._class_status(of_class.connector_class, of_class.violations, of_class.status, now)
+            fresh_class = replace(of_class, status=status)
+            self._current = replace(board, classes=MappingProxyType({**board.classes, key: fresh_class}))
+
     def _connector(self, binding: Binding, before: ConnectorEntry | None, now: str) -> ConnectorEntry:
         if before is not None and before.binding is binding:
             return before
+        return ConnectorEntry(binding, self._status(binding, before.status if before else None, now))
+
+    def _status(self, binding: Binding, previous: ConnectorStatus | None, now: str) -> ConnectorStatus:
+        key = binding.connector.key
+        facts = connector.Facts(LocalProxy(self._base_url(key)), self._probes(key))
+        return connector.plan(binding, previous, facts, now).status
+
+    def _class(
+        self, item: ConnectorClass, violations: tuple[Violation, ...], before: ClassEntry | None, now: str
+    ) -> ClassEntry:
+        if before is not None and before.connector_class is item:
+            return before
         previous = before.status if before is not None else None
-        facts = connector.Facts(LocalProxy(self._base_url(binding.connector.key)))
-        return ConnectorEntry(binding, connector.plan(binding, previous, facts, now).status)
+        return ClassEntry(item, violations, self._class_status(item, violations, previous, now))
 
-
-def _class(item: ConnectorClass, violations: tuple[Violation, ...], before: ClassEntry | None, now: str) -> ClassEntry:
-    if before is not None and before.connector_class is item:
-        return before
-    previous = before.status if before is not None else None
-    return ClassEntry(item, connector_class.plan(item, violations, previous, connector_class.NoCluster(), now).status)
+    def _class_status(
+        self,
+        item: ConnectorClass,
+        violations: tuple[Violation, ...],
+        previous: ConnectorClassStatus | None,
+        now: str,
+    ) -> ConnectorClassStatus:
+        facts = connector_class.NoCluster(self._probes(item.metadata.name))
+        return connector_class.plan(item, violations, previous, facts, now).status
 
 
 def localhost_url(key: ConnectorKey, port: int) -> str:

@@ -52,6 +52,14 @@ class ConditionReason(StrEnum):
     NON_API = "NonAPI"
     API_SERVICE_NOT_FOUND = "APIServiceNotFound"
     PROBE_PENDING = "ProbePending"
+    CONNECTION_FAILED = "ConnectionFailed"
+    AUTHENTICATION_FAILED = "AuthenticationFailed"
+    UNEXPECTED_STATUS = "UnexpectedStatus"
+    EXPRESSION_FALSE = "ExpressionFalse"
+    EXPRESSION_ERROR = "ExpressionError"
+    TEMPLATE_ERROR = "TemplateError"
+    ADDRESS_NOT_DECLARED = "AddressNotDeclared"
+    TARGET_DENIED = "TargetDenied"
 
 
 HTTP_STATUS: dict[Reason, HTTPStatus] = {

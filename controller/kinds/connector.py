@@ -14,17 +14,17 @@ from connectors.model.conditions import (
     HttpAddress,
     ProxyStatus,
 )
-from connectors.model.connector_class import ConnectorClass, Probe
+from connectors.model.connector_class import Probe
 from connectors.model.metadata import GROUP
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Violation, errors
 from connectors.snapshot import Binding
-from controller.conditions import false, ready, settle, true, unknown
+from controller.conditions import false, probed_condition, ready, settle, true, unknown
+from controller.probes.outcome import PENDING, Probed, Probes
 from controller.proxy_address import Allocation, Proxy, allocate
 from controller.service import ServiceAction
 from controller.transitions import Happening, happenings
 
-PROBE_PENDING = "not probed yet"
 _NOT_JUDGED = "not judged: "
 
 
@@ -33,6 +33,7 @@ class Facts:
     """What a plan needs beyond the objects."""
 
     proxy: Proxy
+    probes: Probes = PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,26 @@ class Plan:
     requeue_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the probed conditions: what was found, and the conditions of the same spec as written before."""
+
+    probes: Probes
+    before: Sequence[Condition]
+
+    def condition(self, kind: ConditionType, probed: Probed | None) -> Condition:
+        """The condition by what was found; while nothing was, `fresh` lets the one before stand."""
+        return probed_condition(kind, probed, self.before if self.probes.fresh else ())
+
+
 def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: str) -> Plan:
     """The status that a Connector should have. `now` is RFC 3339; `previous` lends times, and Events compare to it."""
     before = previous.conditions if previous else ()
+    same = previous is not None and previous.observed_generation == binding.connector.metadata.generation
     allocation = allocate(binding, facts.proxy) if binding.connector_class else None
-    if allocation and previous and previous.observed_generation == binding.connector.metadata.generation:
+    if allocation and same:
         allocation = _steady(allocation, before)
-    conditions = settle(_conditions(binding, allocation), before, now)
+    conditions = settle(_conditions(binding, allocation, _Known(facts.probes, before if same else ())), before, now)
     key = binding.connector.key
     url = allocation.url if allocation else None
     status = ConnectorStatus(
@@ -64,7 +78,8 @@ def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: 
         proxy=ProxyStatus(http_address=HttpAddress(url=url)) if url else None,
         api=ApiStatus(path=f"/connectors/v1alpha1/{key.namespace}/{key.name}/path"),
     )
-    return Plan(status, allocation.action if allocation else None, happenings(before, conditions))
+    action = allocation.action if allocation else None
+    return Plan(status, action, happenings(before, conditions))
 
 
 def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation:
@@ -81,7 +96,7 @@ def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation
     return allocation
 
 
-def _conditions(binding: Binding, allocation: Allocation | None) -> list[Condition]:
+def _conditions(binding: Binding, allocation: Allocation | None, known: _Known) -> list[Condition]:
     """`allocation` is None where there is no class: whether there is an address is the class's to say."""
     class_ready = _class_ready(binding)
     fatal = errors(binding.violations)
@@ -90,8 +105,8 @@ def _conditions(binding: Binding, allocation: Allocation | None) -> list[Conditi
     children = [
         class_ready,
         _secret_ready(binding),
-        _liveness_ready(binding.connector_class),
-        _auth_ready(binding, binding.connector_class),
+        _liveness_ready(binding, known),
+        _auth_ready(binding, known),
         allocation.condition,
     ]
     if fatal and class_ready.status is ConditionStatus.TRUE:
@@ -143,11 +158,8 @@ def _secret_ready(binding: Binding) -> Condition:
     """The class is known; what is wrong with it is for ConnectorClassReady to say."""
     kind = ConditionType.SECRET_READY
     auth = binding.connector.spec.auth
-    if _of_class_name(binding):
-        message = f"not judged while ConnectorClass {binding.connector.spec.connector_class_name} is invalid"
-        return unknown(kind, ConditionReason.CONNECTOR_CLASS_INVALID, message)
-    if fatal := errors(binding.violations):
-        return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}")
+    if invalid := _not_judged(kind, binding):
+        return invalid
     if auth is None or auth.secret_ref is None:
         return true(kind, ConditionReason.SECRET_OPTIONAL)
     if problem := binding.secret_problem:
@@ -157,19 +169,39 @@ def _secret_ready(binding: Binding) -> Condition:
     return true(kind)
 
 
-def _liveness_ready(connector_class: ConnectorClass) -> Condition:
-    return _probed(
-        ConditionType.LIVENESS_READY, connector_class.spec.liveness_probe, ConditionReason.NON_LIVENESS_PROBE
-    )
+def _liveness_ready(binding: Binding, known: _Known) -> Condition:
+    kind = ConditionType.LIVENESS_READY
+    probe = binding.connector_class.spec.liveness_probe if binding.connector_class else None
+    if invalid := _not_judged(kind, binding):
+        return invalid
+    if not _asks(probe):
+        return true(kind, ConditionReason.NON_LIVENESS_PROBE)
+    return known.condition(kind, known.probes.liveness)
 
 
-def _auth_ready(binding: Binding, connector_class: ConnectorClass) -> Condition:
+def _auth_ready(binding: Binding, known: _Known) -> Condition:
+    """Without a Secret that can serve there is no credential to be judged, good or bad."""
+    kind = ConditionType.AUTH_READY
     auth = binding.connector.spec.auth
-    declared = connector_class.auth_probe(auth.name) if auth else None
-    return _probed(ConditionType.AUTH_READY, declared.probe if declared else None, ConditionReason.NON_AUTH_PROBE)
+    declared = binding.connector_class.auth_probe(auth.name) if auth and binding.connector_class else None
+    if invalid := _not_judged(kind, binding):
+        return invalid
+    if declared is None or not _asks(declared.probe):
+        return true(kind, ConditionReason.NON_AUTH_PROBE)
+    if problem := binding.secret_problem:
+        return unknown(kind, problem.reason, f"{_NOT_JUDGED}{problem.message}")
+    return known.condition(kind, known.probes.auth)
 
 
-def _probed(kind: ConditionType, probe: Probe | None, without: ConditionReason) -> Condition:
-    if probe is None or (probe.http is None and probe.api is None):
-        return true(kind, without)
-    return unknown(kind, ConditionReason.PROBE_PENDING, PROBE_PENDING)
+def _asks(probe: Probe | None) -> bool:
+    return probe is not None and (probe.http is not None or probe.api is not None)
+
+
+def _not_judged(kind: ConditionType, binding: Binding) -> Condition | None:
+    """What a broken rule leaves to say: an address, a type or a class that is wrong can be asked nothing."""
+    if _of_class_name(binding):
+        message = f"not judged while ConnectorClass {binding.connector.spec.connector_class_name} is invalid"
+        return unknown(kind, ConditionReason.CONNECTOR_CLASS_INVALID, message)
+    if fatal := errors(binding.violations):
+        return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}")
+    return None

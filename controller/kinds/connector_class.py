@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from connectors.model.conditions import (
@@ -16,7 +16,7 @@ from connectors.model.conditions import (
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Violation, errors
-from controller.conditions import false, ready, settle, true, unknown
+from controller.conditions import false, probed_condition, ready, settle, true
 from controller.destination import (
     Destination,
     External,
@@ -26,12 +26,15 @@ from controller.destination import (
     api_destination,
     proxy_destination,
 )
+from controller.probes.outcome import PENDING, Probes
 from controller.transitions import Happening, happenings
 
 
 @dataclass(frozen=True, slots=True)
 class NoCluster:
     """There are no Services: refs are not resolved, and one process is every class's proxy."""
+
+    probes: Probes = PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class ClusterServices:
 
     platform: Platform
     existing: Set[ServiceKey] = frozenset()
+    probes: Probes = PENDING
 
 
 Facts = NoCluster | ClusterServices
@@ -70,7 +74,8 @@ def plan(
 ) -> Plan:
     """The status that a class should have. `now` is RFC 3339; `previous` lends its times, and Events compare to it."""
     before = previous.conditions if previous else ()
-    api, proxy = _api(connector_class, facts), _proxy(connector_class, facts)
+    same = previous is not None and previous.observed_generation == connector_class.metadata.generation
+    api, proxy = _api(connector_class, facts, before if same else ()), _proxy(connector_class, facts)
     children = [api.condition, proxy.condition]
     fatal = errors(violations)
     conditions = settle([*children, _invalid(fatal) if fatal else ready(children)], before, now)
@@ -83,18 +88,18 @@ def plan(
     return Plan(status, happenings(before, conditions))
 
 
-def _api(connector_class: ConnectorClass, facts: Facts) -> _Judged:
+def _api(connector_class: ConnectorClass, facts: Facts, before: Sequence[Condition]) -> _Judged:
     kind = ConditionType.API_READY
-    pending = unknown(kind, ConditionReason.PROBE_PENDING, "not probed yet")
     spec = connector_class.spec.api
     if spec is None:
         return _Judged(true(kind, ConditionReason.NON_API))
+    probed = probed_condition(kind, facts.probes.api, before if facts.probes.fresh else ())
     if isinstance(facts, NoCluster):
-        return _Judged(pending)
+        return _Judged(probed)
     destination = api_destination(spec, facts.platform)
     if destination is None:
         return _Judged(true(kind, ConditionReason.NON_API))
-    return _resolved(destination, facts, pending, ConditionReason.API_SERVICE_NOT_FOUND)
+    return _resolved(destination, facts, probed, ConditionReason.API_SERVICE_NOT_FOUND)
 
 
 def _proxy(connector_class: ConnectorClass, facts: Facts) -> _Judged:

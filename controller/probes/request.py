@@ -1,11 +1,33 @@
-"""The requests of a probe, as values. Pure."""
+"""The requests of a probe, as values: the class's templates over one Connector -> what is sent where. Pure."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connectors.model.addresses import Address
+from connectors.credentials.credential import CredentialError
+from connectors.credentials.scheme import field_value
+from connectors.expressions.check import Check, compile_check
+from connectors.expressions.subject import Subject
+from connectors.expressions.template import Rendering, TemplateError, compile_template
+from connectors.model.addresses import DEFAULT_PORTS, Address, AddressError, parse_address
+from connectors.model.conditions import ConditionStatus
+from connectors.model.connector_class import HttpProbe
+from connectors.model.reasons import ConditionReason
 from connectors.model.secret_value import SecretValue
+from controller.probes.outcome import Outcome, Purpose, failed
+
+_TARGET = re.compile(rb"/[!\"$-~]*")
+"""Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). More would be another request, or another line."""
+MAX_TARGET = 8190
+"""Bytes. Servers take request lines of 8 KiB (RFC 9112 section 3 asks for 8,000 octets)."""
+
+NOTHING_TO_PROBE: Mapping[Purpose, ConditionReason] = {
+    Purpose.LIVENESS: ConditionReason.NON_LIVENESS_PROBE,
+    Purpose.AUTH: ConditionReason.NON_AUTH_PROBE,
+}
+SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +48,117 @@ class ProbeRequest:
     target: SecretValue
     headers: tuple[ProbeHeader, ...] = ()
     target_from_secret: bool = False
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether anything in it was made of the Secret."""
+        return self.target_from_secret or any(header.from_secret for header in self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request, and what its answer has to be: one that `check` holds for, else one of the statuses `success`."""
+
+    purpose: Purpose
+    request: ProbeRequest
+    success: range = SUCCESS
+    check: Check | None = None
+    follow: bool = True
+
+
+def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Mapping[str, Address]) -> Ask | Outcome:
+    """The request of an http probe, or what is to be said without one. `addresses` are the Connector's, "" its own.
+
+    What is made of the Secret goes to no origin but these (threat 25).
+    """
+    try:
+        target = _target(probe.path, subject)
+        if target is None:
+            message = "the class's path is empty for this Connector, so there is nothing to probe"
+            return Outcome(ConditionStatus.TRUE, NOTHING_TO_PROBE[purpose], message)
+        headers = tuple(found for item in probe.http_headers if (found := _header(item.name, item.value, subject)))
+        address = _address(probe, addresses[""])
+    except TemplateError as error:
+        return failed(ConditionReason.TEMPLATE_ERROR, str(error))
+    request = ProbeRequest(probe.method.upper(), address, target.value, headers, target.from_secret)
+    if request.holds_secret and address.origin not in {item.origin for item in addresses.values()}:
+        return failed(ConditionReason.ADDRESS_NOT_DECLARED, _undeclared(request))
+    expression = probe.response.cel if probe.response else ""
+    check = compile_check(expression) if expression else None
+    return Ask(purpose, request, check=check, follow=not probe.disable_redirect)
+
+
+def rendered_path(source: str, subject: Subject) -> Rendering | None:
+    """A path template as a request target, None where a template renders empty: then there is nothing to ask for.
+
+    Raises:
+        TemplateError: it cannot be rendered, or not to a path.
+    """
+    return _target(source, subject)
+
+
+def _target(source: str, subject: Subject) -> Rendering | None:
+    try:
+        rendering = compile_template(source).render(subject)
+    except TemplateError as error:
+        raise TemplateError(f"path: {error}") from None
+    text = rendering.value.reveal().strip(b" \t\r\n")
+    if not text and "{{" in source:
+        return None
+    target = text if text.startswith(b"/") else b"/" + text
+    if len(target) > MAX_TARGET or not _TARGET.fullmatch(target):
+        message = f"path: renders to what is no path of at most {MAX_TARGET} visible ASCII characters; use urlquery"
+        raise TemplateError(message)
+    return Rendering(SecretValue(target), rendering.from_secret)
+
+
+def _header(name: str, source: str, subject: Subject) -> ProbeHeader | None:
+    """The field, None where it renders empty: so a class leaves it out where there is no Secret."""
+    try:
+        rendering = compile_template(source).render(subject)
+        value = field_value(rendering.value.reveal(), "what it renders to")
+    except (TemplateError, CredentialError) as error:
+        raise TemplateError(f"header {name}: {error}") from None
+    return ProbeHeader(name, SecretValue(value), rendering.from_secret) if value else None
+
+
+def _address(probe: HttpProbe, own: Address) -> Address:
+    """Where it goes: the Connector's origin, but for what the class says otherwise (upstream-facts, section 7).
+
+    Without a scheme the Connector's counts where the host is the Connector's, else http.
+
+    Raises:
+        TemplateError: the class's host is none.
+    """
+    if not probe.host:
+        return _with_scheme(own, probe.scheme or own.scheme)
+    try:
+        stated = parse_address(f"{probe.scheme or 'http'}://{probe.host}")
+    except AddressError as error:
+        raise TemplateError(f"host {error}") from None
+    if stated.server_name != own.server_name:
+        return stated
+    # The same host: what the class leaves out is the Connector's. A port in the text makes two of its colon.
+    has_port = ":" in probe.host.rpartition("]")[2]
+    address = _with_scheme(own, probe.scheme or own.scheme)
+    return Address(address.scheme, own.host, stated.port, b"") if has_port else address
+
+
+def _with_scheme(own: Address, scheme: str) -> Address:
+    """The same host; its port too, unless that was the other scheme's own."""
+    is_default = own.port == DEFAULT_PORTS[own.scheme]
+    return Address(scheme, own.host, DEFAULT_PORTS[scheme] if is_default else own.port, b"")
+
+
+def _undeclared(request: ProbeRequest) -> str:
+    names = [f"header {header.name}" for header in request.headers if header.from_secret]
+    what = ", ".join([*names, *(["the path"] if request.target_from_secret else [])])
+    return (
+        f"{what}: made of the Secret, and {origin_of(request.address)} is no address that the Connector declares, "
+        "so nothing was sent; declare it under spec.addressExtensions, or correct the class's probe"
+    )
+
+
+def origin_of(address: Address) -> str:
+    """Scheme, host and port for people."""
+    return f"{address.scheme}://{address.authority.decode('ascii')}"

@@ -1,0 +1,61 @@
+"""Who may ask a tool now: so many at once of one server, the others wait in line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Origins(Generic[K]):
+    """At most `limit` keys hold an origin at a time; the others stand in line.
+
+    A place that is let go of is kept for the first in line, which is named and must `enter` or `decline`: so the line
+    never stands still, whoever else comes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: Counter[Hashable] = Counter()
+        self._line: dict[Hashable, dict[K, None]] = {}
+        self._kept: dict[K, Hashable] = {}
+
+    def enter(self, origin: Hashable, key: K) -> bool:
+        """Hold the origin; where it is full, stand in line and return False. Nothing else may be kept for the key."""
+        if key in self._kept:
+            del self._kept[key]
+            return True
+        if self._held[origin] < self._limit:
+            self._held[origin] += 1
+            return True
+        self._line.setdefault(origin, {})[key] = None
+        return False
+
+    def leave(self, origin: Hashable) -> K | None:
+        """Let go of it; returns the key for which the place is kept now."""
+        line = self._line.get(origin)
+        if line:
+            key = next(iter(line))
+            del line[key]
+            if not line:
+                del self._line[origin]
+            self._kept[key] = origin
+            return key
+        self._held[origin] -= 1
+        if self._held[origin] <= 0:
+            del self._held[origin]
+        return None
+
+    def decline(self, key: K, wanted: Hashable = None) -> K | None:
+        """Give up a place that is kept for the key at another origin than `wanted`; see `leave`."""
+        if key not in self._kept or self._kept[key] == wanted:
+            return None
+        return self.leave(self._kept.pop(key))
+
+    def clear(self) -> None:
+        """Nobody holds anything, and nobody waits."""
+        self._held.clear()
+        self._line.clear()
+        self._kept.clear()

@@ -1,0 +1,204 @@
+"""The prober: keeps an outcome for everything that can be probed, and says when one has changed, or has become old."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from connectors.model.conditions import ConditionStatus
+from connectors.model.connector import ConnectorKey
+from connectors.model.connector_class import ConnectorClass
+from connectors.process.clock import Clock, rfc3339
+from connectors.snapshot import Binding, Snapshot
+from controller.destination import Platform
+from controller.probes.api_request import class_ask
+from controller.probes.asks import asks_of
+from controller.probes.metrics import ProbeMetrics
+from controller.probes.origins import Origins
+from controller.probes.outcome import PENDING, RETELL, Outcome, Probed, Probes, Purpose
+from controller.probes.probing import Report, Sender, run_probe
+from controller.probes.request import Ask
+from controller.probes.schedule import Inputs, ProbeSettings, inputs_of, inputs_of_class, pause
+from controller.queue import WorkQueue
+
+logger = logging.getLogger("connectors.probes")
+
+Key = ConnectorKey | str
+"""A Connector, or a class by its name."""
+
+
+class Job(NamedTuple):
+    """One probe of one object."""
+
+    key: Key
+    purpose: Purpose
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is known of one object. `asks` holds what takes a request, `found` what was found, with or without one."""
+
+    subject: Binding | ConnectorClass
+    inputs: Inputs
+    fresh: bool = True
+    asks: dict[Purpose, Ask] = field(default_factory=dict)
+    found: dict[Purpose, Probed] = field(default_factory=dict)
+    failures: dict[Purpose, int] = field(default_factory=dict)
+    told: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was probed once."""
+        return all(purpose in self.found for purpose in self.asks)
+
+
+@dataclass(frozen=True, slots=True)
+class ProberSurroundings:
+    """What the prober works with. `platform` None: there are no Services. `jitter` returns a number from 0 to 1.
+
+    `trust`: the generation of the CAs that `sender` trusts.
+    """
+
+    sender: Sender
+    platform: Platform | None
+    clock: Clock
+    jitter: Callable[[], float]
+    metrics: ProbeMetrics
+    trust: int = 0
+
+
+class Prober:
+    """Level-triggered: `follow` says what there is, `run` keeps it probed until cancelled, `probes` tells what is known."""
+
+    def __init__(self, around: ProberSurroundings, settings: ProbeSettings, tell: Callable[[Key], None]) -> None:
+        """`tell` is called with each object of which an outcome has changed."""
+        self._around = around
+        self._settings = settings
+        self._tell = tell
+        self._records: dict[Key, _Record] = {}
+        self._queue: WorkQueue[Job] = WorkQueue(around.clock, around.jitter)
+        self._origins: Origins[Job] = Origins(settings.per_origin)
+
+    def probes(self, key: Key) -> Probes:
+        """What is known of an object of the snapshot that was followed last."""
+        record = self._records.get(key)
+        if record is None:
+            return PENDING
+        found = record.found
+        return Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH), found.get(Purpose.API), record.fresh)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
+        subjects: dict[Key, Binding | ConnectorClass] = {**snapshot.classes, **snapshot.bindings}
+        for key in self._records.keys() - subjects.keys():
+            del self._records[key]
+        for key, subject in subjects.items():
+            record = self._records.get(key)
+            if record is None or record.subject is not subject:
+                self._changed(key, subject, record)
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        await self._queue.run(self._settings.at_once, self._work)
+
+    def clear(self) -> None:
+        """Forget everything: another replica probes now. Only while `run` does not run."""
+        self._records.clear()
+        self._queue.clear()
+        self._origins.clear()
+
+    async def probe_now(self, key: Key) -> dict[Purpose, Report]:
+        """Probe an object whatever the schedule says, and keep what is found; {} for what is not there."""
+        record = self._records.get(key)
+        if record is None:
+            return {}
+        told = {purpose: Report(None, probed.outcome) for purpose, probed in record.found.items()}
+        ran = {purpose: await self._probed(Job(key, purpose), record, ask) for purpose, ask in record.asks.items()}
+        return told | ran
+
+    def _changed(self, key: Key, subject: Binding | ConnectorClass, before: _Record | None) -> None:
+        """Ask anew; what was found stays where nothing has changed that it depends on."""
+        record = _Record(subject, self._inputs(subject))
+        same = before is not None and before.inputs == record.inputs
+        if before is not None:
+            record.fresh, record.told = same and before.fresh, before.told
+        for purpose, ask in self._asks(subject):
+            if isinstance(ask, Outcome):
+                record.found[purpose] = Probed(ask, "")
+                continue
+            record.asks[purpose] = ask
+            if same and before is not None and purpose in before.found:
+                record.found[purpose] = before.found[purpose]
+                record.failures[purpose] = before.failures.get(purpose, 0)
+            else:
+                self._queue.add(Job(key, purpose))
+        self._records[key] = record
+
+    def _inputs(self, subject: Binding | ConnectorClass) -> Inputs:
+        if isinstance(subject, Binding):
+            return inputs_of(subject, self._around.trust)
+        return inputs_of_class(subject, self._around.trust)
+
+    def _asks(self, subject: Binding | ConnectorClass) -> Iterator[tuple[Purpose, Ask | Outcome]]:
+        found: tuple[tuple[Purpose, Ask | Outcome | None], ...]
+        if isinstance(subject, Binding):
+            asks = asks_of(subject, self._around.platform)
+            found = ((Purpose.LIVENESS, asks.liveness), (Purpose.AUTH, asks.auth))
+        else:
+            found = ((Purpose.API, class_ask(subject, self._around.platform)),)
+        return ((purpose, ask) for purpose, ask in found if ask is not None)
+
+    async def _work(self, job: Job) -> None:
+        record = self._records.get(job.key)
+        ask = record.asks.get(job.purpose) if record else None
+        origin = ask.request.address.origin if ask else None
+        self._name(self._origins.decline(job, origin))
+        if record is None or ask is None or not self._origins.enter(origin, job):
+            return
+        try:
+            await self._probed(job, record, ask)
+        finally:
+            self._name(self._origins.leave(origin))
+
+    def _name(self, job: Job | None) -> None:
+        if job is not None:
+            self._queue.add(job)
+
+    async def _probed(self, job: Job, record: _Record, ask: Ask) -> Report:
+        clock = self._around.clock
+        begun = clock.monotonic()
+        report = await run_probe(self._around.sender, ask, self._settings.timeout)
+        self._around.metrics.probed(job.purpose, report.outcome, clock.monotonic() - begun)
+        current = self._records.get(job.key)
+        if current is None or current.inputs != record.inputs:
+            # What was asked is not what counts now: `follow` has put the job into the queue again.
+            return report
+        failures = current.failures.get(job.purpose, 0) + 1 if report.outcome.failed else 0
+        current.failures[job.purpose] = failures
+        self._keep(job, current, report.outcome)
+        self._queue.add_after(job, pause(self._settings, failures, self._around.jitter()))
+        return report
+
+    def _keep(self, job: Job, record: _Record, outcome: Outcome) -> None:
+        before, was_complete = record.found.get(job.purpose), record.complete
+        record.found[job.purpose] = Probed(outcome, rfc3339(self._around.clock.now()))
+        now = self._around.clock.monotonic()
+        new = not was_complete or before is None or before.outcome != outcome
+        # One word for all of an object's first outcomes: each word may be a write.
+        if record.complete and (new or now - record.told >= RETELL):
+            record.fresh, record.told = False, now
+            self._tell(job.key)
+        _log(job, before.outcome if before else None, outcome)
+
+
+def _log(job: Job, before: Outcome | None, outcome: Outcome) -> None:
+    """Say what changes, and what fails from the start."""
+    if outcome == before or (before is None and not outcome.failed):
+        return
+    if outcome.failed:
+        reason = outcome.reason.value if outcome.reason else ""
+        logger.warning("%s: %s probe: %s: %s", job.key, job.purpose.value, reason, outcome.message)
+    elif before is not None and before.failed and outcome.status is ConditionStatus.TRUE:
+        logger.info("%s: %s probe: well again", job.key, job.purpose.value)

@@ -1,0 +1,73 @@
+"""One probe: sends its request, follows redirects, judges the last answer. The only file that knows their order."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.response import Response
+from controller.probes.failures import ProbeFailedError
+from controller.probes.outcome import Outcome
+from controller.probes.redirects import MAX_HOPS, is_redirect, redirected
+from controller.probes.request import Ask, ProbeRequest
+from controller.probes.verdict import judge, too_many_redirects, unreachable
+
+
+class Sender(Protocol):
+    """Sends one request and reads its answer (controller/probes/client.py)."""
+
+    async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
+        """One request to where it says, no redirect followed.
+
+        Raises:
+            ProbeFailedError: there is no answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One request of a probe, and the status of its answer; None where there was none."""
+
+    request: ProbeRequest
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """A probe as it went. `ask` is None where there was nothing to ask for."""
+
+    ask: Ask | None
+    outcome: Outcome
+    hops: list[Hop] = field(default_factory=list)
+
+
+async def run_probe(sender: Sender, ask: Ask, timeout: float) -> Report:  # noqa: ASYNC109 - of the whole chain
+    """Run one probe, redirects included, within `timeout` seconds. Does not raise: no answer is an outcome too."""
+    hops: list[Hop] = []
+    try:
+        async with asyncio.timeout(timeout):
+            return Report(ask, await _chain(sender, ask, hops), hops)
+    except TimeoutError:
+        place = hops[-1].request.address
+        failure = Failure(FailureKind.TIMEOUT, f"{place.host}:{place.port} did not answer within {timeout:g} s")
+        return Report(ask, unreachable(failure), hops)
+    except ProbeFailedError as error:
+        return Report(ask, unreachable(error.failure), hops)
+
+
+async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> Outcome:
+    request, left_origin = ask.request, False
+    read_body = ask.check is not None and ask.check.reads_body
+    for _ in range(MAX_HOPS + 1):
+        hops.append(Hop(request))
+        response = await sender.send(request, read_body=read_body)
+        hops[-1] = Hop(request, response.status)
+        following = redirected(request, response) if ask.follow else None
+        if following is None:
+            return judge(ask, response, dropped=left_origin and ask.request.holds_secret)
+        left_origin = left_origin or following.address.origin != request.address.origin
+        request = following
+    return too_many_redirects(response, MAX_HOPS)

@@ -1,0 +1,63 @@
+"""Where a redirect leads a probe, and what it takes there (RFC 9110 section 15.4). Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from urllib.parse import urljoin
+
+from connectors.expressions.response import Response
+from connectors.model.addresses import AddressError, parse_address
+from connectors.model.secret_value import SecretValue
+from controller.probes.request import MAX_TARGET, ProbeRequest, origin_of
+
+MAX_HOPS = 5
+"""Redirects followed in one probe: a login page is two or three away, and a loop ends soon (threat 1)."""
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
+_BECOMES_GET = frozenset({301, 302, 303})
+"""As every client does it: 307 and 308 alone keep the method (RFC 9110 section 15.4)."""
+_URL = re.compile(r"(?P<origin>https?://[^/?#]+)(?P<target>[^#]*)", re.IGNORECASE)
+_UNSAFE = re.compile(r"[^!-~]")
+
+
+def is_redirect(response: Response) -> bool:
+    """Whether the answer leads elsewhere."""
+    return response.status in _FOLLOWED and bool(response.header("location"))
+
+
+def redirected(request: ProbeRequest, response: Response) -> ProbeRequest | None:
+    """The request that an answer leads to; None where it does not, or to what cannot be followed.
+
+    What was made of the Secret stays behind at a change of scheme, host or port, and does not come back (threat 25).
+    """
+    if not is_redirect(response):
+        return None
+    base = origin_of(request.address) + request.target.reveal().decode("ascii")
+    found = _resolved(base, response.header("location"))
+    if found is None:
+        return None
+    origin, target = found
+    try:
+        address = parse_address(origin)
+    except AddressError:
+        return None
+    method = "GET" if response.status in _BECOMES_GET else request.method
+    headers = request.headers
+    if address.origin != request.address.origin:
+        headers = tuple(header for header in headers if not header.from_secret)
+    return replace(request, method=method, address=address, target=SecretValue(target), headers=headers)
+
+
+def _resolved(base: str, location: str) -> tuple[str, bytes] | None:
+    """Origin and target of a Location (RFC 3986 section 5); None for what is no http or https URL."""
+    if _UNSAFE.search(location):
+        return None
+    try:
+        joined = urljoin(base, location)
+    except ValueError:
+        return None
+    found = _URL.fullmatch(joined.partition("#")[0])
+    if found is None:
+        return None
+    target = found["target"] if found["target"].startswith("/") else "/" + found["target"]
+    return (found["origin"], target.encode("ascii")) if len(target) <= MAX_TARGET else None

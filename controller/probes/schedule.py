@@ -1,0 +1,62 @@
+"""When an object is probed again, and what makes an earlier outcome void. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connectors.model.connector_class import ConnectorClass
+from connectors.snapshot import Binding
+
+JITTER = 0.1
+"""A tenth of a pause, either way: what was begun together drifts apart, and "every 60 s" stays true."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """`interval`: seconds between two probes that succeed. The rest bounds what probing costs, here and at the tools.
+
+    `longest`: seconds between two that fail, at most; a wrong password every few seconds would lock accounts.
+    `timeout`: seconds for one probe with its redirects; as long as clients wait for a page that they take for broken.
+    `at_once`: probes that run at the same time, of all tools; each holds a socket and some KiB.
+    `per_origin`: of one tool. A thousand Connectors of one tool are probed one behind the other, not at once.
+    """
+
+    interval: float = 60.0
+    longest: float = 300.0
+    timeout: float = 10.0
+    at_once: int = 64
+    per_origin: int = 4
+
+
+def pause(settings: ProbeSettings, failures: int, chance: float) -> float:
+    """Seconds until the next probe after `failures` failed ones in a row; `chance` is a number from 0 to 1."""
+    # An exponent without bound overflows after days of failures.
+    seconds = settings.interval * 2.0 ** min(failures, 16)
+    limited = min(seconds, max(settings.longest, settings.interval))
+    return limited * (1 - JITTER + 2 * JITTER * chance)
+
+
+Inputs = tuple[object, ...]
+"""What an outcome depends on, besides the tool."""
+
+
+def inputs_of(binding: Binding, trust: int) -> Inputs:
+    """What a Connector's outcomes depend on. `trust`: the generation of the CAs.
+
+    Generations and versions rather than objects: a label that changes makes a new object and voids nothing.
+    """
+    secret = binding.secret
+    version = (secret.metadata.uid, secret.metadata.resource_version) if secret else None
+    problem = binding.secret_problem.reason if binding.secret_problem else None
+    metadata = binding.connector.metadata
+    return (metadata.uid, metadata.generation, *_of_class(binding.connector_class), version, problem, trust)
+
+
+def inputs_of_class(connector_class: ConnectorClass, trust: int) -> Inputs:
+    """What the outcome of a class's own API depends on."""
+    return (*_of_class(connector_class), trust)
+
+
+def _of_class(connector_class: ConnectorClass | None) -> Inputs:
+    metadata = connector_class.metadata if connector_class else None
+    return (metadata.uid, metadata.generation) if metadata else (None, None)

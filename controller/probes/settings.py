@@ -1,0 +1,12 @@
+"""The setting of probes that the controller and `connectors serve` share."""
+
+from __future__ import annotations
+
+from connectors.process.parsers import parse_duration
+from connectors.process.settings import Setting
+
+PROBE_INTERVAL = Setting(
+    "--probe-interval", "60s", parse_duration,
+    "pause between two probes of a tool that succeed; failing ones are repeated after twice as long each time, at most 5m",
+    "60s", metavar="DURATION",
+)  # fmt: skip

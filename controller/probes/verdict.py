@@ -1,0 +1,64 @@
+"""What an answer says of a condition. Pure."""
+
+from __future__ import annotations
+
+from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.check import CheckError
+from connectors.expressions.response import Response
+from connectors.model.reasons import ConditionReason
+from controller.probes.outcome import PASSED, Outcome, Purpose, failed
+from controller.probes.request import Ask
+
+_REFUSED_LOGIN = frozenset({401, 403})
+
+
+def judge(ask: Ask, response: Response, *, dropped: bool = False) -> Outcome:
+    """The outcome of a probe whose last answer is `response`.
+
+    `dropped`: a redirect to another origin left behind what was made of the Secret. An answer to a request without
+    the credential proves nothing of it, so such a check of a credential cannot succeed.
+    """
+    if problem := _problem(ask, response):
+        return _with_note(problem) if dropped else problem
+    if dropped and ask.purpose is Purpose.AUTH:
+        message = f"not checked: a redirect leads to another origin, to which no credential is sent; {_says(response)}"
+        return failed(ConditionReason.UNEXPECTED_STATUS, message)
+    return PASSED
+
+
+def too_many_redirects(response: Response, limit: int) -> Outcome:
+    """The outcome where the answer behind `limit` redirects is one more."""
+    return failed(ConditionReason.UNEXPECTED_STATUS, f"{_says(response)} after {limit} redirects; is it a loop?")
+
+
+def unreachable(failure: Failure) -> Outcome:
+    """The outcome where there was no answer."""
+    reason = ConditionReason.TARGET_DENIED if failure.kind is FailureKind.DENIED else ConditionReason.CONNECTION_FAILED
+    return failed(reason, f"{failure.kind.value}: {failure.message}")
+
+
+def _problem(ask: Ask, response: Response) -> Outcome | None:
+    """What is wrong with an answer; None where nothing is."""
+    refused = ask.purpose is Purpose.AUTH and response.status in _REFUSED_LOGIN
+    denied = failed(ConditionReason.AUTHENTICATION_FAILED, f"Authentication failed: {_says(response)}")
+    if ask.check is None:
+        if response.status in ask.success:
+            return None
+        return denied if refused else failed(ConditionReason.UNEXPECTED_STATUS, _says(response))
+    try:
+        if ask.check.holds(response):
+            return None
+    except CheckError as error:
+        # A body that says "log in" has not the keys that the check looks for: the status is the better reason.
+        return denied if refused else failed(ConditionReason.EXPRESSION_ERROR, f"{error} ({_says(response)})")
+    message = f"the class's check does not hold: {ask.check.source} ({_says(response)})"
+    return denied if refused else failed(ConditionReason.EXPRESSION_FALSE, message)
+
+
+def _with_note(outcome: Outcome) -> Outcome:
+    message = f"{outcome.message}; behind a redirect to another origin, to which no credential is sent"
+    return Outcome(outcome.status, outcome.reason, message)
+
+
+def _says(response: Response) -> str:
+    return f"status code {response.status}"

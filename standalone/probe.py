@@ -1,0 +1,101 @@
+"""`connectors probe`: asks a Connector's tool now, by manifests or by a running `connectors serve`, and shows how."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from connectors.model.connector import ConnectorKey
+from connectors.model.violation import errors
+from connectors.process.clock import timestamp
+from connectors.process.logs import escaped
+from connectors.process.parsers import parse_duration
+from connectors.process.settings import Setting, Values, parse_command_line
+from connectors.snapshot import Binding, build
+from connectors.sources.directory import DirectorySource
+from controller.kinds import connector
+from controller.probes.outcome import Probed, Probes, Purpose
+from controller.proxy_address import LocalProxy
+from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
+from standalone.get import NAMESPACE
+from standalone.objects import BASE
+from standalone.paths import path_problem
+from standalone.probe_report import ConnectorProbe, report_of, text_of
+from standalone.probing import probe_binding, probe_client
+
+FAILED, NOT_ASKED = 1, 2
+
+PROBE_TIMEOUT = Setting(
+    "--timeout", "10s", parse_duration, "how long one probe may take, redirects included; with PATH", "10s",
+    metavar="DURATION",
+)  # fmt: skip
+SETTINGS: tuple[Setting[Any], ...] = (NAMESPACE, SERVER, PROBE_TIMEOUT)
+
+REPORTS_WITHIN = 60.0
+"""Seconds: two probes of ten each, behind those that others have asked for."""
+
+
+class ProbeError(Exception):
+    """Nobody was asked; the message says why and what to do."""
+
+
+def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Probe one Connector and print requests, answers and conditions, credentials masked.
+
+    Returns 0 where both conditions hold, 1 where one does not, 2 where nobody was asked.
+    """
+    parser = argparse.ArgumentParser("connectors probe", description=__doc__, allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME", help="the Connector")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", type=Path,
+        help="manifests with the Connector, its Secret, and its class if that is not built in; "
+        "without one the running `connectors serve` is asked",
+    )  # fmt: skip
+    arguments, values = parse_command_line(parser, SETTINGS, words, environment)
+    key = ConnectorKey(values[NAMESPACE], arguments.name)
+    try:
+        probe = _local(key, arguments.paths, values) if arguments.paths else _remote(key, values)
+    except (ProbeError, AdminPortError) as error:
+        print(escaped(str(error)), file=sys.stderr)
+        return NOT_ASKED
+    for line in text_of(probe).splitlines():
+        print(escaped(line))
+    return 0 if probe.well else FAILED
+
+
+def _remote(key: ConnectorKey, values: Values) -> ConnectorProbe:
+    path = f"{BASE}/namespaces/{quote(key.namespace, safe='')}/connectors/{quote(key.name, safe='')}/probe"
+    return decoded(fetch(values[SERVER] + path, b"{}", REPORTS_WITHIN), ConnectorProbe)
+
+
+def _local(key: ConnectorKey, paths: list[Path], values: Values) -> ConnectorProbe:
+    if problem := path_problem(paths):
+        raise ProbeError(f"error: {problem}")
+    loaded = DirectorySource(paths, timestamp).load()
+    binding = build(loaded.objects).bindings.get(key)
+    if binding is None:
+        hint = "; `connectors validate` says what is wrong with them" if loaded.problems else ""
+        raise ProbeError(f"error: the manifests hold no Connector {key}{hint}")
+    if fatal := errors(binding.violations):
+        raise ProbeError(f"error: Connector {key} is invalid: {fatal[0]}")
+    return asyncio.run(_probed(binding, values[PROBE_TIMEOUT]))
+
+
+async def _probed(binding: Binding, timeout: float) -> ConnectorProbe:  # noqa: ASYNC109 - of each probe
+    sender = probe_client()
+    try:
+        reports = await probe_binding(sender, binding, timeout)
+    finally:
+        await sender.close()
+    now = timestamp()
+    found = {purpose: Probed(report.outcome, now) for purpose, report in reports.items()}
+    probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
+    status = connector.plan(binding, None, connector.Facts(LocalProxy(""), probes), now).status
+    return report_of(binding.connector.key, status, reports)
+
+
