@@ -9,14 +9,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, cast
 
+from connectors.dialing.failure import LookupTimeoutError
+from connectors.dialing.resolver import Resolver
 from connectors.model.addresses import Address, Origin
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.snapshot import Binding
 from connectors.trust import Trust
-from proxy.failures import LookupTimeoutError, dial_refusal
-from proxy.resolver import Resolver
+from proxy.failures import dial_refusal
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 

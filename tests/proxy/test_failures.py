@@ -5,9 +5,10 @@ import ssl
 
 import pytest
 
+from connectors.dialing.failure import DeniedError, FailureKind, LookupTimeoutError
 from connectors.model.addresses import parse_address
 from connectors.model.reasons import Reason
-from proxy.failures import LookupTimeoutError, dial_refusal
+from proxy.failures import REASONS, dial_refusal
 
 HTTPS, HTTP = parse_address("https://tool.example:8443/secret-path"), parse_address("http://tool.example:8080")
 
@@ -38,6 +39,7 @@ def tls(reason: str | None) -> ssl.SSLError:
         (ConnectionAbortedError("SSL handshake is taking too long"), Reason.UPSTREAM_TLS, "ended the TLS handshake"),
         (ConnectionResetError(), Reason.UPSTREAM_UNREACHABLE, "connection failed"),
         (OSError(113, "No route to host"), Reason.UPSTREAM_UNREACHABLE, "No route to host"),
+        (DeniedError("loopback"), Reason.TARGET_DENIED, "loopback"),
         (ConnectionError("no address found"), Reason.UPSTREAM_UNREACHABLE, "connection failed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, OSError) else "",
@@ -53,3 +55,7 @@ def test_each_failure_has_its_refusal(error: OSError, reason: Reason, says: str)
 def test_an_abort_without_tls_is_no_matter_of_tls() -> None:
     refusal = dial_refusal(ConnectionAbortedError(103, "Software caused connection abort"), HTTP)
     assert refusal.reason is Reason.UPSTREAM_UNREACHABLE
+
+
+def test_every_kind_of_failure_has_its_reason() -> None:
+    assert set(REASONS) == set(FailureKind)

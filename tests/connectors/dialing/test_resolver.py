@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from proxy import resolver
-from proxy.resolver import Resolver, TooManyLookupsError, look_up
+from connectors.dialing import resolver
+from connectors.dialing.resolver import Resolver, TooManyLookupsError, look_up
 
 
 class Names:
