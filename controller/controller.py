@@ -72,7 +72,11 @@ class Controller:
     """`run` it beside `source.run`, which it does not start. Everything else it starts itself."""
 
     def __init__(
-        self, around: Surroundings, settings: ControllerSettings, metrics: ControllerMetrics, probe_metrics: ProbeMetrics
+        self,
+        around: Surroundings,
+        settings: ControllerSettings,
+        metrics: ControllerMetrics,
+        probe_metrics: ProbeMetrics,
     ) -> None:
         self._around = around
         self._settings = settings

@@ -12,6 +12,7 @@ from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.parsers import HostPort, optional, parse_host_port, parse_switch
 from connectors.process.settings import Setting
 from controller.admission.renewal import canonical
+from controller.probes.settings import PROBE_INTERVAL
 
 _OFF = "off"
 _HOST = re.compile(r"[0-9a-z.:-]{1,253}", re.ASCII)
@@ -63,6 +64,6 @@ DENY_UPSTREAM = Setting(
     "10.96.0.1,2001:db8::/32", metavar="CIDR,...",
 )  # fmt: skip
 SETTINGS: tuple[Setting[Any], ...] = (
-    LEADER_ELECT, WEBHOOK_LISTEN, WEBHOOK_CERT_DIR, WEBHOOK_NAME, ALLOW_UPSTREAM, DENY_UPSTREAM, *KUBE_SETTINGS,
-    LOG_FORMAT, LOG_LEVEL,
+    LEADER_ELECT, PROBE_INTERVAL, ALLOW_UPSTREAM, DENY_UPSTREAM, WEBHOOK_LISTEN, WEBHOOK_CERT_DIR, WEBHOOK_NAME,
+    *KUBE_SETTINGS, LOG_FORMAT, LOG_LEVEL,
 )  # fmt: skip

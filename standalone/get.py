@@ -21,6 +21,7 @@ from standalone.objects import BASE, ConnectorClassList, ConnectorClassObject, C
 from standalone.snippet import SnippetError, snippet, target_of
 from standalone.table import classes_table, connectors_table
 
+
 class Output(StrEnum):
     """What is printed."""
 
@@ -65,7 +66,9 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     resource = RESOURCES[arguments.resource]
     try:
         if arguments.name and values[ALL] and resource == CONNECTORS:
-            raise AdminPortError("error: a resource cannot be retrieved by name across all namespaces; name one with -n")
+            raise AdminPortError(
+                "error: a resource cannot be retrieved by name across all namespaces; name one with -n"
+            )
         if values[OUTPUT] is Output.SNIPPET and (resource == CLASSES or not arguments.name):
             raise AdminPortError("error: a snippet is of one Connector; name it: connectors get NAME -o snippet")
         body = fetch(values[SERVER] + _path(resource, arguments.name, values))

@@ -97,5 +97,3 @@ async def _probed(binding: Binding, timeout: float) -> ConnectorProbe:  # noqa: 
     probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
     status = connector.plan(binding, None, connector.Facts(LocalProxy(""), probes), now).status
     return report_of(binding.connector.key, status, reports)
-
-

@@ -14,6 +14,7 @@ from connectors.model.conditions import (
     HttpAddress,
     ProxyStatus,
 )
+from connectors.model.connector import ConnectorAuth
 from connectors.model.connector_class import Probe
 from connectors.model.metadata import GROUP
 from connectors.model.reasons import ConditionReason
@@ -158,8 +159,10 @@ def _secret_ready(binding: Binding) -> Condition:
     """The class is known; what is wrong with it is for ConnectorClassReady to say."""
     kind = ConditionType.SECRET_READY
     auth = binding.connector.spec.auth
-    if invalid := _not_judged(kind, binding):
-        return invalid
+    if _of_class_name(binding):
+        return _class_invalid(kind, binding)
+    if broken := _rule_broken(kind, binding):
+        return broken
     if auth is None or auth.secret_ref is None:
         return true(kind, ConditionReason.SECRET_OPTIONAL)
     if problem := binding.secret_problem:
@@ -172,22 +175,25 @@ def _secret_ready(binding: Binding) -> Condition:
 def _liveness_ready(binding: Binding, known: _Known) -> Condition:
     kind = ConditionType.LIVENESS_READY
     probe = binding.connector_class.spec.liveness_probe if binding.connector_class else None
-    if invalid := _not_judged(kind, binding):
-        return invalid
+    if _of_class_name(binding):
+        return _class_invalid(kind, binding)
     if not _asks(probe):
         return true(kind, ConditionReason.NON_LIVENESS_PROBE)
-    return known.condition(kind, known.probes.liveness)
+    return _rule_broken(kind, binding) or known.condition(kind, known.probes.liveness)
 
 
 def _auth_ready(binding: Binding, known: _Known) -> Condition:
-    """Without a Secret that can serve there is no credential to be judged, good or bad."""
+    """Of a type that the class does not know nobody can tell; without a Secret that serves nor of the credential."""
     kind = ConditionType.AUTH_READY
-    auth = binding.connector.spec.auth
-    declared = binding.connector_class.auth_probe(auth.name) if auth and binding.connector_class else None
-    if invalid := _not_judged(kind, binding):
-        return invalid
-    if declared is None or not _asks(declared.probe):
+    if _of_class_name(binding) or binding.connector_class is None:
+        return _class_invalid(kind, binding)
+    auth = binding.connector.spec.auth or ConnectorAuth()
+    declared = binding.connector_class.auth_probe(auth.name)
+    misnamed = auth.name and binding.connector_class.auth_type(auth.name) is None
+    if not misnamed and not _asks(declared.probe if declared else None):
         return true(kind, ConditionReason.NON_AUTH_PROBE)
+    if broken := _rule_broken(kind, binding):
+        return broken
     if problem := binding.secret_problem:
         return unknown(kind, problem.reason, f"{_NOT_JUDGED}{problem.message}")
     return known.condition(kind, known.probes.auth)
@@ -197,11 +203,11 @@ def _asks(probe: Probe | None) -> bool:
     return probe is not None and (probe.http is not None or probe.api is not None)
 
 
-def _not_judged(kind: ConditionType, binding: Binding) -> Condition | None:
-    """What a broken rule leaves to say: an address, a type or a class that is wrong can be asked nothing."""
-    if _of_class_name(binding):
-        message = f"not judged while ConnectorClass {binding.connector.spec.connector_class_name} is invalid"
-        return unknown(kind, ConditionReason.CONNECTOR_CLASS_INVALID, message)
-    if fatal := errors(binding.violations):
-        return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}")
-    return None
+def _class_invalid(kind: ConditionType, binding: Binding) -> Condition:
+    message = f"not judged while ConnectorClass {binding.connector.spec.connector_class_name} is invalid"
+    return unknown(kind, ConditionReason.CONNECTOR_CLASS_INVALID, message)
+
+
+def _rule_broken(kind: ConditionType, binding: Binding) -> Condition | None:
+    fatal = errors(binding.violations)
+    return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}") if fatal else None

@@ -90,15 +90,13 @@ def plan(
 
 def _api(connector_class: ConnectorClass, facts: Facts, before: Sequence[Condition]) -> _Judged:
     kind = ConditionType.API_READY
-    spec = connector_class.spec.api
-    if spec is None:
+    platform = facts.platform if isinstance(facts, ClusterServices) else Platform()
+    destination = api_destination(connector_class.spec.api, platform) if connector_class.spec.api else None
+    if destination is None:
         return _Judged(true(kind, ConditionReason.NON_API))
     probed = probed_condition(kind, facts.probes.api, before if facts.probes.fresh else ())
     if isinstance(facts, NoCluster):
         return _Judged(probed)
-    destination = api_destination(spec, facts.platform)
-    if destination is None:
-        return _Judged(true(kind, ConditionReason.NON_API))
     return _resolved(destination, facts, probed, ConditionReason.API_SERVICE_NOT_FOUND)
 
 

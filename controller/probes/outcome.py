@@ -8,7 +8,6 @@ from enum import StrEnum
 from connectors.model.conditions import ConditionStatus
 from connectors.model.reasons import ConditionReason
 
-
 RETELL = 600.0
 """Seconds after which an outcome is told of although it is the same as before: who looks at a status wants to know that
 somebody still probes, and a write a minute for each of five thousand Connectors is too much for an API server."""

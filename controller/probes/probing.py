@@ -10,7 +10,7 @@ from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.response import Response
 from controller.probes.failures import ProbeFailedError
 from controller.probes.outcome import Outcome
-from controller.probes.redirects import MAX_HOPS, is_redirect, redirected
+from controller.probes.redirects import MAX_HOPS, redirected
 from controller.probes.request import Ask, ProbeRequest
 from controller.probes.verdict import judge, too_many_redirects, unreachable
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.check import CheckError
+
+from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.response import Response
 from connectors.model.reasons import ConditionReason
 from controller.probes.outcome import PASSED, Outcome, Purpose, failed

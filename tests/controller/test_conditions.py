@@ -5,7 +5,8 @@ import pytest
 
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
 from connectors.model.reasons import ConditionReason
-from controller.conditions import MAX_MESSAGE, bounded, false, ready, settle, true, unknown
+from controller.conditions import MAX_MESSAGE, bounded, false, probed_condition, ready, settle, true, unknown
+from controller.probes.outcome import Probed, failed
 
 CLASS, SECRET, CA = ConditionType.CONNECTOR_CLASS_READY, ConditionType.SECRET_READY, ConditionType.CA_CERT_READY
 GOOD = true(CLASS)
@@ -58,8 +59,6 @@ def test_the_last_probe_time_stays_with_probed_conditions() -> None:
     odd = Condition(type=CLASS, status=ConditionStatus.TRUE, last_probe_time="t1")
     again = settle([true(ConditionType.AUTH_READY), GOOD], [probed, odd], "t2")
     assert [condition.last_probe_time for condition in again] == ["t1", ""]
-    newer = msgspec.structs.replace(probed, last_probe_time="t2")
-    assert settle([newer], [probed], "t3")[0].last_probe_time == "t2"
 
 
 @pytest.mark.parametrize("message", ["short", "x" * MAX_MESSAGE, "x" * 2000, "ä" * 1000, "x" + "€" * 700])
@@ -74,3 +73,54 @@ def test_every_message_of_a_condition_is_bounded() -> None:
         condition = make(SECRET, ConditionReason.CONNECTOR_INVALID, "x" * 100_000)
         assert len(condition.message.encode()) == MAX_MESSAGE
         assert ready([condition]).message == condition.message
+
+
+AUTH = ConditionType.AUTH_READY
+FOUND = Probed(failed(ConditionReason.AUTHENTICATION_FAILED, "Authentication failed: status code 401"), "t9")
+
+
+def test_what_was_probed() -> None:
+    condition = probed_condition(AUTH, FOUND, ())
+    assert (condition.type, condition.status, condition.reason) == (AUTH, "False", "AuthenticationFailed")
+    assert (condition.message, condition.last_probe_time) == (FOUND.outcome.message, "t9")
+    long = Probed(failed(ConditionReason.EXPRESSION_FALSE, "x" * 100_000), "t9")
+    assert len(probed_condition(AUTH, long, ()).message.encode()) == MAX_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [
+        pytest.param(None, "ProbePending", id="nothing"),
+        pytest.param(probed_condition(AUTH, FOUND, ()), "AuthenticationFailed", id="probed"),
+        pytest.param(true(AUTH, ConditionReason.NON_AUTH_PROBE), "ProbePending", id="not probed, as it had none"),
+        pytest.param(unknown(AUTH, ConditionReason.PROBE_PENDING, "wait"), "ProbePending", id="never probed"),
+        pytest.param(
+            Condition(type=AUTH, status=ConditionStatus.UNKNOWN, reason="ProbePending", last_probe_time="t1"),
+            "ProbePending",
+            id="void already",
+        ),
+    ],
+)
+def test_what_was_not_probed_yet(earlier: Condition | None, expected: str) -> None:
+    assert probed_condition(AUTH, None, [earlier] if earlier else []).reason == expected
+    assert probed_condition(AUTH, None, ()).reason == "ProbePending"
+
+
+TEN, ALMOST, BACK = "2026-11-25T12:10:00Z", "2026-11-25T12:09:59Z", "2026-11-25T11:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("before", "now_is", "expected"),
+    [
+        pytest.param("2026-11-25T12:00:00Z", ALMOST, "2026-11-25T12:00:00Z", id="a moment before"),
+        pytest.param("2026-11-25T12:00:00Z", TEN, TEN, id="ten minutes"),
+        pytest.param("2026-11-25T12:00:00Z", BACK, BACK, id="the clock was set back"),
+        pytest.param("nonsense", TEN, TEN, id="no time at all"),
+    ],
+)
+def test_a_probe_time_alone_moves_every_ten_minutes(before: str, now_is: str, expected: str) -> None:
+    old = Condition(type=AUTH, status=ConditionStatus.TRUE, last_probe_time=before)
+    new = Condition(type=AUTH, status=ConditionStatus.TRUE, last_probe_time=now_is)
+    assert settle([new], [old], now_is)[0].last_probe_time == expected
+    worse = msgspec.structs.replace(new, message="another")
+    assert settle([worse], [old], now_is)[0].last_probe_time == now_is

@@ -24,10 +24,12 @@ from connectors.sources.store import SnapshotStore
 from controller.controller import Controller, ControllerSettings, Surroundings
 from controller.leader import Candidate, Leadership, LeaseElection, OnlyReplica
 from controller.metrics import ControllerMetrics
+from controller.probes.metrics import ProbeMetrics
 from tests.peers.api_objects import Manifest
 from tests.peers.api_requests import Asked
 from tests.peers.clock import FakeClock
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.probe_sender import ScriptedSender
 
 SYSTEM = "connectors-system"
 PROXY = "connectors-proxy-service"
@@ -139,6 +141,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
         self.server = FakeApiServer()
+        self.tool = ScriptedSender()
+        """What every tool answers to probes."""
         self.replicas: list[Replica] = []
         self.patient = True
         """Whether answers are waited for before the clock moves on; not where the server is made to hang."""
@@ -173,8 +177,8 @@ class World:
         leadership: Leadership = OnlyReplica()
         if identity:
             leadership = LeaseElection(client, candidate, self.clock, lambda: 0.0)
-        around = Surroundings(client, source, store, leadership, self.clock, lambda: 1.0)
-        controller = Controller(around, ControllerSettings(), ControllerMetrics(registry))
+        around = Surroundings(client, source, store, leadership, self.clock, lambda: 1.0, self.tool)
+        controller = Controller(around, ControllerSettings(), ControllerMetrics(registry), ProbeMetrics(registry))
         replica = Replica(client, source, controller, leadership, registry)
         self.replicas.append(replica)
         await replica.start()

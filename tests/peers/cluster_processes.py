@@ -50,8 +50,9 @@ async def start_cluster_proxy(kubeconfig: Path, *options: str, ready: float = ST
 
 
 async def start_controller(kubeconfig: Path, *options: str) -> ClusterProcess:
-    """Start the controller; it may be another replica that leads."""
-    return ClusterProcess(*await _start("controller", kubeconfig, "--webhook-listen", "127.0.0.1:0", *options))
+    """Start the controller; it may be another replica that leads. Its probes may dial this machine's own tools."""
+    ours = ("--webhook-listen", "127.0.0.1:0", "--allow-upstream", "127.0.0.0/8,::1")
+    return ClusterProcess(*await _start("controller", kubeconfig, *ours, *options))
 
 
 async def _start(module: str, kubeconfig: Path, *options: str) -> tuple[Child, str]:

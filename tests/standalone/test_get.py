@@ -13,8 +13,9 @@ from aiohttp import web
 from connectors.process.health import AdminServer
 from connectors.process.parsers import HostPort
 from connectors.snapshot import build
+from standalone.admin_port import MAX_BODY
 from standalone.api import api_routes
-from standalone.get import MAX_BODY, main, parse_server
+from standalone.get import main
 from standalone.status import StatusBoard, localhost_url
 from tests.standalone.builders import some_objects
 
@@ -150,19 +151,6 @@ async def test_a_proxy_of_the_environment_is_not_used(
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
     assert await run(server) == 0
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "127.0.0.1:8081", "ftp://h", "http://", "http://h/path", "http://h?q", "http://u@h", "http://h:x", "http://["],
-)
-def test_server_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
-        parse_server(text)
-
-
-def test_server() -> None:
-    assert parse_server("http://127.0.0.1:8081/") == "http://127.0.0.1:8081"
 
 
 def test_an_unknown_resource_exits_2() -> None:

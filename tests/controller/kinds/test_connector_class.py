@@ -10,9 +10,11 @@ from connectors.model.connector_class import (
     ServiceReference,
 )
 from connectors.model.metadata import ObjectMeta
+from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Severity, Violation
 from controller.destination import Platform, ServiceKey
 from controller.kinds.connector_class import ClusterServices, NoCluster, plan
+from controller.probes.outcome import PASSED, Outcome, Probed, Probes, failed
 
 META = ObjectMeta(name="git", generation=3)
 PROXY = ConnectorClass(metadata=META, spec=ConnectorClassSpec(proxy=ClassProxy()))
@@ -125,3 +127,41 @@ def test_events_name_the_missing_service() -> None:
     (event,) = plan(ConnectorClass(metadata=META, spec=spec), (), None, ClusterServices(PLATFORM), "t1").events
     assert event.reason == "ProxyServiceNotFound"
     assert event.message == "Service connectors-proxy-service not found in namespace connectors-system"
+
+
+NOW = "2026-11-25T12:00:00Z"
+GONE = failed(ConditionReason.CONNECTION_FAILED, "DNS: the name api does not resolve")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (None, ("Unknown", "ProbePending")),
+        (PASSED, ("True", "")),
+        (GONE, ("False", "ConnectionFailed")),
+    ],
+)
+def test_the_api_is_probed(outcome: Outcome | None, expected: tuple[str, str]) -> None:
+    probes = Probes(api=Probed(outcome, NOW) if outcome else None)
+    spec = ConnectorClassSpec(proxy=ClassProxy(), api=API)
+    connector_class = ConnectorClass(metadata=META, spec=spec)
+    there = ClusterServices(PLATFORM, BOTH_THERE.existing, probes)
+    for facts in (there, NoCluster(probes)):
+        condition = plan(connector_class, (), None, facts, NOW).status.conditions[0]
+        assert (condition.status, condition.reason) == expected
+        assert condition.last_probe_time == (NOW if outcome else "")
+    missing = plan(connector_class, (), None, ClusterServices(PLATFORM, probes=probes), NOW).status.conditions[0]
+    assert (missing.status, missing.reason) == ("False", "APIServiceNotFound")
+
+
+def test_what_an_earlier_process_wrote_stands_until_the_first_probe() -> None:
+    connector_class = ConnectorClass(metadata=META, spec=ConnectorClassSpec(proxy=ClassProxy(), api=API))
+    there = ClusterServices(PLATFORM, BOTH_THERE.existing, Probes(api=Probed(PASSED, NOW)))
+    before = plan(connector_class, (), None, there, NOW).status
+    fresh = ClusterServices(PLATFORM, BOTH_THERE.existing, Probes(fresh=True))
+    assert plan(connector_class, (), before, fresh, NOW).status == before
+
+
+def test_standalone_an_api_without_an_address_is_none() -> None:
+    connector_class = ConnectorClass(metadata=META, spec=ConnectorClassSpec(api=ClassApi(openapi={})))
+    assert plan(connector_class, (), None, NoCluster(), NOW).status.conditions[0].reason == "NonAPI"

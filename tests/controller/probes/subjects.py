@@ -1,0 +1,72 @@
+"""Connectors with a class that probes, for tests of probes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from connectors.model.connector import Connector
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.metadata import ObjectMeta
+from connectors.model.secret import OPAQUE, Secret
+from connectors.model.secret_value import SecretValue
+from connectors.snapshot import Binding, Objects, Snapshot, bind, build
+
+TOKEN = b"canary-4711"
+BEARER = [{"name": "Authorization", "value": "{{ if .Secret }}Bearer {{ .Secret.StringData.token }}{{ end }}"}]
+
+
+def http(path: str = "/", **fields: Any) -> dict[str, Any]:
+    return {"http": {"path": path, **fields}}
+
+
+def probing_class(
+    liveness: dict[str, Any] | None = None,
+    auth: dict[str, Any] | None = None,
+    name: str = "demo",
+    types: list[dict[str, Any]] | None = None,
+    **spec: Any,
+) -> ConnectorClass:
+    """A class with these probes and one authentication type `auth`, which injects a bearer token (or with `types`)."""
+    kind = {
+        "name": "auth",
+        "secretType": OPAQUE,
+        "optional": True,
+        "generator": {"headers": [{"name": "Authorization", "value": "Bearer {{ .Secret.StringData.token }}"}]},
+    }
+    full: dict[str, Any] = {"proxy": {}, "auth": {"types": types or [kind]}, **spec}
+    if liveness is not None:
+        full["livenessProbe"] = liveness
+    if auth is not None:
+        full["authProbes"] = [{"authName": "auth", "probe": auth}]
+    metadata = {"name": name, "uid": f"uid-{name}", "generation": 1}
+    return msgspec.convert({"metadata": metadata, "spec": full}, ConnectorClass)
+
+
+def connector(
+    name: str = "tool", address: str = "https://tool.example/prefix", *, secret: bool = True, **spec: Any
+) -> Connector:
+    full: dict[str, Any] = {"connectorClassName": "demo", "address": address, "auth": {"name": "auth"}, **spec}
+    if secret:
+        full["auth"] = {**full["auth"], "secretRef": {"name": "login"}}
+    metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}", "generation": 1}
+    return msgspec.convert({"metadata": metadata, "spec": full}, Connector)
+
+
+def login(version: str = "1", **data: bytes) -> Secret:
+    metadata = ObjectMeta(name="login", namespace="team", uid="uid-login", resource_version=version)
+    return Secret(metadata, OPAQUE, {key: SecretValue(value) for key, value in (data or {"token": TOKEN}).items()})
+
+
+def binding(connector_class: ConnectorClass, item: Connector | None = None, secret: Secret | None = None) -> Binding:
+    """Bound with Secret `login`, where the Connector names one."""
+    item = item or connector()
+    named = item.spec.auth is not None and item.spec.auth.secret_ref is not None
+    return bind(item, connector_class, (secret or login()) if named else None)
+
+
+def snapshot(
+    *connectors: Connector, classes: tuple[ConnectorClass, ...], secret: Secret | None = None, before: Any = None
+) -> Snapshot:
+    return build(Objects(connectors=connectors, classes=classes, secrets=(secret or login(),)), before)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from connectors.credentials.credential import CredentialError
+from connectors.model.reasons import ConditionReason
+from connectors.snapshot import bind
+from controller.probes.asks import asks_of
+from controller.probes.outcome import Outcome
+from controller.probes.request import Ask
+from tests.controller.probes.subjects import BEARER, binding, connector, http, probing_class
+
+BOTH = probing_class(http("/live", httpHeaders=BEARER), http("/auth", httpHeaders=BEARER))
+
+
+def targets(found: list[Ask | Outcome | None]) -> list[bytes | None]:
+    return [item.request.target.reveal() if isinstance(item, Ask) else None for item in found]
+
+
+def test_both() -> None:
+    asks = asks_of(binding(BOTH), None)
+    assert targets([asks.liveness, asks.auth]) == [b"/live", b"/auth"]
+
+
+@pytest.mark.parametrize("name", ["liveness", "auth"])
+def test_what_the_class_does_not_probe(name: str) -> None:
+    asks = asks_of(binding(probing_class(**{name: http("/x")})), None)
+    assert [asks.liveness is None, asks.auth is None] == [name != "liveness", name != "auth"]
+
+
+def test_an_empty_probe_asks_nothing() -> None:
+    asks = asks_of(binding(probing_class({}, {})), None)
+    assert asks == asks_of(binding(probing_class()), None)
+
+
+def test_another_authentication_type_has_no_probe() -> None:
+    types = [{"name": name, "secretType": "kubernetes.io/basic-auth", "optional": True} for name in ("auth", "other")]
+    kind = probing_class(http("/live"), http("/auth"), types=types)
+    asks = asks_of(bind(connector(auth={"name": "other"}, secret=False), kind, None), None)
+    assert asks.auth is None
+    assert isinstance(asks.liveness, Ask)
+
+
+def test_without_a_usable_secret_the_tool_is_probed_and_the_credential_is_not() -> None:
+    problem = CredentialError(ConditionReason.SECRET_NOT_FOUND, "gone")
+    asks = asks_of(replace(binding(BOTH), secret_problem=problem), None)
+    assert asks.auth is None
+    assert isinstance(asks.liveness, Ask)
+    assert not asks.liveness.request.headers, "nothing of a Secret that cannot serve is sent"
+
+
+@pytest.mark.parametrize("spec", [{"address": "nonsense"}, {"auth": {"name": "unknown"}}])
+def test_what_breaks_a_rule_is_not_probed(spec: dict[str, object]) -> None:
+    asks = asks_of(binding(BOTH, connector(**spec)), None)  # type: ignore[arg-type]
+    assert (asks.liveness, asks.auth) == (None, None)
+
+
+def test_without_a_class_nothing_is_probed() -> None:
+    asks = asks_of(bind(connector(), None, None), None)
+    assert (asks.liveness, asks.auth) == (None, None)

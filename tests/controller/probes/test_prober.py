@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.response import Response
+from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.secret import Secret
+from connectors.snapshot import Snapshot
+from controller.destination import Platform
+from controller.probes.metrics import ProbeMetrics
+from controller.probes.outcome import RETELL, Probed, Probes, Purpose
+from controller.probes.prober import Key, Prober, ProberSurroundings
+from controller.probes.request import ProbeRequest
+from controller.probes.schedule import ProbeSettings
+from tests.controller.probes.subjects import BEARER, connector, http, login, probing_class, snapshot
+from tests.peers.clock import FakeClock
+from tests.peers.probe_sender import OK, ScriptedSender
+
+KEY = ConnectorKey("team", "tool")
+BOTH = probing_class(http("/live"), http("/auth", httpHeaders=BEARER))
+LIVE = probing_class(http("/live"))
+REFUSED = Failure(FailureKind.REFUSED, "no")
+
+
+@dataclass
+class Scene:
+    prober: Prober
+    sender: ScriptedSender
+    clock: FakeClock
+    told: list[Key]
+    registry: CollectorRegistry
+    snapshot: Snapshot | None = None
+
+    def follow(self, *connectors: Connector, kind: ConnectorClass = BOTH, secret: Secret | None = None) -> None:
+        """The next snapshot; what is the same object as before keeps its Binding."""
+        self.snapshot = snapshot(*connectors, classes=(kind,), secret=secret, before=self.snapshot)
+        self.prober.follow(self.snapshot)
+
+    def known(self, key: Key = KEY) -> tuple[str, str]:
+        probes = self.prober.probes(key)
+        return say(probes.liveness), say(probes.auth)
+
+    def fresh(self, key: Key = KEY) -> bool:
+        return self.prober.probes(key).fresh
+
+
+def say(probed: Probed | None) -> str:
+    if probed is None:
+        return "-"
+    return probed.outcome.reason.value if probed.outcome.reason else probed.outcome.status.value
+
+
+@asynccontextmanager
+async def scene(
+    settings: ProbeSettings | None = None, platform: Platform | None = None, sender: ScriptedSender | None = None
+) -> AsyncIterator[Scene]:
+    clock, told, registry = FakeClock(), list[Key](), CollectorRegistry()
+    sender = sender or ScriptedSender()
+    around = ProberSurroundings(sender, platform, clock, lambda: 0.5, ProbeMetrics(registry))
+    prober = Prober(around, settings or ProbeSettings(), told.append)
+    running = asyncio.create_task(prober.run())
+    try:
+        yield Scene(prober, sender, clock, told, registry)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_is_new_is_probed_at_once_and_told_of_once() -> None:
+    async with scene() as it:
+        it.follow(connector())
+        assert it.known() == ("-", "-")
+        assert it.fresh()
+        await it.clock.advance(0)
+        assert it.known() == ("True", "True")
+        assert sorted(it.sender.targets) == ["/auth", "/live"]
+        assert it.told == [KEY], "one word for both: each may be a write"
+        assert not it.fresh()
+        assert it.prober.probes(KEY).liveness == it.prober.probes(KEY).auth
+
+
+async def test_every_interval() -> None:
+    async with scene() as it:
+        it.follow(connector(), kind=LIVE)
+        await it.clock.advance(59.9)
+        assert len(it.sender.sent) == 1
+        await it.clock.advance(0.2)
+        assert len(it.sender.sent) == 2
+        await it.clock.advance(600)
+        assert len(it.sender.sent) == 12
+
+
+async def test_what_fails_is_asked_again_later_each_time_and_at_the_usual_pace_once_it_is_well() -> None:
+    async with scene() as it:
+        it.sender.answer = lambda origin, target: REFUSED
+        it.follow(connector(), kind=LIVE)
+        times = []
+        begun, seen = it.clock.monotonic(), 0
+        for _ in range(1300):
+            await it.clock.advance(1)
+            if len(it.sender.sent) > seen:
+                seen = len(it.sender.sent)
+                times.append(round(it.clock.monotonic() - begun))
+        assert times == [1, 120, 360, 660, 960, 1260]
+        assert it.known()[0] == "ConnectionFailed"
+        it.sender.answer = lambda origin, target: OK
+        await it.clock.advance(300)
+        assert it.known()[0] == "True"
+        before = len(it.sender.sent)
+        await it.clock.advance(121)
+        assert len(it.sender.sent) == before + 2
+
+
+async def test_only_what_changes_is_told_of_and_the_time_every_ten_minutes() -> None:
+    async with scene() as it:
+        it.follow(connector(), kind=LIVE)
+        await it.clock.advance(RETELL - 1)
+        assert it.told == [KEY]
+        first = it.prober.probes(KEY).liveness
+        await it.clock.advance(61)
+        assert it.told == [KEY, KEY]
+        now = it.prober.probes(KEY).liveness
+        assert first is not None
+        assert now is not None
+        assert now.time > first.time
+        it.sender.answer = lambda origin, target: Response(500)
+        await it.clock.advance(60)
+        assert it.told == [KEY] * 3
+        assert it.known()[0] == "UnexpectedStatus"
+        await it.clock.advance(130)
+        assert it.told == [KEY] * 3, "still the same"
+        it.sender.answer = lambda origin, target: Response(503)
+        await it.clock.advance(300)
+        assert it.told == [KEY] * 4, "another status code is news"
+
+
+CHANGES = ["spec", "class", "secret"]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_a_change_voids_what_was_found_and_is_probed_at_once(what: str) -> None:
+    item, kind, secret = connector(), BOTH, login()
+    async with scene() as it:
+        it.follow(item, kind=kind, secret=secret)
+        await it.clock.advance(1)
+        assert it.known() == ("True", "True")
+        if what == "spec":
+            item = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, generation=2))
+        elif what == "class":
+            kind = msgspec.structs.replace(kind, metadata=msgspec.structs.replace(kind.metadata, generation=2))
+        else:
+            secret = login("2", token=b"other")
+        it.follow(item, kind=kind, secret=secret)
+        assert it.known() == ("-", "-"), "never a stale True"
+        assert not it.fresh(), "nor one of an earlier process"
+        await it.clock.advance(0)
+        assert it.known() == ("True", "True")
+        assert len(it.sender.sent) == 4
+        assert it.told == [KEY, KEY]
+
+
+async def test_a_change_before_the_first_probe_ends_the_trust_in_an_earlier_process() -> None:
+    async with scene() as it:
+        it.sender.hold = asyncio.Event()
+        item = connector()
+        it.follow(item, secret=login())
+        assert it.fresh()
+        it.follow(item, secret=login("2"))
+        assert not it.fresh()
+
+
+async def test_a_label_changes_nothing() -> None:
+    item, kind, secret = connector(), LIVE, login()
+    async with scene() as it:
+        it.follow(item, kind=kind, secret=secret)
+        await it.clock.advance(1)
+        labelled = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"a": "b"}))
+        it.follow(labelled, kind=kind, secret=secret)
+        assert it.known() == ("True", "-")
+        await it.clock.advance(57)
+        assert len(it.sender.sent) == 1
+        await it.clock.advance(3)
+        assert len(it.sender.sent) == 2
+
+
+async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
+    async with scene() as it:
+        it.sender.hold = asyncio.Event()
+        item = connector()
+        it.follow(item, secret=login())
+        await it.clock.advance(1)
+        assert len(it.sender.sent) == 2
+        it.follow(item, secret=login("2", token=b"wrong"))
+        it.sender.answer = lambda origin, target: Response(401) if len(it.sender.sent) > 2 else OK
+        it.sender.hold.set()
+        await it.clock.advance(1)
+        assert it.known() == ("UnexpectedStatus", "AuthenticationFailed")
+        assert it.told == [KEY]
+
+
+async def test_what_is_gone_is_forgotten_and_no_longer_asked() -> None:
+    async with scene() as it:
+        it.follow(connector(), kind=LIVE)
+        await it.clock.advance(1)
+        it.follow(kind=LIVE)
+        assert it.prober.probes(KEY) == Probes()
+        await it.clock.advance(600)
+        assert len(it.sender.sent) == 1
+
+
+async def test_what_needs_no_request_is_known_at_once() -> None:
+    async with scene() as it:
+        it.follow(connector(), kind=probing_class(http("{{ if .Secret }}{{ end }}"), http("/a b")))
+        assert it.known() == ("NonLivenessProbe", "TemplateError")
+        await it.clock.advance(600)
+        assert it.sender.sent == []
+
+
+async def test_a_thousand_connectors_of_one_tool_do_not_hit_it_at_once() -> None:
+    async with scene() as it:
+        it.sender.hold = asyncio.Event()
+        it.follow(*(connector(f"tool-{number}") for number in range(1000)), kind=LIVE)
+        await it.clock.advance(1)
+        assert it.sender.most == it.sender.running == ProbeSettings().per_origin
+        it.sender.hold.set()
+        for _ in range(400):
+            await it.clock.advance(0)
+        assert len(it.sender.sent) == 1000
+        assert it.sender.most == ProbeSettings().per_origin
+        assert len(it.told) == 1000
+
+
+async def test_a_tool_that_hangs_keeps_no_other_waiting_and_all_of_them_have_a_limit() -> None:
+    hold = asyncio.Event()
+
+    class Hanging(ScriptedSender):
+        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
+            self.hold = hold if request.address.host == "hangs.example" else None
+            return await super().send(request, read_body=read_body)
+
+    sender = Hanging()
+    async with scene(ProbeSettings(at_once=8, per_origin=2), sender=sender) as it:
+        hanging = [connector(f"a{number}", "https://hangs.example") for number in range(50)]
+        others = [connector(f"z{number}", f"https://tool{number}.example") for number in range(50)]
+        it.follow(*hanging, *others, kind=LIVE)
+        for _ in range(20):
+            await it.clock.advance(0)
+        assert sum(request.address.host != "hangs.example" for request in sender.sent) == 50
+        assert sender.running == 2
+        assert sender.most <= 8
+        hold.set()
+        for _ in range(40):
+            await it.clock.advance(0)
+        assert len(sender.sent) == 100
+
+
+async def test_after_clear_nothing_is_known_and_nothing_is_asked() -> None:
+    async with scene() as it:
+        it.follow(connector(), kind=LIVE)
+        await it.clock.advance(1)
+        it.prober.clear()
+        assert it.prober.probes(KEY) == Probes()
+        await it.clock.advance(600)
+        assert len(it.sender.sent) == 1
+
+
+async def test_a_classs_own_api() -> None:
+    kind = probing_class(api={"ref": {"kind": "Service", "name": "plugin", "namespace": "tools"}})
+    async with scene(platform=Platform()) as it:
+        it.sender.answer = lambda origin, target: Response(404)
+        it.follow(kind=kind)
+        await it.clock.advance(1)
+        found = it.prober.probes("demo").api
+        assert found is not None
+        assert found.outcome.status == "True"
+        assert it.told == ["demo"]
+        it.sender.answer = lambda origin, target: REFUSED
+        await it.clock.advance(60)
+        found = it.prober.probes("demo").api
+        assert found is not None
+        assert found.outcome.reason == "ConnectionFailed"
+
+
+async def test_now() -> None:
+    async with scene() as it:
+        it.follow(connector(), kind=probing_class(http("/live"), http("{{ if .Nothing }}{{ end }}")))
+        await it.clock.advance(1)
+        it.sender.answer = lambda origin, target: Response(500)
+        reports = await it.prober.probe_now(KEY)
+        assert reports[Purpose.LIVENESS].outcome.reason == "UnexpectedStatus"
+        assert reports[Purpose.AUTH].outcome.failed
+        assert it.known()[0] == "UnexpectedStatus"
+        assert await it.prober.probe_now(ConnectorKey("team", "other")) == {}
+
+
+async def test_what_is_measured() -> None:
+    async with scene() as it:
+        it.follow(connector())
+        await it.clock.advance(1)
+        for purpose in ("liveness", "auth"):
+            name = "connectors_controller_probe_duration_seconds_count"
+            assert it.registry.get_sample_value(name, {"probe": purpose}) == 1
+
+
+async def test_t14_the_log_tells_of_changes_and_of_no_credential(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    async with scene() as it:
+        it.follow(connector())
+        await it.clock.advance(1)
+        assert "probe" not in caplog.text
+        it.sender.answer = lambda origin, target: Response(401)
+        await it.clock.advance(60)
+        assert "team/tool: auth probe: AuthenticationFailed: Authentication failed: status code 401" in caplog.text
+        count = len(caplog.records)
+        await it.clock.advance(300)
+        assert len(caplog.records) == count
+        it.sender.answer = lambda origin, target: OK
+        await it.clock.advance(300)
+        assert "team/tool: auth probe: well again" in caplog.text
+        assert "canary" not in caplog.text

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from connectors.expressions.check import compile_check
+
+from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.response import Response
+from connectors.model.addresses import parse_address
+from connectors.model.secret_value import SecretValue
+from controller.probes.outcome import PASSED, Purpose
+from controller.probes.probing import run_probe
+from controller.probes.redirects import MAX_HOPS
+from controller.probes.request import Ask, ProbeHeader, ProbeRequest
+from tests.peers.probe_sender import OK, Answer, ScriptedSender
+
+SECRET = ProbeHeader("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
+REQUEST = ProbeRequest("GET", parse_address("https://tool.example"), SecretValue(b"/start"), (SECRET,))
+
+
+def to(location: str) -> Response:
+    return Response(302, (("Location", location),))
+
+
+def script(answers: dict[str, Answer]) -> Callable[[str, str], Answer]:
+    return lambda origin, target: answers[origin.removeprefix("https://") + target]
+
+
+async def test_one_request() -> None:
+    sender = ScriptedSender()
+    report = await run_probe(sender, Ask(Purpose.AUTH, REQUEST), 10)
+    assert report.outcome == PASSED
+    assert [(hop.request, hop.status) for hop in report.hops] == [(REQUEST, 200)]
+
+
+async def test_redirects_are_followed_and_the_last_answer_counts() -> None:
+    answers = {"tool.example/start": to("/next"), "tool.example/next": to("/end"), "tool.example/end": Response(401)}
+    sender = ScriptedSender(script(answers))
+    report = await run_probe(sender, Ask(Purpose.AUTH, REQUEST), 10)
+    assert sender.targets == ["/start", "/next", "/end"]
+    assert all(SECRET in request.headers for request in sender.sent)
+    assert report.outcome.message == "Authentication failed: status code 401"
+    assert [hop.status for hop in report.hops] == [302, 302, 401]
+
+
+async def test_t25_a_credential_that_was_left_behind_is_not_found_valid() -> None:
+    sender = ScriptedSender(script({"tool.example/start": to("https://other.example/"), "other.example/": OK}))
+    report = await run_probe(sender, Ask(Purpose.AUTH, REQUEST), 10)
+    assert not sender.sent[1].headers
+    assert report.outcome.reason == "UnexpectedStatus"
+    assert (await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST), 10)).outcome == PASSED
+
+
+async def test_t25_not_even_where_the_way_leads_back() -> None:
+    answers: dict[str, Answer] = {
+        "tool.example/start": to("https://other.example/"),
+        "other.example/": to("https://tool.example/open"),
+        "tool.example/open": OK,
+    }
+    sender = ScriptedSender(script(answers))
+    report = await run_probe(sender, Ask(Purpose.AUTH, REQUEST), 10)
+    assert [request.headers for request in sender.sent] == [(SECRET,), (), ()]
+    assert report.outcome.reason == "UnexpectedStatus"
+
+
+async def test_a_class_can_take_the_redirect_for_the_answer() -> None:
+    sender = ScriptedSender(script({"tool.example/start": to("/next")}))
+    report = await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST, follow=False), 10)
+    assert report.outcome.message == "status code 302"
+    check = compile_check("response.statusCode == 302")
+    assert (await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST, check=check, follow=False), 10)).outcome == PASSED
+
+
+async def test_a_loop_ends() -> None:
+    sender = ScriptedSender(lambda origin, target: to("/start"))
+    report = await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST), 10)
+    assert len(sender.sent) == MAX_HOPS + 1
+    assert report.outcome.message == "status code 302 after 5 redirects; is it a loop?"
+
+
+async def test_no_answer_is_an_outcome() -> None:
+    sender = ScriptedSender(lambda origin, target: Failure(FailureKind.REFUSED, "tool.example:443 refuses"))
+    report = await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST), 10)
+    assert (report.outcome.reason, report.outcome.message) == (
+        "ConnectionFailed",
+        f"{FailureKind.REFUSED.value}: tool.example:443 refuses",
+    )
+    assert [hop.status for hop in report.hops] == [None]
+
+
+async def test_the_time_is_that_of_the_whole_chain() -> None:
+    sender = ScriptedSender(lambda origin, target: to("/start"), hold=asyncio.Event())
+    report = await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST), 0.05)
+    assert report.outcome.reason == "ConnectionFailed"
+    assert report.outcome.message == "timeout: tool.example:443 did not answer within 0.05 s"
+    assert sender.running == 0
+
+
+@pytest.mark.parametrize(
+    ("cel", "reads"), [("", False), ("response.statusCode == 200", False), ("response.body.ok == true", True)]
+)
+async def test_the_body_is_read_only_where_the_check_looks_at_it(cel: str, reads: bool) -> None:
+    asked: list[bool] = []
+
+    class Noting(ScriptedSender):
+        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
+            asked.append(read_body)
+            return OK
+
+    check = compile_check(cel) if cel else None
+    await run_probe(Noting(), Ask(Purpose.LIVENESS, REQUEST, check=check), 10)
+    assert asked == [reads]

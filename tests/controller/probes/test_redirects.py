@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.expressions.response import Response
+from connectors.model.addresses import parse_address
+from connectors.model.secret_value import SecretValue
+from controller.probes.redirects import is_redirect, redirected
+from controller.probes.request import ProbeHeader, ProbeRequest, origin_of
+
+KEPT = ProbeHeader("X-Fixed", SecretValue(b"1"))
+SECRET = ProbeHeader("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
+
+
+def request(method: str = "GET", target: bytes = b"/a/b?q=1") -> ProbeRequest:
+    return ProbeRequest(method, parse_address("https://tool.example:8443"), SecretValue(target), (KEPT, SECRET))
+
+
+def answer(location: str, status: int = 302) -> Response:
+    return Response(status, (("Location", location),))
+
+
+LEADS = [
+    ("/c", "https://tool.example:8443", b"/c"),
+    ("c", "https://tool.example:8443", b"/a/c"),
+    ("?x", "https://tool.example:8443", b"/a/b?x"),
+    ("../d", "https://tool.example:8443", b"/d"),
+    ("/a%2Fb?x=%20", "https://tool.example:8443", b"/a%2Fb?x=%20"),
+    ("/c#part", "https://tool.example:8443", b"/c"),
+    ("//other.example/c", "https://other.example", b"/c"),
+    ("https://TOOL.example:8443/c", "https://tool.example:8443", b"/c"),
+    ("https://tool.example/c", "https://tool.example", b"/c"),
+    ("http://tool.example:8443/c", "http://tool.example:8443", b"/c"),
+    ("http://169.254.169.254", "http://169.254.169.254", b"/"),
+    ("https://other.example?x", "https://other.example", b"/?x"),
+]
+
+
+@pytest.mark.parametrize(("location", "origin", "target"), LEADS)
+def test_where_it_leads(location: str, origin: str, target: bytes) -> None:
+    found = redirected(request(), answer(location))
+    assert found is not None
+    assert (origin_of(found.address), found.target.reveal()) == (origin, target)
+
+
+@pytest.mark.parametrize(("location", "origin", "target"), LEADS)
+def test_t25_a_change_of_origin_leaves_the_secret_behind(location: str, origin: str, target: bytes) -> None:
+    found = redirected(request(), answer(location))
+    assert found is not None
+    assert (SECRET in found.headers) is (origin == "https://tool.example:8443")
+    assert KEPT in found.headers
+
+
+def test_t25_it_does_not_come_back() -> None:
+    there = redirected(request(), answer("https://other.example/"))
+    assert there is not None
+    back = redirected(there, answer("https://tool.example:8443/a"))
+    assert back is not None
+    assert back.headers == (KEPT,)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["ftp://tool.example/", "javascript:alert(1)", "https://", "https://user:pw@tool.example/", "https://a b/", "/a b",
+     "https://tool.example:99999/", "http://[::1", "mailto:a@b", "/\u00e9", "/" + "x" * 9000, "http://1.2.3/"],
+)  # fmt: skip
+def test_what_cannot_be_followed_is_the_last_answer(location: str) -> None:
+    assert redirected(request(), answer(location)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "then"),
+    [(301, "POST", "GET"), (302, "POST", "GET"), (303, "POST", "GET"), (307, "POST", "POST"), (308, "POST", "POST"),
+     (302, "GET", "GET")],
+)  # fmt: skip
+def test_methods(status: int, method: str, then: str) -> None:
+    found = redirected(request(method), answer("/c", status))
+    assert found is not None
+    assert found.method == then
+
+
+@pytest.mark.parametrize("status", [200, 201, 300, 304, 305, 306, 401, 500])
+def test_other_statuses_lead_nowhere(status: int) -> None:
+    assert not is_redirect(answer("/c", status))
+    assert redirected(request(), answer("/c", status)) is None
+
+
+def test_a_redirect_without_a_location() -> None:
+    assert redirected(request(), Response(302)) is None
+
+
+@given(st.text(max_size=60), st.sampled_from([301, 302, 303, 307, 308]))
+def test_t25_whatever_a_tool_answers_the_secret_stays_with_its_origin(location: str, status: int) -> None:
+    found = redirected(request(), answer(location, status))
+    if found is not None:
+        assert (SECRET in found.headers) is (found.address.origin == request().address.origin)
+        assert found.target.reveal().startswith(b"/")
+        assert not set(found.target.reveal()) & set(b" \r\n\0#")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.probes.schedule import ProbeSettings, inputs_of, inputs_of_class, pause
+from tests.controller.probes.subjects import binding, connector, login, probing_class
+
+
+@pytest.mark.parametrize(
+    ("interval", "failures", "seconds"),
+    [(60, 0, 60), (60, 1, 120), (60, 2, 240), (60, 3, 300), (60, 400, 300), (1, 3, 8), (600, 0, 600), (600, 5, 600)],
+)
+def test_pauses(interval: float, failures: int, seconds: float) -> None:
+    assert pause(ProbeSettings(interval=interval), failures, 0.5) == pytest.approx(seconds)
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1))
+def test_jitter_is_a_tenth(failures: int, chance: float) -> None:
+    assert 54 <= pause(ProbeSettings(), failures, chance) <= 330
+
+
+def test_what_makes_an_outcome_void() -> None:
+    kind, item = probing_class(), connector()
+    before = inputs_of(binding(kind, item), 1)
+    other_spec = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, generation=2))
+    again = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, uid="another"))
+    newer = msgspec.structs.replace(kind, metadata=msgspec.structs.replace(kind.metadata, generation=2))
+    assert inputs_of(binding(kind, other_spec), 1) != before
+    assert inputs_of(binding(kind, again), 1) != before
+    assert inputs_of(binding(newer, item), 1) != before
+    assert inputs_of(binding(kind, item, login("2")), 1) != before
+    assert inputs_of(replace(binding(kind, item), secret=None), 1) != before
+    assert inputs_of(binding(kind, item), 2) != before
+    assert inputs_of_class(kind, 1) != inputs_of_class(newer, 1)
+    assert inputs_of_class(kind, 1) != inputs_of_class(kind, 2)
+
+
+def test_a_label_voids_nothing() -> None:
+    kind, item = probing_class(), connector()
+    labelled = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"a": "b"}))
+    assert inputs_of(binding(kind, labelled), 1) == inputs_of(binding(kind, item), 1)

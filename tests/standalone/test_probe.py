@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from standalone.probe import main
+from tests.peers.tool import serve_tool
+
+MANIFESTS = """\
+apiVersion: connectors.alauda.io/v1alpha1
+kind: ConnectorClass
+metadata: {{name: demo}}
+spec:
+  proxy: {{}}
+  auth:
+    types: [{{name: basicAuth, secretType: kubernetes.io/basic-auth}}]
+  livenessProbe:
+    http: {{path: /, response: {{cel: response.statusCode < 500}}}}
+  authProbes:
+    - authName: basicAuth
+      probe:
+        http:
+          path: /user
+          httpHeaders:
+            - name: Authorization
+              value: 'Basic {{{{ printf "%s:%s" .Secret.StringData.username .Secret.StringData.password | b64enc }}}}'
+---
+apiVersion: connectors.alauda.io/v1alpha1
+kind: Connector
+metadata: {{name: repo, namespace: team}}
+spec:
+  connectorClassName: demo
+  address: {address}
+  auth: {{name: basicAuth, secretRef: {{name: login}}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: login, namespace: team}}
+type: kubernetes.io/basic-auth
+stringData: {{username: user, password: canary-4f1d}}
+"""
+BASIC = "Basic dXNlcjpjYW5hcnktNGYxZA=="
+
+
+@pytest.fixture
+async def tool(exits: AsyncExitStack) -> str:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=200 if request.headers.get("Authorization") == BASIC else 401)
+
+    return await serve_tool(exits, answer)
+
+
+async def run(*words: str) -> int:
+    return await asyncio.to_thread(main, words, {})
+
+
+async def test_t14_by_manifests(tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(MANIFESTS.format(address=tool))
+    assert await run("repo", str(tmp_path), "-n", "team") == 0
+    captured = capsys.readouterr()
+    assert captured.out == (
+        "team/repo\n"
+        f"  GET {tool}/\n"
+        "      -> 401\n"
+        "      success: response.statusCode < 500\n"
+        "  LivenessReady: True\n"
+        f"  GET {tool}/user\n"
+        "      Authorization: **********\n"
+        "      -> 200\n"
+        "      success: status code 200 to 299\n"
+        "  AuthReady: True\n"
+    )
+    assert captured.err == ""
+
+
+async def test_a_wrong_password(tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(MANIFESTS.format(address=tool).replace("canary-4f1d", "canary-wrong"))
+    assert await run("repo", str(tmp_path), "-n", "team") == 1
+    captured = capsys.readouterr()
+    assert "  AuthReady: False AuthenticationFailed: Authentication failed: status code 401\n" in captured.out
+    assert "canary" not in captured.out + captured.err
+
+
+async def test_without_its_secret(tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(MANIFESTS.format(address=tool).replace("name: login, ", "name: other, "))
+    assert await run("repo", str(tmp_path), "-n", "team") == 1
+    assert "  AuthReady: Unknown SecretNotFound: not judged: secrets" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("nope", "{path}", "-n", "team"), "error: the manifests hold no Connector team/nope"),
+        (("repo", "{path}"), "error: the manifests hold no Connector default/repo"),
+        (("repo", "{path}/nowhere"), "error: "),
+        (("repo", "--server", "http://127.0.0.1:1"), "error: cannot reach http://127.0.0.1:1"),
+    ],
+)
+async def test_nobody_was_asked(
+    words: tuple[str, ...], error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(MANIFESTS.format(address="https://tool.example"))
+    assert await run(*(word.format(path=tmp_path) for word in words)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(error)
+
+
+async def test_an_invalid_connector_is_not_probed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(MANIFESTS.format(address="nowhere"))
+    assert await run("repo", str(tmp_path), "-n", "team") == 2
+    assert "error: Connector team/repo is invalid: spec.address" in capsys.readouterr().err
