@@ -38,7 +38,7 @@ def parse_server(text: str) -> str:
     """
     parts = urlsplit(text)
     bare = parts.path in {"", "/"} and not parts.query and not parts.fragment and parts.username is None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not bare or (parts.port or 1) < 1:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not bare or parts.port == 0:
         raise ValueError("it takes the http:// address of an admin port, without a path")
     return text.rstrip("/")
 

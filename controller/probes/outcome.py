@@ -23,7 +23,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a probe says of its condition. `message` never holds a credential, and is the same as long as nothing changes."""
+    """What a probe says of its condition.
+
+    `message` never holds a credential, and is the same as long as nothing changes.
+    """
 
     status: ConditionStatus
     reason: ConditionReason | None = None

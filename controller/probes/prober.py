@@ -70,7 +70,7 @@ class ProberSurroundings:
 
 
 class Prober:
-    """Level-triggered: `follow` says what there is, `run` keeps it probed until cancelled, `probes` tells what is known."""
+    """Level-triggered: `follow` says what there is, `run` keeps it probed, `probes` tells what is known."""
 
     def __init__(self, around: ProberSurroundings, settings: ProbeSettings, tell: Callable[[Key], None]) -> None:
         """`tell` is called with each object of which an outcome has changed."""

@@ -20,7 +20,7 @@ from connectors.model.secret_value import SecretValue
 from controller.probes.outcome import Outcome, Purpose, failed
 
 _TARGET = re.compile(rb"/[!\"$-~]*")
-"""Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). More would be another request, or another line."""
+"""Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). A space would end it, a CR begin a new line."""
 MAX_TARGET = 8190
 """Bytes. Servers take request lines of 8 KiB (RFC 9112 section 3 asks for 8,000 octets)."""
 

@@ -7,6 +7,6 @@ from connectors.process.settings import Setting
 
 PROBE_INTERVAL = Setting(
     "--probe-interval", "60s", parse_duration,
-    "pause between two probes of a tool that succeed; failing ones are repeated after twice as long each time, at most 5m",
+    "pause between two probes of a tool; after failures it doubles, to 5m at most",
     "60s", metavar="DURATION",
 )  # fmt: skip

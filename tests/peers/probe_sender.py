@@ -27,11 +27,13 @@ class ScriptedSender:
     answer: Callable[[str, str], Answer] = lambda origin, target: OK
     sent: list[ProbeRequest] = field(default_factory=list)
     hold: asyncio.Event | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
     most: int = 0
 
     async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
         self.sent.append(request)
+        self.asked.set()
         self.running += 1
         self.most = max(self.most, self.running)
         try:

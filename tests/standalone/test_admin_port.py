@@ -53,7 +53,7 @@ async def test_refusals(exits: AsyncExitStack) -> None:
 
 
 def test_nobody_there() -> None:
-    with pytest.raises(AdminPortError, match="cannot reach http://127.0.0.1:1: .*connectors serve"):
+    with pytest.raises(AdminPortError, match=r"cannot reach http://127\.0\.0\.1:1: .*connectors serve"):
         fetch("http://127.0.0.1:1/x")
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -40,7 +39,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(exits: AsyncExitStack) -> AsyncIterator[Scene]:
+async def scene(exits: AsyncExitStack) -> Scene:
     sender = ScriptedSender()
     around = ProberSurroundings(sender, None, FakeClock(), lambda: 0.5, ProbeMetrics(CollectorRegistry()))
     prober = Prober(around, ProbeSettings(), lambda key: board.refresh(key))  # noqa: PLW0108 - made below
@@ -53,7 +52,7 @@ async def scene(exits: AsyncExitStack) -> AsyncIterator[Scene]:
     server = AdminServer(app, HostPort("127.0.0.1", 0))
     await server.start()
     exits.push_async_callback(server.stop)
-    yield Scene(f"http://127.0.0.1:{server.port}", sender, board)
+    return Scene(f"http://127.0.0.1:{server.port}", sender, board)
 
 
 async def test_both_probes_run_and_the_status_tells(scene: Scene) -> None:
@@ -91,8 +90,7 @@ async def test_one_at_a_time(scene: Scene) -> None:
     scene.sender.hold = asyncio.Event()
     asked = [asyncio.create_task(scene.post(json={})) for _ in range(5)]
     async with asyncio.timeout(10):
-        while scene.sender.running == 0:
-            await asyncio.sleep(0.01)
+        await scene.sender.asked.wait()
     assert scene.sender.most == 1
     scene.sender.hold.set()
     assert {status for status, _ in await asyncio.gather(*asked)} == {200}
