@@ -9,7 +9,7 @@ import msgspec
 
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
 from connectors.model.reasons import ConditionReason
-from controller.probes.outcome import RETELL, Probed
+from controller.probes.outcome import RETELL, Probed, Probes
 
 INFO = "Info"
 
@@ -60,13 +60,19 @@ def ready(children: Sequence[Condition]) -> Condition:
     return true(ConditionType.READY)
 
 
-def probed_condition(kind: ConditionType, probed: Probed | None, before: Sequence[Condition]) -> Condition:
-    """What a probe found. While it was not probed yet Unknown, unless `before` has what a probe said of it."""
+def probed_condition(
+    kind: ConditionType, probed: Probed | None, probes: Probes, before: Sequence[Condition]
+) -> Condition:
+    """What a probe found: `probed`, of `probes`. While it was not probed yet Unknown.
+
+    Unless they are fresh, and `before`, conditions of the same spec, has what a probe said of it.
+    """
     if probed is None:
         earlier = next((condition for condition in before if condition.type is kind), None)
-        if earlier is not None and earlier.last_probe_time and earlier.reason != ConditionReason.PROBE_PENDING:
+        carried = probes.fresh and earlier is not None and earlier.reason != ConditionReason.PROBE_PENDING
+        if earlier is not None and carried and earlier.last_probe_time:
             return earlier
-        return unknown(kind, ConditionReason.PROBE_PENDING, "not probed yet")
+        return unknown(kind, ConditionReason.PROBE_PENDING, probes.pending)
     outcome = probed.outcome
     reason = outcome.reason.value if outcome.reason else ""
     return Condition(

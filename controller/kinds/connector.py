@@ -59,8 +59,8 @@ class _Known:
     before: Sequence[Condition]
 
     def condition(self, kind: ConditionType, probed: Probed | None) -> Condition:
-        """The condition by what was found; while nothing was, `fresh` lets the one before stand."""
-        return probed_condition(kind, probed, self.before if self.probes.fresh else ())
+        """The condition by what was found."""
+        return probed_condition(kind, probed, self.probes, self.before)
 
 
 def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: str) -> Plan:

@@ -94,7 +94,7 @@ def _api(connector_class: ConnectorClass, facts: Facts, before: Sequence[Conditi
     destination = api_destination(connector_class.spec.api, platform) if connector_class.spec.api else None
     if destination is None:
         return _Judged(true(kind, ConditionReason.NON_API))
-    probed = probed_condition(kind, facts.probes.api, before if facts.probes.fresh else ())
+    probed = probed_condition(kind, facts.probes.api, facts.probes, before)
     if isinstance(facts, NoCluster):
         return _Judged(probed)
     return _resolved(destination, facts, probed, ConditionReason.API_SERVICE_NOT_FOUND)

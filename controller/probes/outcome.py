@@ -59,13 +59,15 @@ class Probes:
     """What is known of one object as it is now; None where that was not probed yet.
 
     `fresh`: since this process began nobody has probed it, and nothing of it has changed: what an earlier process
-    wrote is as true as it can be until the first probe, some seconds from now.
+    wrote is as true as it can be until the first probe, some seconds from now. `pending`: why there is nothing yet.
     """
 
     liveness: Probed | None = None
     auth: Probed | None = None
     api: Probed | None = None
     fresh: bool = False
+    pending: str = "not probed yet"
 
 
 PENDING = Probes()
+OFF = Probes(pending="probes are off (--probe-interval 0)")

@@ -17,7 +17,7 @@ from controller.probes.api_request import class_ask
 from controller.probes.asks import asks_of
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.origins import Origins
-from controller.probes.outcome import PENDING, RETELL, Outcome, Probed, Probes, Purpose
+from controller.probes.outcome import OFF, PENDING, RETELL, Outcome, Probed, Probes, Purpose
 from controller.probes.probing import Report, Sender, run_probe
 from controller.probes.request import Ask
 from controller.probes.schedule import Inputs, ProbeSettings, inputs_of, inputs_of_class, pause
@@ -77,12 +77,15 @@ class Prober:
         self._around = around
         self._settings = settings
         self._tell = tell
+        self._off = settings.interval == 0
         self._records: dict[Key, _Record] = {}
         self._queue: WorkQueue[Job] = WorkQueue(around.clock, around.jitter)
         self._origins: Origins[Job] = Origins(settings.per_origin)
 
     def probes(self, key: Key) -> Probes:
         """What is known of an object of the snapshot that was followed last."""
+        if self._off:
+            return OFF
         record = self._records.get(key)
         if record is None:
             return PENDING
@@ -91,6 +94,8 @@ class Prober:
 
     def follow(self, snapshot: Snapshot) -> None:
         """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
+        if self._off:
+            return
         subjects: dict[Key, Binding | ConnectorClass] = {**snapshot.classes, **snapshot.bindings}
         for key in self._records.keys() - subjects.keys():
             del self._records[key]

@@ -6,7 +6,7 @@ import pytest
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
 from connectors.model.reasons import ConditionReason
 from controller.conditions import MAX_MESSAGE, bounded, false, probed_condition, ready, settle, true, unknown
-from controller.probes.outcome import Probed, failed
+from controller.probes.outcome import OFF, PENDING, Probed, Probes, failed
 
 CLASS, SECRET, CA = ConditionType.CONNECTOR_CLASS_READY, ConditionType.SECRET_READY, ConditionType.CA_CERT_READY
 GOOD = true(CLASS)
@@ -80,18 +80,18 @@ FOUND = Probed(failed(ConditionReason.AUTHENTICATION_FAILED, "Authentication fai
 
 
 def test_what_was_probed() -> None:
-    condition = probed_condition(AUTH, FOUND, ())
+    condition = probed_condition(AUTH, FOUND, PENDING, ())
     assert (condition.type, condition.status, condition.reason) == (AUTH, "False", "AuthenticationFailed")
     assert (condition.message, condition.last_probe_time) == (FOUND.outcome.message, "t9")
     long = Probed(failed(ConditionReason.EXPRESSION_FALSE, "x" * 100_000), "t9")
-    assert len(probed_condition(AUTH, long, ()).message.encode()) == MAX_MESSAGE
+    assert len(probed_condition(AUTH, long, PENDING, ()).message.encode()) == MAX_MESSAGE
 
 
 @pytest.mark.parametrize(
     ("earlier", "expected"),
     [
         pytest.param(None, "ProbePending", id="nothing"),
-        pytest.param(probed_condition(AUTH, FOUND, ()), "AuthenticationFailed", id="probed"),
+        pytest.param(probed_condition(AUTH, FOUND, PENDING, ()), "AuthenticationFailed", id="probed"),
         pytest.param(true(AUTH, ConditionReason.NON_AUTH_PROBE), "ProbePending", id="not probed, as it had none"),
         pytest.param(unknown(AUTH, ConditionReason.PROBE_PENDING, "wait"), "ProbePending", id="never probed"),
         pytest.param(
@@ -102,8 +102,10 @@ def test_what_was_probed() -> None:
     ],
 )
 def test_what_was_not_probed_yet(earlier: Condition | None, expected: str) -> None:
-    assert probed_condition(AUTH, None, [earlier] if earlier else []).reason == expected
-    assert probed_condition(AUTH, None, ()).reason == "ProbePending"
+    before = [earlier] if earlier else []
+    assert probed_condition(AUTH, None, Probes(fresh=True), before).reason == expected
+    assert probed_condition(AUTH, None, PENDING, before).reason == "ProbePending"
+    assert probed_condition(AUTH, None, OFF, before).message == "probes are off (--probe-interval 0)"
 
 
 TEN, ALMOST, BACK = "2026-11-25T12:10:00Z", "2026-11-25T12:09:59Z", "2026-11-25T11:00:00Z"

@@ -21,6 +21,7 @@ from controller.destination import Platform, ServiceKey
 from controller.events import EventRecorder
 from controller.leader import OnlyReplica
 from controller.metrics import ControllerMetrics, Result
+from controller.probes.outcome import PENDING
 from controller.reconcile import Knowledge, Outcome, Reconciler, referred_services
 from controller.services import Services
 from controller.writer import Writer
@@ -44,7 +45,7 @@ class Looking:
         metrics = ControllerMetrics(CollectorRegistry())
         writer = Writer(self.client, OnlyReplica(), world.clock, metrics)
         events = EventRecorder(self.client, writer, world.clock, metrics)
-        knowledge = Knowledge(self.source, self.store, self.services, PLATFORM, world.clock)
+        knowledge = Knowledge(self.source, self.store, self.services, PLATFORM, world.clock, lambda _: PENDING)
         self.reconciler = Reconciler(knowledge, Applier(self.client, writer, self.services), events, metrics)
         self.tasks: list[asyncio.Task[None]] = []
 

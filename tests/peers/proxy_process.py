@@ -47,9 +47,12 @@ class ProxyProcess:
 async def start_proxy(
     manifests: Path, *options: str, env: Mapping[str, str] | None = None, python: str = sys.executable
 ) -> ProxyProcess:
-    """Start it on a folder of manifests, on ports of the kernel's choice; `env` comes on top of PATH alone."""
+    """Start it on a folder of manifests, on ports of the kernel's choice; `env` comes on top of PATH alone.
+
+    Nothing is probed unless an option says so: what a tool sees is what the test sent.
+    """
     command = [python, "-m", "standalone", "serve", str(manifests)]
-    command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *options]
+    command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--probe-interval", "0", *options]
     environment = {"PATH": os.defpath, **(env or {})}
     child = await Child.start("connectors serve", command, env=environment, cwd=CHECKOUT)
     try:

@@ -17,7 +17,7 @@ from connectors.model.secret import Secret
 from connectors.snapshot import Snapshot
 from controller.destination import Platform
 from controller.probes.metrics import ProbeMetrics
-from controller.probes.outcome import RETELL, Probed, Probes, Purpose
+from controller.probes.outcome import OFF, RETELL, Probed, Probes, Purpose
 from controller.probes.prober import Key, Prober, ProberSurroundings
 from controller.probes.request import ProbeRequest
 from controller.probes.schedule import ProbeSettings
@@ -327,3 +327,11 @@ async def test_t14_the_log_tells_of_changes_and_of_no_credential(caplog: pytest.
         await it.clock.advance(300)
         assert "team/tool: auth probe: well again" in caplog.text
         assert "canary" not in caplog.text
+
+
+async def test_probes_can_be_switched_off() -> None:
+    async with scene(ProbeSettings(interval=0)) as it:
+        it.follow(connector())
+        await it.clock.advance(600)
+        assert it.sender.sent == []
+        assert it.prober.probes(KEY) == OFF
