@@ -29,6 +29,7 @@ FREE_TESTS = {
 """Folders whose tests belong to no single module."""
 TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
+    "tests/controller/test_controller_probes.py": "the whole controller with what it probes; test_controller.py is full",
 }
 MODULES_WITHOUT_TEST: dict[str, str] = {}
 """Source modules that need no test of their own, each with the reason."""
@@ -41,6 +42,10 @@ REVEALS = {
     "connectors/model/secret_value.py": "defines it",
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
     "controller/admission/serving.py": "loads the webhook's own key into its TLS context",
+    "controller/probes/api_request.py": "puts a rendered path behind the API's own, once it is known to hold no secret",
+    "controller/probes/redirects.py": "resolves a Location against the address that was asked",
+    "controller/probes/request.py": "checks that a rendered path or header can stand in a request",
+    "standalone/probe_report.py": "shows what was sent, where it was not made of a secret",
     "connectors/snapshot.py": "takes the digest of a caller's token",
 }
 """The only modules that may look at a secret, each with the reason."""

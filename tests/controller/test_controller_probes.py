@@ -1,0 +1,171 @@
+"""What probing does to statuses, with the whole controller against an API server that counts its writes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import pytest
+
+from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.response import Response
+from connectors.kube.resources import EVENTS, SECRETS
+from tests.controller.world import World, connector, connector_class
+from tests.peers.api_objects import Manifest
+from tests.peers.probe_sender import OK
+
+WELL = ("True", "")
+WAITING = ("Unknown", "ProbePending")
+BASIC = {"name": "basicAuth", "secretType": "kubernetes.io/basic-auth", "optional": True}
+LOGIN = 'Basic {{ printf "%s:%s" .Secret.StringData.username .Secret.StringData.password | b64enc }}'
+AUTH = {
+    "authName": "basicAuth",
+    "probe": {"http": {"path": "/auth", "httpHeaders": [{"name": "Authorization", "value": LOGIN}]}},
+}
+PROBING = {"proxy": {}, "auth": {"types": [BASIC]}, "livenessProbe": {"http": {"path": "/live"}}, "authProbes": [AUTH]}
+
+
+def login(password: str) -> Manifest:
+    data = {"username": "robot", "password": password}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "login", "namespace": "team"},
+        "type": "kubernetes.io/basic-auth",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+
+
+def probed(name: str = "repo", **spec: Any) -> Manifest:
+    return connector(name, auth={"name": "basicAuth", "secretRef": {"name": "login"}}, **spec)
+
+
+@pytest.fixture
+async def probing(world: World) -> World:
+    """Class git probes both, and the tool takes the password `right` alone."""
+    world.server.put(connector_class(**PROBING))
+    world.server.put(login("right"))
+
+    def answer(origin: str, target: str) -> Response:
+        sent = {item.name: item.value.reveal() for item in world.tool.sent[-1].headers}
+        wanted = b"Basic " + base64.b64encode(b"robot:right")
+        return OK if target != "/auth" or sent.get("Authorization") == wanted else Response(401)
+
+    world.tool.answer = answer
+    return world
+
+
+def pair(world: World, name: str = "repo") -> tuple[tuple[str, str], tuple[str, str]]:
+    conditions = world.conditions(name)
+    return conditions["LivenessReady"], conditions["AuthReady"]
+
+
+def probe_time(world: World) -> str:
+    found = next(item for item in world.status()["conditions"] if item["type"] == "LivenessReady")
+    return str(found["lastProbeTime"])
+
+
+async def test_conditions_follow_the_tool_and_the_secret(probing: World) -> None:
+    world = probing
+    world.tool.hold = hold = asyncio.Event()
+    world.server.put(probed())
+    await world.start()
+    await world.advance(2)
+    assert pair(world) == (WAITING, WAITING)
+    hold.set()
+    await world.advance(1)
+    assert pair(world) == (WELL, WELL)
+    assert world.conditions()["Ready"] == WELL
+    world.server.put(login("wrong"))
+    await world.advance(1)
+    assert pair(world) == (WELL, ("False", "AuthenticationFailed"))
+    assert world.conditions()["Ready"] == ("False", "AuthenticationFailed")
+    world.server.put(login("right"))
+    await world.advance(1)
+    assert pair(world) == (WELL, WELL)
+    well = world.tool.answer
+    world.tool.answer = lambda origin, target: Failure(FailureKind.REFUSED, "tool.example:443 refuses connections")
+    await world.advance(67)
+    assert pair(world) == (("False", "ConnectionFailed"), ("False", "ConnectionFailed"))
+    world.tool.answer = well
+    await world.advance(133)
+    assert pair(world) == (WELL, WELL)
+    told = {reason for _, reason, _ in world.events()}
+    assert {"AuthenticationFailed", "ConnectionFailed", "Ready"} <= told
+
+
+async def test_with_nothing_changed_only_the_time_is_written_and_every_ten_minutes(probing: World) -> None:
+    probing.server.put(probed())
+    await probing.start()
+    await probing.settled()
+    before, first = probing.writes(), probe_time(probing)
+    await probing.advance(560)
+    assert probing.writes() == before
+    assert len(probing.tool.sent) >= 18
+    await probing.advance(120)
+    added = probing.writes()[len(before) :]
+    assert [method for method, _ in added] == ["PUT"]
+    assert probe_time(probing) > first
+    assert probing.events() == [("Normal", "Ready", 1)]
+
+
+async def test_another_replica_takes_over_without_a_flicker(probing: World) -> None:
+    probing.server.put(probed())
+    first = await probing.start()
+    await probing.settled()
+    await first.stop()
+    before, asked = probing.writes(), len(probing.tool.sent)
+    await probing.start()
+    await probing.settled()
+    assert probing.writes() == before
+    assert len(probing.tool.sent) >= asked + 2, "it looked for itself"
+    assert pair(probing) == (WELL, WELL)
+
+
+async def test_a_secret_that_goes_leaves_no_stale_true(probing: World) -> None:
+    probing.server.put(probed())
+    await probing.start()
+    await probing.settled()
+    probing.server.remove(SECRETS, "login", "team")
+    await probing.advance(3)
+    assert pair(probing) == (WELL, ("Unknown", "SecretNotFound"))
+
+
+async def test_a_class_that_changes_has_all_its_connectors_probed_anew(probing: World) -> None:
+    for number in range(5):
+        probing.server.put(probed(f"repo-{number}"))
+    await probing.start()
+    await probing.settled()
+    asked = len(probing.tool.sent)
+    changed = {**PROBING, "livenessProbe": {"http": {"path": "/other"}}}
+    probing.server.put(connector_class(**changed))
+    await probing.advance(2)
+    assert probing.tool.targets[asked:].count("/other") == 5
+    assert all(pair(probing, f"repo-{number}") == (WELL, WELL) for number in range(5))
+
+
+async def test_who_follows_probes_nothing(probing: World) -> None:
+    probing.server.put(probed())
+    await probing.start("a")
+    await probing.settled()
+    asked = len(probing.tool.sent)
+    await probing.start("b")
+    await probing.settled()
+    await probing.advance(10)
+    assert len(probing.tool.sent) - asked <= 2, "one replica's, when its minute is over"
+
+
+async def test_t14_no_status_event_or_log_holds_the_credential(
+    probing: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    probing.server.put(login("canary-81c7"))
+    probing.server.put(probed())
+    await probing.start()
+    await probing.settled()
+    assert pair(probing)[1] == ("False", "AuthenticationFailed")
+    everything = repr(probing.status()) + repr(probing.server.all(EVENTS, "team")) + caplog.text
+    encoded = base64.b64encode(b"robot:canary-81c7").decode()
+    assert "canary-81c7" not in everything
+    assert encoded not in everything
