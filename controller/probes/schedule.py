@@ -13,7 +13,9 @@ JITTER = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ProbeSettings:
-    """`interval`: seconds between two probes that succeed; 0 switches probes off. The rest bounds what probing costs, here and at the tools.
+    """`interval`: seconds between two probes that succeed; 0 switches probes off.
+
+    The rest bounds what probing costs, here and at the tools.
 
     `longest`: seconds between two that fail, at most; a wrong password every few seconds would lock accounts.
     `timeout`: seconds for one probe with its redirects; as long as clients wait for a page that they take for broken.
