@@ -1,0 +1,66 @@
+"""Probe and proxy say the same of a tool's certificate, since one function makes what both trust (threat 23)."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+
+from tests.e2e.probed import LIVENESS
+from tests.peers.fixtures import StartNginx, StartProxy
+from tests.peers.manifests import connector, write
+from tests.peers.proxy_process import ProxyProcess
+
+pytestmark = [pytest.mark.e2e, pytest.mark.nginx]
+
+OBJECT = "/apis/connectors.alauda.io/v1alpha1/namespaces/default/connectors/tool"
+
+
+async def probed(proxy: ProxyProcess) -> dict[str, Any]:
+    """LivenessReady, once it was probed."""
+    end = time.monotonic() + 10
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(proxy.admin + OBJECT) as answer:
+                conditions = json.loads(await answer.text())["status"]["conditions"]
+            found: dict[str, Any] = next(item for item in conditions if item["type"] == LIVENESS)
+            if found["status"] != "Unknown":
+                return found
+            assert time.monotonic() < end, found
+
+
+async def proxied(proxy: ProxyProcess) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(proxy.path_form("tool")) as answer:
+        return answer.status, answer.headers.get("X-Connectors-Reason", "")
+
+
+CERTIFICATES = [("localhost", True, True), ("localhost", False, False), ("elsewhere.example", True, False)]
+
+
+@pytest.mark.parametrize(("name", "trusted", "well"), CERTIFICATES)
+async def test_t23_probe_and_proxy_trust_the_same(
+    tmp_path: Path,
+    start_nginx: StartNginx,
+    start_proxy: StartProxy,
+    authority: trustme.CA,
+    authority_file: Path,
+    name: str,
+    trusted: bool,
+    well: bool,
+) -> None:
+    nginx = await start_nginx("location / { return 200; }", tls=authority.issue_cert(name))
+    manifests = write(tmp_path / "manifests", connector("tool", nginx.address))
+    env = {"SSL_CERT_FILE": str(authority_file)} if trusted else {}
+    proxy = await start_proxy(manifests, "--probe-interval", "60s", env=env)
+    condition, traffic = await probed(proxy), await proxied(proxy)
+    if well:
+        assert (condition["status"], traffic) == ("True", (200, ""))
+    else:
+        assert (condition["status"], condition["reason"]) == ("False", "ConnectionFailed")
+        assert condition["message"].startswith("TLS: ")
+        assert traffic == (502, "UpstreamTLS")
