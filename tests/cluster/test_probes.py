@@ -1,10 +1,11 @@
-"""Probes of `python -m controller` on a real API server: conditions follow the tool and the Secret, and nothing flickers."""
+"""Probes of `python -m controller` on a real API server: conditions follow tool and Secret, and nothing flickers."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from tests.cluster.conftest import Start
-from tests.cluster.installed import Cluster, account_kubeconfig, condition
+from tests.cluster.installed import POLL, Cluster, account_kubeconfig, condition
 from tests.peers.cluster_processes import start_controller
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, connector_class
 from tests.peers.tool import serve_tool
@@ -38,6 +39,13 @@ class Tool:
     status: int = 200
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[str] = field(default_factory=list)
+
+    async def until_asked(self, true: Callable[[list[str]], bool], seconds: float = 20.0) -> None:
+        """Return once what it was asked is as wanted."""
+        end = time.monotonic() + seconds
+        while not true(self.asked):
+            assert time.monotonic() < end, self.asked
+            await asyncio.sleep(POLL)
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
@@ -132,10 +140,7 @@ async def test_a_change_of_spec_or_class_is_probed_at_once(scene: Scene) -> None
     await scene.cluster.until_ready("tool", seconds=AT_ONCE)
     kind = f"probing-{scene.cluster.namespace}"
     await scene.cluster.apply(probing_class(kind, "/other"))
-    end = time.monotonic() + AT_ONCE
-    while "/other" not in scene.tool.asked:
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
+    await scene.tool.until_asked(lambda asked: "/other" in asked, AT_ONCE)
     await scene.cluster.until_ready("tool")
 
 
@@ -144,9 +149,7 @@ async def test_while_nothing_changes_nothing_is_written(scene: Scene) -> None:
     await scene.cluster.until_ready("tool")
     await scene.until("AuthReady", "True")
     before, asked = await scene.version(), len(scene.tool.asked)
-    async with asyncio.timeout(20):
-        while len(scene.tool.asked) < asked + 10:
-            await asyncio.sleep(0.1)  # the schedule's own pace: five probes of each kind
+    await scene.tool.until_asked(lambda now: len(now) >= asked + 10)
     assert await scene.version() == before
 
 
@@ -155,14 +158,12 @@ async def test_another_controller_takes_over_without_a_flicker(scene: Scene, tmp
     await scene.cluster.until_ready("tool")
     await scene.until("AuthReady", "True")
     before = await scene.version()
-    # The one before is cut off without a word, and its Lease runs out.
+    # One that does not compete: nobody has to wait for a Lease to run out, and both are there for a while.
     kubeconfig = account_kubeconfig(scene.cluster.server, "controller", tmp_path)
     second = await start_controller(kubeconfig, "--probe-interval", f"{INTERVAL}s", "--no-leader-elect")
     try:
         asked = len(scene.tool.asked)
-        async with asyncio.timeout(20):
-            while len(scene.tool.asked) < asked + 6:
-                await asyncio.sleep(0.1)  # both of them probe for a while, at their own pace
+        await scene.tool.until_asked(lambda now: len(now) >= asked + 8)
         assert await scene.version() == before
     finally:
         await second.child.stop()

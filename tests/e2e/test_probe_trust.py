@@ -39,23 +39,27 @@ async def proxied(proxy: ProxyProcess) -> tuple[int, str]:
         return answer.status, answer.headers.get("X-Connectors-Reason", "")
 
 
-CERTIFICATES = [("localhost", True, True), ("localhost", False, False), ("elsewhere.example", True, False)]
+CERTIFICATES = [
+    # name in the certificate, whether its authority is trusted, whether the tool can be used
+    ("localhost", True, True),
+    ("localhost", False, False),
+    ("elsewhere.example", True, False),
+]
 
 
-@pytest.mark.parametrize(("name", "trusted", "well"), CERTIFICATES)
+@pytest.mark.parametrize("case", CERTIFICATES)
 async def test_t23_probe_and_proxy_trust_the_same(
     tmp_path: Path,
     start_nginx: StartNginx,
     start_proxy: StartProxy,
     authority: trustme.CA,
-    authority_file: Path,
-    name: str,
-    trusted: bool,
-    well: bool,
+    case: tuple[str, bool, bool],
 ) -> None:
+    name, trusted, well = case
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     nginx = await start_nginx("location / { return 200; }", tls=authority.issue_cert(name))
     manifests = write(tmp_path / "manifests", connector("tool", nginx.address))
-    env = {"SSL_CERT_FILE": str(authority_file)} if trusted else {}
+    env = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")} if trusted else {}
     proxy = await start_proxy(manifests, "--probe-interval", "60s", env=env)
     condition, traffic = await probed(proxy), await proxied(proxy)
     if well:
