@@ -41,6 +41,7 @@ REVEALS = {
     "connectors/model/secret_value.py": "defines it",
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
     "controller/admission/serving.py": "loads the webhook's own key into its TLS context",
+    "controller/probes/client.py": "puts rendered values on the request of a probe",
     "connectors/snapshot.py": "takes the digest of a caller's token",
 }
 """The only modules that may look at a secret, each with the reason."""
