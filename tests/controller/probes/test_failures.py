@@ -137,11 +137,21 @@ async def slow_head(connection: RawStream) -> None:
 
 @pytest.mark.parametrize("script", [hang, slow_head, hints, half_a_body])
 async def test_whoever_is_slow_is_left_when_time_is_up(script: Script) -> None:
-    async with RawUpstream(script) as tool, probe_client() as client:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+    limit = asyncio.timeout(None)
+    async with RawUpstream() as tool, probe_client() as client:
+
+        async def probe() -> None:
+            async with limit:
                 await client.send(get(tool.address), read_body=True)
-        await tool.connections[0].wait_closed()
+
+        probing = asyncio.create_task(probe())
+        connection = await tool.accept()
+        playing = asyncio.ensure_future(script(connection))
+        limit.reschedule(asyncio.get_running_loop().time() + 0.1)
+        with pytest.raises(TimeoutError):
+            await probing
+        await connection.wait_closed()
+        await playing
 
 
 def test_time_that_is_up_is_told_in_the_same_words_each_time() -> None:
