@@ -157,6 +157,7 @@ def _url(request: ProbeRequest) -> URL:
         raise ValueError("the target is not a path of visible ASCII that begins with a slash and has no fragment")
     address = request.address
     # All of it as the path: yarl would take a '?' that nothing follows for no part of the URL.
+    # It keeps the last 128 URLs in memory, a Secret's key in them too; they are never shown from there.
     return URL.build(scheme=address.scheme, authority=address.authority.decode(), path=target, encoded=True)
 
 
