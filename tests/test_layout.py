@@ -43,6 +43,7 @@ REVEALS = {
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
     "controller/admission/serving.py": "loads the webhook's own key into its TLS context",
     "controller/probes/api_request.py": "puts a rendered path behind the API's own, once it is known to hold no secret",
+    "controller/probes/client.py": "puts rendered values on the request of a probe",
     "controller/probes/redirects.py": "resolves a Location against the address that was asked",
     "controller/probes/request.py": "checks that a rendered path or header can stand in a request",
     "standalone/probe_report.py": "shows what was sent, where it was not made of a secret",

@@ -107,14 +107,11 @@ def _within(ip: IPAddress, networks: Networks) -> bool:
 
 
 def _forms(ip: IPAddress) -> Iterator[IPAddress]:
-    """The address, a zone taken off, and each IPv4 address that it can stand for."""
-    if isinstance(ip, IPv4Address):
-        yield ip
+    """The address, and each IPv4 address that it can stand for. A zone changes nothing about the networks it is in."""
+    yield ip
+    if isinstance(ip, IPv4Address) or ip in _ITSELF:
         return
-    yield IPv6Address(int(ip))
     octets = ip.packed
-    if ip in _ITSELF:
-        return
     if _within(ip, _ENDS_IN_IPV4):
         yield IPv4Address(octets[12:])
     if ip in _SIX_TO_FOUR:

@@ -6,9 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.response import Response
-from controller.probes.failures import ProbeFailedError
+from controller.probes.failures import ProbeFailedError, timeout_failure
 from controller.probes.outcome import Outcome
 from controller.probes.redirects import MAX_HOPS, redirected
 from controller.probes.request import Ask, ProbeRequest
@@ -51,9 +50,7 @@ async def run_probe(sender: Sender, ask: Ask, timeout: float) -> Report:  # noqa
         async with asyncio.timeout(timeout):
             return Report(ask, await _chain(sender, ask, hops), hops)
     except TimeoutError:
-        place = hops[-1].request.address
-        failure = Failure(FailureKind.TIMEOUT, f"{place.host}:{place.port} did not answer within {timeout:g} s")
-        return Report(ask, unreachable(failure), hops)
+        return Report(ask, unreachable(timeout_failure(hops[-1].request.address)), hops)
     except ProbeFailedError as error:
         return Report(ask, unreachable(error.failure), hops)
 

@@ -118,8 +118,11 @@ def _header(name: str, source: str, subject: Subject) -> ProbeHeader | None:
     try:
         rendering = compile_template(source).render(subject)
         value = field_value(rendering.value.reveal(), "what it renders to")
+        value.decode()
     except (TemplateError, CredentialError) as error:
         raise TemplateError(f"header {name}: {error}") from None
+    except UnicodeDecodeError:
+        raise TemplateError(f"header {name}: what it renders to is not UTF-8; encode it, with b64enc for one") from None
     return ProbeHeader(name, SecretValue(value), rendering.from_secret) if value else None
 
 

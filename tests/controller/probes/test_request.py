@@ -193,6 +193,19 @@ def test_method_check_and_redirects() -> None:
     assert 302 not in plain.success
 
 
+def test_a_header_that_is_no_text() -> None:
+    found = binding(probing_class(auth=http(httpHeaders=BEARER)), None, login(token=b"\xff\xfe"))
+    kind = found.connector_class
+    assert kind is not None
+    declared = kind.spec.auth_probes[0].probe
+    assert declared is not None
+    assert declared.http is not None
+    said = http_ask(declared.http, Purpose.AUTH, Subject(found.connector, kind, found.secret), found.addresses)
+    assert isinstance(said, Outcome)
+    assert said.reason is ConditionReason.TEMPLATE_ERROR
+    assert "not UTF-8" in said.message
+
+
 @given(st.binary(min_size=1, max_size=40))
 def test_t25_no_secret_makes_another_request_of_it(token: bytes) -> None:
     connector_class: ConnectorClass = probing_class(auth=http("/{{ .Secret.StringData.token }}", httpHeaders=BEARER))
