@@ -10,6 +10,7 @@ from types import MappingProxyType
 from connectors.class_checks import check_connector_class
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned, fold
 from connectors.credentials.registry import credential_of, owned_by
+from connectors.expressions.subject import Subject
 from connectors.model.addresses import Address, declared_addresses
 from connectors.model.checks import check_connector
 from connectors.model.connector import Connector, ConnectorKey
@@ -221,7 +222,7 @@ def _credential(
         message = f'secrets "{auth.secret_ref.name}" not found; create it in namespace {connector.metadata.namespace}'
         return ANONYMOUS, CredentialError(ConditionReason.SECRET_NOT_FOUND, message)
     try:
-        return credential_of(auth_type, secret), None
+        return credential_of(auth_type, secret, Subject(connector, connector_class, secret)), None
     except CredentialError as error:
         return ANONYMOUS, error
 

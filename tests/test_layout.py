@@ -37,7 +37,7 @@ REVEALS = {
     "connectors/credentials/bearer_token.py": "builds the Authorization value",
     "connectors/credentials/credential.py": "puts a credential on a head, last of all",
     "connectors/credentials/generated.py": "checks that a rendered value fits a header",
-    "connectors/expressions/template.py": "renders a Secret's value into a SecretValue",
+    "connectors/expressions/view.py": "shows a template the Secret that it is about",
     "connectors/model/secret_value.py": "defines it",
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
     "controller/admission/serving.py": "loads the webhook's own key into its TLS context",

@@ -6,6 +6,7 @@ from base64 import b64encode
 
 from connectors.credentials.credential import Credential, Owned
 from connectors.credentials.scheme import require, within_limit
+from connectors.expressions.subject import Subject
 from connectors.model.connector_class import AuthType
 from connectors.model.secret import Secret
 from connectors.model.secret_value import SecretValue
@@ -18,7 +19,7 @@ class BasicAuth:
         """See Scheme."""
         return Owned(headers=frozenset({b"authorization"}))
 
-    def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
+    def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
         """See Scheme."""
         username, password = require(secret, "username"), require(secret, "password")
         source = f"username and password of Secret {secret.metadata.name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connectors.credentials.credential import Credential, Owned
 from connectors.credentials.scheme import field_value, require
+from connectors.expressions.subject import Subject
 from connectors.model.connector_class import AuthType
 from connectors.model.secret import Secret
 from connectors.model.secret_value import SecretValue
@@ -16,7 +17,7 @@ class BearerToken:
         """See Scheme."""
         return Owned(headers=frozenset({b"authorization"}))
 
-    def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
+    def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
         """See Scheme."""
         token = field_value(require(secret, "token").reveal(), f"key token of Secret {secret.metadata.name}")
         return Credential(headers=((b"Authorization", SecretValue(b"Bearer " + token)),))

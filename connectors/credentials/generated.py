@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from connectors.credentials.credential import Credential, CredentialError, Owned, fold
 from connectors.credentials.scheme import field_value
-from connectors.expressions.template import Template, TemplateError, compile_template
+from connectors.expressions.subject import Subject
+from connectors.expressions.template import TemplateError, compile_template
 from connectors.model.connector_class import AuthType, GeneratedField, Generator
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret import Secret
@@ -12,7 +15,7 @@ from connectors.model.secret_value import SecretValue
 
 
 class Generated:
-    """Renders the class's templates over the Secret's data. A header that renders empty is left out."""
+    """Renders the class's templates over Connector, class and Secret. A header that renders empty is left out."""
 
     def owned(self, auth_type: AuthType) -> Owned:
         """See Scheme."""
@@ -20,24 +23,24 @@ class Generated:
         headers = frozenset(fold(field.name.encode()) for field in generator.headers)
         return Owned(headers=headers, query=frozenset(field.name.lower().encode() for field in generator.query))
 
-    def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
+    def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
         """See Scheme."""
         generator = auth_type.generator or Generator()
-        headers = ((field.name.encode(), self._header(field, secret)) for field in generator.headers)
-        query = ((field.name.encode(), _render(field, secret)) for field in generator.query)
+        about = replace(subject or Subject(), secret=secret)
+        headers = ((field.name.encode(), self._header(field, about, secret)) for field in generator.headers)
+        query = ((field.name.encode(), _render(field, about, secret)) for field in generator.query)
         return Credential(headers=tuple(item for item in headers if item[1].reveal()), query=tuple(query))
 
-    def _header(self, field: GeneratedField, secret: Secret) -> SecretValue:
-        rendered = _render(field, secret).reveal()
+    def _header(self, field: GeneratedField, about: Subject, secret: Secret) -> SecretValue:
+        rendered = _render(field, about, secret).reveal()
         return SecretValue(field_value(rendered, f"header {field.name} rendered from Secret {secret.metadata.name}"))
 
 
-def _render(field: GeneratedField, secret: Secret) -> SecretValue:
-    template: Template = compile_template(field.value)
+def _render(field: GeneratedField, about: Subject, secret: Secret) -> SecretValue:
     try:
-        return template.render(secret.data)
+        return compile_template(field.value).render(about).value
     except TemplateError as error:
         message = f"{field.name} cannot be made of Secret {secret.metadata.name}: {error}"
-        complete = template.keys <= secret.data.keys()
-        reason = ConditionReason.SECRET_KEY_INVALID if complete else ConditionReason.SECRET_KEY_MISSING
+        lacks = error.missing_key is not None
+        reason = ConditionReason.SECRET_KEY_MISSING if lacks else ConditionReason.SECRET_KEY_INVALID
         raise CredentialError(reason, message) from None

@@ -7,6 +7,7 @@ from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned
 from connectors.credentials.generated import Generated
 from connectors.credentials.scheme import Scheme, require
+from connectors.expressions.subject import Subject
 from connectors.model.connector_class import AuthType
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, Secret
@@ -35,8 +36,8 @@ def owned_by(auth_types: tuple[AuthType, ...]) -> Owned:
     return owned
 
 
-def credential_of(auth_type: AuthType, secret: Secret) -> Credential:
-    """The credential that `secret` yields under `auth_type`.
+def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
+    """The credential that `secret` yields under `auth_type`; templates see the Connector and class of `subject` too.
 
     Raises:
         CredentialError: the Secret has another type than the class asks for, lacks a key, or no scheme knows the type.
@@ -54,4 +55,4 @@ def credential_of(auth_type: AuthType, secret: Secret) -> Credential:
     if scheme is None:
         message = f"no scheme knows Secret type {auth_type.secret_type}; give the class's type a generator"
         raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
-    return scheme.credential(auth_type, secret)
+    return scheme.credential(auth_type, secret, subject)

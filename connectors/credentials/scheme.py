@@ -6,6 +6,7 @@ import re
 from typing import Protocol
 
 from connectors.credentials.credential import Credential, CredentialError, Owned
+from connectors.expressions.subject import Subject
 from connectors.model.connector_class import AuthType
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret import Secret
@@ -24,8 +25,8 @@ class Scheme(Protocol):
         """The names that this scheme writes, and that a caller therefore may not."""
         ...
 
-    def credential(self, auth_type: AuthType, secret: Secret) -> Credential:
-        """The credential that `secret` yields.
+    def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
+        """The credential that `secret` yields; `subject` is what templates may read beside it.
 
         Raises:
             CredentialError: a key is missing or holds what cannot stand in a request.

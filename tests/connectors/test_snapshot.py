@@ -10,7 +10,7 @@ from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.metadata import ObjectMeta
 from connectors.model.reasons import ConditionReason, Reason
-from connectors.model.secret import BASIC_AUTH, SERVICE_ACCOUNT_TOKEN, Secret
+from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, Secret
 from connectors.model.secret_value import SecretValue
 from connectors.model.violation import Violation, errors
 from connectors.snapshot import Binding, Objects, TokenOwner, bind, build
@@ -38,6 +38,15 @@ def test_a_connector_is_bound_to_its_class_and_secret() -> None:
     assert str(binding.addresses[""]) == "https://tool.example.com"
     assert binding.credential.headers[0][1].reveal() == b"Basic dTpw"
     assert binding.has_proxy
+
+
+def test_a_generator_sees_the_connector_and_its_class() -> None:
+    value = "{{ .ConnectorClass.Name }}/{{ .Connector.Name }}/{{ .Secret.StringData.key }}"
+    generator = {"headers": [{"name": "X-Key", "value": value}]}
+    keyed = connector_class(auth={"types": [{"name": "a", "secretType": OPAQUE, "generator": generator}]})
+    tool = connector(auth={"name": "a", "secretRef": {"name": "login"}})
+    binding = only(Objects((tool,), (keyed,), (secret(key=b"k"),)))
+    assert [value.reveal() for _, value in binding.credential.headers] == [b"demo/tool/k"]
 
 
 def test_without_a_secret_it_is_anonymous_and_still_owns_the_names() -> None:

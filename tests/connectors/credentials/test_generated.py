@@ -4,9 +4,10 @@ import pytest
 
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.credentials.generated import Generated
+from connectors.expressions.subject import Subject
 from connectors.model.connector_class import AuthType
 from connectors.model.reasons import ConditionReason
-from tests.connectors.builders import auth_type, secret
+from tests.connectors.builders import auth_type, connector, connector_class, secret
 
 GITLAB = auth_type(
     generator={
@@ -30,6 +31,31 @@ def test_headers_are_rendered_over_the_secret() -> None:
 def test_query_parameters_are_rendered_over_the_secret() -> None:
     made = Generated().credential(KEY_IN_QUERY, secret(key=b"a b\n"))
     assert [(name, value.reveal()) for name, value in made.query] == [(b"api_key", b"a b\n")]
+
+
+def test_templates_see_the_connector_and_its_class_too() -> None:
+    kind = auth_type(
+        generator={
+            "headers": [
+                {"name": "X-Tenant", "value": "{{ .Connector.Namespace }}/{{ .ConnectorClass.Name }}"},
+                {
+                    "name": "X-Key",
+                    "value": '{{ if eq .Secret.Type "Opaque" }}{{ .secret.stringData.key | upper }}{{ end }}',
+                },
+            ]
+        }
+    )
+    about = Subject(connector(namespace="team-a"), connector_class("tickets"))
+    made = Generated().credential(kind, secret(key=b"k"), about)
+    assert [value.reveal() for _, value in made.headers] == [b"team-a/tickets", b"K"]
+
+
+def test_a_template_that_cannot_be_rendered_says_where() -> None:
+    kind = auth_type(generator={"headers": [{"name": "X-A", "value": "{{ b64dec .Secret.StringData.key }}"}]})
+    with pytest.raises(CredentialError, match="X-A cannot be made of Secret login: line 1, column 4: b64dec") as caught:
+        Generated().credential(kind, secret(key=b"canary"))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "canary" not in caught.value.message
 
 
 def test_a_header_that_renders_empty_is_left_out() -> None:

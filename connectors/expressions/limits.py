@@ -1,0 +1,44 @@
+"""What bounds a template. One rendering stays within about 50 ms, whatever a class or a Secret holds."""
+
+from __future__ import annotations
+
+MAX_SOURCE = 4096
+"""Characters of a template. The longest of the published classes has under 600."""
+MAX_OUTPUT = 16 * 1024
+"""Bytes of a rendering, and of each value made on the way: what a request head of 64 KiB can hold several times."""
+MAX_NESTING = 32
+"""Blocks and parentheses inside each other: compiling and evaluating recurse as deep, six Python frames a level."""
+MAX_STEPS = 20_000
+"""Nodes evaluated, turns of `range`, and bytes moved (256 of them are a step): about a microsecond each."""
+MAX_ITEMS = 4096
+"""Items of a list made on the way: more than a Connector has parameters."""
+STEP_BYTES = 256
+STEP_ITEMS = 64
+
+
+class Buffer:
+    """Bytes that are put together, never more than MAX_OUTPUT."""
+
+    __slots__ = ("_parts", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Append.
+
+        Raises:
+            ValueError: that is too much.
+        """
+        self._size += len(piece)
+        if self._size > MAX_OUTPUT:
+            raise ValueError(TOO_LONG)
+        self._parts.append(piece)
+
+    def value(self) -> bytes:
+        """All of it."""
+        return b"".join(self._parts)
+
+
+TOO_LONG = f"the rendering is longer than {MAX_OUTPUT} bytes"

@@ -1,0 +1,176 @@
+"""Functions on strings and on lists: those of sprig, with its order of arguments, and Go's urlquery."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Sequence
+
+from connectors.expressions.limits import MAX_ITEMS, MAX_OUTPUT, TOO_LONG
+from connectors.expressions.printing import printed, quoted, sprint
+from connectors.expressions.urls import parse_url, query_escape
+from connectors.expressions.values import Map, Value, kind_of
+
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""Go's unicode.IsSpace."""
+
+
+def _string(value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    raise ValueError(f"takes a string, not {kind_of(value)}")
+
+
+def _list(value: Value) -> tuple[Value, ...]:
+    if isinstance(value, tuple):
+        return value
+    raise ValueError(f"takes a list, not {kind_of(value)}")
+
+
+def _within(size: int, most: int = MAX_OUTPUT) -> None:
+    """Ask before a value is made: it may be thousands of times what it is made of."""
+    if size > most:
+        raise ValueError(TOO_LONG if most == MAX_OUTPUT else f"a list has at most {most} items")
+
+
+def b64enc(arguments: Sequence[Value]) -> bytes:
+    """Base64 (RFC 4648 section 4)."""
+    (value,) = map(_string, arguments)
+    _within(len(value) * 4 // 3)
+    return b64encode(value)
+
+
+def b64dec(arguments: Sequence[Value]) -> bytes:
+    """The opposite. sprig yields the error's text where it is not Base64; here that is an error."""
+    (value,) = map(_string, arguments)
+    try:
+        return b64decode(value.replace(b"\n", b"").replace(b"\r", b""), validate=True)
+    except binascii.Error:
+        raise ValueError("this is not base64") from None
+
+
+def trim_prefix(arguments: Sequence[Value]) -> bytes:
+    """`trimPrefix PREFIX STRING`."""
+    prefix, value = map(_string, arguments)
+    return value.removeprefix(prefix)
+
+
+def trim_suffix(arguments: Sequence[Value]) -> bytes:
+    """`trimSuffix SUFFIX STRING`."""
+    suffix, value = map(_string, arguments)
+    return value.removesuffix(suffix)
+
+
+def trim(arguments: Sequence[Value]) -> bytes:
+    """Without white space at both ends."""
+    return _characters(arguments[0], lambda text: text.strip(_SPACE))
+
+
+def lower(arguments: Sequence[Value]) -> bytes:
+    """In lower case, character by character."""
+    return _characters(arguments[0], lambda text: "".join(_one(letter, letter.lower()) for letter in text))
+
+
+def upper(arguments: Sequence[Value]) -> bytes:
+    """In upper case, character by character."""
+    return _characters(arguments[0], lambda text: "".join(_one(letter, letter.upper()) for letter in text))
+
+
+def _one(letter: str, other: str) -> str:
+    """Go maps a character to one character."""
+    return other if len(other) == 1 else letter
+
+
+def _characters(value: Value, change: Callable[[str], str]) -> bytes:
+    """Bytes that are no UTF-8 pass unharmed."""
+    text = _string(value)
+    _within(len(text))
+    return change(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def contains(arguments: Sequence[Value]) -> bool:
+    """`contains PART STRING`."""
+    part, value = map(_string, arguments)
+    return part in value
+
+
+def has_prefix(arguments: Sequence[Value]) -> bool:
+    """`hasPrefix PREFIX STRING`."""
+    prefix, value = map(_string, arguments)
+    return value.startswith(prefix)
+
+
+def has_suffix(arguments: Sequence[Value]) -> bool:
+    """`hasSuffix SUFFIX STRING`."""
+    suffix, value = map(_string, arguments)
+    return value.endswith(suffix)
+
+
+def replace(arguments: Sequence[Value]) -> bytes:
+    """`replace OLD NEW STRING`."""
+    old, new, value = map(_string, arguments)
+    if not old:
+        raise ValueError("the string to be replaced is empty")
+    _within(len(value) + value.count(old) * (len(new) - len(old)))
+    return value.replace(old, new)
+
+
+def split_list(arguments: Sequence[Value]) -> tuple[Value, ...]:
+    """`splitList SEPARATOR STRING`."""
+    separator, value = map(_string, arguments)
+    if not separator:
+        raise ValueError("the separator is empty")
+    _within(value.count(separator) + 1, MAX_ITEMS)
+    return tuple(value.split(separator))
+
+
+def join(arguments: Sequence[Value]) -> bytes:
+    """`join SEPARATOR LIST`; items that are no strings are printed, nil is left out."""
+    separator, items = _string(arguments[0]), _list(arguments[1])
+    pieces, size = [], 0
+    for item in items:
+        if item is not None:
+            pieces.append(printed(item))
+            size += len(pieces[-1])
+            _within(size)
+    _within(size + len(separator) * max(len(pieces) - 1, 0))
+    return separator.join(pieces)
+
+
+def append(arguments: Sequence[Value]) -> tuple[Value, ...]:
+    """`append LIST ITEM`: a new list."""
+    items = _list(arguments[0])
+    _within(len(items) + 1, MAX_ITEMS)
+    return (*items, arguments[1])
+
+
+def first(arguments: Sequence[Value]) -> Value:
+    """The first item; nil of an empty list."""
+    items = _list(arguments[0])
+    return items[0] if items else None
+
+
+def last(arguments: Sequence[Value]) -> Value:
+    """The last item; nil of an empty list."""
+    items = _list(arguments[0])
+    return items[-1] if items else None
+
+
+def quote(arguments: Sequence[Value]) -> bytes:
+    """Each argument in double quotes, nil left out, blanks between."""
+    pieces = [quoted(printed(value)) for value in arguments if value is not None]
+    return join((b" ", tuple(pieces)))
+
+
+def url_parse(arguments: Sequence[Value]) -> Map:
+    """See parse_url."""
+    (value,) = map(_string, arguments)
+    _within(len(value))
+    return parse_url(value)
+
+
+def urlquery(arguments: Sequence[Value]) -> bytes:
+    """The arguments as print writes them, escaped for a query."""
+    escaped = query_escape(sprint(arguments))
+    _within(len(escaped))
+    return escaped
