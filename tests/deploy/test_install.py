@@ -21,6 +21,10 @@ pytestmark = pytest.mark.apiserver
 
 FIRST = ("apply", "-k", str(DEPLOY / "crds"))
 SECOND = ("apply", "-k", str(DEPLOY))
+CLASSES = (
+    *("generic", "git", "github", "gitlab", "harbor", "jfrog", "k8s"),
+    *("maven", "nexus", "npm", "oci", "pypi", "sonarqube"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +83,7 @@ def test_the_second_command_alone_says_what_is_missing_and_completes_when_repeat
     served(own_kubectl)
     again = outcomes(own_kubectl.run(*SECOND).stdout)
     created = {name for name, outcome in again.items() if outcome == "created"}
-    assert created == {f"connectorclass.connectors.alauda.io/{name}" for name in ("generic", "git", "github", "gitlab")}
+    assert created == {f"connectorclass.connectors.alauda.io/{name}" for name in CLASSES}
 
 
 def test_the_service_monitor(api_server: ApiServer, cluster_kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
