@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -33,6 +35,8 @@ from standalone.quickstart import (
     start_proxy,
 )
 
+PROBED_WITHIN = 15.0
+"""Seconds: a probe gives up after ten."""
 CONNECTOR = f"{BASE}/namespaces/default/connectors/demo"
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Demo",
@@ -130,6 +134,7 @@ async def _demo(stage: Stage) -> None:
     admin = (await proxy.line(ADMIN_LINE))[1]
     url = await asyncio.to_thread(_proxy_url, admin)
     _show(f"status.proxy.httpAddress.url of the Connector demo: {url}")
+    _show("probed: " + await asyncio.to_thread(_probed, admin))
     url = await _resolvable(stage, url)
 
     before = len(read_journal(stage.journal))
@@ -245,13 +250,33 @@ def _compare(stage: Stage, seen: Sequence[Seen]) -> None:
 
 def _proxy_url(admin: str) -> str:
     """status.proxy.httpAddress.url, as a client must read it (never build the address)."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(admin + CONNECTOR, timeout=10.0) as answer:
-        connector: dict[str, Any] = msgspec.json.decode(answer.read())
-    url: str | None = connector.get("status", {}).get("proxy", {}).get("httpAddress", {}).get("url")
+    url: str | None = _connector(admin).get("status", {}).get("proxy", {}).get("httpAddress", {}).get("url")
     if not url:
         raise QuickstartError("the Connector demo has no status.proxy.httpAddress.url")
     return url
+
+
+def _connector(admin: str) -> dict[str, Any]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(admin + CONNECTOR, timeout=10.0) as answer:
+        connector: dict[str, Any] = msgspec.json.decode(answer.read())
+    return connector
+
+
+def _probed(admin: str) -> str:
+    """LivenessReady and AuthReady, once both are known: nobody probes again while the demo runs."""
+    end = time.monotonic() + PROBED_WITHIN
+    while True:
+        conditions = _connector(admin)["status"]["conditions"]
+        found = {item["type"]: item["status"] for item in conditions if item["type"] in {"LivenessReady", "AuthReady"}}
+        if "Unknown" not in found.values():
+            break
+        if time.monotonic() > end:
+            raise QuickstartError(f"the Connector demo was not probed within {PROBED_WITHIN:g} s")
+        time.sleep(0.05)
+    if set(found.values()) != {"True"}:
+        raise QuickstartError(f"the probes of the Connector demo failed: {json.dumps(conditions, indent=2)}")
+    return ", ".join(f"{kind} {status}" for kind, status in found.items())
 
 
 def _show(text: str) -> None:

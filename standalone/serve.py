@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ from standalone.service import Plan, ServeError, Service
 from standalone.table import connectors_table
 
 logger = logging.getLogger("connectors.serve")
+
+FIRST_PROBES = 2.0
+"""Seconds that the table waits for them: what is near has answered by then, what is not says ProbePending."""
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
@@ -52,21 +56,26 @@ async def _serve(plan: Plan) -> int:
     except ServeError as error:
         return refuse("connectors serve", str(error))
     # Standard output is for records alone where they go there: what reads them takes every line for one.
-    _announce(service, sys.stderr if plan.proxy.audit_log == STANDARD_OUTPUT else sys.stdout)
+    telling = asyncio.create_task(
+        _announce(service, sys.stderr if plan.proxy.audit_log == STANDARD_OUTPUT else sys.stdout)
+    )
     await signals.first.wait()
+    telling.cancel()
     logger.info("stopping: running requests get %g s; a second signal ends them at once", plan.proxy.timeouts.drain)
     clean = await until(signals.second, service.drain())
     await service.stop()
     return 0 if clean else 1
 
 
-def _announce(service: Service, stream: TextIO) -> None:
-    connectors = list_connectors(service.board, None).items
-    if not connectors:
+async def _announce(service: Service, stream: TextIO) -> None:
+    """Say at once that it serves; the table waits a moment for what the first probes find."""
+    count = len(service.board.connectors)
+    if not count:
         logger.warning("there is no Connector in the given paths; one that appears there is served within 2 s")
     logger.info("admin port on http://%s", service.admin)
-    print(f"ready: {len(connectors)} connectors on http://{service.listen}", file=stream)
-    if connectors:
+    print(f"ready: {count} connectors on http://{service.listen}", file=stream, flush=True)
+    await service.first_probes(FIRST_PROBES)
+    if connectors := list_connectors(service.board, None).items:
         elsewhere = any(item.metadata.namespace != "default" for item in connectors)
         stream.write(connectors_table(connectors, now(), namespaces=elsewhere))
     stream.flush()

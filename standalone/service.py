@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
@@ -11,6 +12,7 @@ from random import SystemRandom
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from connectors.model.connector import ConnectorKey
 from connectors.process.clock import SystemClock, timestamp
 from connectors.process.health import AdminServer, health_routes
 from connectors.process.heap import settle
@@ -70,8 +72,9 @@ class Service:
         self._prober = Prober(
             ProberSurroundings(self._sender, None, SystemClock(), SystemRandom().random, ProbeMetrics(registry)),
             plan.probes,
-            lambda key: self._board.refresh(key),  # noqa: PLW0108 - made below
+            self._probed,
         )
+        self._news = asyncio.Event()
         self._board = StatusBoard(lambda key: localhost_url(key, self._proxy.port), timestamp, self._prober.probes)
         self._draining = False
         app = web.Application()
@@ -98,6 +101,14 @@ class Service:
         settle()
         self._store.subscribe(lambda _: settle())
         self._running = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._prober.run())]
+
+    async def first_probes(self, seconds: float) -> None:
+        """Wait until everything was probed once, that many seconds at most: tools may be slow, or away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._prober.complete:
+                    self._news.clear()
+                    await self._news.wait()
 
     async def drain(self) -> None:
         """Stop accepting and finish what runs, as long as the proxy's settings allow; /readyz says no meanwhile."""
@@ -132,6 +143,10 @@ class Service:
         """What there is to be probed before what is known of it: a status must not tell of an earlier Secret."""
         self._prober.follow(snapshot)
         self._board.update(snapshot)
+
+    def _probed(self, key: ConnectorKey | str) -> None:
+        self._board.refresh(key)
+        self._news.set()
 
     def _end(self) -> None:
         for task in self._running:

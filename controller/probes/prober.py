@@ -92,6 +92,11 @@ class Prober:
         found = record.found
         return Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH), found.get(Purpose.API), record.fresh)
 
+    @property
+    def complete(self) -> bool:
+        """Whether everything that is followed was probed once."""
+        return all(record.complete for record in self._records.values())
+
     def follow(self, snapshot: Snapshot) -> None:
         """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
         if self._off:
