@@ -61,6 +61,7 @@ async def _serve(plan: Plan) -> int:
     )
     await signals.first.wait()
     telling.cancel()
+    await asyncio.wait({telling})
     logger.info("stopping: running requests get %g s; a second signal ends them at once", plan.proxy.timeouts.drain)
     clean = await until(signals.second, service.drain())
     await service.stop()

@@ -50,8 +50,9 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A compiled expression."""
+    """A compiled expression; `source` is its text."""
 
+    source: str
     _expression: cel.Expression = field(repr=False)
     _use: CheckUse
 
@@ -104,7 +105,7 @@ def compile_check(source: str) -> Check:
     if kind not in (cel.Type.BOOL, cel.Type.DYN):
         name = re.split(r"[<(]", kind.name())[0].lower()
         raise CheckError(f"line 1, column 1: the expression is of type {name}; it must be true or false")
-    return Check(expression, check_rules(expression.serialize(), source))
+    return Check(source, expression, check_rules(expression.serialize(), source))
 
 
 def _compile_error(said: str) -> CheckError:

@@ -101,7 +101,8 @@ class Prober:
         """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
         if self._off:
             return
-        subjects: dict[Key, Binding | ConnectorClass] = {**snapshot.classes, **snapshot.bindings}
+        subjects: dict[Key, Binding | ConnectorClass] = dict(snapshot.classes.items())
+        subjects.update(snapshot.bindings.items())
         for key in self._records.keys() - subjects.keys():
             del self._records[key]
         for key, subject in subjects.items():

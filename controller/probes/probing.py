@@ -58,13 +58,14 @@ async def run_probe(sender: Sender, ask: Ask, timeout: float) -> Report:  # noqa
 async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> Outcome:
     request, left_origin = ask.request, False
     read_body = ask.check is not None and ask.check.reads_body
-    for _ in range(MAX_HOPS + 1):
+    while True:
         hops.append(Hop(request))
         response = await sender.send(request, read_body=read_body)
         hops[-1] = Hop(request, response.status)
         following = redirected(request, response) if ask.follow else None
         if following is None:
             return judge(ask, response, dropped=left_origin and ask.request.holds_secret)
+        if len(hops) > MAX_HOPS:
+            return too_many_redirects(response, MAX_HOPS)
         left_origin = left_origin or following.address.origin != request.address.origin
         request = following
-    return too_many_redirects(response, MAX_HOPS)

@@ -23,7 +23,12 @@ AUTH = {
     "authName": "basicAuth",
     "probe": {"http": {"path": "/auth", "httpHeaders": [{"name": "Authorization", "value": LOGIN}]}},
 }
-PROBING = {"proxy": {}, "auth": {"types": [BASIC]}, "livenessProbe": {"http": {"path": "/live"}}, "authProbes": [AUTH]}
+PROBING: dict[str, Any] = {
+    "proxy": {},
+    "auth": {"types": [BASIC]},
+    "livenessProbe": {"http": {"path": "/live"}},
+    "authProbes": [AUTH],
+}
 
 
 def login(password: str) -> Manifest:
@@ -138,7 +143,7 @@ async def test_a_class_that_changes_has_all_its_connectors_probed_anew(probing: 
     await probing.start()
     await probing.settled()
     asked = len(probing.tool.sent)
-    changed = {**PROBING, "livenessProbe": {"http": {"path": "/other"}}}
+    changed: dict[str, Any] = {**PROBING, "livenessProbe": {"http": {"path": "/other"}}}
     probing.server.put(connector_class(**changed))
     await probing.advance(2)
     assert probing.tool.targets[asked:].count("/other") == 5

@@ -262,8 +262,8 @@ async def test_a_body_of_10_gib_costs_a_mebibyte(exits: AsyncExitStack, tmp_path
             sent += len(piece)
             await writer.drain()
 
-    fields = {"response": {"cel": cel}} if cel else {}
-    conditions = await probed_conditions(tmp_path / "m", probing(**fields), *tool(await _serve(exits, endless)))
+    kind = probing(response={"cel": cel}) if cel else probing()
+    conditions = await probed_conditions(tmp_path / "m", kind, *tool(await _serve(exits, endless)))
     assert conditions[LIVENESS] == conditions[AUTH] == WELL
     assert sent < 64 * 1024 * 1024, "the rest was in the kernel's buffers"
 

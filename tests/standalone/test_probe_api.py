@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import pytest
@@ -33,8 +34,8 @@ class Scene:
     sender: ScriptedSender
     board: StatusBoard
 
-    async def post(self, path: str = PATH, **named: object) -> tuple[int, dict[str, object]]:
-        async with aiohttp.ClientSession() as session, session.post(self.url + path, **named) as answer:  # type: ignore[arg-type]
+    async def post(self, path: str = PATH, **named: Any) -> tuple[int, dict[str, Any]]:
+        async with aiohttp.ClientSession() as session, session.post(self.url + path, **named) as answer:
             return answer.status, await answer.json()
 
 
@@ -59,10 +60,10 @@ async def test_both_probes_run_and_the_status_tells(scene: Scene) -> None:
     scene.sender.answer = lambda origin, target: Response(401) if target == "/auth" else OK
     status, body = await scene.post(json={})
     assert status == 200
-    live, auth = body["probes"]  # type: ignore[misc]
-    assert live["hops"] == [{"method": "GET", "url": "https://tool.example/live", "headers": [], "status": 200}]  # type: ignore[index]
-    assert auth["hops"][0]["headers"] == ["Authorization: **********"]  # type: ignore[index]
-    assert auth["condition"]["reason"] == "AuthenticationFailed"  # type: ignore[index]
+    live, auth = body["probes"]
+    assert live["hops"] == [{"method": "GET", "url": "https://tool.example/live", "headers": [], "status": 200}]
+    assert auth["hops"][0]["headers"] == ["Authorization: **********"]
+    assert auth["condition"]["reason"] == "AuthenticationFailed"
     entry = scene.board.current.connectors[ConnectorKey("team", "tool")]
     reasons = {condition.type.value: condition.reason for condition in entry.status.conditions}
     assert (reasons["LivenessReady"], reasons["AuthReady"]) == ("", "AuthenticationFailed")

@@ -20,7 +20,7 @@ CLUSTER = Platform()
 
 
 def ask(api: dict[str, Any] | None, path: str = "/auth/check", platform: Platform | None = CLUSTER) -> Ask | Outcome:
-    kind = probing_class(**({"api": api} if api is not None else {}))
+    kind = probing_class(api=api) if api is not None else probing_class()
     return api_ask(ApiProbe(path=path), Purpose.AUTH, Subject(connector(), kind, login()), platform)
 
 

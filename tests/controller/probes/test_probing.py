@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
-from connectors.expressions.check import compile_check
 
 from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.check import compile_check
 from connectors.expressions.response import Response
 from connectors.model.addresses import parse_address
 from connectors.model.secret_value import SecretValue
@@ -24,7 +24,7 @@ def to(location: str) -> Response:
     return Response(302, (("Location", location),))
 
 
-def script(answers: dict[str, Answer]) -> Callable[[str, str], Answer]:
+def script(answers: Mapping[str, Answer]) -> Callable[[str, str], Answer]:
     return lambda origin, target: answers[origin.removeprefix("https://") + target]
 
 
