@@ -1,0 +1,167 @@
+"""CEL, for `response.cel` of probes: compile once, ask of each answer whether it holds.
+
+The evaluator is Google's (cel-expr-python). It limits nesting and the turns of loops, and not what a turn costs:
+check_rules.py does. Its messages quote values of the answer, so none of them is passed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
+from cel_expr_python import cel
+
+from connectors.expressions.check_rules import CheckError, CheckUse, check_rules
+from connectors.expressions.response import Response
+
+__all__ = ["MAX_SOURCE", "Check", "CheckError", "compile_check"]
+
+MAX_SOURCE = 4096
+"""Characters of an expression. The longest of the published classes has under 100; compiling this much takes 2 ms."""
+
+_ENVIRONMENT = cel.NewEnv(
+    variables={
+        "response": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+        "statusCode": cel.Type.INT,
+        "headers": cel.Type.Map(cel.Type.STRING, cel.Type.List(cel.Type.STRING)),
+        "bodyJSON": cel.Type.DYN,
+    }
+)
+_WHERE = re.compile(r"ERROR: <input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<said>[^\n]*)")
+_CONTAINER = re.compile(r" \(in container '[^']*'\)| \[[A-Z_]+\]$")
+_DELICATE = re.compile(rb"[0-9]{19}|\\u0000")
+"""Where a body may hold what the library does not take as it is."""
+_INT64 = range(-(2**63), 2**63)
+_RUNTIME = (RuntimeError, ValueError, TypeError, OverflowError, RecursionError)
+"""What the library raises: its own errors are RuntimeErrors, those of the conversion of values the others."""
+_CODES = {
+    "NOT_FOUND": "looks for a key that is not in the answer; test with has() first",
+    "OUT_OF_RANGE": "gets a number that is out of range",
+    "INVALID_ARGUMENT": "meets a value in the answer that has not the kind or form that it needs",
+    "UNKNOWN": "meets a value in the answer of another kind, or a list that is shorter, than it expects",
+    "INTERNAL": "goes through too many items of the answer",
+    "CANCELLED": "is nested too deep",
+}
+"""The canonical code with which a message of the library begins -> what is said instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A compiled expression."""
+
+    _expression: cel.Expression = field(repr=False)
+    _use: CheckUse
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether it mentions the body in any form; else nobody need read it."""
+        return self._use.reads_body
+
+    def holds(self, response: Response) -> bool:
+        """Whether the expression is true of `response`.
+
+        Raises:
+            CheckError: it yields no boolean. The message holds nothing of the answer.
+        """
+        try:
+            value = self._expression.eval(data=self._data(response))
+            kind, result = value.type(), value.value()
+        except _RUNTIME as error:
+            raise _evaluation_error(str(error)) from None
+        if kind == cel.Type.BOOL:
+            return result is True
+        if kind == cel.Type.ERROR:
+            raise _evaluation_error(str(result))
+        name = re.split(r"[<(]", kind.name())[0].lower()
+        raise CheckError(f"the expression yields a value of type {name}, not true or false; compare it with something")
+
+    def _data(self, response: Response) -> Mapping[str, object]:
+        headers = _headers(response)
+        body = _json(response) if self.reads_body else None
+        text = _clean(response.body.decode("utf-8", "replace")) if self.reads_body else ""
+        whole = {"statusCode": response.status, "headers": headers, "body": body, "bodyString": text}
+        return {"response": whole, "statusCode": response.status, "headers": headers, "bodyJSON": body}
+
+
+@lru_cache(maxsize=256)
+def compile_check(source: str) -> Check:
+    """Compile; equal sources share one Check.
+
+    Raises:
+        CheckError: with line and column, where it is no CEL, cannot be true or false, or may cost too much.
+    """
+    if len(source) > MAX_SOURCE:
+        raise CheckError(f"the expression is longer than {MAX_SOURCE} characters")
+    try:
+        source.encode()
+        expression = _ENVIRONMENT.compile(source)
+    except _RUNTIME as error:
+        raise _compile_error(str(error)) from None
+    kind = expression.return_type()
+    if kind not in (cel.Type.BOOL, cel.Type.DYN):
+        name = re.split(r"[<(]", kind.name())[0].lower()
+        raise CheckError(f"line 1, column 1: the expression is of type {name}; it must be true or false")
+    return Check(expression, check_rules(expression.serialize(), source))
+
+
+def _compile_error(said: str) -> CheckError:
+    """The library's first complaint, which quotes the expression alone."""
+    found = _WHERE.search(said)
+    if found is None:
+        return CheckError("line 1, column 1: not an expression that is understood")
+    if int(found["line"]) < 1:
+        return CheckError("line 1, column 1: the expression is nested too deep")
+    return CheckError(f"line {found['line']}, column {found['column']}: {_CONTAINER.sub('', found['said'])}")
+
+
+def _evaluation_error(said: str) -> CheckError:
+    code = said.partition(":")[0]
+    return CheckError(f"the expression {_CODES.get(code, 'cannot be evaluated over this answer')}")
+
+
+def _headers(response: Response) -> dict[str, list[str]]:
+    """Values by name, once in lower case and once as in Content-Type: published expressions use both."""
+    headers: dict[str, list[str]] = {}
+    for name, value in response.headers:
+        lower = _clean(name).lower()
+        headers.setdefault(lower, []).append(_clean(value))
+    canonical = {"-".join(part.capitalize() for part in name.split("-")): values for name, values in headers.items()}
+    return {**headers, **canonical}
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which the library takes for no string at all, and NUL, which ends one for it."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _json(response: Response) -> object:
+    """The body, if it is called JSON and is; None in all other cases (RFC 8259, RFC 6839 section 3.1)."""
+    media = response.header("content-type").partition(";")[0].strip().lower()
+    if not response.complete or not (media == "application/json" or media.endswith("+json")):
+        return None
+    try:
+        decoded: object = msgspec.json.decode(response.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return _cleaned(decoded) if _DELICATE.search(response.body) else decoded
+
+
+def _cleaned(value: object) -> object:
+    """Integers beyond int64 become floats, as in Go: the library refuses a whole body for one of them."""
+    match value:
+        case dict():
+            return {_clean(key): _cleaned(item) for key, item in value.items()}
+        case list():
+            return [_cleaned(item) for item in value]
+        case str():
+            return _clean(value)
+        case bool():
+            return value
+        case int() if value not in _INT64:
+            # float() refuses what is larger than any float.
+            return float(value) if abs(value) < 2**1023 else None
+        case _:
+            return value
