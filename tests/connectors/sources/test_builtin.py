@@ -7,7 +7,7 @@ import pytest
 
 from connectors.class_checks import check_connector_class
 from connectors.credentials.registry import credential_of
-from connectors.expressions.check import compile_check
+from connectors.expressions.check import CheckError, compile_check
 from connectors.expressions.response import Response
 from connectors.expressions.subject import Subject
 from connectors.expressions.template import compile_template
@@ -287,3 +287,14 @@ def test_which_answers_count_as_success(name: str, auth: str) -> None:
     check = compile_check(probe.response.cel)
     for answer, expected in ANSWERS[name, auth]:
         assert check.holds(answer) is expected, answer
+
+
+@pytest.mark.parametrize("auth", ["", "tokenAuth"])
+def test_a_page_in_place_of_json_is_never_success(auth: str) -> None:
+    """A gateway's login page, for example, with which many answer 200."""
+    probe = auth_probe("sonarqube", auth) if auth else http(builtin("sonarqube").spec.liveness_probe)
+    assert probe.response is not None
+    with pytest.raises(CheckError):
+        compile_check(probe.response.cel).holds(
+            Response(200, (("Content-Type", "text/html"),), b"<html>UP true</html>")
+        )
