@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 
+from standalone.quickstart import CHECKOUT
 from tests.cluster.conftest import Start
-from tests.cluster.installed import POLL, Cluster, account_kubeconfig, condition
+from tests.cluster.installed import POLL, Cluster, account_kubeconfig, condition, summary
 from tests.peers.cluster_processes import start_controller
+from tests.peers.fixtures import StartGitServer
+from tests.peers.git_server import PASSWORD, USERNAME
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, connector_class
 from tests.peers.tool import serve_tool
 
@@ -151,6 +155,27 @@ async def test_while_nothing_changes_nothing_is_written(scene: Scene) -> None:
     before, asked = await scene.version(), len(scene.tool.asked)
     await scene.tool.until_asked(lambda now: len(now) >= asked + 10)
     assert await scene.version() == before
+
+
+@pytest.mark.git
+async def test_a_class_of_the_catalogue(cluster: Cluster, start: Start, start_git_server: StartGitServer) -> None:
+    """Class git as it is applied by deploy/, but for its name: a real git server, a right and a wrong password."""
+    kind = f"git-{cluster.namespace}"
+    text = (CHECKOUT / "connectors" / "classes" / "git.yaml").read_text(encoding="utf-8")
+    server = await start_git_server("")
+    await start("controller", "--probe-interval", f"{INTERVAL}s")
+    await cluster.apply(yaml.safe_load(text) | {"metadata": {"name": kind}})
+    check = auth("basicAuth", "login", repository="demo.git")
+    await cluster.apply(connector("tool", server.address, kind, auth=check, namespace=cluster.namespace))
+    found = await cluster.until_ready("tool", "False")
+    assert condition(found, "AuthReady")["reason"] == "SecretNotFound"
+    await cluster.apply(basic_auth("login", USERNAME, PASSWORD, namespace=cluster.namespace))
+    found = await cluster.until_ready("tool")
+    assert summary(found)["LivenessReady"] == summary(found)["AuthReady"] == ("True", "")
+    path = cluster.path("secrets", "login")
+    await cluster.ask("PATCH", path, {"stringData": {"password": WRONG}})
+    found = await cluster.until_ready("tool", "False")
+    assert condition(found, "Ready")["message"] == "Authentication failed: status code 401"
 
 
 async def test_another_controller_takes_over_without_a_flicker(scene: Scene, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from connectors.process.parsers import HostPort
+from controller.probes.schedule import ProbeSettings
 from proxy.settings import AccessLogFormat, ProxySettings, Timeouts
 from standalone.service import Plan, ServeError, Service
 from tests.peers.raw_client import connected
@@ -20,9 +21,12 @@ ANYWHERE = HostPort("127.0.0.1", 0)
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-repo.default\r\n\r\n"
 
 
-def plan_for(path: Path, *, host: str = "127.0.0.1", port: int = 0, admin: HostPort = ANYWHERE) -> Plan:
+def plan_for(
+    path: Path, *, host: str = "127.0.0.1", port: int = 0, admin: HostPort = ANYWHERE, probes: float = 0
+) -> Plan:
+    """Without `probes`, an interval in seconds, the tool sees what the test sends and nothing else."""
     settings = ProxySettings(host=host, port=port, access_log=AccessLogFormat.OFF, timeouts=Timeouts(drain=5.0))
-    return Plan((path,), admin, settings)
+    return Plan((path,), admin, settings, ProbeSettings(interval=probes))
 
 
 @pytest.fixture
@@ -53,7 +57,30 @@ async def test_everything_answers_once_it_has_started(service: Service) -> None:
     assert "connectors_proxy_snapshot_generation" in (await get(service, "/metrics"))[1]
     (item,) = await listed(service)
     assert item["status"]["proxy"]["httpAddress"]["url"] == f"http://c-repo.default.localhost:{service.listen.port}"
-    assert item["status"]["conditions"][-1]["status"] == "True"
+    ready = item["status"]["conditions"][-1]
+    assert (ready["status"], ready["message"]) == ("Unknown", "probes are off (--probe-interval 0)")
+
+
+async def test_the_first_probes_are_waited_for_and_no_longer_than_said(
+    tmp_path: Path, raw_upstream: RawUpstream
+) -> None:
+    (tmp_path / "a.yaml").write_text(CONNECTOR.replace("https://tool.example", raw_upstream.address) + SECRET)
+    service = Service(plan_for(tmp_path, probes=60))
+    await service.start()
+    try:
+        await service.first_probes(0.05)
+        (item,) = await listed(service)
+        assert item["status"]["conditions"][-1]["reason"] == "ProbePending"
+        tool = await raw_upstream.accept()
+        assert (await tool.read_head()).startswith(b"GET / HTTP/1.1\r\n")
+        tool.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await service.first_probes(10)
+        (item,) = await listed(service)
+        assert item["status"]["conditions"][-1]["status"] == "True"
+        assert "connectors_controller_probe_duration_seconds" in (await get(service, "/metrics"))[1]
+    finally:
+        await service.drain()
+        await service.stop()
 
 
 async def test_a_request_reaches_the_tool_with_the_credential(service: Service, raw_upstream: RawUpstream) -> None:
