@@ -1,4 +1,4 @@
-"""Every rule of a ConnectorClass, those of its templates and credential schemes included."""
+"""Every rule of a ConnectorClass, those of its templates, check expressions and credential schemes included."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from connectors.credentials.credential import fold
 from connectors.credentials.registry import SCHEMES, scheme_for
+from connectors.expressions.check import CheckError, compile_check
 from connectors.expressions.template import TemplateError, compile_template
 from connectors.model.check_class import check_class_fields
-from connectors.model.connector_class import AuthType, ConnectorClass, GeneratedField, Generator
+from connectors.model.connector_class import AuthType, ConnectorClass, GeneratedField, Generator, Probe, ProbeHeader
 from connectors.model.violation import Severity, Violation
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
@@ -54,6 +55,7 @@ def check_connector_class(connector_class: ConnectorClass) -> tuple[Violation, .
     return (
         *check_class_fields(connector_class),
         *_check_generators(connector_class),
+        *_check_probes(connector_class),
         *_check_extractor(connector_class),
     )
 
@@ -80,13 +82,43 @@ def _check_scheme(path: str, auth_type: AuthType) -> Iterator[Violation]:
         yield Violation(f"{path}.secretType", message, Severity.WARNING)
 
 
-def _check_header(path: str, header: GeneratedField) -> Iterator[Violation]:
+def _check_probes(connector_class: ConnectorClass) -> Iterator[Violation]:
+    yield from _check_probe("spec.livenessProbe", connector_class.spec.liveness_probe)
+    for index, auth_probe in enumerate(connector_class.spec.auth_probes):
+        yield from _check_probe(f"spec.authProbes[{index}].probe", auth_probe.probe)
+
+
+def _check_probe(path: str, probe: Probe | None) -> Iterator[Violation]:
+    if probe is None:
+        return
+    if probe.api is not None and probe.api.path:
+        yield from _check_template(f"{path}.api.path", probe.api.path)
+    if probe.http is None:
+        return
+    if probe.http.path:
+        yield from _check_template(f"{path}.http.path", probe.http.path)
+    else:
+        yield Violation(f"{path}.http.path", "is missing; give a path, for example /")
+    for index, header in enumerate(probe.http.http_headers):
+        yield from _check_header(f"{path}.http.httpHeaders[{index}]", header)
+    if probe.http.response is not None and probe.http.response.cel:
+        yield from _check_cel(f"{path}.http.response.cel", probe.http.response.cel)
+
+
+def _check_cel(path: str, source: str) -> Iterator[Violation]:
+    try:
+        compile_check(source)
+    except CheckError as error:
+        yield Violation(path, str(error))
+
+
+def _check_header(path: str, header: GeneratedField | ProbeHeader) -> Iterator[Violation]:
     # Folded, since the caller's field of the folded name is removed for it.
     name = fold(header.name.encode()).decode()
     if not _TOKEN.fullmatch(name):
         yield Violation(f"{path}.name", "is not a header name; use letters, digits and '-'")
     elif name in _NOT_GENERATED or name.startswith("proxy-"):
-        yield Violation(f"{path}.name", f"{header.name} frames or routes the message; a credential cannot be put there")
+        yield Violation(f"{path}.name", f"{header.name} frames or routes the message; it cannot be set here")
     yield from _check_template(f"{path}.value", header.value)
 
 

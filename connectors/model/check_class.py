@@ -70,8 +70,29 @@ def _check_probes(connector_class: ConnectorClass) -> Iterator[Violation]:
 
 
 def _check_probe(path: str, probe: Probe | None) -> Iterator[Violation]:
-    if probe is not None and probe.http is not None and probe.api is not None:
+    if probe is None or probe.http is None:
+        return
+    if probe.api is not None:
         yield Violation(path, "has both http and api; keep one of them")
+    http = probe.http
+    if http.method not in ("", "GET", "POST"):
+        yield Violation(f"{path}.http.method", "must be GET or POST, in capitals; without it GET applies")
+    if http.scheme not in ("", "http", "https"):
+        yield Violation(
+            f"{path}.http.scheme", "must be http or https; without it that of the Connector's address applies"
+        )
+    if http.host and (problem := _host_problem(http.host)):
+        yield Violation(f"{path}.http.host", problem)
+
+
+def _host_problem(host: str) -> str | None:
+    """Host and port, by the rules of addresses."""
+    address, problem = parsed(f"http://{host}")
+    if address is None:
+        return f"as the host of an address it {problem}"
+    if "/" in host:
+        return "must be a host, with a port where it has one; move the path to http.path"
+    return None
 
 
 def _check_specs(path: str, specs: tuple[ParameterSpec, ...]) -> Iterator[Violation]:

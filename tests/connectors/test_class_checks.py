@@ -96,6 +96,61 @@ def test_an_extractor_that_is_legal_but_hardly_meant(header: str) -> None:
     assert (found.path, found.severity) == ("spec.proxy.authExtractor.header", Severity.WARNING)
 
 
+HTTP: dict[str, Any] = {"path": "/"}
+TYPES: dict[str, Any] = {"types": [{"name": "a"}, {"name": "b"}]}
+
+
+@pytest.mark.parametrize(
+    ("probe", "paths"),
+    [
+        ({"http": HTTP}, []),
+        ({"http": {"path": "/{{ (urlParse .Connector.Spec.Address).path }}/x?y=z"}}, []),
+        ({"http": {}}, ["http.path"]),
+        ({"http": {"path": "{{ .Connector.Spec.Adress }}"}}, ["http.path"]),
+        ({"http": {"path": "/{{ env `HOME` }}"}}, ["http.path"]),
+        ({"api": {}}, []),
+        ({"api": {"path": "/check/{{ .Connector.Name }}"}}, []),
+        ({"api": {"path": "{{ .Sercet }}"}}, ["api.path"]),
+        ({"http": {**HTTP, "httpHeaders": [{"name": "Authorization", "value": TOKEN}]}}, []),
+        ({"http": {**HTTP, "httpHeaders": [{"name": "A B", "value": TOKEN}]}}, ["http.httpHeaders[0].name"]),
+        ({"http": {**HTTP, "httpHeaders": [{"name": "Host", "value": "x"}]}}, ["http.httpHeaders[0].name"]),
+        (
+            {"http": {**HTTP, "httpHeaders": [{"name": "X", "value": "x"}, {}]}},
+            [f"http.httpHeaders[1].{key}" for key in ("name", "value")],
+        ),
+        ({"http": {**HTTP, "httpHeaders": [{"name": "X", "value": "{{ end }}"}]}}, ["http.httpHeaders[0].value"]),
+        ({"http": {**HTTP, "response": {}}}, []),
+        ({"http": {**HTTP, "response": {"cel": "response.body.status == 'UP'"}}}, []),
+        ({"http": {**HTTP, "response": {"cel": "status == 200"}}}, ["http.response.cel"]),
+        ({"http": {**HTTP, "response": {"cel": "statusCode"}}}, ["http.response.cel"]),
+        ({"http": {**HTTP, "response": {"cel": "response.body.map(x, x) == []"}}}, ["http.response.cel"]),
+        ({"http": {**HTTP, "method": "PUT"}}, ["http.method"]),
+    ],
+)
+def test_probes(probe: dict[str, Any], paths: list[str]) -> None:
+    live = check_connector_class(connector_class(livenessProbe=probe))
+    assert [violation.path for violation in live] == [f"spec.livenessProbe.{path}" for path in paths]
+    assert errors(live) == live
+    probes = [{"authName": "b"}, {"authName": "a", "probe": probe}]
+    found = errors(check_connector_class(connector_class(auth=TYPES, authProbes=probes)))
+    assert [violation.path for violation in found] == [f"spec.authProbes[1].probe.{path}" for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("http", "said"),
+    [
+        ({"path": "/\n{{ .Sercet }}"}, "line 2, column 4: the template's data has no field Sercet"),
+        (
+            {"path": "/", "response": {"cel": "true &&\n status == 200"}},
+            "line 2, column 2: undeclared reference to 'status'",
+        ),
+    ],
+)
+def test_what_does_not_compile_says_where(http: dict[str, Any], said: str) -> None:
+    (found,) = check_connector_class(connector_class(livenessProbe={"http": http}))
+    assert said in found.message
+
+
 def test_rules_of_fields_are_asked_too() -> None:
     assert [violation.path for violation in check_connector_class(connector_class(params=[{}]))] == [
         "spec.params[0].name"

@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 from tests.deploy.crds import ROOT
 
-DISTRIBUTIONS = {"yaml": "PyYAML", "kubernetes_asyncio": "kubernetes-asyncio", "prometheus_client": "prometheus-client"}
+DISTRIBUTIONS = {
+    "cel_expr_python": "cel-expr-python",
+    "kubernetes_asyncio": "kubernetes-asyncio",
+    "prometheus_client": "prometheus-client",
+    "yaml": "PyYAML",
+}
 """Import name -> distribution, where they differ."""
 PACKAGES = ("connectors", "proxy", "controller", "standalone")
 

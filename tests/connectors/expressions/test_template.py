@@ -96,7 +96,7 @@ OUTSIDE = ["env", "expandenv", "getHostByName", "readFile", "exec", "include", "
 
 @pytest.mark.parametrize("name", [*OUTSIDE, "call", "html", "js", "randAlpha", "toYaml", "get", "osBase", "fail"])
 @pytest.mark.parametrize("form", ['{{ %s "HOME" }}', '{{ "HOME" | %s }}', '{{ print (%s "HOME") }}', "{{ print %s }}"])
-def test_t19_nothing_reaches_outside_of_the_subject(name: str, form: str) -> None:
+def test_t19_nothing_reaches_outside_of_the_secret(name: str, form: str) -> None:
     with pytest.raises(TemplateError, match=rf"line 1, column \d+: function {name} is not known"):
         compile_template(form % name)
 

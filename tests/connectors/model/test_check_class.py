@@ -72,6 +72,38 @@ TYPES = {"types": [{"name": "a", "secretType": "Opaque"}]}
             ["spec.authProbes[0].probe"],
             id="both kinds in an authentication probe",
         ),
+        pytest.param(
+            {"livenessProbe": {"http": {"method": "POST", "scheme": "https", "host": "h:8443"}}}, [], id="http"
+        ),
+        pytest.param({"livenessProbe": {"http": {"method": "", "scheme": "", "host": ""}}}, [], id="left empty"),
+        pytest.param({"livenessProbe": {"http": {"method": "get"}}}, ["spec.livenessProbe.http.method"], id="method"),
+        pytest.param({"livenessProbe": {"http": {"method": "PUT"}}}, ["spec.livenessProbe.http.method"], id="PUT"),
+        pytest.param({"livenessProbe": {"http": {"scheme": "HTTP"}}}, ["spec.livenessProbe.http.scheme"], id="scheme"),
+        pytest.param({"livenessProbe": {"http": {"scheme": "ftp"}}}, ["spec.livenessProbe.http.scheme"], id="ftp"),
+        *(
+            pytest.param(
+                {"livenessProbe": {"http": {"host": host}}}, ["spec.livenessProbe.http.host"], id=f"host {host}"
+            )
+            for host in (
+                "http://h",
+                "h/",
+                "h/path",
+                "h:",
+                "h:0",
+                "u@h",
+                "h?x",
+                "h#x",
+                "a b",
+                "{{ .x }}",
+                "127.1",
+                "[::1",
+                "::1",
+            )
+        ),
+        *(
+            pytest.param({"livenessProbe": {"http": {"host": host}}}, [], id=f"host {host}")
+            for host in ("h", "h.example.com:8443", "127.0.0.1:80", "[::1]:8443", "müller.example")
+        ),
         pytest.param({"proxy": {"uri": "/p"}, "api": {"uri": "https://api.example"}}, [], id="where proxy and API are"),
         pytest.param(
             {"proxy": {"ref": {"kind": "Ingress", "name": "a"}}, "api": {"uri": "nonsense"}},
