@@ -29,6 +29,7 @@ FREE_TESTS = {
 """Folders whose tests belong to no single module."""
 TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
+    "tests/controller/kinds/test_connector_probed.py": "what probes say; test_connector.py is full",
     "tests/controller/test_controller_probes.py": "the controller with what it probes; test_controller.py is full",
 }
 MODULES_WITHOUT_TEST: dict[str, str] = {}

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from connectors.credentials.credential import CredentialError
-from connectors.model.conditions import ConditionStatus, ConnectorStatus
+from connectors.model.conditions import ConnectorStatus
 from connectors.model.connector import Connector, ConnectorAuth, ConnectorKey, ConnectorSpec, SecretReference
 from connectors.model.connector_class import (
     RESOLVER_ANNOTATION,
@@ -24,7 +24,6 @@ from connectors.model.violation import Severity, Violation
 from connectors.snapshot import Binding
 from controller.destination import Platform, ServiceKey
 from controller.kinds.connector import Facts, plan
-from controller.probes.outcome import PASSED, Outcome, Probed, Probes, failed
 from controller.proxy_address import ClusterProxy, LocalProxy
 from controller.service import Create
 
@@ -266,142 +265,3 @@ def test_a_refusal_keeps_its_first_message_until_the_connector_changes() -> None
     newer = Binding(msgspec.structs.replace(connector(), metadata=metadata), git())
     told = refused("at 0xc00e2dbb75", newer, first)
     assert [item.message for item in told.conditions[-2:]] == ["Service c-repo: at 0xc00e2dbb75"] * 2
-
-
-PROBED_CLASS = git(liveness_probe=PROBE, auth_probes=(AuthProbe(auth_name="basic", probe=PROBE),))
-NOW, EARLIER, LONG_AGO = "2026-11-25T12:00:00Z", "2026-11-25T11:51:00Z", "2026-11-25T11:49:59Z"
-REFUSED = failed(ConditionReason.CONNECTION_FAILED, "connection refused: tool.example:443 refuses connections")
-DENIED = failed(ConditionReason.AUTHENTICATION_FAILED, "Authentication failed: status code 401")
-NOTHING = Outcome(ConditionStatus.TRUE, ConditionReason.NON_AUTH_PROBE, "nothing to probe")
-NOT_NAMED = (Violation("spec.auth.name", "the class has no such type"),)
-
-
-def facts(
-    liveness: Outcome | None = None, auth: Outcome | None = None, *, time: str = NOW, fresh: bool = False
-) -> Facts:
-    probes = Probes(Probed(liveness, time) if liveness else None, Probed(auth, time) if auth else None, fresh=fresh)
-    return Facts(LOCAL.proxy, probes)
-
-
-def probed_pair(status: ConnectorStatus) -> list[tuple[str, str]]:
-    """LivenessReady and AuthReady."""
-    return summary(status)[2:4]
-
-
-# The requirement's tables of LivenessReady and AuthReady, row by row, and what they leave unsaid.
-PROBED = [
-    pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS), facts(), ["Unknown ProbePending"] * 2, id="in progress"
-    ),
-    pytest.param(Binding(connector(secret=True), PROBED_CLASS), facts(PASSED, PASSED), ["True "] * 2, id="well"),
-    pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS),
-        facts(REFUSED, REFUSED),
-        ["False ConnectionFailed"] * 2,
-        id="away",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS),
-        facts(PASSED, DENIED),
-        ["True ", "False AuthenticationFailed"],
-        id="wrong credential",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), git(liveness_probe=PROBE)),
-        facts(PASSED),
-        ["True ", "True NonAuthProbe"],
-        id="no auth probe",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), git(auth_probes=PROBED_CLASS.spec.auth_probes)),
-        facts(None, PASSED),
-        ["True NonLivenessProbe", "True "],
-        id="no liveness probe",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS),
-        facts(PASSED, NOTHING),
-        ["True ", "True NonAuthProbe"],
-        id="nothing to ask for",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND),
-        facts(PASSED, PASSED),
-        ["True ", "Unknown SecretNotFound"],
-        id="a missing Secret leaves no True behind",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS, violations=NOT_NAMED),
-        facts(PASSED, PASSED),
-        ["Unknown ConnectorInvalid"] * 2,
-        id="nor does a broken rule",
-    ),
-    pytest.param(
-        Binding(
-            msgspec.structs.replace(
-                connector(), spec=msgspec.structs.replace(connector().spec, auth=ConnectorAuth(name="unheard-of"))
-            ),
-            PROBED_CLASS,
-            violations=NOT_NAMED,
-        ),
-        facts(),
-        ["Unknown ConnectorInvalid"] * 2,
-        id="an unknown type",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS, violations=CLASS_BROKEN),
-        facts(PASSED, PASSED),
-        ["Unknown ConnectorClassInvalid"] * 2,
-        id="an invalid class",
-    ),
-    pytest.param(
-        Binding(connector(secret=True), None),
-        facts(PASSED, PASSED),
-        ["Unknown ConnectorClassNotFound"] * 2,
-        id="no class",
-    ),
-]
-
-
-@pytest.mark.parametrize(("binding", "found", "expected"), PROBED)
-def test_probed_conditions(binding: Binding, found: Facts, expected: list[str]) -> None:
-    status = plan(binding, None, found, NOW).status
-    assert [" ".join(pair) for pair in probed_pair(status)] == expected
-    asked = {"True ", "False ConnectionFailed", "False AuthenticationFailed"}
-    times = [condition.last_probe_time for condition in status.conditions[2:4]]
-    assert all(time == NOW for time, said in zip(times, expected, strict=True) if said in asked)
-
-
-def test_ready_inherits_from_the_probe_that_fails() -> None:
-    ready = plan(Binding(connector(secret=True), PROBED_CLASS), None, facts(PASSED, DENIED), NOW).status.conditions[-1]
-    assert (ready.status, ready.reason, ready.message) == ("False", "AuthenticationFailed", DENIED.message)
-
-
-def test_a_change_voids_what_was_true() -> None:
-    binding = Binding(connector(secret=True), PROBED_CLASS)
-    before = plan(binding, None, facts(PASSED, PASSED, time=EARLIER), EARLIER).status
-    assert probed_pair(plan(binding, before, facts(), NOW).status) == [("Unknown", "ProbePending")] * 2
-
-
-def test_what_an_earlier_process_wrote_stands_until_the_first_probe() -> None:
-    binding = Binding(connector(secret=True), PROBED_CLASS)
-    before = plan(binding, None, facts(PASSED, DENIED, time=EARLIER), EARLIER).status
-    fresh = facts(fresh=True)
-    assert plan(binding, before, fresh, NOW).status == before
-    older = msgspec.structs.replace(before, observed_generation=6)
-    assert probed_pair(plan(binding, older, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
-    pending = plan(binding, None, facts(), EARLIER).status
-    assert probed_pair(plan(binding, pending, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
-    gone = Binding(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND)
-    assert probed_pair(plan(gone, before, fresh, NOW).status)[1] == ("Unknown", "SecretNotFound")
-
-
-@pytest.mark.parametrize(("before", "moves"), [(EARLIER, False), (LONG_AGO, True)])
-def test_the_time_alone_is_written_every_ten_minutes(before: str, moves: bool) -> None:
-    binding = Binding(connector(secret=True), PROBED_CLASS)
-    first = plan(binding, None, facts(PASSED, PASSED, time=before), before).status
-    then = plan(binding, first, facts(PASSED, PASSED), NOW).status
-    assert (then != first) is moves
-    assert {condition.last_probe_time for condition in then.conditions[2:4]} == {NOW if moves else before}
-    other = plan(binding, first, facts(PASSED, DENIED), NOW).status
-    assert other.conditions[3].last_probe_time == NOW
