@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from math import inf
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -14,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from connectors.model.conditions import Condition
 from connectors.model.connector import ConnectorKey
+from connectors.process.distribution import Distribution
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: from a look that finds nothing to do to a write that times out twice."""
@@ -34,8 +33,7 @@ class ControllerMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._results: Counter[Result] = Counter()
-        self._durations = [0] * (len(DURATIONS) + 1)
-        self._total = 0.0
+        self._durations = Distribution(DURATIONS)
         self._writes: Counter[tuple[str, str]] = Counter()
         self._dropped_events = 0
         self._conditions: dict[ConnectorKey, tuple[tuple[str, str], ...]] = {}
@@ -46,8 +44,7 @@ class ControllerMetrics(Collector):
     def reconciled(self, result: Result, seconds: float) -> None:
         """Count one look at one object."""
         self._results[result] += 1
-        self._durations[bisect_left(DURATIONS, seconds)] += 1
-        self._total += seconds
+        self._durations.observe(seconds)
 
     def wrote(self, resource: str, verb: str) -> None:
         """Count a write that is sent, whatever the answer."""
@@ -103,11 +100,7 @@ class ControllerMetrics(Collector):
         family = HistogramMetricFamily(
             "connectors_controller_reconcile_duration_seconds", "How long one look took, with its writes.", labels=()
         )
-        buckets, so_far = [], 0
-        for bound, count in zip((*DURATIONS, inf), list(self._durations), strict=True):
-            so_far += count
-            buckets.append(("+Inf" if bound == inf else str(bound), float(so_far)))
-        family.add_metric((), buckets, self._total)
+        family.add_metric((), self._durations.cumulative(), self._durations.total)
         return family
 
     def _condition(self) -> Metric:

@@ -7,10 +7,8 @@ which for the dozen of a request costs more than the decision.
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from math import inf
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -18,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
+from connectors.process.distribution import Distribution
 from proxy.answers import Source
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"})
@@ -30,29 +29,6 @@ NO_CONNECTOR = ConnectorKey("", "")
 _PLACE = ("namespace", "connector")
 
 
-class Distribution:
-    """A histogram's numbers: how many observations fell below each of BUCKETS, and their sum in seconds."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Add one observation."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.total += seconds
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Upper bound and count of all observations up to it, as the exposition format wants them."""
-        sums, so_far = [], 0
-        for bound, count in zip((*BUCKETS, inf), self.counts, strict=True):
-            so_far += count
-            sums.append(("+Inf" if bound == inf else str(bound), float(so_far)))
-        return sums
-
-
 class ConnectorMetrics:
     """The numbers of one Connector."""
 
@@ -60,8 +36,8 @@ class ConnectorMetrics:
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, bytes, int]] = Counter()
-        self.duration = Distribution()
-        self.upstream_duration = Distribution()
+        self.duration = Distribution(BUCKETS)
+        self.upstream_duration = Distribution(BUCKETS)
         self.bytes_in = 0
         self.bytes_out = 0
 

@@ -25,12 +25,13 @@ from connectors.sources.feature_flags import FLAGS
 from controller import settings as controller_settings
 from controller.admission.metrics import AdmissionMetrics
 from controller.metrics import ControllerMetrics
+from controller.probes.metrics import ProbeMetrics
 from proxy import cluster_settings, exchange, relay
 from proxy.access_log import AccessLine
 from proxy.audit_record import AuditCaller, AuditRecord, UsedSecret
 from proxy.hop_by_hop import HOP_BY_HOP
 from proxy.metrics import BUCKETS, ProxyMetrics
-from standalone import get, serve_settings
+from standalone import get, probe, serve_settings
 from standalone.cli import COMMANDS
 from tests.docs.pages import blocks, codes, pages, prose, rows, text
 
@@ -57,11 +58,12 @@ COMMANDS_WITH_SETTINGS = {
     "python -m proxy": cluster_settings.SETTINGS,
     "python -m controller": controller_settings.SETTINGS,
     "connectors get [connectors|connectorclasses] [NAME]": get.SETTINGS,
+    "connectors probe NAME [PATH...]": probe.SETTINGS,
 }
 
 
 @pytest.mark.parametrize(
-    ("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=["serve", "proxy", "controller", "get"]
+    ("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=["serve", "proxy", "controller", "get", "probe"]
 )
 def test_settings(heading: str, settings: tuple[Setting[Any], ...]) -> None:
     documented = {codes(row[0])[0]: row for row in rows(CONFIGURATION, heading)}
@@ -113,6 +115,7 @@ def test_metrics() -> None:
     ProxyMetrics(registry).auth_answers({"token": {}})
     ControllerMetrics(registry)
     AdmissionMetrics(registry)
+    ProbeMetrics(registry)
     KubeMetrics(registry, "PREFIX", KubeClient(Access()))
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
     documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}

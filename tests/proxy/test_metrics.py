@@ -7,8 +7,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
+from connectors.process.distribution import Distribution
 from proxy.answers import Source
-from proxy.metrics import BUCKETS, NO_CONNECTOR, Distribution, ProxyMetrics
+from proxy.metrics import BUCKETS, NO_CONNECTOR, ProxyMetrics
 
 KEY = ConnectorKey("team", "tool")
 PLACE = {"namespace": "team", "connector": "tool"}
@@ -78,7 +79,7 @@ def test_bytes_and_durations(registry: CollectorRegistry, metrics: ProxyMetrics)
     [(0.0, "0.001"), (0.001, "0.001"), (0.0011, "0.0025"), (300.0, "300.0"), (300.1, "+Inf")],
 )
 def test_a_bucket_holds_what_is_up_to_its_bound(seconds: float, least: str) -> None:
-    distribution = Distribution()
+    distribution = Distribution(BUCKETS)
     distribution.observe(seconds)
     counts = distribution.cumulative()
     assert [bound for bound, _ in counts] == [*map(str, BUCKETS), "+Inf"]
