@@ -292,7 +292,7 @@ async def test_a_classs_own_api() -> None:
 
 async def test_now() -> None:
     async with scene() as it:
-        it.follow(connector(), kind=probing_class(http("/live"), http("{{ if .Nothing }}{{ end }}")))
+        it.follow(connector(), kind=probing_class(http("/live"), http("/a b")))
         await it.clock.advance(1)
         it.sender.answer = lambda origin, target: Response(500)
         reports = await it.prober.probe_now(KEY)
