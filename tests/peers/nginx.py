@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +50,16 @@ class Nginx:
 
     @property
     def access_log(self) -> str:
-        """What it has logged; requests appear once they are answered."""
+        """What it has logged; requests appear once they are answered, and a moment later."""
         return (self.folder / "access.log").read_text(encoding="utf-8")
+
+    async def logged(self, lines: int, seconds: float = 10.0) -> str:
+        """What it has logged, once that has so many lines."""
+        end = time.monotonic() + seconds
+        while (log := self.access_log).count("\n") < lines:
+            assert time.monotonic() < end, f"{lines} lines were expected: {log}"
+            await asyncio.sleep(0.02)
+        return log
 
 
 async def start_nginx(folder: Path, server: str, *, http: str = "", tls: trustme.LeafCert | None = None) -> Nginx:
