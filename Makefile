@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint check bench bench-cluster bench-callers format clean
+.PHONY: help demo serve test lint check bench bench-cluster bench-callers bench-probes format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -38,6 +38,9 @@ bench-cluster: $(VENV)/.dev ## Measure with 2,000 Connectors on an API server (n
 
 bench-callers: $(VENV)/.dev ## Measure 1,000 callers on 100 Connectors and a flood (needs KUBEBUILDER_ASSETS, nginx and wrk; half a minute)
 	@$(BIN)/python -m bench.callers
+
+bench-probes: $(VENV)/.dev ## Measure 5,000 Connectors that are probed (needs KUBEBUILDER_ASSETS and kubectl; about seven minutes)
+	@$(BIN)/python -m bench.probes
 
 format: $(VENV)/.dev ## Rewrite the code in the project's format
 	$(BIN)/ruff format $(CODE)

@@ -237,6 +237,9 @@ class Controller:
             for name, item in self._snapshot.classes.items()
             if key in referred_services(item, self._settings.platform)
         }
+        if not classes:
+            # As most are: a Connector's own Service, which comes and goes with each of thousands.
+            return
         for name in classes:
             self._wake(name)
         for connector_key, binding in self._snapshot.bindings.items():

@@ -36,8 +36,9 @@ def happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> t
     """A Warning for each condition that became False, the first time included; a Normal one when Ready became True.
 
     Ready is told of where no other condition tells the same: then also when it stays False and says something new.
+    What two conditions tell in the same words is told once: both probes of a tool that is away say that it is.
     """
-    return tuple(_happenings(previous, current))
+    return tuple(dict.fromkeys(_happenings(previous, current)))
 
 
 def _happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> Iterator[Happening]:

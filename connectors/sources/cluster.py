@@ -48,7 +48,8 @@ others from being served."""
 class ClusterSource:
     """Follows the API server and swaps the store's snapshot.
 
-    A write to a status alone makes no new snapshot. The last snapshot keeps serving while the API server is away.
+    A write to a status alone makes no new snapshot: to look at each of thousands of Connectors takes longer than the
+    write, and the controller writes to as many of them. The last snapshot keeps serving while the API server is away.
     """
 
     def __init__(
@@ -142,10 +143,10 @@ class ClusterSource:
             if self._store.ready:
                 await self._dirty.wait()
             # Before: looked at again and again, since nothing tells that an empty list is complete.
-            self._dirty.clear()
             self._secrets.want(self._wanted())
             await self._clock.sleep(SETTLE)
-            # Again: what has come meanwhile may refer to Secrets that nobody has asked for yet.
+            # What has come meanwhile is in the snapshot too, and may refer to Secrets that nobody has asked for yet.
+            self._dirty.clear()
             self._secrets.want(self._wanted())
             if self._worth_serving():
                 self._store.swap(self._objects())
@@ -209,12 +210,18 @@ class ClusterSource:
         self._dirty.set()
 
     def _connector_changed(self, key: ConnectorKey) -> None:
-        self._dirty.set()
+        held = self._connectors.items.get(key)
+        binding = self._store.current.bindings.get(key) if self._store.ready else None
+        if held is None or binding is None or binding.connector is not held.connector:
+            self._dirty.set()
         for tell in self._tell_connector:
             tell(key)
 
     def _class_changed(self, name: str) -> None:
-        self._dirty.set()
+        held = self._classes.items.get(name)
+        served = self._store.current.classes.get(name) if self._store.ready else None
+        if held is None or held.connector_class is not served:
+            self._dirty.set()
         for tell in self._tell_class:
             tell(name)
 

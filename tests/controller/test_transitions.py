@@ -15,6 +15,8 @@ CA_LOST = Condition(type=CA, status=ConditionStatus.FALSE, reason="SecretNotFoun
 RULE = false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, "spec.address: is missing")
 OTHER_RULE = false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, "spec.auth.name: is not known")
 CLASS_RULE = false(ConditionType.PROXY_READY, ConditionReason.CONNECTOR_INVALID, "uri: the same in other words")
+AWAY = false(ConditionType.LIVENESS_READY, ConditionReason.CONNECTION_FAILED, "refused: is it there?")
+ALSO_AWAY = false(ConditionType.AUTH_READY, ConditionReason.CONNECTION_FAILED, "refused: is it there?")
 
 WARNING = ("Warning", "SecretNotFound")
 READY = ("Normal", "Ready")
@@ -43,6 +45,9 @@ def all_of(*children: Condition) -> list[Condition]:
         pytest.param([OPEN, RULE], all_of(BAD), [WARNING], id="a rule, now bad: not for Ready too"),
         pytest.param(all_of(BAD), [BAD, RULE], [("Warning", "ConnectorInvalid")], id="bad still, and a rule"),
         pytest.param([], [CLASS_RULE, RULE], [("Warning", "ConnectorInvalid")], id="a rule of which two tell"),
+        pytest.param(
+            all_of(GOOD), all_of(GOOD, AWAY, ALSO_AWAY), [("Warning", "ConnectionFailed")], id="two say the same"
+        ),
         pytest.param(
             all_of(GOOD), all_of(GOOD, CA_LOST), [("Warning", "CACertSecretNotFound")], id="Info, under its own name"
         ),
