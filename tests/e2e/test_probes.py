@@ -276,9 +276,9 @@ async def test_t25_a_redirect_to_another_origin_gets_no_credential(start_nginx: 
     assert conditions[LIVENESS] == WELL
     assert conditions[AUTH][:2] == ("False", "UnexpectedStatus")
     assert "no credential is sent" in conditions[AUTH].message
-    seen = (first.folder / "seen.log").read_text(encoding="utf-8").split()
+    seen = (await first.logged(2, "seen.log")).split()
     assert seen == ["-", "Basic", "cm9ib3Q6Y2FuYXJ5LTc3YWE="], "the second request of the tool itself had it"
-    assert (other.folder / "seen.log").read_text(encoding="utf-8").split() == ["-", "-"]
+    assert (await other.logged(2, "seen.log")).split() == ["-", "-"]
 
 
 LOGGED = """

@@ -53,10 +53,10 @@ class Nginx:
         """What it has logged; requests appear once they are answered, and a moment later."""
         return (self.folder / "access.log").read_text(encoding="utf-8")
 
-    async def logged(self, lines: int, seconds: float = 10.0) -> str:
-        """What it has logged, once that has so many lines."""
+    async def logged(self, lines: int, file: str = "access.log", seconds: float = 10.0) -> str:
+        """What it has logged to a file, once that has so many lines."""
         end = time.monotonic() + seconds
-        while (log := self.access_log).count("\n") < lines:
+        while (log := (self.folder / file).read_text(encoding="utf-8")).count("\n") < lines:
             assert time.monotonic() < end, f"{lines} lines were expected: {log}"
             await asyncio.sleep(0.02)
         return log
