@@ -135,7 +135,7 @@ EXPLAINED = {
     "connector.spec.auth": "Which of the class's spec.auth.types is used.",
     "connector.spec.auth.secretRef.namespace": "Another one is refused.",
     "connector.status.conditions.message": "It never holds a credential.",
-    "connectorclass.spec.auth.types.generator.headers.value": "a template over .Secret",
+    "connectorclass.spec.auth.types.generator.headers.value": "a template over .Connector and .Secret",
     "connectorclass.spec.livenessProbe.http.response.cel": "A CEL expression over response.statusCode",
 }
 
