@@ -11,19 +11,29 @@ from connectors.model.conditions import ConditionStatus
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.reasons import ConditionReason
+from connectors.model.secret import Secret
 from controller.probes.outcome import Outcome, Purpose
 from controller.probes.request import Ask, http_ask, origin_of
 from tests.controller.probes.subjects import BEARER, TOKEN, binding, connector, http, login, probing_class
 
 
-def ask(probe: dict[str, Any], item: Connector | None = None, purpose: Purpose = Purpose.AUTH) -> Ask | Outcome:
-    connector_class = probing_class(auth=probe)
-    bound = binding(connector_class, item)
+def of_class(
+    connector_class: ConnectorClass,
+    item: Connector | None = None,
+    purpose: Purpose = Purpose.AUTH,
+    secret: Secret | None = None,
+) -> Ask | Outcome:
+    """What the class's auth probe asks of a Connector."""
+    bound = binding(connector_class, item, secret)
     declared = connector_class.spec.auth_probes[0].probe
     assert declared is not None
     assert declared.http is not None
     subject = Subject(bound.connector, connector_class, bound.secret)
     return http_ask(declared.http, purpose, subject, bound.addresses)
+
+
+def ask(probe: dict[str, Any], item: Connector | None = None, purpose: Purpose = Purpose.AUTH) -> Ask | Outcome:
+    return of_class(probing_class(auth=probe), item, purpose)
 
 
 def asked(probe: dict[str, Any], item: Connector | None = None) -> Ask:
@@ -158,19 +168,10 @@ def test_t25_an_extension_is_declared_and_without_a_secret_anything_goes() -> No
         auth=http(scheme="https", host="api.tool.example", httpHeaders=BEARER),
         addressExtensions=[{"name": "api", "default": ""}],
     )
-    declared = connector_class.spec.auth_probes[0].probe
-    assert declared is not None
-    assert declared.http is not None
-
-    def of(item: Connector) -> Ask | Outcome:
-        bound = binding(connector_class, item)
-        assert declared.http is not None
-        return http_ask(declared.http, Purpose.AUTH, Subject(item, connector_class, bound.secret), bound.addresses)
-
     extended = connector(addressExtensions=[{"name": "api", "value": "https://api.tool.example/v3"}])
-    assert isinstance(of(extended), Ask)
-    assert isinstance(of(connector()), Outcome)
-    anonymous = of(connector(secret=False))
+    assert isinstance(of_class(connector_class, extended), Ask)
+    assert isinstance(of_class(connector_class), Outcome)
+    anonymous = of_class(connector_class, connector(secret=False))
     assert isinstance(anonymous, Ask)
     assert not anonymous.request.headers
 
@@ -194,13 +195,7 @@ def test_method_check_and_redirects() -> None:
 
 
 def test_a_header_that_is_no_text() -> None:
-    found = binding(probing_class(auth=http(httpHeaders=BEARER)), None, login(token=b"\xff\xfe"))
-    kind = found.connector_class
-    assert kind is not None
-    declared = kind.spec.auth_probes[0].probe
-    assert declared is not None
-    assert declared.http is not None
-    said = http_ask(declared.http, Purpose.AUTH, Subject(found.connector, kind, found.secret), found.addresses)
+    said = of_class(probing_class(auth=http(httpHeaders=BEARER)), secret=login(token=b"\xff\xfe"))
     assert isinstance(said, Outcome)
     assert said.reason is ConditionReason.TEMPLATE_ERROR
     assert "not UTF-8" in said.message
@@ -208,14 +203,8 @@ def test_a_header_that_is_no_text() -> None:
 
 @given(st.binary(min_size=1, max_size=40))
 def test_t25_no_secret_makes_another_request_of_it(token: bytes) -> None:
-    connector_class: ConnectorClass = probing_class(auth=http("/{{ .Secret.StringData.token }}", httpHeaders=BEARER))
-    bound = binding(connector_class, None, login(token=token))
-    declared = connector_class.spec.auth_probes[0].probe
-    assert declared is not None
-    assert declared.http is not None
-    found = http_ask(
-        declared.http, Purpose.AUTH, Subject(bound.connector, connector_class, bound.secret), bound.addresses
-    )
+    kind = probing_class(auth=http("/{{ .Secret.StringData.token }}", httpHeaders=BEARER))
+    found = of_class(kind, secret=login(token=token))
     if isinstance(found, Ask):
         sent = found.request.target.reveal() + b"".join(item.value.reveal() for item in found.request.headers)
         assert not set(sent) & set(b"\r\n\0")
