@@ -7,7 +7,7 @@ from bench.tools import Manner, Told
 WELL = Told(Manner.WELL, 600, 3, [58.0, 60.0, 64.0], [1.0, 67.0])
 HANGING = Told(Manner.HANGING, 10, 4, [500.0], [900.0])
 WHOLE = Told(Manner.WELL, 610, 7, [58.0, 60.0, 64.0, 500.0], [1.0, 67.0, 900.0])
-FOUND = Steady(12.3, 200 * MIB, Rest(120.0, 1.22, 3, 9), WHOLE, (WELL, HANGING), (0, 7))
+FOUND = Steady(9.0, 12.3, 200 * MIB, Rest(120.0, 1.22, 3, 9), WHOLE, (WELL, HANGING), (0, 7))
 
 
 def test_rows_of_the_steady_state() -> None:
@@ -25,14 +25,14 @@ def test_a_connector_that_was_forgotten_is_the_longest_gap_and_those_of_a_hangin
 
 
 def test_tables() -> None:
-    rows = crowd_rows(Crowd(20.0, 4.0, Told(Manner.WELL, 2000, 4, [], [])))
+    rows = crowd_rows(Crowd(20.0, 30.0, 4.0, Told(Manner.WELL, 2000, 4, [], [])))
     assert table("1,000 Connectors on one tool", rows).splitlines() == [
         "| 1,000 Connectors on one tool | |",
         "|---|--:|",
-        "| all Ready after, s | 20 |",
-        "| requests to the tool until then | 2,000 |",
+        "| the tool was asked for everything after, s | 20 |",
+        "| requests/s to the tool until then | 100 |",
         "| at once at the tool, at most | 4 |",
-        "| requests/s to the tool | 100 |",
+        "| all Ready after, s | 30 |",
         "| CPU seconds until then | 4.0 |",
     ]
 
