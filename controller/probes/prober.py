@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from connectors.model.addresses import Origin
 from connectors.model.conditions import ConditionStatus
 from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ConnectorClass
@@ -20,7 +22,7 @@ from controller.probes.origins import Origins
 from controller.probes.outcome import OFF, PENDING, RETELL, Outcome, Probed, Probes, Purpose
 from controller.probes.probing import Report, Sender, run_probe
 from controller.probes.request import Ask
-from controller.probes.schedule import Inputs, ProbeSettings, inputs_of, inputs_of_class, pause
+from controller.probes.schedule import SLOW, Inputs, ProbeSettings, inputs_of, inputs_of_class, pause
 from controller.queue import WorkQueue
 
 logger = logging.getLogger("connectors.probes")
@@ -80,6 +82,9 @@ class Prober:
         self._off = settings.interval == 0
         self._records: dict[Key, _Record] = {}
         self._queue: WorkQueue[Job] = WorkQueue(around.clock, around.jitter)
+        self._lane: WorkQueue[Job] = WorkQueue(around.clock, around.jitter)
+        """Of those whose tool was slow. They come here from `_queue`, and go back there."""
+        self._slow: set[Origin] = set()
         self._origins: Origins[Job] = Origins(settings.per_origin)
 
     def probes(self, key: Key) -> Probes:
@@ -105,6 +110,9 @@ class Prober:
         subjects.update(snapshot.bindings.items())
         for key in self._records.keys() - subjects.keys():
             del self._records[key]
+        if len(self._slow) > 2 * len(self._records):
+            # Some are of tools that nobody names any more. At worst one that is named is found to be slow once more.
+            self._slow.clear()
         for key, subject in subjects.items():
             record = self._records.get(key)
             if record is None or record.subject is not subject:
@@ -112,12 +120,16 @@ class Prober:
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        await self._queue.run(self._settings.at_once, self._work)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._queue.run(self._settings.at_once, self._sorted))
+            tasks.create_task(self._lane.run(self._settings.slow_at_once, self._work))
 
     def clear(self) -> None:
         """Forget everything: another replica probes now. Only while `run` does not run."""
         self._records.clear()
         self._queue.clear()
+        self._lane.clear()
+        self._slow.clear()
         self._origins.clear()
 
     async def probe_now(self, key: Key) -> dict[Purpose, Report]:
@@ -161,6 +173,15 @@ class Prober:
             found = ((Purpose.API, class_ask(subject, self._around.platform)),)
         return ((purpose, ask) for purpose, ask in found if ask is not None)
 
+    async def _sorted(self, job: Job) -> None:
+        """Leave what would take long to those who are there for it."""
+        record = self._records.get(job.key)
+        ask = record.asks.get(job.purpose) if record else None
+        if ask is not None and ask.request.address.origin in self._slow:
+            self._lane.add(job)
+        else:
+            await self._work(job)
+
     async def _work(self, job: Job) -> None:
         record = self._records.get(job.key)
         ask = record.asks.get(job.purpose) if record else None
@@ -181,7 +202,12 @@ class Prober:
         clock = self._around.clock
         begun = clock.monotonic()
         report = await run_probe(self._around.sender, ask, self._settings.timeout)
-        self._around.metrics.probed(job.purpose, report.outcome, clock.monotonic() - begun)
+        took = clock.monotonic() - begun
+        self._around.metrics.probed(job.purpose, report.outcome, took)
+        if took >= SLOW:
+            self._slow.add(ask.request.address.origin)
+        else:
+            self._slow.discard(ask.request.address.origin)
         current = self._records.get(job.key)
         if current is None or current.inputs != record.inputs:
             # What was asked is not what counts now: `follow` has put the job into the queue again.

@@ -19,7 +19,8 @@ class ProbeSettings:
 
     `longest`: seconds between two that fail, at most; a wrong password every few seconds would lock accounts.
     `timeout`: seconds for one probe with its redirects; as long as clients wait for a page that they take for broken.
-    `at_once`: probes that run at the same time, of all tools; each holds a socket and some KiB.
+    `at_once`: probes that run at the same time, of all tools that answer; each holds a socket and some KiB.
+    `slow_at_once`: besides, of those that were SLOW the last time: they may be many, and must not keep others waiting.
     `per_origin`: of one tool. A thousand Connectors of one tool are probed one behind the other, not at once.
     """
 
@@ -27,7 +28,12 @@ class ProbeSettings:
     longest: float = 300.0
     timeout: float = 10.0
     at_once: int = 64
+    slow_at_once: int = 32
     per_origin: int = 4
+
+
+SLOW = 1.0
+"""Seconds. A tool that answers so late, or not at all, holds a place among `at_once` as long as fifty others do."""
 
 
 def pause(settings: ProbeSettings, failures: int, chance: float) -> float:

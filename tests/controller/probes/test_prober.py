@@ -61,9 +61,12 @@ def say(probed: Probed | None) -> str:
 
 @asynccontextmanager
 async def scene(
-    settings: ProbeSettings | None = None, platform: Platform | None = None, sender: ScriptedSender | None = None
+    settings: ProbeSettings | None = None,
+    platform: Platform | None = None,
+    sender: ScriptedSender | None = None,
+    clock: FakeClock | None = None,
 ) -> AsyncIterator[Scene]:
-    clock, told, registry = FakeClock(), list[Key](), CollectorRegistry()
+    clock, told, registry = clock or FakeClock(), list[Key](), CollectorRegistry()
     sender = sender or ScriptedSender()
     around = ProberSurroundings(sender, platform, clock, lambda: 0.5, ProbeMetrics(registry))
     prober = Prober(around, settings or ProbeSettings(), told.append)
@@ -261,6 +264,45 @@ async def test_a_tool_that_hangs_keeps_no_other_waiting_and_all_of_them_have_a_l
         for _ in range(40):
             await it.clock.advance(0)
         assert len(sender.sent) == 100
+
+
+async def test_many_tools_that_hang_keep_no_other_waiting_once_they_are_known_for_it() -> None:
+    clock = FakeClock()
+
+    class Hanging(ScriptedSender):
+        delay = 10.0
+
+        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
+            self.sent.append(request)
+            if request.address.host.startswith("hangs"):
+                self.running += 1
+                await clock.sleep(self.delay)
+                self.running -= 1
+            return OK
+
+    sender = Hanging()
+    async with scene(ProbeSettings(at_once=4, slow_at_once=2), sender=sender, clock=clock) as it:
+        hanging = [connector(f"a{number}", f"https://hangs{number}.example") for number in range(20)]
+        others = [connector(f"z{number}", f"https://tool{number}.example") for number in range(20)]
+        it.follow(*hanging, *others, kind=LIVE)
+        for _ in range(60):
+            await clock.advance(1)
+        assert len(sender.sent) == 40
+        sender.sent.clear()
+        for _ in range(60):
+            await clock.advance(1)
+            assert sender.running <= 2
+        asked = [request.address.host for request in sender.sent if not request.address.host.startswith("hangs")]
+        assert sorted(asked) == sorted(f"tool{number}.example" for number in range(20))
+        sender.delay = 0.5
+        for _ in range(180):
+            await clock.advance(1)
+        assert not sender.running
+        sender.delay, seen = 10.0, 0
+        for _ in range(60):
+            await clock.advance(1)
+            seen = max(seen, sender.running)
+        assert seen == 4, "who is quick again is asked among all others"
 
 
 async def test_after_clear_nothing_is_known_and_nothing_is_asked() -> None:
