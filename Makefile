@@ -39,7 +39,7 @@ bench-cluster: $(VENV)/.dev ## Measure with 2,000 Connectors on an API server (n
 bench-callers: $(VENV)/.dev ## Measure 1,000 callers on 100 Connectors and a flood (needs KUBEBUILDER_ASSETS, nginx and wrk; half a minute)
 	@$(BIN)/python -m bench.callers
 
-bench-probes: $(VENV)/.dev ## Measure 5,000 Connectors that are probed (needs KUBEBUILDER_ASSETS and kubectl; about seven minutes)
+bench-probes: $(VENV)/.dev ## Measure 5,000 Connectors that are probed (needs KUBEBUILDER_ASSETS and kubectl; about five minutes)
 	@$(BIN)/python -m bench.probes
 
 format: $(VENV)/.dev ## Rewrite the code in the project's format
