@@ -11,6 +11,7 @@ import pytest
 from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.response import Response
 from connectors.kube.resources import EVENTS, SECRETS
+from connectors.model.connector import ConnectorKey
 from tests.controller.world import World, connector, connector_class
 from tests.peers.api_objects import Manifest
 from tests.peers.probe_sender import OK
@@ -174,3 +175,20 @@ async def test_t14_no_status_event_or_log_holds_the_credential(
     encoded = base64.b64encode(b"robot:canary-81c7").decode()
     assert "canary-81c7" not in everything
     assert encoded not in everything
+
+
+async def test_what_a_probe_tells_while_the_status_is_being_written_is_looked_at(probing: World) -> None:
+    probing.server.put(probed())
+    replica = await probing.start()
+    await probing.settled()
+    key = ConnectorKey("team", "repo")
+    held = replica.source.connector(key)
+    assert held is not None
+    assert held.status is not None
+    before = replica.metric("connectors_controller_reconcile_total", result="unchanged") or 0
+    # The watch has told of the write, its answer is still under way.
+    with replica.controller._reconciler._echo(key, (held.connector, held.status)):
+        replica.controller._prober._tell(key)
+        await probing.until(
+            lambda: replica.metric("connectors_controller_reconcile_total", result="unchanged") == before + 1
+        )
