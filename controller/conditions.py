@@ -81,10 +81,13 @@ def probed_condition(
 
 
 def _seconds(earlier: str, later: str) -> float:
-    """Between two times as metav1.Time writes them; an age long past where one of them is none."""
+    """Between two times as metav1.Time writes them; an age long past where one of them is none.
+
+    A status is any text that somebody wrote: without a time zone it is no time either.
+    """
     try:
         return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-    except ValueError:
+    except (ValueError, TypeError):
         return RETELL
 
 

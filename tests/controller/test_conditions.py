@@ -118,6 +118,7 @@ TEN, ALMOST, BACK = "2026-11-25T12:10:00Z", "2026-11-25T12:09:59Z", "2026-11-25T
         pytest.param("2026-11-25T12:00:00Z", TEN, TEN, id="ten minutes"),
         pytest.param("2026-11-25T12:00:00Z", BACK, BACK, id="the clock was set back"),
         pytest.param("nonsense", TEN, TEN, id="no time at all"),
+        pytest.param("2026-11-25T12:00:00", ALMOST, ALMOST, id="no time zone"),
     ],
 )
 def test_a_probe_time_alone_moves_every_ten_minutes(before: str, now_is: str, expected: str) -> None:
