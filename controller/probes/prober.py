@@ -140,7 +140,9 @@ class Prober:
                 record.found[purpose] = Probed(ask, "")
                 continue
             record.asks[purpose] = ask
-            if same and before is not None and purpose in before.found:
+            # What was found without a request says nothing of one, and nobody has the job in mind any more: labels can
+            # break a template and mend it, and are no inputs.
+            if same and before is not None and purpose in before.found and purpose in before.asks:
                 record.found[purpose] = before.found[purpose]
                 record.failures[purpose] = before.failures.get(purpose, 0)
             else:
@@ -183,8 +185,8 @@ class Prober:
         report = await run_probe(self._around.sender, ask, self._settings.timeout)
         self._around.metrics.probed(job.purpose, report.outcome, clock.monotonic() - begun)
         current = self._records.get(job.key)
-        if current is None or current.inputs != record.inputs:
-            # What was asked is not what counts now: `follow` has put the job into the queue again.
+        if current is None or current.inputs != record.inputs or job.purpose not in current.asks:
+            # What was asked is not what counts now: `follow` has put the job into the queue again, where it is one.
             return report
         failures = current.failures.get(job.purpose, 0) + 1 if report.outcome.failed else 0
         current.failures[job.purpose] = failures

@@ -192,6 +192,41 @@ async def test_a_label_changes_nothing() -> None:
         assert len(it.sender.sent) == 2
 
 
+async def test_a_label_that_breaks_a_template_and_one_that_mends_it() -> None:
+    kind, secret = probing_class(http("/live{{ .Connector.ObjectMeta.Labels.mark }}")), login()
+    async with scene() as it:
+        it.follow(marked("1"), kind=kind, secret=secret)
+        await it.clock.advance(1)
+        assert it.known()[0] == "True"
+        it.follow(marked("a b"), kind=kind, secret=secret)
+        assert it.known()[0] == "TemplateError"
+        await it.clock.advance(600)
+        assert len(it.sender.sent) == 1
+        it.follow(marked("2"), kind=kind, secret=secret)
+        assert it.known()[0] == "-"
+        await it.clock.advance(61)
+        assert it.known()[0] == "True"
+        assert it.sender.targets == ["/live1", "/live2", "/live2"]
+
+
+async def test_an_answer_that_comes_when_there_is_nothing_to_ask_for_any_more() -> None:
+    kind, secret = probing_class(http("/live{{ .Connector.ObjectMeta.Labels.mark }}")), login()
+    async with scene() as it:
+        it.sender.hold = asyncio.Event()
+        it.follow(marked("1"), kind=kind, secret=secret)
+        await it.clock.advance(1)
+        it.follow(marked("a b"), kind=kind, secret=secret)
+        it.sender.hold.set()
+        await it.clock.advance(600)
+        assert it.known()[0] == "TemplateError"
+        assert it.told == []
+
+
+def marked(mark: str) -> Connector:
+    item = connector()
+    return msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"mark": mark}))
+
+
 async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
     async with scene() as it:
         it.sender.hold = asyncio.Event()
