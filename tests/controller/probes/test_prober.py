@@ -1,78 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
-from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.response import Response
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.secret import Secret
-from connectors.snapshot import Snapshot
+from connectors.model.connector import ConnectorKey
 from controller.destination import Platform
-from controller.probes.metrics import ProbeMetrics
-from controller.probes.outcome import OFF, RETELL, Probed, Probes, Purpose
-from controller.probes.prober import Key, Prober, ProberSurroundings
-from controller.probes.request import ProbeRequest
+from controller.probes.outcome import OFF, RETELL, Probes, Purpose
 from controller.probes.schedule import ProbeSettings
-from tests.controller.probes.subjects import BEARER, connector, http, login, probing_class, snapshot
-from tests.peers.clock import FakeClock
-from tests.peers.probe_sender import OK, ScriptedSender
-
-KEY = ConnectorKey("team", "tool")
-BOTH = probing_class(http("/live"), http("/auth", httpHeaders=BEARER))
-LIVE = probing_class(http("/live"))
-REFUSED = Failure(FailureKind.REFUSED, "no")
-
-
-@dataclass
-class Scene:
-    prober: Prober
-    sender: ScriptedSender
-    clock: FakeClock
-    told: list[Key]
-    registry: CollectorRegistry
-    snapshot: Snapshot | None = None
-
-    def follow(self, *connectors: Connector, kind: ConnectorClass = BOTH, secret: Secret | None = None) -> None:
-        """The next snapshot; what is the same object as before keeps its Binding."""
-        self.snapshot = snapshot(*connectors, classes=(kind,), secret=secret, before=self.snapshot)
-        self.prober.follow(self.snapshot)
-
-    def known(self, key: Key = KEY) -> tuple[str, str]:
-        probes = self.prober.probes(key)
-        return say(probes.liveness), say(probes.auth)
-
-    def fresh(self, key: Key = KEY) -> bool:
-        return self.prober.probes(key).fresh
-
-
-def say(probed: Probed | None) -> str:
-    if probed is None:
-        return "-"
-    return probed.outcome.reason.value if probed.outcome.reason else probed.outcome.status.value
-
-
-@asynccontextmanager
-async def scene(
-    settings: ProbeSettings | None = None, platform: Platform | None = None, sender: ScriptedSender | None = None
-) -> AsyncIterator[Scene]:
-    clock, told, registry = FakeClock(), list[Key](), CollectorRegistry()
-    sender = sender or ScriptedSender()
-    around = ProberSurroundings(sender, platform, clock, lambda: 0.5, ProbeMetrics(registry))
-    prober = Prober(around, settings or ProbeSettings(), told.append)
-    running = asyncio.create_task(prober.run())
-    try:
-        yield Scene(prober, sender, clock, told, registry)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+from tests.controller.probes.prober_scene import BOTH, KEY, LIVE, REFUSED, marked, scene
+from tests.controller.probes.subjects import connector, http, login, probing_class
+from tests.peers.probe_sender import OK
 
 
 async def test_what_is_new_is_probed_at_once_and_told_of_once() -> None:
@@ -222,11 +162,6 @@ async def test_an_answer_that_comes_when_there_is_nothing_to_ask_for_any_more() 
         assert it.told == []
 
 
-def marked(mark: str) -> Connector:
-    item = connector()
-    return msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"mark": mark}))
-
-
 async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
     async with scene() as it:
         it.sender.hold = asyncio.Event()
@@ -258,44 +193,6 @@ async def test_what_needs_no_request_is_known_at_once() -> None:
         assert it.known() == ("NonLivenessProbe", "TemplateError")
         await it.clock.advance(600)
         assert it.sender.sent == []
-
-
-async def test_a_thousand_connectors_of_one_tool_do_not_hit_it_at_once() -> None:
-    async with scene() as it:
-        it.sender.hold = asyncio.Event()
-        it.follow(*(connector(f"tool-{number}") for number in range(1000)), kind=LIVE)
-        await it.clock.advance(1)
-        assert it.sender.most == it.sender.running == ProbeSettings().per_origin
-        it.sender.hold.set()
-        for _ in range(400):
-            await it.clock.advance(0)
-        assert len(it.sender.sent) == 1000
-        assert it.sender.most == ProbeSettings().per_origin
-        assert len(it.told) == 1000
-
-
-async def test_a_tool_that_hangs_keeps_no_other_waiting_and_all_of_them_have_a_limit() -> None:
-    hold = asyncio.Event()
-
-    class Hanging(ScriptedSender):
-        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
-            self.hold = hold if request.address.host == "hangs.example" else None
-            return await super().send(request, read_body=read_body)
-
-    sender = Hanging()
-    async with scene(ProbeSettings(at_once=8, per_origin=2), sender=sender) as it:
-        hanging = [connector(f"a{number}", "https://hangs.example") for number in range(50)]
-        others = [connector(f"z{number}", f"https://tool{number}.example") for number in range(50)]
-        it.follow(*hanging, *others, kind=LIVE)
-        for _ in range(20):
-            await it.clock.advance(0)
-        assert sum(request.address.host != "hangs.example" for request in sender.sent) == 50
-        assert sender.running == 2
-        assert sender.most <= 8
-        hold.set()
-        for _ in range(40):
-            await it.clock.advance(0)
-        assert len(sender.sent) == 100
 
 
 async def test_after_clear_nothing_is_known_and_nothing_is_asked() -> None:
