@@ -96,7 +96,7 @@ class Controller:
         self._leading = False
         self._unanswered: dict[Key, int] = {}
         metrics.watch(around.leadership.may_write, lambda: self.queue.depth)
-        around.source.subscribe(self._wake, self._wake)
+        around.source.subscribe(self._changed, self._changed)
         around.store.subscribe(self._swapped)
         self.services.subscribe(self._service_changed)
 
@@ -204,9 +204,14 @@ class Controller:
             logger.warning("%s: %d tries in a row failed, it is tried again until one does not: %s", key, times, error)
         self.queue.retry(key, at_least=error.retry_after or 0.0)
 
-    def _wake(self, key: Key) -> None:
+    def _changed(self, key: Key) -> None:
         """Have it looked at, unless it is our own write that is told of: that must not get round a back-off."""
-        if self._leading and not self._reconciler.echoes(key):
+        if not self._reconciler.echoes(key):
+            self._wake(key)
+
+    def _wake(self, key: Key) -> None:
+        """Have it looked at: what it depends on is new, which a write under way does not know of."""
+        if self._leading:
             self.queue.add(key)
 
     def _swapped(self, snapshot: Snapshot) -> None:
