@@ -99,6 +99,22 @@ def test_what_was_probed() -> None:
             "ProbePending",
             id="void already",
         ),
+        pytest.param(
+            Condition(type=AUTH, status=ConditionStatus.UNKNOWN, reason="SecretNotFound", last_probe_time="t1"),
+            "ProbePending",
+            id="its Secret was missing, and may be back",
+        ),
+        pytest.param(
+            Condition(type=AUTH, status=ConditionStatus.TRUE, reason="NonAuthProbe", last_probe_time="t1"),
+            "ProbePending",
+            id="its class had no probe, and has one now",
+        ),
+        pytest.param(
+            Condition(type=AUTH, status=ConditionStatus.FALSE, reason="APIServiceNotFound", last_probe_time="t1"),
+            "ProbePending",
+            id="a Service was missing, and is back",
+        ),
+        pytest.param(Condition(type=AUTH, status=ConditionStatus.TRUE, last_probe_time="t1"), "", id="well by a probe"),
     ],
 )
 def test_what_was_not_probed_yet(earlier: Condition | None, expected: str) -> None:
