@@ -27,12 +27,17 @@ class WorkQueue(Generic[K]):
     """Level-triggered: a key says what to look at, never what happened.
 
     A key that is added while it is worked on is worked on again afterwards. `jitter` returns a number from 0 to 1.
+    `can_wait` says of a key whether others go first; it is asked when a worker is free.
     """
 
-    def __init__(self, clock: Clock, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Clock, jitter: Callable[[], float], can_wait: Callable[[K], bool] = lambda _: False
+    ) -> None:
         self._clock = clock
         self._jitter = jitter
+        self._can_wait = can_wait
         self._ready: deque[K] = deque()
+        self._behind: deque[K] = deque()
         self._waiting: set[K] = set()
         self._working: set[K] = set()
         self._again: set[K] = set()
@@ -85,6 +90,7 @@ class WorkQueue(Generic[K]):
     def clear(self) -> None:
         """Drop everything that waits, delays and back-offs included."""
         self._ready.clear()
+        self._behind.clear()
         self._waiting.clear()
         self._again.clear()
         self._due.clear()
@@ -100,10 +106,10 @@ class WorkQueue(Generic[K]):
 
     async def _worker(self, work: Callable[[K], Awaitable[None]]) -> None:
         while True:
-            while not self._ready:
+            while not self._ready and not self._behind:
                 self._arrived.clear()
                 await self._arrived.wait()
-            key = self._ready.popleft()
+            key = self._first()
             self._waiting.discard(key)
             self._working.add(key)
             try:
@@ -116,6 +122,14 @@ class WorkQueue(Generic[K]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+
+    def _first(self) -> K:
+        while self._ready:
+            key = self._ready.popleft()
+            if not self._can_wait(key):
+                return key
+            self._behind.append(key)
+        return self._behind.popleft()
 
     async def _schedule(self) -> None:
         while True:

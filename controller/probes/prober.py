@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from connectors.model.addresses import Origin
 from connectors.model.conditions import ConditionStatus
 from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ConnectorClass
@@ -100,8 +101,9 @@ class Prober:
         self._tell = tell
         self._off = settings.interval == 0
         self._records: dict[Key, _Record] = {}
-        self._queue: WorkQueue[Job] = WorkQueue(around.clock, around.jitter)
+        self._queue: WorkQueue[Job] = WorkQueue(around.clock, around.jitter, self._can_wait)
         self._origins: Origins[Job] = Origins(settings.per_origin)
+        self._hanging: set[Origin] = set()
 
     def probes(self, key: Key) -> Probes:
         """What is known of an object of the snapshot that was followed last."""
@@ -125,6 +127,8 @@ class Prober:
         subjects.update(snapshot.bindings.items())
         for key in self._records.keys() - subjects.keys():
             del self._records[key]
+            # Its tool may be nobody's now. Of the others it is found out again.
+            self._hanging.clear()
         for key, subject in subjects.items():
             record = self._records.get(key)
             if record is None or record.subject is not subject:
@@ -139,6 +143,7 @@ class Prober:
         self._records.clear()
         self._queue.clear()
         self._origins.clear()
+        self._hanging.clear()
 
     async def probe_now(self, key: Key) -> dict[Purpose, Report]:
         """Probe an object whatever the schedule says, and keep what is found; {} for what is not there."""
@@ -192,10 +197,22 @@ class Prober:
         if not self._origins.enter(origin, job):
             self._stands_in_line(job, record)
             return
+        begun = self._around.clock.monotonic()
         try:
-            await self._probed(job, record, ask)
+            report = await self._probed(job, record, ask)
         finally:
             self._name(self._origins.leave(origin))
+        unanswered = not report.hops or report.hops[-1].status is None
+        if unanswered and self._around.clock.monotonic() - begun >= self._settings.timeout / 2:
+            self._hanging.add(ask.request.address.origin)
+        else:
+            self._hanging.discard(ask.request.address.origin)
+
+    def _can_wait(self, job: Job) -> bool:
+        """Whether its tool hangs: each such probe keeps a worker for ten seconds, and there may be thousands."""
+        record = self._records.get(job.key)
+        ask = record.asks.get(job.purpose) if record else None
+        return ask is not None and ask.request.address.origin in self._hanging
 
     def _name(self, job: Job | None) -> None:
         if job is not None:

@@ -55,6 +55,29 @@ def a_queue() -> tuple[WorkQueue[str], FakeClock, Work]:
     return WorkQueue(clock, lambda: 1.0), clock, Work()
 
 
+async def test_what_can_wait_comes_behind_the_others_and_is_not_forgotten() -> None:
+    clock, work = FakeClock(), Work()
+    slow = {"a", "c"}
+    queue: WorkQueue[str] = WorkQueue(clock, lambda: 1.0, lambda key: key in slow)
+    first = work.hold("first")
+    async with running(queue, work, workers=1):
+        queue.add("first")
+        await clock.advance(0)
+        for key in ("a", "b", "c", "d", "e"):
+            queue.add(key)
+        slow.add("d")
+        assert queue.depth == 5
+        first.set()
+        await clock.advance(0)
+        assert work.begun == ["first", "b", "e", "a", "c", "d"]
+        queue.add("a")
+        await clock.advance(0)
+        assert work.begun[-1] == "a"
+    queue.add("a")
+    queue.clear()
+    assert queue.depth == 0
+
+
 async def test_a_key_waits_once() -> None:
     queue, clock, work = a_queue()
     for key in ("a", "b", "a", "a"):

@@ -4,12 +4,14 @@ import asyncio
 
 from connectors.expressions.response import Response
 from connectors.model.connector import ConnectorKey
+from controller.probes.failures import ProbeFailedError, timeout_failure
 from controller.probes.outcome import LATE
 from controller.probes.request import ProbeRequest
 from controller.probes.schedule import ProbeSettings
 from tests.controller.probes.prober_scene import LIVE, REFUSED, marked, scene
 from tests.controller.probes.subjects import connector, login
-from tests.peers.probe_sender import ScriptedSender
+from tests.peers.clock import FakeClock
+from tests.peers.probe_sender import OK, ScriptedSender
 
 
 async def test_a_thousand_connectors_of_one_tool_do_not_hit_it_at_once() -> None:
@@ -97,3 +99,38 @@ async def test_what_an_earlier_process_wrote_is_not_believed_for_longer_than_the
         await it.clock.advance(2)
         assert not it.fresh(ConnectorKey("team", "b"))
         assert it.told == [ConnectorKey("team", "b")]
+
+
+async def test_many_tools_that_hang_leave_workers_for_those_that_answer() -> None:
+    limits = ProbeSettings(at_once=8, per_origin=4)
+    sender = ScriptedSender()
+    async with scene(limits, sender=sender) as it:
+        hanging = [connector(f"a{number}", f"https://hangs{number % 8}.example") for number in range(480)]
+        others = [connector(f"z{number}", f"https://well{number}.example") for number in range(4)]
+        it.follow(*hanging, *others, kind=LIVE)
+        await it.clock.advance(30)
+        slow = Slow(it.clock)
+        sender.send = slow.send  # type: ignore[method-assign]
+        # The first minute is that in which each tool is found to hang.
+        await it.clock.advance(60)
+        slow.asked.clear()
+        await it.clock.advance(600)
+        assert sum(host.startswith("hangs") for host in slow.asked) > 300, "nobody is given up"
+        for number in range(4):
+            assert slow.asked.count(f"well{number}.example") >= 8
+
+
+class Slow:
+    """Tools named hangs* never answer, by the clock of the test."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.asked: list[str] = []
+
+    async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
+        host = request.address.host
+        self.asked.append(host)
+        if not host.startswith("hangs"):
+            return OK
+        await self._clock.sleep(10)
+        raise ProbeFailedError(timeout_failure(request.address))
