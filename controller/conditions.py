@@ -20,6 +20,14 @@ more, but six of them must not make an object that the API server refuses: a sta
 PROBED = frozenset({ConditionType.LIVENESS_READY, ConditionType.AUTH_READY, ConditionType.API_READY})
 """Conditions that say when somebody last looked."""
 
+_ANSWERS = frozenset(
+    {
+        "", ConditionReason.CONNECTION_FAILED, ConditionReason.AUTHENTICATION_FAILED, ConditionReason.UNEXPECTED_STATUS,
+        ConditionReason.EXPRESSION_FALSE, ConditionReason.EXPRESSION_ERROR, ConditionReason.TARGET_DENIED,
+    }
+)  # fmt: skip
+"""Reasons that it takes a request to give. "" is that of what is well."""
+
 _WORST_FIRST = (ConditionStatus.FALSE, ConditionStatus.UNKNOWN)
 
 
@@ -65,12 +73,12 @@ def probed_condition(
 ) -> Condition:
     """What a probe found: `probed`, of `probes`. While it was not probed yet Unknown.
 
-    Unless they are fresh, and `before`, conditions of the same spec, has what a probe said of it.
+    Unless they are fresh, and `before`, conditions of the same spec, has what a probe said of it. What was said without
+    one is not that: it followed from a Secret, a class or a Service as it was then.
     """
     if probed is None:
         earlier = next((condition for condition in before if condition.type is kind), None)
-        carried = probes.fresh and earlier is not None and earlier.reason != ConditionReason.PROBE_PENDING
-        if earlier is not None and carried and earlier.last_probe_time:
+        if earlier is not None and probes.fresh and earlier.last_probe_time and _by_probe(earlier):
             return earlier
         return unknown(kind, ConditionReason.PROBE_PENDING, probes.pending)
     outcome = probed.outcome
@@ -80,11 +88,18 @@ def probed_condition(
     )
 
 
+def _by_probe(condition: Condition) -> bool:
+    return condition.status is not ConditionStatus.UNKNOWN and condition.reason in _ANSWERS
+
+
 def _seconds(earlier: str, later: str) -> float:
-    """Between two times as metav1.Time writes them; an age long past where one of them is none."""
+    """Between two times as metav1.Time writes them; an age long past where one of them is none.
+
+    A status is any text that somebody wrote: without a time zone it is no time either.
+    """
     try:
         return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-    except ValueError:
+    except (ValueError, TypeError):
         return RETELL
 
 

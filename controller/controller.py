@@ -96,7 +96,7 @@ class Controller:
         self._leading = False
         self._unanswered: dict[Key, int] = {}
         metrics.watch(around.leadership.may_write, lambda: self.queue.depth)
-        around.source.subscribe(self._stored, self._stored)
+        around.source.subscribe(self._changed, self._changed)
         around.store.subscribe(self._swapped)
         self.services.subscribe(self._service_changed)
 
@@ -204,13 +204,13 @@ class Controller:
             logger.warning("%s: %d tries in a row failed, it is tried again until one does not: %s", key, times, error)
         self.queue.retry(key, at_least=error.retry_after or 0.0)
 
-    def _stored(self, key: Key) -> None:
-        """The object has changed, unless it is our own write that is told of: that must not get round a back-off."""
+    def _changed(self, key: Key) -> None:
+        """Have it looked at, unless it is our own write that is told of: that must not get round a back-off."""
         if not self._reconciler.echoes(key):
             self._wake(key)
 
     def _wake(self, key: Key) -> None:
-        """Have it looked at: again, where a look is under way. What a probe, a Secret or a Service tells is no echo."""
+        """Have it looked at: what it depends on is new, which a write under way does not know of."""
         if self._leading:
             self.queue.add(key)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from controller.probes.client import ProbeClient
-
 from connectors.dialing.guard import DialGuard
 from connectors.dialing.resolver import Resolver
 from connectors.snapshot import Binding
 from connectors.trust import system_trust
 from controller.probes.asks import asks_of
+from controller.probes.client import ProbeClient
 from controller.probes.outcome import Outcome, Purpose
 from controller.probes.probing import Report, Sender, run_probe
 

@@ -31,6 +31,8 @@ TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
     "tests/controller/kinds/test_connector_probed.py": "what probes say; test_connector.py is full",
     "tests/controller/test_controller_probes.py": "the controller with what it probes; test_controller.py is full",
+    "tests/controller/probes/test_prober_histories.py": "any history of the prober; test_prober.py is full",
+    "tests/controller/probes/test_prober_line.py": "probes that wait for others; test_prober.py is full",
 }
 MODULES_WITHOUT_TEST: dict[str, str] = {}
 """Source modules that need no test of their own, each with the reason."""

@@ -13,7 +13,7 @@ class Origins(Generic[K]):
     """At most `limit` keys hold an origin at a time; the others stand in line.
 
     A place that is let go of is kept for the first in line, which is named and must `enter` or `decline`: so the line
-    never stands still, whoever else comes.
+    never stands still, whoever else comes. A key stands in one line, or has one place kept for it, and never both.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,9 +21,10 @@ class Origins(Generic[K]):
         self._held: Counter[Hashable] = Counter()
         self._line: dict[Hashable, dict[K, None]] = {}
         self._kept: dict[K, Hashable] = {}
+        self._stands: dict[K, Hashable] = {}
 
     def enter(self, origin: Hashable, key: K) -> bool:
-        """Hold the origin; where it is full, stand in line and return False. Nothing else may be kept for the key."""
+        """Hold the origin; where it is full, stand in line and return False. `decline` the others first."""
         if key in self._kept:
             del self._kept[key]
             return True
@@ -31,6 +32,7 @@ class Origins(Generic[K]):
             self._held[origin] += 1
             return True
         self._line.setdefault(origin, {})[key] = None
+        self._stands[key] = origin
         return False
 
     def leave(self, origin: Hashable) -> K | None:
@@ -38,9 +40,7 @@ class Origins(Generic[K]):
         line = self._line.get(origin)
         if line:
             key = next(iter(line))
-            del line[key]
-            if not line:
-                del self._line[origin]
+            self._step_out(key)
             self._kept[key] = origin
             return key
         self._held[origin] -= 1
@@ -49,13 +49,25 @@ class Origins(Generic[K]):
         return None
 
     def decline(self, key: K, wanted: Hashable = None) -> K | None:
-        """Give up a place that is kept for the key at another origin than `wanted`; see `leave`."""
+        """Give up the key's place at another origin than `wanted`, in line or kept; see `leave`.
+
+        Who stood in two lines could be named for both, and of one place nobody would know any more.
+        """
+        if self._stands.get(key, wanted) != wanted:
+            self._step_out(key)
         if key not in self._kept or self._kept[key] == wanted:
             return None
         return self.leave(self._kept.pop(key))
+
+    def _step_out(self, key: K) -> None:
+        origin = self._stands.pop(key)
+        del self._line[origin][key]
+        if not self._line[origin]:
+            del self._line[origin]
 
     def clear(self) -> None:
         """Nobody holds anything, and nobody waits."""
         self._held.clear()
         self._line.clear()
         self._kept.clear()
+        self._stands.clear()

@@ -70,4 +70,6 @@ class Probes:
 
 
 PENDING = Probes()
+LATE = "not probed for minutes: too many probes wait for an answer of this tool"
+"""What is told in place of an answer that has become too old."""
 OFF = Probes(pending="probes are off (--probe-interval 0)")

@@ -19,7 +19,7 @@ from controller.probes.api_request import class_ask
 from controller.probes.asks import asks_of
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.origins import Origins
-from controller.probes.outcome import OFF, PENDING, RETELL, Outcome, Probed, Probes, Purpose
+from controller.probes.outcome import LATE, OFF, PENDING, RETELL, Outcome, Probed, Probes, Purpose
 from controller.probes.probing import Report, Sender, run_probe
 from controller.probes.request import Ask
 from controller.probes.schedule import SLOW, Inputs, ProbeSettings, inputs_of, inputs_of_class, pause
@@ -40,7 +40,10 @@ class Job(NamedTuple):
 
 @dataclass(slots=True)
 class _Record:
-    """What is known of one object. `asks` holds what takes a request, `found` what was found, with or without one."""
+    """What is known of one object. `asks` holds what takes a request, `found` what was found, with or without one.
+
+    `in_line`: since when, of the monotonic clock, a probe waits for others of its tool; `late`: too long.
+    """
 
     subject: Binding | ConnectorClass
     inputs: Inputs
@@ -49,11 +52,29 @@ class _Record:
     found: dict[Purpose, Probed] = field(default_factory=dict)
     failures: dict[Purpose, int] = field(default_factory=dict)
     told: float = 0.0
+    in_line: dict[Purpose, float] = field(default_factory=dict)
+    late: set[Purpose] = field(default_factory=set)
 
     @property
     def complete(self) -> bool:
-        """Whether everything was probed once."""
-        return all(purpose in self.found for purpose in self.asks)
+        """Whether everything was probed once, or waits for so long that nobody should wait for it."""
+        return all(purpose in self.found or purpose in self.late for purpose in self.asks)
+
+    @property
+    def probes(self) -> Probes:
+        """What may be told of it: an answer that is late says nothing any more."""
+        found = {purpose: probed for purpose, probed in self.found.items() if purpose not in self.late}
+        known = (found.get(Purpose.LIVENESS), found.get(Purpose.AUTH), found.get(Purpose.API))
+        return Probes(*known, self.fresh, LATE) if self.late else Probes(*known, self.fresh)
+
+    def keep(self, purpose: Purpose, before: _Record) -> None:
+        """What is known of the same inputs stays known."""
+        self.found[purpose] = before.found[purpose]
+        self.failures[purpose] = before.failures.get(purpose, 0)
+        if purpose in before.in_line:
+            self.in_line[purpose] = before.in_line[purpose]
+        if purpose in before.late:
+            self.late.add(purpose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +106,8 @@ class Prober:
         self._lane: WorkQueue[Job] = WorkQueue(around.clock, around.jitter)
         """Of those whose tool was slow. They come here from `_queue`, and go back there."""
         self._slow: set[Origin] = set()
+        self._running: set[Job] = set()
+        self._again: set[Job] = set()
         self._origins: Origins[Job] = Origins(settings.per_origin)
 
     def probes(self, key: Key) -> Probes:
@@ -94,8 +117,7 @@ class Prober:
         record = self._records.get(key)
         if record is None:
             return PENDING
-        found = record.found
-        return Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH), found.get(Purpose.API), record.fresh)
+        return record.probes
 
     @property
     def complete(self) -> bool:
@@ -110,8 +132,7 @@ class Prober:
         subjects.update(snapshot.bindings.items())
         for key in self._records.keys() - subjects.keys():
             del self._records[key]
-        if len(self._slow) > 2 * len(self._records):
-            # Some are of tools that nobody names any more. At worst one that is named is found to be slow once more.
+            # Its tool may be nobody's now. Of the others it is found out again.
             self._slow.clear()
         for key, subject in subjects.items():
             record = self._records.get(key)
@@ -130,6 +151,7 @@ class Prober:
         self._queue.clear()
         self._lane.clear()
         self._slow.clear()
+        self._again.clear()
         self._origins.clear()
 
     async def probe_now(self, key: Key) -> dict[Purpose, Report]:
@@ -152,9 +174,10 @@ class Prober:
                 record.found[purpose] = Probed(ask, "")
                 continue
             record.asks[purpose] = ask
-            if same and before is not None and purpose in before.found:
-                record.found[purpose] = before.found[purpose]
-                record.failures[purpose] = before.failures.get(purpose, 0)
+            # What was found without a request says nothing of one, and nobody has the job in mind any more: labels can
+            # break a template and mend it, and are no inputs.
+            if same and before is not None and purpose in before.found and purpose in before.asks:
+                record.keep(purpose, before)
             else:
                 self._queue.add(Job(key, purpose))
         self._records[key] = record
@@ -183,11 +206,28 @@ class Prober:
             await self._work(job)
 
     async def _work(self, job: Job) -> None:
+        """One job at a time, whichever of the two queues has it."""
+        if job in self._running:
+            self._again.add(job)
+            return
+        self._running.add(job)
+        try:
+            await self._turn(job)
+        finally:
+            self._running.discard(job)
+            if job in self._again:
+                self._again.discard(job)
+                self._queue.add(job)
+
+    async def _turn(self, job: Job) -> None:
         record = self._records.get(job.key)
         ask = record.asks.get(job.purpose) if record else None
         origin = ask.request.address.origin if ask else None
         self._name(self._origins.decline(job, origin))
-        if record is None or ask is None or not self._origins.enter(origin, job):
+        if record is None or ask is None:
+            return
+        if not self._origins.enter(origin, job):
+            self._stands_in_line(job, record)
             return
         try:
             await self._probed(job, record, ask)
@@ -197,6 +237,19 @@ class Prober:
     def _name(self, job: Job | None) -> None:
         if job is not None:
             self._queue.add(job)
+
+    def _stands_in_line(self, job: Job, record: _Record) -> None:
+        """A tool that hangs has its Connectors stand for hours: what was well before that is not known to be so."""
+        now, limit = self._around.clock.monotonic(), self._settings.longest
+        waited = now - record.in_line.setdefault(job.purpose, now)
+        if waited < limit:
+            self._queue.add_after(job, limit - waited)
+            return
+        before = record.found.get(job.purpose)
+        if job.purpose not in record.late and (before is None or not before.outcome.failed):
+            record.late.add(job.purpose)
+            record.fresh = False
+            self._tell(job.key)
 
     async def _probed(self, job: Job, record: _Record, ask: Ask) -> Report:
         clock = self._around.clock
@@ -209,8 +262,8 @@ class Prober:
         else:
             self._slow.discard(ask.request.address.origin)
         current = self._records.get(job.key)
-        if current is None or current.inputs != record.inputs:
-            # What was asked is not what counts now: `follow` has put the job into the queue again.
+        if current is None or current.inputs != record.inputs or job.purpose not in current.asks:
+            # What was asked is not what counts now: `follow` has put the job into the queue again, where it is one.
             return report
         failures = current.failures.get(job.purpose, 0) + 1 if report.outcome.failed else 0
         current.failures[job.purpose] = failures
@@ -222,7 +275,9 @@ class Prober:
         before, was_complete = record.found.get(job.purpose), record.complete
         record.found[job.purpose] = Probed(outcome, rfc3339(self._around.clock.now()))
         now = self._around.clock.monotonic()
-        new = not was_complete or before is None or before.outcome != outcome
+        new = not was_complete or before is None or before.outcome != outcome or job.purpose in record.late
+        record.late.discard(job.purpose)
+        record.in_line.pop(job.purpose, None)
         # One word for all of an object's first outcomes: each word may be a write.
         if record.complete and (new or now - record.told >= RETELL):
             record.fresh, record.told = False, now

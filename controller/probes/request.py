@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connectors.expressions.check import Check, compile_check
-
 from connectors.credentials.credential import CredentialError
 from connectors.credentials.scheme import field_value
+from connectors.expressions.check import Check, compile_check
 from connectors.expressions.subject import Subject
 from connectors.expressions.template import Rendering, TemplateError, compile_template
 from connectors.model.addresses import DEFAULT_PORTS, Address, AddressError, parse_address

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from connectors.expressions.check import CheckError
-
 from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.check import CheckError
 from connectors.expressions.response import Response
 from connectors.model.reasons import ConditionReason
 from controller.probes.outcome import PASSED, Outcome, Purpose, failed

@@ -99,6 +99,22 @@ def test_what_was_probed() -> None:
             "ProbePending",
             id="void already",
         ),
+        pytest.param(
+            Condition(type=AUTH, status=ConditionStatus.UNKNOWN, reason="SecretNotFound", last_probe_time="t1"),
+            "ProbePending",
+            id="its Secret was missing, and may be back",
+        ),
+        pytest.param(
+            Condition(type=AUTH, status=ConditionStatus.TRUE, reason="NonAuthProbe", last_probe_time="t1"),
+            "ProbePending",
+            id="its class had no probe, and has one now",
+        ),
+        pytest.param(
+            Condition(type=AUTH, status=ConditionStatus.FALSE, reason="APIServiceNotFound", last_probe_time="t1"),
+            "ProbePending",
+            id="a Service was missing, and is back",
+        ),
+        pytest.param(Condition(type=AUTH, status=ConditionStatus.TRUE, last_probe_time="t1"), "", id="well by a probe"),
     ],
 )
 def test_what_was_not_probed_yet(earlier: Condition | None, expected: str) -> None:
@@ -118,6 +134,7 @@ TEN, ALMOST, BACK = "2026-11-25T12:10:00Z", "2026-11-25T12:09:59Z", "2026-11-25T
         pytest.param("2026-11-25T12:00:00Z", TEN, TEN, id="ten minutes"),
         pytest.param("2026-11-25T12:00:00Z", BACK, BACK, id="the clock was set back"),
         pytest.param("nonsense", TEN, TEN, id="no time at all"),
+        pytest.param("2026-11-25T12:00:00", ALMOST, ALMOST, id="no time zone"),
     ],
 )
 def test_a_probe_time_alone_moves_every_ten_minutes(before: str, now_is: str, expected: str) -> None:

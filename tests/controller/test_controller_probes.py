@@ -129,6 +129,28 @@ async def test_another_replica_takes_over_without_a_flicker(probing: World) -> N
     assert pair(probing) == (WELL, WELL)
 
 
+async def test_what_is_found_while_a_write_waits_for_its_answer_is_written_after_it(probing: World) -> None:
+    well = probing.tool.answer
+    probing.tool.answer = lambda origin, target: Response(500)
+    probing.server.put(login("wrong"))
+    probing.server.put(probed())
+    await probing.start()
+    await probing.settled()
+    probing.tool.answer = lambda origin, target: Response(503)
+    # The watch is faster than the answer: the controller sees its own status in between.
+    probing.server.keeps_answers = answers = asyncio.Event()
+    probing.patient = False
+    await probing.until(lambda: "503" in repr(probing.status()), seconds=140)
+    await probing.advance(1)
+    probing.tool.answer = well
+    probing.server.put(login("right"))
+    await probing.advance(1)
+    answers.set()
+    probing.patient = True
+    await probing.advance(3)
+    assert pair(probing) == (WELL, WELL)
+
+
 async def test_a_secret_that_goes_leaves_no_stale_true(probing: World) -> None:
     probing.server.put(probed())
     await probing.start()

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.probes.client import ProbeClient
-
 from connectors.dialing.guard import DialGuard
 from connectors.dialing.resolver import Resolver
 from connectors.model.conditions import ConditionType
@@ -18,6 +16,7 @@ from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from connectors.trust import Trust, system_trust
 from controller.kinds import connector
+from controller.probes.client import ProbeClient
 from controller.probes.outcome import Probed, Probes, Purpose
 from controller.proxy_address import LocalProxy
 from standalone.probing import probe_binding

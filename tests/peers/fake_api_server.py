@@ -67,6 +67,8 @@ class FakeApiServer:
         self.objects = ApiObjects(self._told)
         self.terminating = self.objects.terminating
         self._failures: list[Failure] = []
+        self.keeps_answers: asyncio.Event | None = None
+        """While it is not set, writes are done and told of, and their answers wait for it."""
         self._pages: dict[str, tuple[str, list[Manifest]]] = {}
         self._flowing = asyncio.Event()
         self._lists_open = asyncio.Event()
@@ -273,7 +275,10 @@ class FakeApiServer:
             self._admit(request)
             failure = self._failure(request.method)
             if failure is None:
-                return await handler(request)
+                answer = await handler(request)
+                if self.keeps_answers is not None and request.method not in {"GET", "HEAD"}:
+                    await self.keeps_answers.wait()
+                return answer
             if failure.drop:
                 await handler(request)
                 self.drop_connections()

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from controller.probes.failures import ProbeFailedError
-
 from connectors.dialing.failure import Failure
 from connectors.expressions.response import Response
+from controller.probes.failures import ProbeFailedError
 from controller.probes.request import ProbeRequest, origin_of
 
 Answer = Response | Failure

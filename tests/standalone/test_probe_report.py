@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from connectors.expressions.check import compile_check
-
 from connectors.model.addresses import parse_address
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
 from connectors.model.connector import ConnectorKey

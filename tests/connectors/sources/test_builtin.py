@@ -49,6 +49,15 @@ def test_each_is_valid_and_has_the_projects_proxy(name: str) -> None:
     assert {"cpaas.io/display-name", "cpaas.io/description"} <= set(builtin(name).metadata.annotations)
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_where_any_answer_will_do_a_redirect_is_one(name: str) -> None:
+    probe = builtin(name).spec.liveness_probe
+    assert probe is not None
+    assert probe.http is not None
+    any_answer = probe.http.response is not None and probe.http.response.cel == "response.statusCode < 500"
+    assert probe.http.disable_redirect is any_answer
+
+
 BASIC = secret(kind="kubernetes.io/basic-auth", username=b"u", password=b"p")
 BEARER = secret(kind="connectors.cpaas.io/bearer-token", token=b"t0k")
 OPAQUE = secret(token=b"t0k")

@@ -33,6 +33,22 @@ def test_who_wants_another_origin_by_now_lets_the_next_one_in() -> None:
     assert origins.enter("tool", "c")
 
 
+def test_who_stood_in_line_elsewhere_leaves_no_place_behind() -> None:
+    origins: Origins[str] = Origins(1)
+    assert origins.enter("old", "a")
+    assert origins.enter("new", "b")
+    assert not origins.enter("old", "moved")
+    assert origins.decline("moved", "new") is None
+    assert not origins.enter("new", "moved")
+    assert origins.leave("old") is None, "it no longer wants that one"
+    assert origins.leave("new") == "moved"
+    assert origins.decline("moved", "new") is None
+    assert origins.enter("new", "moved")
+    assert origins.leave("new") is None
+    assert origins.enter("old", "c")
+    assert origins.enter("new", "d")
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["x", "y"]), st.booleans()), max_size=60))
 def test_never_more_than_the_limit_and_nobody_waits_for_ever(steps: list[tuple[str, str, bool]]) -> None:
     origins: Origins[str] = Origins(2)

@@ -1,81 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
-from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.response import Response
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.secret import Secret
-from connectors.snapshot import Snapshot
+from connectors.model.connector import ConnectorKey
 from controller.destination import Platform
-from controller.probes.metrics import ProbeMetrics
-from controller.probes.outcome import OFF, RETELL, Probed, Probes, Purpose
-from controller.probes.prober import Key, Prober, ProberSurroundings
-from controller.probes.request import ProbeRequest
+from controller.probes.outcome import OFF, RETELL, Probes, Purpose
 from controller.probes.schedule import ProbeSettings
-from tests.controller.probes.subjects import BEARER, connector, http, login, probing_class, snapshot
-from tests.peers.clock import FakeClock
-from tests.peers.probe_sender import OK, ScriptedSender
-
-KEY = ConnectorKey("team", "tool")
-BOTH = probing_class(http("/live"), http("/auth", httpHeaders=BEARER))
-LIVE = probing_class(http("/live"))
-REFUSED = Failure(FailureKind.REFUSED, "no")
-
-
-@dataclass
-class Scene:
-    prober: Prober
-    sender: ScriptedSender
-    clock: FakeClock
-    told: list[Key]
-    registry: CollectorRegistry
-    snapshot: Snapshot | None = None
-
-    def follow(self, *connectors: Connector, kind: ConnectorClass = BOTH, secret: Secret | None = None) -> None:
-        """The next snapshot; what is the same object as before keeps its Binding."""
-        self.snapshot = snapshot(*connectors, classes=(kind,), secret=secret, before=self.snapshot)
-        self.prober.follow(self.snapshot)
-
-    def known(self, key: Key = KEY) -> tuple[str, str]:
-        probes = self.prober.probes(key)
-        return say(probes.liveness), say(probes.auth)
-
-    def fresh(self, key: Key = KEY) -> bool:
-        return self.prober.probes(key).fresh
-
-
-def say(probed: Probed | None) -> str:
-    if probed is None:
-        return "-"
-    return probed.outcome.reason.value if probed.outcome.reason else probed.outcome.status.value
-
-
-@asynccontextmanager
-async def scene(
-    settings: ProbeSettings | None = None,
-    platform: Platform | None = None,
-    sender: ScriptedSender | None = None,
-    clock: FakeClock | None = None,
-) -> AsyncIterator[Scene]:
-    clock, told, registry = clock or FakeClock(), list[Key](), CollectorRegistry()
-    sender = sender or ScriptedSender()
-    around = ProberSurroundings(sender, platform, clock, lambda: 0.5, ProbeMetrics(registry))
-    prober = Prober(around, settings or ProbeSettings(), told.append)
-    running = asyncio.create_task(prober.run())
-    try:
-        yield Scene(prober, sender, clock, told, registry)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+from tests.controller.probes.prober_scene import BOTH, KEY, LIVE, REFUSED, marked, scene
+from tests.controller.probes.subjects import connector, http, login, probing_class
+from tests.peers.probe_sender import OK
 
 
 async def test_what_is_new_is_probed_at_once_and_told_of_once() -> None:
@@ -195,6 +132,36 @@ async def test_a_label_changes_nothing() -> None:
         assert len(it.sender.sent) == 2
 
 
+async def test_a_label_that_breaks_a_template_and_one_that_mends_it() -> None:
+    kind, secret = probing_class(http("/live{{ .Connector.ObjectMeta.Labels.mark }}")), login()
+    async with scene() as it:
+        it.follow(marked("1"), kind=kind, secret=secret)
+        await it.clock.advance(1)
+        assert it.known()[0] == "True"
+        it.follow(marked("a b"), kind=kind, secret=secret)
+        assert it.known()[0] == "TemplateError"
+        await it.clock.advance(600)
+        assert len(it.sender.sent) == 1
+        it.follow(marked("2"), kind=kind, secret=secret)
+        assert it.known()[0] == "-"
+        await it.clock.advance(61)
+        assert it.known()[0] == "True"
+        assert it.sender.targets == ["/live1", "/live2", "/live2"]
+
+
+async def test_an_answer_that_comes_when_there_is_nothing_to_ask_for_any_more() -> None:
+    kind, secret = probing_class(http("/live{{ .Connector.ObjectMeta.Labels.mark }}")), login()
+    async with scene() as it:
+        it.sender.hold = asyncio.Event()
+        it.follow(marked("1"), kind=kind, secret=secret)
+        await it.clock.advance(1)
+        it.follow(marked("a b"), kind=kind, secret=secret)
+        it.sender.hold.set()
+        await it.clock.advance(600)
+        assert it.known()[0] == "TemplateError"
+        assert it.told == []
+
+
 async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
     async with scene() as it:
         it.sender.hold = asyncio.Event()
@@ -226,83 +193,6 @@ async def test_what_needs_no_request_is_known_at_once() -> None:
         assert it.known() == ("NonLivenessProbe", "TemplateError")
         await it.clock.advance(600)
         assert it.sender.sent == []
-
-
-async def test_a_thousand_connectors_of_one_tool_do_not_hit_it_at_once() -> None:
-    async with scene() as it:
-        it.sender.hold = asyncio.Event()
-        it.follow(*(connector(f"tool-{number}") for number in range(1000)), kind=LIVE)
-        await it.clock.advance(1)
-        assert it.sender.most == it.sender.running == ProbeSettings().per_origin
-        it.sender.hold.set()
-        for _ in range(400):
-            await it.clock.advance(0)
-        assert len(it.sender.sent) == 1000
-        assert it.sender.most == ProbeSettings().per_origin
-        assert len(it.told) == 1000
-
-
-async def test_a_tool_that_hangs_keeps_no_other_waiting_and_all_of_them_have_a_limit() -> None:
-    hold = asyncio.Event()
-
-    class Hanging(ScriptedSender):
-        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
-            self.hold = hold if request.address.host == "hangs.example" else None
-            return await super().send(request, read_body=read_body)
-
-    sender = Hanging()
-    async with scene(ProbeSettings(at_once=8, per_origin=2), sender=sender) as it:
-        hanging = [connector(f"a{number}", "https://hangs.example") for number in range(50)]
-        others = [connector(f"z{number}", f"https://tool{number}.example") for number in range(50)]
-        it.follow(*hanging, *others, kind=LIVE)
-        for _ in range(20):
-            await it.clock.advance(0)
-        assert sum(request.address.host != "hangs.example" for request in sender.sent) == 50
-        assert sender.running == 2
-        assert sender.most <= 8
-        hold.set()
-        for _ in range(40):
-            await it.clock.advance(0)
-        assert len(sender.sent) == 100
-
-
-async def test_many_tools_that_hang_keep_no_other_waiting_once_they_are_known_for_it() -> None:
-    clock = FakeClock()
-
-    class Hanging(ScriptedSender):
-        delay = 10.0
-
-        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
-            self.sent.append(request)
-            if request.address.host.startswith("hangs"):
-                self.running += 1
-                await clock.sleep(self.delay)
-                self.running -= 1
-            return OK
-
-    sender = Hanging()
-    async with scene(ProbeSettings(at_once=4, slow_at_once=2), sender=sender, clock=clock) as it:
-        hanging = [connector(f"a{number}", f"https://hangs{number}.example") for number in range(20)]
-        others = [connector(f"z{number}", f"https://tool{number}.example") for number in range(20)]
-        it.follow(*hanging, *others, kind=LIVE)
-        for _ in range(60):
-            await clock.advance(1)
-        assert len(sender.sent) == 40
-        sender.sent.clear()
-        for _ in range(60):
-            await clock.advance(1)
-            assert sender.running <= 2
-        asked = [request.address.host for request in sender.sent if not request.address.host.startswith("hangs")]
-        assert sorted(asked) == sorted(f"tool{number}.example" for number in range(20))
-        sender.delay = 0.5
-        for _ in range(180):
-            await clock.advance(1)
-        assert not sender.running
-        sender.delay, seen = 10.0, 0
-        for _ in range(60):
-            await clock.advance(1)
-            seen = max(seen, sender.running)
-        assert seen == 4, "who is quick again is asked among all others"
 
 
 async def test_after_clear_nothing_is_known_and_nothing_is_asked() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from connectors.expressions.check import compile_check
 
 from connectors.dialing.failure import Failure, FailureKind
+from connectors.expressions.check import compile_check
 from connectors.expressions.response import Response
 from connectors.model.addresses import parse_address
 from connectors.model.conditions import ConditionStatus
