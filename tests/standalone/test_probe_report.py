@@ -78,3 +78,13 @@ def test_what_was_not_asked_has_its_condition_alone() -> None:
     found = report_of(KEY, status(), {Purpose.AUTH: Report(None, PASSED)})
     assert text_of(found) == "team/tool\n  LivenessReady: True\n  AuthReady: True\n"
     assert found.well
+
+
+def test_t14_a_host_that_a_tool_made_of_the_credential_is_masked() -> None:
+    user = request(b"/user", SECRET)
+    moved = ProbeRequest("GET", parse_address("https://canary.other.example:4711"), SecretValue(b"/"))
+    report = Report(Ask(Purpose.AUTH, user), PASSED, [Hop(user, 302), Hop(moved, None)])
+    text = text_of(report_of(KEY, status(), {Purpose.AUTH: report}))
+    assert "  GET https://**********/**********\n" in text
+    assert "canary" not in text
+    assert "4711" not in text

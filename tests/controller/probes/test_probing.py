@@ -112,3 +112,32 @@ async def test_the_body_is_read_only_where_the_check_looks_at_it(cel: str, reads
     check = compile_check(cel) if cel else None
     await run_probe(Noting(), Ask(Purpose.LIVENESS, REQUEST, check=check), 10)
     assert asked == [reads]
+
+
+@pytest.mark.parametrize("location", ["https://canary.other.example/", "https://tool.example:4711/"])
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_t14_a_host_or_port_that_the_tool_made_of_the_credential_is_not_said(location: str, hangs: bool) -> None:
+    class Elsewhere(ScriptedSender):
+        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
+            if request is not REQUEST and hangs:
+                await asyncio.Event().wait()
+            return await super().send(request, read_body=read_body)
+
+    answers = {
+        "tool.example/start": to(location),
+        location.removeprefix("https://"): Failure(FailureKind.DNS, location),
+    }
+    report = await run_probe(Elsewhere(script(answers)), Ask(Purpose.AUTH, REQUEST), 0.05)
+    kind = FailureKind.TIMEOUT if hangs else FailureKind.DNS
+    assert report.outcome.message.startswith(f"{kind.value}: a redirect leads to another host or port")
+    assert "canary" not in report.outcome.message
+    assert "4711" not in report.outcome.message
+
+
+@pytest.mark.parametrize("location", ["/next", "https://TOOL.example/", "http://tool.example/"])
+async def test_the_tools_own_host_is_said_behind_a_redirect_too(location: str) -> None:
+    def answers(origin: str, target: str) -> Answer:
+        return to(location) if target == "/start" else Failure(FailureKind.REFUSED, "tool.example refuses")
+
+    report = await run_probe(ScriptedSender(answers), Ask(Purpose.AUTH, REQUEST), 10)
+    assert report.outcome.message == f"{FailureKind.REFUSED.value}: tool.example refuses"
