@@ -43,7 +43,11 @@ def redirected(request: ProbeRequest, response: Response) -> ProbeRequest | None
         return None
     method = "GET" if response.status in _BECOMES_GET else request.method
     headers = request.headers
-    if address.origin != request.address.origin:
+    if address.origin == request.address.origin:
+        # The same host as it was written: a dot behind it turns search domains off, and a name that the cluster knows
+        # (`nexus.dev`) is another server then, whoever owns it in the world's DNS.
+        address = request.address
+    else:
         headers = tuple(header for header in headers if not header.from_secret)
     return replace(request, method=method, address=address, target=SecretValue(target), headers=headers)
 

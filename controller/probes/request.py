@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.expressions.check import Check, compile_check
 
@@ -78,11 +78,14 @@ def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Ma
             message = "the class's path is empty for this Connector, so there is nothing to probe"
             return Outcome(ConditionStatus.TRUE, NOTHING_TO_PROBE[purpose], message)
         headers = tuple(found for item in probe.http_headers if (found := _header(item.name, item.value, subject)))
-        address = _address(probe, addresses[""])
+        stated = _address(probe, addresses[""])
     except TemplateError as error:
         return failed(ConditionReason.TEMPLATE_ERROR, str(error))
+    # As the Connector writes it where it does: with a dot behind it or without, a host may be another server.
+    declared = {item.origin: replace(item, path=b"") for item in (*addresses.values(), addresses[""])}
+    address = declared.get(stated.origin, stated)
     request = ProbeRequest(probe.method.upper(), address, target.value, headers, target.from_secret)
-    if request.holds_secret and address.origin not in {item.origin for item in addresses.values()}:
+    if request.holds_secret and address.origin not in declared:
         return failed(ConditionReason.ADDRESS_NOT_DECLARED, _undeclared(request))
     expression = probe.response.cel if probe.response else ""
     check = compile_check(expression) if expression else None

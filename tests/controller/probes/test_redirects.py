@@ -112,3 +112,11 @@ def test_t14_which_hosts_and_ports_may_be_a_credential(location: str, may: bool)
     assert may_quote_secret(request(), found) is may
     bare = ProbeRequest("GET", request().address, SecretValue(b"/"), (KEPT,))
     assert not may_quote_secret(bare, found)
+
+
+@pytest.mark.parametrize(("own", "written"), [("nexus.dev", "nexus.dev."), ("nexus.dev.", "nexus.dev")])
+def test_t25_a_dot_behind_the_host_does_not_lead_to_another_server(own: str, written: str) -> None:
+    asked = ProbeRequest("GET", parse_address(f"http://{own}"), SecretValue(b"/"), (SECRET,))
+    found = redirected(asked, answer(f"http://{written}/c"))
+    assert found is not None
+    assert (found.address.host, found.target.reveal(), found.headers) == (own, b"/c", (SECRET,))

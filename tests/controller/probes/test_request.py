@@ -153,6 +153,13 @@ def test_t25_what_is_made_of_the_secret_goes_to_declared_origins_only(
     assert TOKEN.decode() not in found.message
 
 
+@pytest.mark.parametrize(("own", "stated"), [("nexus.dev", "nexus.dev."), ("nexus.dev.", "nexus.dev")])
+def test_t25_a_dot_in_the_classs_host_does_not_lead_to_another_server(own: str, stated: str) -> None:
+    for host in (stated, f"{stated}:80"):
+        made = asked(http("/", host=host, httpHeaders=BEARER), connector(address=f"http://{own}")).request
+        assert (made.holds_secret, made.address.host, made.address.port) == (True, own, 80)
+
+
 def test_t25_an_extension_is_declared_and_without_a_secret_anything_goes() -> None:
     connector_class = probing_class(
         auth=http(scheme="https", host="api.tool.example", httpHeaders=BEARER),
@@ -169,6 +176,9 @@ def test_t25_an_extension_is_declared_and_without_a_secret_anything_goes() -> No
 
     extended = connector(addressExtensions=[{"name": "api", "value": "https://api.tool.example/v3"}])
     assert isinstance(of(extended), Ask)
+    dotted = of(connector(addressExtensions=[{"name": "api", "value": "https://api.tool.example./v3"}]))
+    assert isinstance(dotted, Ask)
+    assert dotted.request.address.host == "api.tool.example."
     assert isinstance(of(connector()), Outcome)
     anonymous = of(connector(secret=False))
     assert isinstance(anonymous, Ask)
