@@ -80,4 +80,7 @@ async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> Outcome:
         if len(hops) > MAX_HOPS:
             return too_many_redirects(response, MAX_HOPS)
         left_origin = left_origin or following.address.origin != request.address.origin
+        if left_origin and request.target_from_secret:
+            # A login page gets the path that was asked for, to lead back to it: with it the secret would go elsewhere.
+            return judge(ask, response, dropped=True)
         request = following

@@ -65,6 +65,24 @@ async def test_t25_not_even_where_the_way_leads_back() -> None:
     assert report.outcome.reason == "UnexpectedStatus"
 
 
+@pytest.mark.parametrize("purpose", [Purpose.AUTH, Purpose.LIVENESS])
+@pytest.mark.parametrize("cel", ["", "response.statusCode < 400"])
+async def test_t25_a_path_made_of_the_secret_goes_to_no_login_page_elsewhere(purpose: Purpose, cel: str) -> None:
+    asked = ProbeRequest("GET", REQUEST.address, SecretValue(b"/user?token=canary"), target_from_secret=True)
+    answers: dict[str, Answer] = {
+        "tool.example/user?token=canary": to("/login?to=/user?token=canary"),
+        "tool.example/login?to=/user?token=canary": to("https://sso.example/?to=/user?token=canary"),
+        "sso.example/?to=/user?token=canary": OK,
+    }
+    sender = ScriptedSender(script(answers))
+    ask = Ask(purpose, asked, check=compile_check(cel) if cel else None)
+    report = await run_probe(sender, ask, 10)
+    assert [request.address.host for request in sender.sent] == ["tool.example", "tool.example"]
+    assert "another origin, to which no credential is sent" in report.outcome.message or report.outcome == PASSED
+    # The tool is there, says the check; that the credential is good nobody has said.
+    assert (report.outcome == PASSED) is (purpose is Purpose.LIVENESS and bool(cel))
+
+
 async def test_a_class_can_take_the_redirect_for_the_answer() -> None:
     sender = ScriptedSender(script({"tool.example/start": to("/next")}))
     report = await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST, follow=False), 10)
