@@ -141,7 +141,7 @@ async def test_t14_a_host_or_port_that_the_tool_made_of_the_credential_is_not_sa
                 await asyncio.Event().wait()
             return await super().send(request, read_body=read_body)
 
-    answers = {
+    answers: dict[str, Answer] = {
         "tool.example/start": to(location),
         location.removeprefix("https://"): Failure(FailureKind.DNS, location),
     }
