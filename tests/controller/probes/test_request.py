@@ -191,6 +191,22 @@ def test_t25_a_header_that_only_depends_on_the_secret_counts_as_made_of_it() -> 
     assert found.reason is ConditionReason.ADDRESS_NOT_DECLARED
 
 
+@pytest.mark.parametrize("token", [b"a", b"b"])
+def test_t25_nor_does_the_lack_of_a_header_tell_of_the_secret(token: bytes) -> None:
+    value = '{{ if eq .Secret.StringData.token "a" }}it is a{{ end }}'
+    fields = [{"name": "X-Is", "value": value}]
+    connector_class = probing_class(auth=http(host="other.example", httpHeaders=fields))
+    declared = connector_class.spec.auth_probes[0].probe
+    assert declared is not None
+    assert declared.http is not None
+    bound = binding(connector_class, secret=login(token=token))
+    subject = Subject(bound.connector, connector_class, bound.secret)
+    found = http_ask(declared.http, Purpose.AUTH, subject, bound.addresses)
+    assert isinstance(found, Outcome)
+    assert found.reason is ConditionReason.ADDRESS_NOT_DECLARED
+    assert "header X-Is" in found.message
+
+
 def test_method_check_and_redirects() -> None:
     found = asked(http(method="POST", disableRedirect=True, response={"cel": "response.statusCode == 204"}))
     assert found.request.method == "POST"
