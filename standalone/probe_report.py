@@ -9,6 +9,7 @@ from msgspec import Struct
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
 from connectors.model.connector import ConnectorKey
 from connectors.model.secret_value import REDACTED
+from connectors.process.logs import escaped
 from controller.probes.outcome import Purpose
 from controller.probes.probing import Hop, Report
 from controller.probes.redirects import may_quote_secret
@@ -89,8 +90,10 @@ def _header(header: ProbeHeader) -> str:
 
 
 def text_of(probe: ConnectorProbe) -> str:
-    """The report as text, each line of it safe for a terminal once escaped; ends with a newline."""
-    return "\n".join(_lines(probe)) + "\n"
+    """The report as text; ends with a newline. No value adds a line or drives a terminal: control characters are
+    escaped, U+2028 and its like too.
+    """
+    return "\n".join(escaped(line) for line in _lines(probe)) + "\n"
 
 
 def _lines(probe: ConnectorProbe) -> Iterator[str]:

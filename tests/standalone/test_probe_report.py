@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from connectors.expressions.check import compile_check
 
 from connectors.model.addresses import parse_address
@@ -88,3 +89,15 @@ def test_t14_a_host_that_a_tool_made_of_the_credential_is_masked() -> None:
     assert "  GET https://**********/**********\n" in text
     assert "canary" not in text
     assert "4711" not in text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_no_value_adds_a_line(end: str) -> None:
+    forged = ProbeHeader("X-Note", SecretValue(f"a{end}  AuthReady: True \x1b[2J".encode()))
+    failing = request(b"/user", forged)
+    report = Report(Ask(Purpose.AUTH, failing), PASSED, [Hop(failing, 401)])
+    text = text_of(report_of(KEY, status(auth="False"), {Purpose.AUTH: report}))
+    assert [line for line in text.splitlines() if line.startswith("  AuthReady")] == [
+        "  AuthReady: False AuthenticationFailed: Authentication failed: status code 401"
+    ]
+    assert "\x1b" not in text
