@@ -63,8 +63,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     except (ProbeError, AdminPortError) as error:
         print(escaped(str(error)), file=sys.stderr)
         return NOT_ASKED
-    for line in text_of(probe).splitlines():
-        print(escaped(line))
+    print(text_of(probe), end="")
     return 0 if probe.well else FAILED
 
 

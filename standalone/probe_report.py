@@ -9,8 +9,10 @@ from msgspec import Struct
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
 from connectors.model.connector import ConnectorKey
 from connectors.model.secret_value import REDACTED
+from connectors.process.logs import escaped
 from controller.probes.outcome import Purpose
 from controller.probes.probing import Hop, Report
+from controller.probes.redirects import may_quote_secret
 from controller.probes.request import ProbeHeader, origin_of
 
 CONDITIONS: Mapping[Purpose, ConditionType] = {
@@ -75,8 +77,11 @@ def _hop(hop: Hop, *, redirected: bool, report: Report) -> HopReport:
     # A tool can put what it was sent into the address it sends the client to.
     hidden = request.target_from_secret or (redirected and report.ask is not None and report.ask.request.holds_secret)
     target = f"/{REDACTED}" if hidden else request.target.reveal().decode("ascii")
+    origin = origin_of(request.address)
+    if report.ask is not None and may_quote_secret(report.ask.request, request):
+        origin = f"{request.address.scheme}://{REDACTED}"
     headers = tuple(_header(header) for header in request.headers)
-    return HopReport(method=request.method, url=origin_of(request.address) + target, headers=headers, status=hop.status)
+    return HopReport(method=request.method, url=origin + target, headers=headers, status=hop.status)
 
 
 def _header(header: ProbeHeader) -> str:
@@ -85,8 +90,10 @@ def _header(header: ProbeHeader) -> str:
 
 
 def text_of(probe: ConnectorProbe) -> str:
-    """The report as text, each line of it safe for a terminal once escaped; ends with a newline."""
-    return "\n".join(_lines(probe)) + "\n"
+    """The report as text; ends with a newline. No value adds a line or drives a terminal: control characters are
+    escaped, U+2028 and its like too.
+    """
+    return "\n".join(escaped(line) for line in _lines(probe)) + "\n"
 
 
 def _lines(probe: ConnectorProbe) -> Iterator[str]:

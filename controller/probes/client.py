@@ -6,6 +6,7 @@ costs some ten microseconds; a connection is opened anew each time anyhow.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 
@@ -23,6 +24,7 @@ from connectors.process.version import VERSION
 from connectors.trust import Trust
 from controller.probes.dial import Dial
 from controller.probes.failures import ProbeFailedError, exchange_failure
+from controller.probes.reading import BoundedConnector
 from controller.probes.request import ProbeHeader, ProbeRequest
 
 MAX_BODY = 1024 * 1024
@@ -116,9 +118,10 @@ class ProbeClient:
             except (aiohttp.ClientError, OSError) as error:
                 raise ProbeFailedError(exchange_failure(error, request.address)) from None
 
-        connector = aiohttp.TCPConnector(
-            ssl=self._context, resolver=dial, socket_factory=dial.socket, use_dns_cache=False, force_close=True
-        )
+        connector = BoundedConnector(
+            asyncio.get_running_loop(), ssl=self._context, resolver=dial, socket_factory=dial.socket,
+            use_dns_cache=False, force_close=True,
+        )  # fmt: skip
         session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=(once,), timeout=_NO_TIMEOUT,
             trust_env=False, auto_decompress=False, skip_auto_headers=("Content-Type",), max_line_size=MAX_LINE,

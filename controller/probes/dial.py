@@ -10,6 +10,7 @@ from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from connectors.dialing.failure import DeniedError
+from controller.probes.reading import BoundedSocket
 
 
 class Dial(AbstractResolver):
@@ -41,7 +42,7 @@ class Dial(AbstractResolver):
         family, kind, protocol, _, address = info
         if address[0] not in self._candidates:
             raise DeniedError("not checked")
-        made = socket.socket(family, kind, protocol)
+        made = BoundedSocket(family, kind, protocol)
         self._sockets.append(made)
         return made
 

@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from connectors.dialing.failure import Failure
 from connectors.expressions.response import Response
 from controller.probes.failures import ProbeFailedError, timeout_failure
 from controller.probes.outcome import Outcome
-from controller.probes.redirects import MAX_HOPS, redirected
+from controller.probes.redirects import MAX_HOPS, may_quote_secret, redirected
 from controller.probes.request import Ask, ProbeRequest
 from controller.probes.verdict import judge, too_many_redirects, unreachable
 
@@ -50,9 +51,20 @@ async def run_probe(sender: Sender, ask: Ask, timeout: float) -> Report:  # noqa
         async with asyncio.timeout(timeout):
             return Report(ask, await _chain(sender, ask, hops), hops)
     except TimeoutError:
-        return Report(ask, unreachable(timeout_failure(hops[-1].request.address)), hops)
+        failure = timeout_failure(hops[-1].request.address)
     except ProbeFailedError as error:
-        return Report(ask, unreachable(error.failure), hops)
+        failure = error.failure
+    return Report(ask, unreachable(_sayable(failure, ask, hops[-1].request)), hops)
+
+
+def _sayable(failure: Failure, ask: Ask, request: ProbeRequest) -> Failure:
+    if not may_quote_secret(ask.request, request):
+        return failure
+    message = (
+        "a redirect leads to another host or port, from which there is no answer; which one is not said, since the "
+        "tool that names it was sent a credential"
+    )
+    return Failure(failure.kind, message)
 
 
 async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> Outcome:
@@ -68,4 +80,7 @@ async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> Outcome:
         if len(hops) > MAX_HOPS:
             return too_many_redirects(response, MAX_HOPS)
         left_origin = left_origin or following.address.origin != request.address.origin
+        if left_origin and request.target_from_secret:
+            # A login page gets the path that was asked for, to lead back to it: with it the secret would go elsewhere.
+            return judge(ask, response, dropped=True)
         request = following

@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urljoin
 
 from connectors.expressions.response import Response
-from connectors.model.addresses import AddressError, parse_address
+from connectors.model.addresses import DEFAULT_PORTS, AddressError, parse_address
 from connectors.model.secret_value import SecretValue
 from controller.probes.request import MAX_TARGET, ProbeRequest, origin_of
 
@@ -43,9 +43,22 @@ def redirected(request: ProbeRequest, response: Response) -> ProbeRequest | None
         return None
     method = "GET" if response.status in _BECOMES_GET else request.method
     headers = request.headers
-    if address.origin != request.address.origin:
+    if address.origin == request.address.origin:
+        # The same host as it was written: a dot behind it turns search domains off, and a name that the cluster knows
+        # (`nexus.dev`) is another server then, whoever owns it in the world's DNS.
+        address = request.address
+    else:
         headers = tuple(header for header in headers if not header.from_secret)
     return replace(request, method=method, address=address, target=SecretValue(target), headers=headers)
+
+
+def may_quote_secret(asked: ProbeRequest, request: ProbeRequest) -> bool:
+    """Whether host and port of `request` may be what the tool was sent: with `asked` it got a credential, and its
+    redirect named them. So they are not shown (threat 14). The other scheme of the same host is what people may see.
+    """
+    known = (asked.address.port, DEFAULT_PORTS[request.address.scheme])
+    same = request.address.server_name == asked.address.server_name and request.address.port in known
+    return asked.holds_secret and not same
 
 
 def _resolved(base: str, location: str) -> tuple[str, bytes] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.credentials.credential import CredentialError
 from connectors.credentials.scheme import field_value
@@ -76,13 +76,18 @@ def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Ma
         if target is None:
             message = "the class's path is empty for this Connector, so there is nothing to probe"
             return Outcome(ConditionStatus.TRUE, NOTHING_TO_PROBE[purpose], message)
-        headers = tuple(found for item in probe.http_headers if (found := _header(item.name, item.value, subject)))
-        address = _address(probe, addresses[""])
+        rendered = tuple(_header(item.name, item.value, subject) for item in probe.http_headers)
+        stated = _address(probe, addresses[""])
     except TemplateError as error:
         return failed(ConditionReason.TEMPLATE_ERROR, str(error))
-    request = ProbeRequest(probe.method.upper(), address, target.value, headers, target.from_secret)
-    if request.holds_secret and address.origin not in {item.origin for item in addresses.values()}:
+    # As the Connector writes it where it does: with a dot behind it or without, a host may be another server.
+    declared = {item.origin: replace(item, path=b"") for item in (*addresses.values(), addresses[""])}
+    address = declared.get(stated.origin, stated)
+    request = ProbeRequest(probe.method.upper(), address, target.value, rendered, target.from_secret)
+    # Before the empty ones go: that the Secret makes a field empty says something of it too, where there is one.
+    if address.origin not in declared and request.holds_secret and subject.secret is not None:
         return failed(ConditionReason.ADDRESS_NOT_DECLARED, _undeclared(request))
+    request = replace(request, headers=tuple(header for header in rendered if header.value.reveal()))
     expression = probe.response.cel if probe.response else ""
     check = compile_check(expression) if expression else None
     return Ask(purpose, request, check=check, follow=not probe.disable_redirect)
@@ -112,8 +117,8 @@ def _target(source: str, subject: Subject) -> Rendering | None:
     return Rendering(SecretValue(target), rendering.from_secret)
 
 
-def _header(name: str, source: str, subject: Subject) -> ProbeHeader | None:
-    """The field, None where it renders empty: so a class leaves it out where there is no Secret."""
+def _header(name: str, source: str, subject: Subject) -> ProbeHeader:
+    """The field. One that renders empty is left out: so a class does without it where there is no Secret."""
     try:
         rendering = compile_template(source).render(subject)
         value = field_value(rendering.value.reveal(), "what it renders to")
@@ -122,7 +127,7 @@ def _header(name: str, source: str, subject: Subject) -> ProbeHeader | None:
         raise TemplateError(f"header {name}: {error}") from None
     except UnicodeDecodeError:
         raise TemplateError(f"header {name}: what it renders to is not UTF-8; encode it, with b64enc for one") from None
-    return ProbeHeader(name, SecretValue(value), rendering.from_secret) if value else None
+    return ProbeHeader(name, SecretValue(value), rendering.from_secret)
 
 
 def _address(probe: HttpProbe, own: Address) -> Address:

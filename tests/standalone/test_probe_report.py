@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from connectors.expressions.check import compile_check
 from connectors.model.addresses import parse_address
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
@@ -77,3 +79,25 @@ def test_what_was_not_asked_has_its_condition_alone() -> None:
     found = report_of(KEY, status(), {Purpose.AUTH: Report(None, PASSED)})
     assert text_of(found) == "team/tool\n  LivenessReady: True\n  AuthReady: True\n"
     assert found.well
+
+
+def test_t14_a_host_that_a_tool_made_of_the_credential_is_masked() -> None:
+    user = request(b"/user", SECRET)
+    moved = ProbeRequest("GET", parse_address("https://canary.other.example:4711"), SecretValue(b"/"))
+    report = Report(Ask(Purpose.AUTH, user), PASSED, [Hop(user, 302), Hop(moved, None)])
+    text = text_of(report_of(KEY, status(), {Purpose.AUTH: report}))
+    assert "  GET https://**********/**********\n" in text
+    assert "canary" not in text
+    assert "4711" not in text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_no_value_adds_a_line(end: str) -> None:
+    forged = ProbeHeader("X-Note", SecretValue(f"a{end}  AuthReady: True \x1b[2J".encode()))
+    failing = request(b"/user", forged)
+    report = Report(Ask(Purpose.AUTH, failing), PASSED, [Hop(failing, 401)])
+    text = text_of(report_of(KEY, status(auth="False"), {Purpose.AUTH: report}))
+    assert [line for line in text.splitlines() if line.startswith("  AuthReady")] == [
+        "  AuthReady: False AuthenticationFailed: Authentication failed: status code 401"
+    ]
+    assert "\x1b" not in text

@@ -65,6 +65,24 @@ async def test_t25_not_even_where_the_way_leads_back() -> None:
     assert report.outcome.reason == "UnexpectedStatus"
 
 
+@pytest.mark.parametrize("purpose", [Purpose.AUTH, Purpose.LIVENESS])
+@pytest.mark.parametrize("cel", ["", "response.statusCode < 400"])
+async def test_t25_a_path_made_of_the_secret_goes_to_no_login_page_elsewhere(purpose: Purpose, cel: str) -> None:
+    asked = ProbeRequest("GET", REQUEST.address, SecretValue(b"/user?token=canary"), target_from_secret=True)
+    answers: dict[str, Answer] = {
+        "tool.example/user?token=canary": to("/login?to=/user?token=canary"),
+        "tool.example/login?to=/user?token=canary": to("https://sso.example/?to=/user?token=canary"),
+        "sso.example/?to=/user?token=canary": OK,
+    }
+    sender = ScriptedSender(script(answers))
+    ask = Ask(purpose, asked, check=compile_check(cel) if cel else None)
+    report = await run_probe(sender, ask, 10)
+    assert [request.address.host for request in sender.sent] == ["tool.example", "tool.example"]
+    assert "another origin, to which no credential is sent" in report.outcome.message or report.outcome == PASSED
+    # The tool is there, says the check; that the credential is good nobody has said.
+    assert (report.outcome == PASSED) is (purpose is Purpose.LIVENESS and bool(cel))
+
+
 async def test_a_class_can_take_the_redirect_for_the_answer() -> None:
     sender = ScriptedSender(script({"tool.example/start": to("/next")}))
     report = await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST, follow=False), 10)
@@ -112,3 +130,32 @@ async def test_the_body_is_read_only_where_the_check_looks_at_it(cel: str, reads
     check = compile_check(cel) if cel else None
     await run_probe(Noting(), Ask(Purpose.LIVENESS, REQUEST, check=check), 10)
     assert asked == [reads]
+
+
+@pytest.mark.parametrize("location", ["https://canary.other.example/", "https://tool.example:4711/"])
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_t14_a_host_or_port_that_the_tool_made_of_the_credential_is_not_said(location: str, hangs: bool) -> None:
+    class Elsewhere(ScriptedSender):
+        async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
+            if request is not REQUEST and hangs:
+                await asyncio.Event().wait()
+            return await super().send(request, read_body=read_body)
+
+    answers: dict[str, Answer] = {
+        "tool.example/start": to(location),
+        location.removeprefix("https://"): Failure(FailureKind.DNS, location),
+    }
+    report = await run_probe(Elsewhere(script(answers)), Ask(Purpose.AUTH, REQUEST), 0.05)
+    kind = FailureKind.TIMEOUT if hangs else FailureKind.DNS
+    assert report.outcome.message.startswith(f"{kind.value}: a redirect leads to another host or port")
+    assert "canary" not in report.outcome.message
+    assert "4711" not in report.outcome.message
+
+
+@pytest.mark.parametrize("location", ["/next", "https://TOOL.example/", "http://tool.example/"])
+async def test_the_tools_own_host_is_said_behind_a_redirect_too(location: str) -> None:
+    def answers(origin: str, target: str) -> Answer:
+        return to(location) if target == "/start" else Failure(FailureKind.REFUSED, "tool.example refuses")
+
+    report = await run_probe(ScriptedSender(answers), Ask(Purpose.AUTH, REQUEST), 10)
+    assert report.outcome.message == f"{FailureKind.REFUSED.value}: tool.example refuses"

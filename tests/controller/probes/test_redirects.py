@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from connectors.expressions.response import Response
 from connectors.model.addresses import parse_address
 from connectors.model.secret_value import SecretValue
-from controller.probes.redirects import is_redirect, redirected
+from controller.probes.redirects import is_redirect, may_quote_secret, redirected
 from controller.probes.request import ProbeHeader, ProbeRequest, origin_of
 
 KEPT = ProbeHeader("X-Fixed", SecretValue(b"1"))
@@ -98,3 +98,25 @@ def test_t25_whatever_a_tool_answers_the_secret_stays_with_its_origin(location: 
         assert (SECRET in found.headers) is (found.address.origin == request().address.origin)
         assert found.target.reveal().startswith(b"/")
         assert not set(found.target.reveal()) & set(b" \r\n\0#")
+
+
+@pytest.mark.parametrize(
+    ("location", "may"),
+    [("/c", False), ("https://TOOL.example.:8443/", False), ("http://tool.example:8443/", False),
+     ("https://tool.example/", False), ("http://tool.example/", False), ("https://tool.example:4711/", True),
+     ("https://canary.example/", True)],
+)  # fmt: skip
+def test_t14_which_hosts_and_ports_may_be_a_credential(location: str, may: bool) -> None:
+    found = redirected(request(), answer(location))
+    assert found is not None
+    assert may_quote_secret(request(), found) is may
+    bare = ProbeRequest("GET", request().address, SecretValue(b"/"), (KEPT,))
+    assert not may_quote_secret(bare, found)
+
+
+@pytest.mark.parametrize(("own", "written"), [("nexus.dev", "nexus.dev."), ("nexus.dev.", "nexus.dev")])
+def test_t25_a_dot_behind_the_host_does_not_lead_to_another_server(own: str, written: str) -> None:
+    asked = ProbeRequest("GET", parse_address(f"http://{own}"), SecretValue(b"/"), (SECRET,))
+    found = redirected(asked, answer(f"http://{written}/c"))
+    assert found is not None
+    assert (found.address.host, found.target.reveal(), found.headers) == (own, b"/c", (SECRET,))

@@ -163,6 +163,13 @@ def test_t25_what_is_made_of_the_secret_goes_to_declared_origins_only(
     assert TOKEN.decode() not in found.message
 
 
+@pytest.mark.parametrize(("own", "stated"), [("nexus.dev", "nexus.dev."), ("nexus.dev.", "nexus.dev")])
+def test_t25_a_dot_in_the_classs_host_does_not_lead_to_another_server(own: str, stated: str) -> None:
+    for host in (stated, f"{stated}:80"):
+        made = asked(http("/", host=host, httpHeaders=BEARER), connector(address=f"http://{own}")).request
+        assert (made.holds_secret, made.address.host, made.address.port) == (True, own, 80)
+
+
 def test_t25_an_extension_is_declared_and_without_a_secret_anything_goes() -> None:
     connector_class = probing_class(
         auth=http(scheme="https", host="api.tool.example", httpHeaders=BEARER),
@@ -170,6 +177,11 @@ def test_t25_an_extension_is_declared_and_without_a_secret_anything_goes() -> No
     )
     extended = connector(addressExtensions=[{"name": "api", "value": "https://api.tool.example/v3"}])
     assert isinstance(of_class(connector_class, extended), Ask)
+    dotted = of_class(
+        connector_class, connector(addressExtensions=[{"name": "api", "value": "https://api.tool.example./v3"}])
+    )
+    assert isinstance(dotted, Ask)
+    assert dotted.request.address.host == "api.tool.example."
     assert isinstance(of_class(connector_class), Outcome)
     anonymous = of_class(connector_class, connector(secret=False))
     assert isinstance(anonymous, Ask)
@@ -180,6 +192,22 @@ def test_t25_a_header_that_only_depends_on_the_secret_counts_as_made_of_it() -> 
     value = "{{ if .Secret }}there is one{{ end }}"
     found = outcome(http(host="other.example", httpHeaders=[{"name": "X-Is", "value": value}]))
     assert found.reason is ConditionReason.ADDRESS_NOT_DECLARED
+
+
+@pytest.mark.parametrize("token", [b"a", b"b"])
+def test_t25_nor_does_the_lack_of_a_header_tell_of_the_secret(token: bytes) -> None:
+    value = '{{ if eq .Secret.StringData.token "a" }}it is a{{ end }}'
+    fields = [{"name": "X-Is", "value": value}]
+    connector_class = probing_class(auth=http(host="other.example", httpHeaders=fields))
+    declared = connector_class.spec.auth_probes[0].probe
+    assert declared is not None
+    assert declared.http is not None
+    bound = binding(connector_class, secret=login(token=token))
+    subject = Subject(bound.connector, connector_class, bound.secret)
+    found = http_ask(declared.http, Purpose.AUTH, subject, bound.addresses)
+    assert isinstance(found, Outcome)
+    assert found.reason is ConditionReason.ADDRESS_NOT_DECLARED
+    assert "header X-Is" in found.message
 
 
 def test_method_check_and_redirects() -> None:
