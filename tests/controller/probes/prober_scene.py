@@ -16,9 +16,10 @@ from connectors.model.connector_class import ConnectorClass
 from connectors.model.secret import Secret
 from connectors.snapshot import Snapshot
 from controller.destination import Platform
+from controller.probes.lanes import Key
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import Probed
-from controller.probes.prober import Key, Prober, ProberSurroundings
+from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.schedule import ProbeSettings
 from tests.controller.probes.subjects import BEARER, connector, http, probing_class, snapshot
 from tests.peers.clock import FakeClock

@@ -20,7 +20,8 @@ from connectors.model.secret_value import SecretValue
 from connectors.snapshot import Objects, Snapshot, build
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import Probed
-from controller.probes.prober import Key, Prober, ProberSurroundings
+from controller.probes.lanes import Key
+from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.request import ProbeRequest, origin_of
 from controller.probes.schedule import ProbeSettings
 from tests.controller.probes.subjects import BEARER, connector, http, probing_class
