@@ -12,6 +12,7 @@ import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
+from connectors.dialing.resolver import TooManyLookupsError
 from connectors.model.addresses import Address
 
 
@@ -65,6 +66,12 @@ def dial_failure(error: OSError | TimeoutError, address: Address) -> Failure:
             return Failure(FailureKind.TIMEOUT, message)
         case TimeoutError():
             return Failure(FailureKind.TIMEOUT, f"{where} did not accept a connection in time")
+        case TooManyLookupsError():
+            message = (
+                f"the name {address.host} was not looked up, for too many others are; it is not the tool's fault: find "
+                "the Connectors whose name servers do not answer"
+            )
+            return Failure(FailureKind.UNREACHABLE, message)
         case socket.gaierror():
             return Failure(FailureKind.DNS, f"the name {address.host} does not resolve; check spec.address")
         case ConnectionRefusedError():

@@ -7,6 +7,7 @@ import ssl
 import pytest
 
 from connectors.dialing.failure import DeniedError, FailureKind, LookupTimeoutError, dial_failure
+from connectors.dialing.resolver import TooManyLookupsError
 from connectors.model.addresses import parse_address
 
 HTTPS, HTTP = parse_address("https://tool.example:8443/secret-path"), parse_address("http://tool.example:8080")
@@ -35,6 +36,7 @@ def tls(reason: str | None) -> ssl.SSLError:
         (TimeoutError(), FailureKind.TIMEOUT, "did not accept a connection in time"),
         (LookupTimeoutError(), FailureKind.TIMEOUT, "name server"),
         (socket.gaierror(-2, "Name or service not known"), FailureKind.DNS, "does not resolve"),
+        (TooManyLookupsError(), FailureKind.UNREACHABLE, "not the tool's fault"),
         (ConnectionRefusedError(111, "refused"), FailureKind.REFUSED, "is the tool running"),
         (OSError(errno.EHOSTUNREACH, "x"), FailureKind.UNREACHABLE, "No route to host"),
         (ConnectionResetError(), FailureKind.UNREACHABLE, "connection failed"),
