@@ -18,9 +18,9 @@ from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
 from connectors.snapshot import Objects, Snapshot, build
+from controller.probes.lanes import Key
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import Probed
-from controller.probes.lanes import Key
 from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.request import ProbeRequest, origin_of
 from controller.probes.schedule import ProbeSettings
