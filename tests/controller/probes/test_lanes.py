@@ -39,7 +39,7 @@ class Scene:
 @asynccontextmanager
 async def scene(**limits: int) -> AsyncIterator[Scene]:
     clock, origins = FakeClock(), dict[Job, Origin]()
-    made = Scene(clock, Lanes(ProbeSettings(**limits), clock, lambda: 0.5, origins.get), origins)  # type: ignore[arg-type]
+    made = Scene(clock, Lanes(ProbeSettings(**limits), clock, lambda: 0.5, origins.get), origins)
     running = asyncio.create_task(made.lanes.run(made.work, made.waiting.append))
     try:
         yield made
