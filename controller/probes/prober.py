@@ -200,8 +200,10 @@ class Prober:
         """Leave what would take long to those who are there for it."""
         record = self._records.get(job.key)
         ask = record.asks.get(job.purpose) if record else None
-        if ask is not None and ask.request.address.origin in self._slow:
+        if record and ask and ask.request.address.origin in self._slow:
             self._lane.add(job)
+            # The lane is a line too: it may take longer than anybody should believe what was found before.
+            self._stands_in_line(job, record)
         else:
             await self._work(job)
 
