@@ -83,6 +83,8 @@ class Lanes:
         async def sort(job: Job) -> None:
             if self._origin(job) in self._slow:
                 self._slow_queue.add(job)
+                # A line too: it may take longer than anybody should believe what was found before.
+                waits(job)
             else:
                 await once(job)
 

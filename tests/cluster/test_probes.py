@@ -194,6 +194,24 @@ async def test_another_controller_takes_over_without_a_flicker(scene: Scene, tmp
         await second.child.stop()
 
 
+async def test_sigterm_waits_for_no_tool(cluster: Cluster, start: Start, tool: Tool) -> None:
+    kind = f"probing-{cluster.namespace}"
+    controller = await start("controller")
+    await cluster.apply(probing_class(kind))
+    names = [f"tool-{number}" for number in range(8)]
+    await cluster.apply(*(connector(name, tool.address, kind, namespace=cluster.namespace) for name in names))
+    await tool.until_asked(lambda asked: len(asked) == 4)
+    begun = time.monotonic()
+    assert await controller.child.stop() == 0
+    assert time.monotonic() - begun < 5.0, "a probe would take ten seconds"
+    tool.ready.set()
+    for word in ("Traceback", "never retrieved", "Unclosed", "Warning:"):
+        assert word not in controller.child.log
+    for name in names:
+        item = condition(await cluster.get("connectors", name), "LivenessReady")
+        assert item.get("reason", "ProbePending") == "ProbePending", "what was cut off says nothing"
+
+
 async def test_t14_no_object_and_no_log_holds_the_credential(cluster: Cluster, start: Start, tool: Tool) -> None:
     kind = f"probing-{cluster.namespace}"
     tool.ready.set()

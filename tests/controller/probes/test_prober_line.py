@@ -120,6 +120,20 @@ async def test_many_tools_that_hang_leave_workers_for_those_that_answer() -> Non
             assert slow.asked.count(f"well{number}.example") >= 8
 
 
+async def test_nobody_among_the_slow_says_for_long_that_all_is_well() -> None:
+    sender = ScriptedSender()
+    async with scene(ProbeSettings(at_once=8, slow_at_once=4), sender=sender) as it:
+        hanging = [connector(f"a{number}", f"https://hangs{number % 8}.example") for number in range(400)]
+        it.follow(*hanging, kind=LIVE)
+        await it.clock.advance(30)
+        assert all(it.known(item.key)[0] == "True" for item in hanging)
+        sender.send = Slow(it.clock).send  # type: ignore[method-assign]
+        # A minute until it is due, five in line, and a moment in which each tool is found to hang.
+        await it.clock.advance(30 + 6 + 300 + 60)
+        assert not [item for item in hanging if it.known(item.key)[0] == "True"]
+        assert [item for item in hanging if it.known(item.key)[0] == "-"], "not all can have been asked"
+
+
 async def test_who_was_slow_waits_among_the_slow_until_it_is_quick_again() -> None:
     sender = ScriptedSender()
     async with scene(ProbeSettings(at_once=4, slow_at_once=2), sender=sender) as it:
