@@ -17,6 +17,7 @@ REASONS: Mapping[FailureKind, Reason] = {
     FailureKind.UNREACHABLE: Reason.UPSTREAM_UNREACHABLE,
     FailureKind.PROTOCOL: Reason.UPSTREAM_PROTOCOL,
     FailureKind.DENIED: Reason.TARGET_DENIED,
+    FailureKind.BUSY: Reason.UPSTREAM_UNREACHABLE,
 }
 
 

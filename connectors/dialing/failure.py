@@ -26,6 +26,7 @@ class FailureKind(StrEnum):
     UNREACHABLE = "unreachable"
     PROTOCOL = "not HTTP"
     DENIED = "denied"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def dial_failure(error: OSError | TimeoutError, address: Address) -> Failure:
                 f"the name {address.host} was not looked up, for too many others are; it is not the tool's fault: find "
                 "the Connectors whose name servers do not answer"
             )
-            return Failure(FailureKind.UNREACHABLE, message)
+            return Failure(FailureKind.BUSY, message)
         case socket.gaierror():
             return Failure(FailureKind.DNS, f"the name {address.host} does not resolve; check spec.address")
         case ConnectionRefusedError():

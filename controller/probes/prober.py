@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -95,8 +96,9 @@ class Prober:
         if record is None:
             return {}
         told = {purpose: Report(None, probed.outcome) for purpose, probed in record.found.items()}
-        ran = {purpose: await self._probed(Job(key, purpose), record, ask) for purpose, ask in record.asks.items()}
-        return told | ran
+        asks = list(record.asks.items())
+        ran = await asyncio.gather(*(self._probed(Job(key, purpose), record, ask) for purpose, ask in asks))
+        return told | {purpose: report for (purpose, _), report in zip(asks, ran, strict=True)}
 
     def _changed(self, key: Key, subject: Binding | ConnectorClass, before: Record | None) -> None:
         """Ask anew; what was found stays where nothing has changed that it depends on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from connectors.dialing.failure import Failure, FailureKind
 from connectors.expressions.check import CheckError
 from connectors.expressions.response import Response
+from connectors.model.conditions import ConditionStatus
 from connectors.model.reasons import ConditionReason
 from controller.probes.outcome import PASSED, Outcome, Purpose, failed
 from controller.probes.request import Ask
@@ -33,6 +34,9 @@ def too_many_redirects(response: Response, limit: int) -> Outcome:
 
 def unreachable(failure: Failure) -> Outcome:
     """The outcome where there was no answer."""
+    if failure.kind is FailureKind.BUSY:
+        # Nobody asked: of the tool nothing is known, good or bad.
+        return Outcome(ConditionStatus.UNKNOWN, ConditionReason.PROBE_PENDING, failure.message)
     reason = ConditionReason.TARGET_DENIED if failure.kind is FailureKind.DENIED else ConditionReason.CONNECTION_FAILED
     return failed(reason, f"{failure.kind.value}: {failure.message}")
 

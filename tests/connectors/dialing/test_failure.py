@@ -36,7 +36,7 @@ def tls(reason: str | None) -> ssl.SSLError:
         (TimeoutError(), FailureKind.TIMEOUT, "did not accept a connection in time"),
         (LookupTimeoutError(), FailureKind.TIMEOUT, "name server"),
         (socket.gaierror(-2, "Name or service not known"), FailureKind.DNS, "does not resolve"),
-        (TooManyLookupsError(), FailureKind.UNREACHABLE, "not the tool's fault"),
+        (TooManyLookupsError(), FailureKind.BUSY, "not the tool's fault"),
         (ConnectionRefusedError(111, "refused"), FailureKind.REFUSED, "is the tool running"),
         (OSError(errno.EHOSTUNREACH, "x"), FailureKind.UNREACHABLE, "No route to host"),
         (ConnectionResetError(), FailureKind.UNREACHABLE, "connection failed"),

@@ -132,6 +132,7 @@ CHECKS = (
     Check("github", "patAuth", OPAQUE, "", "", GITHUB),
     Check("github", "patAuth", OPAQUE, REFS, REFS, GITHUB, repository="org/repo.git"),
     Check("gitlab", "patAuth", PAT, "", "/api/v4/user", ("PRIVATE-TOKEN", b"t0k")),
+    Check("gitlab", "patAuth", PAT, "", "/some/where/api/v4/user", ("PRIVATE-TOKEN", b"t0k"), BELOW),
     Check("oci", "tokenAuth", REGISTRY, "", "/v2/", U_P),
     Check("oci", "tokenAuth", REGISTRY, "", "/v2/", U_P, BELOW, repository=""),
     *(
@@ -155,11 +156,14 @@ CHECKS = (
         for address, path in ((ROOT, "/simple/"), (ROOT + "/some", "/some/simple/"), (BELOW, "/some/where/simple/"))
     ),
     Check("nexus", "basicAuth", BASIC, "", STATUS, U_P),
+    Check("nexus", "basicAuth", BASIC, "", "/some/where" + STATUS, U_P, BELOW),
     Check("jfrog", "basicAuth", BASIC, "", "/artifactory" + PING, U_P),
     Check("jfrog", "basicAuth", BASIC, "", "/artifactory" + PING, U_P, ROOT + "/"),
     Check("jfrog", "basicAuth", BASIC, "", "/some/where" + PING, U_P, BELOW),
     Check("sonarqube", "tokenAuth", BEARER, "", "/api/authentication/validate", T0K),
-    Check("k8s", "bearerTokenAuth", BEARER, "", "/api", T0K),
+    Check("sonarqube", "tokenAuth", BEARER, "", "/some/where/api/authentication/validate", T0K, BELOW),
+    Check("k8s", "bearerTokenAuth", BEARER, "", "/api", T0K, ROOT + "/"),
+    Check("k8s", "bearerTokenAuth", BEARER, "", "/some/where/api", T0K, BELOW),
 )
 
 
@@ -227,11 +231,14 @@ FRONT = ("generic", "git", "github", "gitlab", "npm", "pypi", "maven")
         *((name, BELOW, "/") for name in FRONT),
         ("oci", BELOW, "/v2/"),
         ("harbor", BELOW, "/api/v2.0/ping"),
-        ("nexus", BELOW, STATUS),
+        ("nexus", ROOT, STATUS),
+        ("nexus", BELOW, "/some/where" + STATUS),
         ("jfrog", ROOT, "/artifactory" + PING),
         ("jfrog", BELOW, "/some/where" + PING),
-        ("sonarqube", BELOW, "/api/system/status"),
-        ("k8s", BELOW, "/livez"),
+        ("sonarqube", ROOT, "/api/system/status"),
+        ("sonarqube", BELOW, "/some/where/api/system/status"),
+        ("k8s", ROOT, "/livez"),
+        ("k8s", BELOW, "/some/where/livez"),
     ],
 )
 @pytest.mark.parametrize("given", [None, BASIC])

@@ -300,7 +300,7 @@ EXAMPLES: list[tuple[aiohttp.ClientError | OSError, FailureKind]] = [
     (aiohttp.UploadAbortedError("secret"), FailureKind.PROTOCOL),
     (aiohttp.WSServerHandshakeError(INFO, ()), FailureKind.PROTOCOL),
     (DeniedError("loopback"), FailureKind.DENIED),
-    (TooManyLookupsError(f"{MAX_LOOKUPS} names"), FailureKind.UNREACHABLE),
+    (TooManyLookupsError(f"{MAX_LOOKUPS} names"), FailureKind.BUSY),
     (TimeoutError(), FailureKind.TIMEOUT),
     (OSError(errno.EMFILE, "secret"), FailureKind.UNREACHABLE),
 ]
