@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connectors.dialing.failure import FailureKind, dial_failure
+from connectors.dialing.failure import dial_failure
+from connectors.dialing.kind import FailureKind
 from connectors.model.addresses import Address
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal

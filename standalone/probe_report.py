@@ -11,8 +11,8 @@ from connectors.model.connector import ConnectorKey
 from connectors.model.secret_value import REDACTED
 from connectors.process.logs import escaped
 from controller.probes.outcome import Purpose
-from controller.probes.probing import Hop, Report
 from controller.probes.redirects import may_quote_secret
+from controller.probes.report import Hop, Report
 from controller.probes.request import ProbeHeader, origin_of
 
 CONDITIONS: Mapping[Purpose, ConditionType] = {

@@ -9,7 +9,8 @@ from connectors.trust import system_trust
 from controller.probes.asks import asks_of
 from controller.probes.client import ProbeClient
 from controller.probes.outcome import Outcome, Purpose
-from controller.probes.probing import Report, Sender, run_probe
+from controller.probes.probing import Sender, run_probe
+from controller.probes.report import Report
 
 
 def probe_client() -> ProbeClient:

@@ -9,32 +9,10 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from dataclasses import dataclass
-from enum import StrEnum
 
+from connectors.dialing.kind import Failure, FailureKind
 from connectors.dialing.resolver import TooManyLookupsError
 from connectors.model.addresses import Address
-
-
-class FailureKind(StrEnum):
-    """What went wrong, as a condition's message names it."""
-
-    DNS = "DNS"
-    REFUSED = "connection refused"
-    TIMEOUT = "timeout"
-    TLS = "TLS"
-    UNREACHABLE = "unreachable"
-    PROTOCOL = "not HTTP"
-    DENIED = "denied"
-    BUSY = "busy"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What went wrong, and a sentence that says where and what to do."""
-
-    kind: FailureKind
-    message: str
 
 
 class LookupTimeoutError(TimeoutError):

@@ -16,8 +16,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from connectors.dialing.checked import checked_addresses
-from connectors.dialing.failure import Failure
 from connectors.dialing.guard import DialGuard
+from connectors.dialing.kind import Failure
 from connectors.dialing.resolver import Resolver
 from connectors.expressions.response import Response
 from connectors.process.version import VERSION

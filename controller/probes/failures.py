@@ -9,7 +9,8 @@ import ssl
 
 import aiohttp
 
-from connectors.dialing.failure import Failure, FailureKind, dial_failure, place, system_words, tls_failure
+from connectors.dialing.failure import dial_failure, place, system_words, tls_failure
+from connectors.dialing.kind import Failure, FailureKind
 from connectors.model.addresses import Address
 
 _CLOSED = frozenset({errno.ECONNABORTED, errno.ECONNRESET, errno.EPIPE})

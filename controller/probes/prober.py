@@ -18,8 +18,9 @@ from controller.probes.asks import asks_of
 from controller.probes.lanes import Job, Key, Lanes
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import OFF, PENDING, Outcome, Probed, Probes, Purpose
-from controller.probes.probing import Report, Sender, run_probe
+from controller.probes.probing import Sender, run_probe
 from controller.probes.record import Record
+from controller.probes.report import Report
 from controller.probes.request import Ask
 from controller.probes.schedule import Inputs, ProbeSettings, inputs_of, inputs_of_class, pause
 

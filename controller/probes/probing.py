@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from connectors.dialing.failure import Failure
+from connectors.dialing.kind import Failure
 from connectors.expressions.response import Response
 from controller.probes.failures import ProbeFailedError, timeout_failure
 from controller.probes.outcome import Outcome
 from controller.probes.redirects import MAX_HOPS, may_quote_secret, redirected
+from controller.probes.report import Hop, Report
 from controller.probes.request import Ask, ProbeRequest
 from controller.probes.verdict import judge, too_many_redirects, unreachable
 
@@ -25,23 +25,6 @@ class Sender(Protocol):
             ProbeFailedError: there is no answer.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One request of a probe, and the status of its answer; None where there was none."""
-
-    request: ProbeRequest
-    status: int | None = None
-
-
-@dataclass(slots=True)
-class Report:
-    """A probe as it went. `ask` is None where there was nothing to ask for."""
-
-    ask: Ask | None
-    outcome: Outcome
-    hops: list[Hop] = field(default_factory=list)
 
 
 async def run_probe(sender: Sender, ask: Ask, timeout: float) -> Report:  # noqa: ASYNC109 - of the whole chain

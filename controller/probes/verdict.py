@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.dialing.failure import Failure, FailureKind
+from connectors.dialing.kind import Failure, FailureKind
 from connectors.expressions.check import CheckError
 from connectors.expressions.response import Response
 from connectors.model.conditions import ConditionStatus

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.dialing.failure import Failure, FailureKind
+from connectors.dialing.kind import Failure, FailureKind
 from connectors.expressions.response import Response
 from connectors.kube.resources import EVENTS, SECRETS
 from connectors.model.connector import ConnectorKey

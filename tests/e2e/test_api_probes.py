@@ -97,7 +97,7 @@ async def test_conditions_follow_the_api_and_it_never_sees_the_secret(
         connector(name, address, "plugin", auth=auth("basicAuth", "login"))
         for name, address in (("good", good), ("bad", bad))
     ]
-    proxy = await start_proxy(write(tmp_path, asking(api.uri), login, *named), "--probe-interval", "250ms")
+    proxy = await start_proxy(write(tmp_path, asking(api.uri), login, *named), "--probe-interval", "1s")
     await said(proxy, "/namespaces/default/connectors/good", LivenessReady=WELL, AuthReady=WELL, Ready=WELL)
     refused = ("False", "AuthenticationFailed")
     await said(proxy, "/namespaces/default/connectors/bad", LivenessReady=WELL, AuthReady=refused, Ready=refused)
@@ -115,7 +115,7 @@ async def test_conditions_follow_the_api_and_it_never_sees_the_secret(
 async def test_api_ready_moves_with_what_can_be_reached(tmp_path: Path, start_proxy: StartProxy) -> None:
     first = await listening()
     port = first.addresses[0][1]
-    proxy = await start_proxy(write(tmp_path, asking(f"http://127.0.0.1:{port}")), "--probe-interval", "250ms")
+    proxy = await start_proxy(write(tmp_path, asking(f"http://127.0.0.1:{port}")), "--probe-interval", "1s")
     # It answers 404 to everything, and can be reached: that is all that is asked.
     await said(proxy, "/connectorclasses/plugin", APIReady=WELL, Ready=WELL)
     await first.cleanup()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from connectors.dialing.failure import Failure
+from connectors.dialing.kind import Failure
 from connectors.expressions.response import Response
 from controller.probes.failures import ProbeFailedError
 from controller.probes.request import ProbeRequest, origin_of

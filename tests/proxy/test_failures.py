@@ -5,7 +5,8 @@ import ssl
 
 import pytest
 
-from connectors.dialing.failure import DeniedError, FailureKind, LookupTimeoutError, dial_failure
+from connectors.dialing.failure import DeniedError, LookupTimeoutError, dial_failure
+from connectors.dialing.kind import FailureKind
 from connectors.model.addresses import parse_address
 from connectors.model.reasons import Reason
 from proxy.failures import REASONS, dial_refusal

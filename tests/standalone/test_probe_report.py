@@ -8,7 +8,7 @@ from connectors.model.conditions import Condition, ConditionStatus, ConditionTyp
 from connectors.model.connector import ConnectorKey
 from connectors.model.secret_value import SecretValue
 from controller.probes.outcome import PASSED, Purpose
-from controller.probes.probing import Hop, Report
+from controller.probes.report import Hop, Report
 from controller.probes.request import Ask, ProbeHeader, ProbeRequest
 from standalone.probe_report import report_of, text_of
 

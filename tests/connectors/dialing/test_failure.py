@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 
-from connectors.dialing.failure import DeniedError, FailureKind, LookupTimeoutError, dial_failure
+from connectors.dialing.failure import DeniedError, LookupTimeoutError, dial_failure
+from connectors.dialing.kind import FailureKind
 from connectors.dialing.resolver import TooManyLookupsError
 from connectors.model.addresses import parse_address
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from connectors.dialing.failure import Failure, FailureKind
+from connectors.dialing.kind import Failure, FailureKind
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.secret import Secret

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
-from connectors.dialing.failure import Failure
 from connectors.dialing.guard import DialGuard
+from connectors.dialing.kind import Failure
 from connectors.dialing.resolver import Lookup, Resolver, look_up
 from connectors.expressions.response import Response
 from connectors.model.addresses import parse_address

@@ -12,7 +12,7 @@ import traceback
 import pytest
 import trustme
 
-from connectors.dialing.failure import FailureKind
+from connectors.dialing.kind import FailureKind
 from connectors.dialing.resolver import Resolver
 from connectors.expressions.response import Response
 from connectors.process.version import VERSION

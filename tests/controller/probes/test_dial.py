@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from connectors.dialing.failure import DeniedError, FailureKind
+from connectors.dialing.failure import DeniedError
 from connectors.dialing.guard import DialGuard, parse_networks
+from connectors.dialing.kind import FailureKind
 from controller.probes.dial import Dial
 from tests.controller.probes.sending import Answers, failure_of, get, probe_client
 from tests.peers.raw_upstream import RawUpstream, answering

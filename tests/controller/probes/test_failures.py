@@ -16,7 +16,8 @@ from aiohttp.http import HttpVersion11, RawResponseMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from connectors.dialing.failure import DeniedError, FailureKind
+from connectors.dialing.failure import DeniedError
+from connectors.dialing.kind import FailureKind
 from connectors.dialing.resolver import MAX_LOOKUPS, TooManyLookupsError
 from connectors.model.addresses import parse_address
 from controller.probes.failures import ProbeFailedError, exchange_failure, timeout_failure

@@ -6,7 +6,7 @@ import ssl
 import pytest
 import trustme
 
-from connectors.dialing.failure import FailureKind
+from connectors.dialing.kind import FailureKind
 from controller.probes.client import MAX_BODY
 from controller.probes.reading import MAX_INTERIM, MAX_RECEIVED
 from tests.controller.probes.sending import answer_of, failure_of, get, probe_client

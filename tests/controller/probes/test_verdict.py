@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.dialing.failure import Failure, FailureKind
+from connectors.dialing.kind import Failure, FailureKind
 from connectors.expressions.check import compile_check
 from connectors.expressions.response import Response
 from connectors.model.addresses import parse_address
