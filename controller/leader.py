@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -26,7 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from connectors.kube.client import KubeClient
-from connectors.kube.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+from connectors.kube.errors import AlreadyExistsError, ApiStatusError, ConflictError, KubeError, NotFoundError
 from connectors.kube.resources import LEASES
 from connectors.process.clock import Clock
 from controller.deadline import within
@@ -149,6 +150,8 @@ class LeaseElection:
         self._seen: _Lease | None = None
         self._seen_at = 0.0
         self._missed = False
+        self._asked_for = False
+        """Whether a write that would make this replica lead was begun, and nobody knows how it ended."""
         self._leads = asyncio.Event()
         self._follows = asyncio.Event()
         self._follows.set()
@@ -179,8 +182,11 @@ class LeaseElection:
             await self._clock.sleep(self._pause())
 
     async def release(self) -> None:
-        """Empty the Lease, if this replica holds it, so that another takes over at once."""
-        if self._renewed is None:
+        """Empty the Lease, if this replica holds it, so that another takes over at once.
+
+        A process can be told to stop while it asks for the Lease: then the API server may have given it.
+        """
+        if self._renewed is None and not self._asked_for:
             return
         logger.info("this replica lets go of the Lease")
         self._stop_leading()
@@ -231,7 +237,8 @@ class LeaseElection:
             return
         begun = self._clock.monotonic()
         try:
-            raw = await self._client.create(LEASES, self._new(), self._candidate.namespace)
+            with self._asking():
+                raw = await self._client.create(LEASES, self._new(), self._candidate.namespace)
         except AlreadyExistsError:
             return
         self._lead(_Lease.decode(raw), begun)
@@ -244,13 +251,15 @@ class LeaseElection:
             spec |= {"holderIdentity": self._candidate.identity, "acquireTime": spec["renewTime"]}
             spec |= {"leaseTransitions": transitions}
         begun = self._clock.monotonic()
-        self._lead(await self._replace(lease, spec), begun)
+        with self._asking():
+            taken = await self._replace(lease, spec)
+        self._lead(taken, begun)
 
     async def _give_up(self) -> None:
         """Twice, since a renewal whose answer nobody waited for may have changed the Lease meanwhile."""
         for lease in (self._seen, await self._read()):
             if lease is None or lease.spec.holder_identity != self._candidate.identity:
-                return
+                continue
             try:
                 # Left out rather than empty: newer API servers refuse an empty holder.
                 await self._replace(lease, {"holderIdentity": None, "leaseDurationSeconds": 1})
@@ -310,6 +319,17 @@ class LeaseElection:
         self._renewed = begun
         self._follows.clear()
         self._leads.set()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Around a write: an answer ends the doubt, yes or no; to be cut off, or no answer, leaves it."""
+        self._asked_for = True
+        try:
+            yield
+        except ApiStatusError:
+            self._asked_for = False
+            raise
+        self._asked_for = False
 
     def _follow(self, why: str) -> None:
         if self._renewed is None:

@@ -122,6 +122,25 @@ async def test_a_release_after_a_renewal_whose_answer_was_lost(world: World) -> 
         assert holder(world) is None
 
 
+@pytest.mark.parametrize("there", [False, True])
+async def test_who_is_stopped_while_it_asks_for_the_lease_lets_go_of_it(world: World, there: bool) -> None:
+    if there:
+        async with candidates(world, "x") as (x,):
+            await x.pause()
+            await x.election.release()
+    world.server.keeps_answers = asyncio.Event()
+    a = Runner(world, "a")
+    await a.start()
+    await world.server.until(lambda: holder(world) == "a")
+    assert not a.may_write
+    await a.pause()
+    world.server.keeps_answers.set()
+    await a.election.release()
+    await a.client.close()
+    async with candidates(world, "b") as (b,):
+        assert b.may_write
+
+
 async def test_a_release_without_an_api_server_ends(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async with candidates(world, "a") as (a,):
         await a.pause()
