@@ -18,15 +18,12 @@ from connectors.process.parsers import parse_duration
 from connectors.process.settings import Setting, Values, parse_command_line
 from connectors.snapshot import Binding, build
 from connectors.sources.directory import DirectorySource
-from controller.kinds import connector
-from controller.probes.outcome import Probed, Probes, Purpose
-from controller.proxy_address import LocalProxy
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
 from standalone.get import NAMESPACE
 from standalone.objects import BASE
 from standalone.paths import path_problem
 from standalone.probe_report import ConnectorProbe, report_of, text_of
-from standalone.probing import probe_binding, probe_client
+from standalone.probing import probe_binding, probe_client, probed_status
 
 FAILED, NOT_ASKED = 1, 2
 
@@ -91,8 +88,4 @@ async def _probed(binding: Binding, timeout: float) -> ConnectorProbe:  # noqa: 
         reports = await probe_binding(sender, binding, timeout)
     finally:
         await sender.close()
-    now = timestamp()
-    found = {purpose: Probed(report.outcome, now) for purpose, report in reports.items()}
-    probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
-    status = connector.plan(binding, None, connector.Facts(LocalProxy(""), probes), now).status
-    return report_of(binding.connector.key, status, reports)
+    return report_of(binding.connector.key, probed_status(binding, reports, timestamp()), reports)

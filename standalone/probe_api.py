@@ -15,6 +15,11 @@ from standalone.probe_report import report_of
 from standalone.status import StatusBoard
 
 JSON = "application/json"
+UNSUPPORTED = Failure(
+    message=f"send it as {JSON}",
+    reason="UnsupportedMediaType",
+    code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE.value,
+)
 
 
 def probe_routes(prober: Prober, board: StatusBoard) -> list[web.RouteDef]:
@@ -25,7 +30,7 @@ def probe_routes(prober: Prober, board: StatusBoard) -> list[web.RouteDef]:
         key = ConnectorKey(request.match_info["namespace"], request.match_info["name"])
         if request.content_type != JSON:
             # Web pages can send a form to loopback, but not this without asking first, which is refused.
-            return answer(_failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", f"send it as {JSON}"))
+            return answer(UNSUPPORTED)
         async with turn:
             if key not in board.current.connectors:
                 return answer(not_found("connectors", key.name))
@@ -35,7 +40,3 @@ def probe_routes(prober: Prober, board: StatusBoard) -> list[web.RouteDef]:
         return answer(report_of(key, entry.status, reports) if entry else not_found("connectors", key.name))
 
     return [web.post(f"{BASE}/namespaces/{{namespace}}/connectors/{{name}}/probe", probe)]
-
-
-def _failure(status: HTTPStatus, reason: str, message: str) -> Failure:
-    return Failure(message=message, reason=reason, code=status.value)

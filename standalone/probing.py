@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from connectors.dialing.guard import DialGuard
 from connectors.dialing.resolver import Resolver
+from connectors.model.conditions import ConnectorStatus
 from connectors.snapshot import Binding
 from connectors.trust import system_trust
+from controller.kinds import connector
 from controller.probes.asks import asks_of
 from controller.probes.client import ProbeClient
-from controller.probes.outcome import Outcome, Purpose
+from controller.probes.outcome import Outcome, Probed, Probes, Purpose
 from controller.probes.probing import Sender, run_probe
 from controller.probes.report import Report
+from controller.proxy_address import LocalProxy
 
 
 def probe_client() -> ProbeClient:
@@ -20,11 +25,14 @@ def probe_client() -> ProbeClient:
 
 async def probe_binding(sender: Sender, binding: Binding, timeout: float) -> dict[Purpose, Report]:  # noqa: ASYNC109
     """Run both probes of a Connector, `timeout` seconds each at most; what its class does not probe is left out."""
-    asks = asks_of(binding, None)
-    reports = {}
-    for purpose, ask in ((Purpose.LIVENESS, asks.liveness), (Purpose.AUTH, asks.auth)):
-        if isinstance(ask, Outcome):
-            reports[purpose] = Report(None, ask)
-        elif ask is not None:
-            reports[purpose] = await run_probe(sender, ask, timeout)
-    return reports
+    return {
+        purpose: Report(None, ask) if isinstance(ask, Outcome) else await run_probe(sender, ask, timeout)
+        for purpose, ask in asks_of(binding, None).items()
+    }
+
+
+def probed_status(binding: Binding, reports: Mapping[Purpose, Report], now: str) -> ConnectorStatus:
+    """The status of a Connector of which nothing is known but these. `now` is RFC 3339."""
+    found = {purpose: Probed(report.outcome, now) for purpose, report in reports.items()}
+    probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
+    return connector.plan(binding, None, connector.Facts(LocalProxy(""), probes), now).status

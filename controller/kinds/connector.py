@@ -79,8 +79,7 @@ def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: 
         proxy=ProxyStatus(http_address=HttpAddress(url=url)) if url else None,
         api=ApiStatus(path=f"/connectors/v1alpha1/{key.namespace}/{key.name}/path"),
     )
-    action = allocation.action if allocation else None
-    return Plan(status, action, happenings(before, conditions))
+    return Plan(status, allocation.action if allocation else None, happenings(before, conditions))
 
 
 def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation:

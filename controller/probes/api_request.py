@@ -15,7 +15,7 @@ from connectors.model.reasons import ConditionReason
 from connectors.model.secret_value import SecretValue
 from controller.destination import Behind, Platform, Unusable, api_destination
 from controller.probes.outcome import Outcome, Purpose, failed
-from controller.probes.request import NOTHING_TO_PROBE, Ask, ProbeHeader, ProbeRequest, rendered_path
+from controller.probes.request import EMPTY_PATH, Ask, ProbeHeader, ProbeRequest, nothing_to_probe, rendered_path
 
 OK = range(200, 201)
 ANY_STATUS = range(100, 600)
@@ -32,8 +32,7 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
         raise ValueError("an api probe is of a Connector and its class")
     base = api_address(subject.connector_class, platform)
     if base is None:
-        message = "the class's spec.api leads nowhere, so there is nothing to probe"
-        return Outcome(ConditionStatus.TRUE, NOTHING_TO_PROBE[purpose], message)
+        return nothing_to_probe(purpose, "the class's spec.api leads nowhere")
     if isinstance(base, Outcome):
         return base
     try:
@@ -41,8 +40,7 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
     except TemplateError as error:
         return failed(ConditionReason.TEMPLATE_ERROR, str(error))
     if path is None:
-        message = "the class's path is empty for this Connector, so there is nothing to probe"
-        return Outcome(ConditionStatus.TRUE, NOTHING_TO_PROBE[purpose], message)
+        return nothing_to_probe(purpose, EMPTY_PATH)
     if path.from_secret:
         message = "path: made of the Secret, and the class's API is no address that the Connector declares"
         return failed(ConditionReason.ADDRESS_NOT_DECLARED, message)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connectors.expressions.subject import Subject
-from connectors.model.addresses import Origin
 from connectors.model.connector_class import Probe
 from connectors.model.violation import errors
 from connectors.snapshot import Binding
@@ -23,15 +22,10 @@ class Asks:
     liveness: Ask | Outcome | None = None
     auth: Ask | Outcome | None = None
 
-    @property
-    def origins(self) -> frozenset[Origin]:
-        """The servers that it begins at."""
-        return frozenset(ask.request.address.origin for ask in self.asks)
-
-    @property
-    def asks(self) -> Iterator[Ask]:
-        """Those that take a request."""
-        return (ask for ask in (self.liveness, self.auth) if isinstance(ask, Ask))
+    def items(self) -> Iterator[tuple[Purpose, Ask | Outcome]]:
+        """Each that there is, with what it is for."""
+        found = ((Purpose.LIVENESS, self.liveness), (Purpose.AUTH, self.auth))
+        return ((purpose, ask) for purpose, ask in found if ask is not None)
 
 
 def asks_of(binding: Binding, platform: Platform | None) -> Asks:

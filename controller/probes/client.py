@@ -25,7 +25,7 @@ from connectors.trust import Trust
 from controller.probes.dial import Dial
 from controller.probes.failures import ProbeFailedError, exchange_failure
 from controller.probes.reading import BoundedConnector
-from controller.probes.request import ProbeHeader, ProbeRequest
+from controller.probes.request import TARGET, ProbeHeader, ProbeRequest
 
 MAX_BODY = 1024 * 1024
 """Bytes of a body that are read. A check looks at a status page of some KiB; a thousand probes at once cost a GiB."""
@@ -45,7 +45,6 @@ OURS = frozenset(
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_TARGET = re.compile(r"/[!\"$-~]*", re.ASCII)
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 """The whole probe has one, its caller's."""
 
@@ -155,13 +154,13 @@ async def _body(content: aiohttp.StreamReader) -> bytes:
 
 
 def _url(request: ProbeRequest) -> URL:
-    target = request.target.reveal().decode("ascii", errors="replace")
-    if not _TARGET.fullmatch(target):
+    target = request.target.reveal()
+    if not TARGET.fullmatch(target):
         raise ValueError("the target is not a path of visible ASCII that begins with a slash and has no fragment")
     address = request.address
     # All of it as the path: yarl would take a '?' that nothing follows for no part of the URL.
     # It keeps the last 128 URLs in memory, a Secret's key in them too; they are never shown from there.
-    return URL.build(scheme=address.scheme, authority=address.authority.decode(), path=target, encoded=True)
+    return URL.build(scheme=address.scheme, authority=address.authority.decode(), path=target.decode(), encoded=True)
 
 
 def _headers(request: ProbeRequest) -> CIMultiDict[str]:

@@ -74,8 +74,9 @@ class Prober:
             return
         subjects: dict[Key, Binding | ConnectorClass] = dict(snapshot.classes.items())
         subjects.update(snapshot.bindings.items())
-        for key in self._records.keys() - subjects.keys():
-            del self._records[key]
+        if gone := self._records.keys() - subjects.keys():
+            for key in gone:
+                del self._records[key]
             self._lanes.forget_slow()
         for key, subject in subjects.items():
             record = self._records.get(key)
@@ -126,13 +127,10 @@ class Prober:
         return inputs_of_class(subject, self._around.trust)
 
     def _asks(self, subject: Binding | ConnectorClass) -> Iterator[tuple[Purpose, Ask | Outcome]]:
-        found: tuple[tuple[Purpose, Ask | Outcome | None], ...]
         if isinstance(subject, Binding):
-            asks = asks_of(subject, self._around.platform)
-            found = ((Purpose.LIVENESS, asks.liveness), (Purpose.AUTH, asks.auth))
-        else:
-            found = ((Purpose.API, class_ask(subject, self._around.platform)),)
-        return ((purpose, ask) for purpose, ask in found if ask is not None)
+            yield from asks_of(subject, self._around.platform).items()
+        elif ask := class_ask(subject, self._around.platform):
+            yield Purpose.API, ask
 
     def _origin(self, job: Job) -> Origin | None:
         record = self._records.get(job.key)

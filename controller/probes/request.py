@@ -18,15 +18,16 @@ from connectors.model.reasons import ConditionReason
 from connectors.model.secret_value import SecretValue
 from controller.probes.outcome import Outcome, Purpose, failed
 
-_TARGET = re.compile(rb"/[!\"$-~]*")
+TARGET = re.compile(rb"/[!\"$-~]*")
 """Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). A space would end it, a CR begin a new line."""
 MAX_TARGET = 8190
 """Bytes. Servers take request lines of 8 KiB (RFC 9112 section 3 asks for 8,000 octets)."""
 
-NOTHING_TO_PROBE: Mapping[Purpose, ConditionReason] = {
+_NOTHING_TO_PROBE: Mapping[Purpose, ConditionReason] = {
     Purpose.LIVENESS: ConditionReason.NON_LIVENESS_PROBE,
     Purpose.AUTH: ConditionReason.NON_AUTH_PROBE,
 }
+EMPTY_PATH = "the class's path is empty for this Connector"
 SUCCESS = range(200, 300)
 
 
@@ -72,10 +73,9 @@ def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Ma
     What is made of the Secret goes to no origin but these (threat 25).
     """
     try:
-        target = _target(probe.path, subject)
+        target = rendered_path(probe.path, subject)
         if target is None:
-            message = "the class's path is empty for this Connector, so there is nothing to probe"
-            return Outcome(ConditionStatus.TRUE, NOTHING_TO_PROBE[purpose], message)
+            return nothing_to_probe(purpose, EMPTY_PATH)
         rendered = tuple(_header(item.name, item.value, subject) for item in probe.http_headers)
         stated = _address(probe, addresses[""])
     except TemplateError as error:
@@ -93,16 +93,17 @@ def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Ma
     return Ask(purpose, request, check=check, follow=not probe.disable_redirect)
 
 
+def nothing_to_probe(purpose: Purpose, why: str) -> Outcome:
+    """A class that has a probe, but none for this Connector: it has nothing against it."""
+    return Outcome(ConditionStatus.TRUE, _NOTHING_TO_PROBE[purpose], f"{why}, so there is nothing to probe")
+
+
 def rendered_path(source: str, subject: Subject) -> Rendering | None:
     """A path template as a request target, None where a template renders empty: then there is nothing to ask for.
 
     Raises:
         TemplateError: it cannot be rendered, or not to a path.
     """
-    return _target(source, subject)
-
-
-def _target(source: str, subject: Subject) -> Rendering | None:
     try:
         rendering = compile_template(source).render(subject)
     except TemplateError as error:
@@ -111,7 +112,7 @@ def _target(source: str, subject: Subject) -> Rendering | None:
     if not text and "{{" in source:
         return None
     target = text if text.startswith(b"/") else b"/" + text
-    if len(target) > MAX_TARGET or not _TARGET.fullmatch(target):
+    if len(target) > MAX_TARGET or not TARGET.fullmatch(target):
         message = f"path: renders to what is no path of at most {MAX_TARGET} visible ASCII characters; use urlquery"
         raise TemplateError(message)
     return Rendering(SecretValue(target), rendering.from_secret)

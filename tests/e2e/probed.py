@@ -15,11 +15,8 @@ from connectors.process.clock import timestamp
 from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from connectors.trust import Trust, system_trust
-from controller.kinds import connector
 from controller.probes.client import ProbeClient
-from controller.probes.outcome import Probed, Probes, Purpose
-from controller.proxy_address import LocalProxy
-from standalone.probing import probe_binding
+from standalone.probing import probe_binding, probed_status
 from tests.peers.manifests import Manifest, write
 
 KEY = ConnectorKey("default", "tool")
@@ -53,9 +50,7 @@ async def probed_conditions(
         reports = await probe_binding(sender, binding, timeout)
     finally:
         await sender.close()
-    found = {purpose: Probed(report.outcome, NOW) for purpose, report in reports.items()}
-    probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
-    status = connector.plan(binding, None, connector.Facts(LocalProxy("http://proxy"), probes), NOW).status
+    status = probed_status(binding, reports, NOW)
     return {item.type.value: Said(item.status.value, item.reason, item.message) for item in status.conditions}
 
 
