@@ -66,7 +66,14 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
 
 def _remote(key: ConnectorKey, values: Values) -> ConnectorProbe:
     path = f"{BASE}/namespaces/{quote(key.namespace, safe='')}/connectors/{quote(key.name, safe='')}/probe"
-    return decoded(fetch(values[SERVER] + path, b"{}", REPORTS_WITHIN), ConnectorProbe)
+    try:
+        return decoded(fetch(values[SERVER] + path, b"{}", REPORTS_WITHIN), ConnectorProbe)
+    except AdminPortError as error:
+        if error.not_found:
+            raise
+        raise ProbeError(
+            f"{error}; or name the manifests: connectors probe {key.name} -n {key.namespace} PATH"
+        ) from None
 
 
 def _local(key: ConnectorKey, paths: list[Path], values: Values) -> ConnectorProbe:

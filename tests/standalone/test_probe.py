@@ -110,6 +110,13 @@ async def test_nobody_was_asked(
     assert captured.err.startswith(error)
 
 
+async def test_without_a_server_it_says_that_manifests_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run("repo", "-n", "team", "--server", "http://127.0.0.1:1") == 2
+    said = capsys.readouterr().err
+    assert "start `connectors serve PATH`" in said
+    assert said.endswith("; or name the manifests: connectors probe repo -n team PATH\n")
+
+
 async def test_an_invalid_connector_is_not_probed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.yaml").write_text(MANIFESTS.format(address="nowhere"))
     assert await run("repo", str(tmp_path), "-n", "team") == 2
