@@ -9,7 +9,7 @@ from connectors.expressions.response import Response
 from connectors.model.connector import ConnectorKey
 from controller.destination import Platform
 from controller.probes.outcome import OFF, RETELL, Probes, Purpose
-from controller.probes.schedule import ProbeSettings
+from controller.probes.schedule import SLOW, ProbeSettings
 from tests.controller.probes.prober_scene import BOTH, KEY, LIVE, REFUSED, marked, scene
 from tests.controller.probes.subjects import connector, http, login, probing_class
 from tests.peers.probe_sender import OK
@@ -267,3 +267,19 @@ async def test_probes_can_be_switched_off() -> None:
         await it.clock.advance(600)
         assert it.sender.sent == []
         assert it.prober.probes(KEY) == OFF
+
+
+async def test_a_slow_tool_whose_connectors_are_gone_is_not_remembered() -> None:
+    async with scene(ProbeSettings(at_once=1, slow_at_once=1)) as it:
+        it.sender.hold = asyncio.Event()
+        it.follow(connector(), kind=LIVE)
+        await it.clock.advance(0)
+        await it.clock.advance(SLOW)
+        it.sender.hold.set()
+        await it.clock.advance(0)
+        assert it.known()[0] == "True"
+        it.follow(kind=LIVE)
+        it.sender.hold = asyncio.Event()
+        it.follow(connector(), connector("other", "https://other.example"), kind=LIVE)
+        await it.clock.advance(0)
+        assert it.sender.running == 1, "both stand in the one line of tools that answer"
