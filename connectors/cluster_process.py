@@ -35,6 +35,7 @@ class ClusterPlan:
     """What one command line asks for. `name` is that of the component, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
+    `cluster_domain`: the DNS domain of the cluster's Services.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ClusterPlan:
     namespace: str
     admin: HostPort
     token_secrets: bool = False
+    cluster_domain: str = "cluster.local"
 
 
 class ClusterProcess:
@@ -54,7 +56,12 @@ class ClusterProcess:
         self.client = KubeClient(plan.access, user_agent=f"connectors/{VERSION} ({plan.name})")
         self.store = SnapshotStore()
         self.source = ClusterSource(
-            self.client, plan.namespace, self.store, self.clock, token_secrets=plan.token_secrets
+            self.client,
+            plan.namespace,
+            self.store,
+            self.clock,
+            token_secrets=plan.token_secrets,
+            cluster_domain=plan.cluster_domain,
         )
         self._plan = plan
         self._draining = False

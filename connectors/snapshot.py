@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from connectors.authorities import NONE, Authorities, Given, OwnAuthority, gather
 from connectors.class_checks import check_connector_class
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned, fold
 from connectors.credentials.registry import credential_of, owned_by
@@ -16,10 +17,12 @@ from connectors.model.checks import check_connector
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.feature_flags import FeatureFlags
+from connectors.model.key_pair import KeyPair
 from connectors.model.reasons import ConditionReason, Reason
 from connectors.model.refusal import Refusal
 from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
 from connectors.model.violation import Violation, errors
+from connectors.tls.pool import SYSTEM_TRUST, ApiServer, ClientTls, Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Objects:
     `malformed` says what does not fit into the shape of a Connector or class that the API server holds all the same;
     such an object stands in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
     are ConnectorKeys and names of classes. `unread` says of Secrets why nobody knows yet whether they exist.
+    `authorities` are the Secrets whose CAs are trusted for all; `api_server` is the cluster's own, where there is one.
     """
 
     connectors: tuple[Connector, ...] = ()
@@ -37,6 +41,8 @@ class Objects:
     flags: FeatureFlags = field(default_factory=FeatureFlags)
     malformed: Mapping[ConnectorKey | str, Violation] = field(default_factory=dict)
     unread: Mapping[SecretKey, str] = field(default_factory=dict)
+    authorities: tuple[Secret, ...] = ()
+    api_server: ApiServer | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +51,8 @@ class Binding:
 
     `secret_problem` is why its Secret cannot serve, None where it can or none is asked for; `unread` is set where
     nobody knows yet whether there is such a Secret, and is then the problem's message. `refusal` is what every
-    request gets instead of the tool's answer. `addresses` is keyed by extension name; "" is spec.address.
+    request gets instead of the tool's answer. `addresses` is keyed by extension name; "" is spec.address. `trust` is
+    whose certificates are believed; `authority` what spec.caCertSecretRef leads to, None where custom CAs are off.
     """
 
     connector: Connector
@@ -58,6 +65,8 @@ class Binding:
     secret_problem: CredentialError | None = None
     refusal: Refusal | None = None
     unread: str = ""
+    trust: Trust = SYSTEM_TRUST
+    authority: OwnAuthority | None = None
 
     @property
     def has_proxy(self) -> bool:
@@ -79,7 +88,7 @@ class Snapshot:
 
     `class_violations` is keyed by the class's name and lists every class, those without a violation too.
     `caller_headers` are the headers, in lower case, that may hold a caller's token by the word of any valid class;
-    `proxy_uris` are the addresses that classes give for their proxies, a path or a URL.
+    `proxy_uris` are the addresses that classes give for their proxies, a path or a URL. `authorities` are the CAs.
     """
 
     generation: int
@@ -90,10 +99,24 @@ class Snapshot:
     class_violations: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
     caller_headers: frozenset[bytes] = frozenset()
     proxy_uris: frozenset[str] = frozenset()
+    authorities: Authorities = NONE
+
+    def client_tls(self) -> frozenset[ClientTls]:
+        """Everything that may be brought to a handshake while this snapshot serves."""
+        shown = {(binding.trust, certificate) for binding in self.bindings.values() for certificate in _shown(binding)}
+        shown.add((self.authorities.trust, None))
+        pools = ((pool, certificate) for trust, certificate in shown for pool in (trust.pool, trust.at_api_server))
+        return frozenset(ClientTls(pool, certificate) for pool, certificate in pools)
 
     def owner_of(self, token: bytes) -> TokenOwner | None:
         """Whose token of the service-account-token Secrets this is. Looks up a digest: no timing to learn from."""
         return self.token_owners.get(_digest(token))
+
+
+def _shown(binding: Binding) -> tuple[KeyPair | None, ...]:
+    """Its own certificate; and none, to servers that are not the Connector's."""
+    certificate = binding.credential.certificate
+    return (None,) if certificate is None else (None, certificate)
 
 
 def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
@@ -101,27 +124,33 @@ def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
     classes = {item.metadata.name: item for item in objects.classes}
     class_violations = {name: _judged(item, objects.malformed.get(name), previous) for name, item in classes.items()}
     secrets = {item.key: item for item in objects.secrets}
+    authorities = _authorities(objects, secrets, previous)
     bindings = {}
     for connector in objects.connectors:
         connector_class = classes.get(connector.spec.connector_class_name)
         secret_key = secret_key_of(connector)
         secret, unread = secrets.get(secret_key), objects.unread.get(secret_key, "")
+        malformed = objects.malformed.get(connector.key)
+        trust, authority = authorities.trust_of(connector), None if malformed else authorities.own_of(connector)
         before = previous.bindings.get(connector.key) if previous else None
         unchanged = before is not None and (
             before.connector is connector
             and before.connector_class is connector_class
             and before.secret is secret
             and before.unread == unread
+            and before.trust == trust
+            and before.authority == authority
         )
         if before and unchanged:
             bindings[connector.key] = before
             continue
-        if malformed := objects.malformed.get(connector.key):
-            bindings[connector.key] = _unreadable(connector, malformed)
+        if malformed:
+            bindings[connector.key] = replace(_unreadable(connector, malformed), trust=trust)
             continue
         of_class = class_violations.get(connector.spec.connector_class_name, ())
         bound = bind(connector, connector_class, secret, of_class)
-        bindings[connector.key] = _unread(bound, unread) if unread and secret is None else bound
+        bound = _unread(bound, unread) if unread and secret is None else bound
+        bindings[connector.key] = replace(bound, trust=trust, authority=authority)
     return Snapshot(
         generation=previous.generation + 1 if previous else 1,
         bindings=MappingProxyType(bindings),
@@ -131,7 +160,14 @@ def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
         class_violations=MappingProxyType(class_violations),
         caller_headers=frozenset(item.caller_header for item in _usable(classes, class_violations)) - {b""},
         proxy_uris=frozenset(item.spec.proxy.uri for item in objects.classes if item.spec.proxy) - {""},
+        authorities=authorities,
     )
+
+
+def _authorities(objects: Objects, secrets: Mapping[SecretKey, Secret], previous: Snapshot | None) -> Authorities:
+    enabled = objects.flags.enable_custom_ca_certs
+    given = Given(enabled, objects.authorities, secrets, objects.unread, objects.api_server)
+    return gather(given, objects.connectors, previous.authorities if previous else NONE)
 
 
 def _usable(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
-from connectors.dialing.guard import DialGuard
+from connectors.dialing.flags import dial_settings
 from connectors.kube.access import AccessError, choose_access
 from connectors.kube.settings import ADMIN, CLUSTER_DOMAIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
@@ -24,8 +24,6 @@ from controller.leader import Candidate
 from controller.probes.schedule import ProbeSettings
 from controller.probes.settings import PROBE_INTERVAL
 from controller.settings import (
-    ALLOW_UPSTREAM,
-    DENY_UPSTREAM,
     LEADER_ELECT,
     SETTINGS,
     WEBHOOK_CERT_DIR,
@@ -59,14 +57,15 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         return refuse(PROGRAM, str(error))
     platform = Platform(values[NAMESPACE], values[CLUSTER_DOMAIN], values[PROXY_SERVICE])
     candidate = Candidate(_identity(), values[NAMESPACE]) if values[LEADER_ELECT] else None
-    cluster = ClusterPlan("controller", access, values[NAMESPACE], values[ADMIN])
+    domain = values[CLUSTER_DOMAIN]
+    cluster = ClusterPlan("controller", access, values[NAMESPACE], values[ADMIN], cluster_domain=domain)
     set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
     return run(_work(Plan(cluster, _controller(values, platform), candidate, _admission(values))))
 
 
 def _controller(values: Values, platform: Platform) -> ControllerSettings:
-    guard = DialGuard(allow=values[ALLOW_UPSTREAM], deny=values[DENY_UPSTREAM])
-    return ControllerSettings(platform, probes=ProbeSettings(interval=values[PROBE_INTERVAL]), guard=guard)
+    dialing = dial_settings(values, loopback=False)
+    return ControllerSettings(platform, probes=ProbeSettings(interval=values[PROBE_INTERVAL]), dialing=dialing)
 
 
 def _admission(values: Values) -> AdmissionSettings | None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from connectors.dialing.guard import DialGuard
+from connectors.dialing.dial_settings import DialSettings
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import ConflictError, KubeError, NotFoundError, UnavailableError
 from connectors.model.connector import ConnectorKey
@@ -17,6 +17,7 @@ from connectors.snapshot import Snapshot
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.apply import Applier
+from controller.authorities import AuthorityReporter
 from controller.destination import Platform, ServiceKey
 from controller.events import EventRecorder
 from controller.leader import Leadership
@@ -44,15 +45,12 @@ Key = ConnectorKey | str
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
-    """`workers`: objects looked at at once. A write takes milliseconds: four keep up with hundreds a second.
-
-    `guard`: which addresses probes may dial.
-    """
+    """`workers`: objects looked at at once. A write takes milliseconds: four keep up with hundreds a second."""
 
     platform: Platform = field(default_factory=Platform)
     workers: int = 4
     probes: ProbeSettings = field(default_factory=ProbeSettings)
-    guard: DialGuard = field(default_factory=DialGuard)
+    dialing: DialSettings = field(default_factory=DialSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +89,7 @@ class Controller:
         )
         applier = Applier(around.client, writer, self.services)
         self._reconciler = Reconciler(knowledge, applier, self._events, metrics)
+        self._authorities = AuthorityReporter(self._events.record)
         self.queue: WorkQueue[Key] = WorkQueue(around.clock, around.jitter)
         self._snapshot: Snapshot | None = None
         self._leading = False
@@ -144,6 +143,7 @@ class Controller:
                 self._unanswered.clear()
                 self._prober.clear()
                 self._events.clear()
+                self._authorities.clear()
                 self._metrics.follows()
             if not leading.cancelled():
                 leading.result()
@@ -152,6 +152,7 @@ class Controller:
         self._leading = True
         snapshot = self._around.store.current
         self._prober.follow(snapshot)
+        self._authorities.follow(snapshot.authorities)
         everything: list[Key] = [*snapshot.classes, *snapshot.bindings]
         for key in everything:
             self.queue.add(key)
@@ -219,6 +220,7 @@ class Controller:
         before, self._snapshot = self._snapshot, snapshot
         if self._leading:
             self._prober.follow(snapshot)
+            self._authorities.follow(snapshot.authorities)
         self.services.refer(
             key for item in snapshot.classes.values() for key in referred_services(item, self._settings.platform)
         )

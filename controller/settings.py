@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from connectors.dialing.guard import parse_networks
+from connectors.dialing.flags import DIAL_FLAGS
 from connectors.kube.settings import KUBE_SETTINGS
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.parsers import HostPort, optional, parse_host_port, parse_switch
@@ -55,15 +55,7 @@ WEBHOOK_NAME = Setting(
     "--webhook-name", "", parse_hosts, "further names and IP addresses that the API server reaches the webhook by",
     "webhook.example,192.0.2.1", metavar="NAME,...",
 )  # fmt: skip
-ALLOW_UPSTREAM = Setting(
-    "--allow-upstream", "", parse_networks, "addresses that probes may dial though they are denied by default",
-    "127.0.0.0/8,192.0.2.1", metavar="CIDR,...",
-)  # fmt: skip
-DENY_UPSTREAM = Setting(
-    "--deny-upstream", "", parse_networks, "addresses that probes must not dial, whatever else is allowed",
-    "10.96.0.1,2001:db8::/32", metavar="CIDR,...",
-)  # fmt: skip
 SETTINGS: tuple[Setting[Any], ...] = (
-    LEADER_ELECT, PROBE_INTERVAL, ALLOW_UPSTREAM, DENY_UPSTREAM, WEBHOOK_LISTEN, WEBHOOK_CERT_DIR, WEBHOOK_NAME,
+    LEADER_ELECT, PROBE_INTERVAL, *DIAL_FLAGS, WEBHOOK_LISTEN, WEBHOOK_CERT_DIR, WEBHOOK_NAME,
     *KUBE_SETTINGS, LOG_FORMAT, LOG_LEVEL,
 )  # fmt: skip

@@ -9,9 +9,10 @@ from enum import StrEnum
 from connectors.model.conditions import Condition, ConditionStatus, ConditionType
 from controller.conditions import INFO, bounded
 
+CA_INVALID = "InvalidCACert"
 EVENT_REASONS: Mapping[tuple[ConditionType, str], str] = {
     (ConditionType.CA_CERT_READY, "SecretNotFound"): "CACertSecretNotFound",
-    (ConditionType.CA_CERT_READY, "InvalidPEM"): "InvalidCACert",
+    (ConditionType.CA_CERT_READY, "InvalidPEM"): CA_INVALID,
 }
 """Events that are named otherwise than the reason of their condition (the requirement, "CACertReady Condition")."""
 
@@ -56,6 +57,9 @@ def _happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> 
 def _is_new(condition: Condition, before: Condition | None) -> bool:
     if before is None or before.status is not condition.status:
         return True
+    if condition.type is ConditionType.CA_CERT_READY:
+        # Each of its reasons has an Event of its own (the requirement).
+        return before.reason != condition.reason
     said, says = (before.reason, before.message), (condition.reason, condition.message)
     return condition.type is ConditionType.READY and condition.status is ConditionStatus.FALSE and said != says
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 from connectors.cluster_process import ClusterProcess
-from connectors.dialing.resolver import Resolver
-from connectors.trust import system_trust
+from connectors.dialing.dialer import Dialer
 from controller.admission.admission import Admission, AdmissionSettings
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import Surroundings as AdmissionSurroundings
+from controller.authorities import AuthorityMetrics
 from controller.controller import Controller, ControllerSettings, Surroundings
 from controller.leader import Candidate, Leadership, LeaseElection, OnlyReplica
 from controller.metrics import ControllerMetrics
@@ -23,7 +23,10 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
     leadership: Leadership = OnlyReplica()
     if candidate is not None:
         leadership = LeaseElection(process.client, candidate, process.clock, chance)
-    sender = ProbeClient(system_trust(), settings.guard, Resolver())
+    dialer = Dialer(settings.dialing)
+    process.store.subscribe(lambda snapshot: dialer.contexts.keep_only(snapshot.client_tls()))
+    sender = ProbeClient(dialer)
+    AuthorityMetrics(process.registry, lambda: process.store.authorities, process.clock.now)
     around = Surroundings(process.client, process.source, process.store, leadership, process.clock, chance, sender)
     controller = Controller(around, settings, ControllerMetrics(process.registry), ProbeMetrics(process.registry))
     for reflector in controller.services.reflectors:

@@ -46,7 +46,14 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     except AccessError as error:
         return refuse(PROGRAM, str(error))
     token_secrets = settings.client_auth is ClientAuth.TOKEN
-    cluster = ClusterPlan("proxy", access, values[NAMESPACE], values[ADMIN], token_secrets=token_secrets)
+    cluster = ClusterPlan(
+        "proxy",
+        access,
+        values[NAMESPACE],
+        values[ADMIN],
+        token_secrets=token_secrets,
+        cluster_domain=settings.cluster_domain,
+    )
     set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
     return run(_serve(Plan(cluster, settings)))
 

@@ -10,7 +10,6 @@ from connectors.model.message import Version
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.sources.store import SnapshotStore
-from connectors.trust import Trust
 from proxy.audit import Audit, Record
 from proxy.client import After, ClientConnection
 from proxy.decide import decide, find
@@ -22,7 +21,7 @@ from proxy.identity import Identity
 from proxy.inject import outgoing
 from proxy.refusals import Answered, refusal_response
 from proxy.relay import Progress, Relay, StaleConnectionError, Terms
-from proxy.upstream import UpstreamConnection, Upstreams, pool_key
+from proxy.upstream import UpstreamConnection, Upstreams, client_tls, pool_key
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2, without TRACE, which is refused."""
@@ -36,7 +35,6 @@ class Parts:
     identity: Identity
     hosts: HostForm
     upstreams: Upstreams
-    trust: Trust
     audit: Audit
     terms: Terms
 
@@ -87,9 +85,9 @@ class Exchange:
         self, request: ParsedRequest, forward: Forward, client: ClientConnection, progress: Progress
     ) -> None:
         """Relay over a pooled connection, or a new one. One retry, and only of what may be sent twice (threat 30)."""
-        upstreams, trust = self._parts.upstreams, self._parts.trust
+        upstreams, origin = self._parts.upstreams, forward.address.origin
         head = write_request(outgoing(request.head, forward))
-        key = pool_key(forward.binding, forward.address, trust)
+        key = pool_key(forward.binding, origin)
         repeatable = request.head.method in IDEMPOTENT and request.framing.kind is BodyKind.NONE
         terms = self._parts.terms
 
@@ -107,7 +105,7 @@ class Exchange:
                     raise RefusedError(_NOT_TWICE) from None
             else:
                 return
-        await relay(await upstreams.dial(key, forward.address, trust))
+        await relay(await upstreams.dial(key, forward.address, client_tls(forward.binding, origin)))
 
     def _settle(self, upstream: UpstreamConnection, progress: Progress) -> None:
         """A connection is kept only after a response that ended well; any other is closed at once (threat 15)."""

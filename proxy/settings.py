@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from connectors.dialing.dial_settings import DialSettings
+from connectors.dialing.guard import DialGuard
+
 
 class ClientAuth(StrEnum):
     """How callers prove who they are."""
@@ -76,9 +79,9 @@ class CallerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """Everything proxy/wiring.py needs to know. `port` 0 lets the kernel choose.
+    """Everything proxy/wiring.py needs to know; the defaults are those of `connectors serve`, a laptop's.
 
-    `audit_log` is a file's path, `-` for standard output, empty for none.
+    `port` 0 lets the kernel choose. `audit_log` is a file's path, `-` for standard output, empty for none.
     """
 
     host: str = "127.0.0.1"
@@ -89,5 +92,6 @@ class ProxySettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     cluster_domain: str = "cluster.local"
     localhost_names: bool = True
+    dialing: DialSettings = field(default_factory=lambda: DialSettings(DialGuard(loopback=True)))
     access_log: AccessLogFormat = AccessLogFormat.TEXT
     audit_log: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from connectors.dialing.flags import DIAL_FLAGS, dial_settings
 from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
 from connectors.process.parsers import HostPort, choice, parse_count, parse_duration, parse_size
@@ -64,6 +65,7 @@ TRAFFIC_SETTINGS: tuple[Setting[Any], ...] = (
     KEEP_ALIVE_TIMEOUT,
     UPSTREAM_IDLE_TIMEOUT,
     DRAIN_TIMEOUT,
+    *DIAL_FLAGS,
 )
 
 
@@ -85,6 +87,8 @@ def proxy_settings(
         timeouts=_timeouts(values),
         cluster_domain=values[CLUSTER_DOMAIN],
         localhost_names=localhost_names,
+        # Where names of this machine's own loopback are served, its tools are what is served.
+        dialing=dial_settings(values, loopback=localhost_names),
         access_log=_access_log(values),
         audit_log=values[AUDIT_LOG],
     )

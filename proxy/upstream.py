@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
+import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from connectors.dialing.dialer import Dialer
 from connectors.dialing.failure import LookupTimeoutError
-from connectors.dialing.resolver import Resolver
 from connectors.model.addresses import Address, Origin
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
-from connectors.snapshot import Binding
-from connectors.trust import Trust
+from connectors.snapshot import Binding, Snapshot
+from connectors.tls.pool import ClientTls
 from proxy.failures import dial_refusal
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
@@ -28,27 +33,42 @@ MAX_IDLE_TO_REPEAT_NOTHING = 2.0
 
 Tools close idle connections from about 5 s on; a POST that meets the closing is lost, and no proxy may send it twice.
 """
+ATTEMPT_DELAY = 0.25
+"""Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 
 
 class PoolKey(NamedTuple):
     """What two requests must have in common to use the same connection (threat 13).
 
-    `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it.
+    `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it. `trust` is
+    the digest of the CAs that vouched for the tool: with other CAs it is asked for its certificate again.
     """
 
     connector: ConnectorKey
     uid: str
     secret: str
     origin: Origin
-    trust: int
+    trust: str
 
 
-def pool_key(binding: Binding, address: Address, trust: Trust) -> PoolKey:
-    """The pool for requests of this Binding to this address."""
+def pool_key(binding: Binding, origin: Origin) -> PoolKey:
+    """The pool for requests of this Binding to this origin."""
     metadata = binding.connector.metadata
     version = binding.secret.metadata.resource_version if binding.secret else ""
-    return PoolKey(binding.connector.key, metadata.uid, version, address.origin, trust.generation)
+    trust = binding.trust.toward(origin).digest if origin.scheme == "https" else ""
+    return PoolKey(binding.connector.key, metadata.uid, version, origin, trust)
+
+
+def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
+    """Whether a request that begins now could use this pool: same Connector, Secret and CAs."""
+    binding = snapshot.bindings.get(key.connector)
+    return binding is not None and pool_key(binding, key.origin) == key
+
+
+def client_tls(binding: Binding, origin: Origin) -> ClientTls:
+    """What is brought to a handshake with this origin."""
+    return ClientTls(binding.trust.toward(origin), binding.credential.certificate)
 
 
 class Receiver(Protocol):
@@ -166,13 +186,16 @@ class Upstreams:
         self,
         timeouts: Timeouts,
         watchdog: Watchdog,
+        dialer: Dialer,
         is_own_address: Callable[[str, int, str], bool],
+        is_current: Callable[[PoolKey], bool] = lambda _: True,
     ) -> None:
-        """`is_own_address(ip, port, local_ip)` knows this proxy."""
+        """`is_own_address(ip, port, local_ip)` knows this proxy; `is_current` which pools a request could still use."""
         self._timeouts = timeouts
         self._watchdog = watchdog
+        self._dialer = dialer
         self._is_own_address = is_own_address
-        self._resolver = Resolver()
+        self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
         self._idle: dict[PoolKey, deque[UpstreamConnection]] = {}
         self._idle_count = 0
@@ -211,7 +234,9 @@ class Upstreams:
         if limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive):
             # One second less than the tool says: its timer started before ours.
             seconds = min(seconds, float(limit[1]) - 1.0)
-        if not connection.usable or seconds <= 0 or len(self._idle.get(connection.key, ())) >= MAX_IDLE_PER_POOL:
+        full = len(self._idle.get(connection.key, ())) >= MAX_IDLE_PER_POOL
+        # One of an earlier Secret, or of earlier CAs, has served its last request.
+        if not connection.usable or seconds <= 0 or full or not self._is_current(connection.key):
             connection.close()
             return
         connection.used_before = True
@@ -227,50 +252,44 @@ class Upstreams:
         self._watchdog.watch(connection)
         connection.close()
 
-    async def dial(self, key: PoolKey, address: Address, trust: Trust) -> UpstreamConnection:
-        """A new connection: the name is resolved once, and exactly those addresses are tried, in their order.
+    async def dial(self, key: PoolKey, address: Address, tls: ClientTls) -> UpstreamConnection:
+        """A new connection: the name is resolved once, each address is checked, and exactly those are tried (threat 9).
 
         Raises:
-            RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout or LoopDetected.
+            RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
         candidates: list[str] = []
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                candidates = await self._resolver.addresses(address.host, address.port)
-                return await self._connect(key, address, trust, candidates)
+                candidates = await self._dialer.candidates(address)
+                context = await self._dialer.context(tls) if address.scheme == "https" else None
+                return await self._connect(key, address, context, candidates)
         except TimeoutError as error:
+            self._dialer.failed(address)
             raise RefusedError(dial_refusal(error if candidates else LookupTimeoutError(), address)) from None
         except OSError as error:
+            self._dialer.failed(address)
             raise RefusedError(dial_refusal(error, address)) from None
 
     async def _connect(
-        self, key: PoolKey, address: Address, trust: Trust, candidates: Sequence[str]
+        self, key: PoolKey, address: Address, context: ssl.SSLContext | None, candidates: Sequence[str]
     ) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
-        failure: OSError = ConnectionError("no address found")
         for candidate in candidates:
             self._refuse_own(candidate, address.port, "")
-            connection = UpstreamConnection(key, self._lost)
-            tls = address.scheme == "https"
-            try:
-                await loop.create_connection(
-                    lambda fresh=connection: fresh,
-                    candidate,
-                    address.port,
-                    ssl=trust.context if tls else None,
-                    server_hostname=address.server_name if tls else None,
-                )
-            except OSError as error:
-                failure = error
-                continue
-            if not connection.usable:
-                # Lost again before this task ran: nobody would hear of it any more.
-                failure = ConnectionResetError("the connection was closed at once")
-                continue
-            self._all.add(connection)
-            self._refuse_own(*connection.peer(), connection)
-            return connection
-        raise failure
+        connection = UpstreamConnection(key, self._lost)
+        # SNI and the certificate's name stay those of the address, whichever of its IP addresses is dialled.
+        await asyncio.get_running_loop().create_connection(
+            lambda: connection,
+            ssl=context,
+            server_hostname=address.server_name if context else None,
+            **await _destination(candidates, address.port),
+        )
+        if not connection.usable:
+            # Lost again before this task ran: nobody would hear of it any more.
+            raise ConnectionResetError("the connection was closed at once")
+        self._all.add(connection)
+        self._refuse_own(*connection.peer(), connection)
+        return connection
 
     def _refuse_own(self, ip: str, port: int, local_ip: str, connection: UpstreamConnection | None = None) -> None:
         if self._is_own_address(ip, port, local_ip):
@@ -279,9 +298,9 @@ class Upstreams:
             message = "the Connector's address leads back to this proxy; point it at the tool itself"
             raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
 
-    def keep_only(self, current: Callable[[PoolKey], bool]) -> None:
-        """Close the idle connections of pools that no request can use any more, as when a Connector is gone."""
-        for key in [key for key in self._idle if not current(key)]:
+    def keep_current(self) -> None:
+        """Close the idle connections of pools that no request can use any more: what they stand for has changed."""
+        for key in [key for key in self._idle if not self._is_current(key)]:
             for connection in list(self._idle[key]):
                 connection.close()
 
@@ -303,3 +322,26 @@ class Upstreams:
         if pool and connection in pool:
             pool.remove(connection)
             self._forget_idle(connection, pool)
+
+
+async def _destination(candidates: Sequence[str], port: int) -> dict[str, Any]:
+    """Where create_connection is to go: the one candidate, or a socket to the first of several that answers.
+
+    The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
+
+    Raises:
+        OSError: none of several does.
+    """
+    if len(candidates) == 1:
+        return {"host": candidates[0], "port": port}
+    infos = [_address_info(ip, port) for ip in candidates]
+    try:
+        return {"sock": await start_connection(infos, happy_eyeballs_delay=ATTEMPT_DELAY)}
+    except RuntimeError as error:
+        # What uvloop raises where asyncio raises an OSError.
+        raise ConnectionError(str(error)) from None
+
+
+def _address_info(ip: str, port: int) -> AddrInfoType:
+    family = socket.AF_INET6 if ipaddress.ip_address(ip).version == 6 else socket.AF_INET
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)

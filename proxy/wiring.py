@@ -8,15 +8,16 @@ from typing import TextIO
 
 from prometheus_client import CollectorRegistry
 
+from connectors.dialing.dialer import Dialer
 from connectors.kube.access_review import Api
 from connectors.process.clock import Clock
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
-from connectors.trust import system_trust
 from proxy.access_log import AccessLog
 from proxy.audit import Audit
 from proxy.audit_file import AuditFile
 from proxy.audit_log import AuditLog
+from proxy.ca_metrics import AuthorityMetrics
 from proxy.exchange import Exchange, Parts
 from proxy.host_form import HostForm
 from proxy.identity import Authority, Identity, TokenSecrets
@@ -25,8 +26,8 @@ from proxy.metrics import ProxyMetrics
 from proxy.relay import Terms
 from proxy.scrub import ClientSide
 from proxy.server import Server
-from proxy.settings import ClientAuth, ProxySettings
-from proxy.upstream import Upstreams
+from proxy.settings import ClientAuth, ProxySettings, Timeouts
+from proxy.upstream import Upstreams, is_current
 from proxy.watchdog import Watchdog
 
 
@@ -89,31 +90,36 @@ def build_proxy(
     registry: CollectorRegistry,
     log_stream: TextIO = sys.stderr,
     cluster: Cluster | None = None,
+    dialer: Dialer | None = None,
 ) -> Proxy:
     """Wire a proxy that serves the snapshots of `store`, registers metrics in `registry` and logs to `log_stream`.
 
-    `cluster` is asked about callers, where the settings' client authentication is `kubernetes`.
+    `cluster` is asked about callers, where the settings' client authentication is `kubernetes`. `dialer` is one that
+    others in this process use too; without it the proxy has its own.
 
     Raises:
         AuditLogError: the audit log cannot be opened.
     """
     metrics = ProxyMetrics(registry)
+    AuthorityMetrics(registry, lambda: store.authorities)
     authority = _authority(settings, cluster)
     if isinstance(authority, KubernetesAuthority):
         metrics.auth_answers(authority.sources)
-    timeouts = settings.timeouts
-    watchdog = Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
+    timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
     audit_log = _audit_log(settings, metrics, watchdog)
     audit = Audit(metrics, AccessLog(log_stream, settings.access_log), audit_log)
     hosts = HostForm(settings.cluster_domain, localhost=settings.localhost_names)
-    upstreams = Upstreams(timeouts, watchdog, lambda *end: server.is_own_address(*end))  # noqa: PLW0108 - made below
+    dials = dialer or Dialer(settings.dialing)
+    # The server is made below.
+    upstreams = Upstreams(
+        timeouts, watchdog, dials, lambda *end: server.is_own_address(*end), lambda key: is_current(key, store.current)
+    )
     metrics.connections(lambda: (upstreams.active, upstreams.idle))
     parts = Parts(
         store=store,
         identity=Identity(authority),
         hosts=hosts,
         upstreams=upstreams,
-        trust=system_trust(),
         audit=audit,
         terms=Terms(settings.limits, timeouts, ClientSide()),
     )
@@ -121,11 +127,16 @@ def build_proxy(
 
     def serve_snapshot(snapshot: Snapshot) -> None:
         metrics.snapshot_serves(snapshot.generation, snapshot.bindings.keys())
-        current = {(key, binding.connector.metadata.uid) for key, binding in snapshot.bindings.items()}
-        upstreams.keep_only(lambda key: (key.connector, key.uid) in current)
+        dials.contexts.keep_only(snapshot.client_tls())
+        upstreams.keep_current()
 
     store.subscribe(serve_snapshot)
     return Proxy(settings, server, upstreams, watchdog, audit_log)
+
+
+def _watchdog(timeouts: Timeouts) -> Watchdog:
+    """One that strikes no timeout late by more than a quarter of it."""
+    return Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
 
 
 def _authority(settings: ProxySettings, cluster: Cluster | None) -> Authority | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from connectors.dialing.dialer import Dialer
+from connectors.dialing.flags import DIAL_FLAGS, dial_settings
 from connectors.model.connector import ConnectorKey
 from connectors.model.violation import errors
 from connectors.process.clock import timestamp
@@ -18,12 +20,13 @@ from connectors.process.parsers import parse_duration
 from connectors.process.settings import Setting, Values, parse_command_line
 from connectors.snapshot import Binding, build
 from connectors.sources.directory import DirectorySource
+from controller.probes.client import ProbeClient
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
 from standalone.get import NAMESPACE
 from standalone.objects import BASE
 from standalone.paths import path_problem
 from standalone.probe_report import ConnectorProbe, report_of, text_of
-from standalone.probing import probe_binding, probe_client, probed_status
+from standalone.probing import probe_binding, probed_status
 
 FAILED, NOT_ASKED = 1, 2
 
@@ -31,7 +34,7 @@ PROBE_TIMEOUT = Setting(
     "--timeout", "10s", parse_duration, "how long one probe may take, redirects included; with PATH", "10s",
     metavar="DURATION",
 )  # fmt: skip
-SETTINGS: tuple[Setting[Any], ...] = (NAMESPACE, SERVER, PROBE_TIMEOUT)
+SETTINGS: tuple[Setting[Any], ...] = (NAMESPACE, SERVER, PROBE_TIMEOUT, *DIAL_FLAGS)
 
 REPORTS_WITHIN = 60.0
 """Seconds: two probes of ten each, behind those that others have asked for."""
@@ -86,13 +89,13 @@ def _local(key: ConnectorKey, paths: list[Path], values: Values) -> ConnectorPro
         raise ProbeError(f"error: the manifests hold no Connector {key}{hint}")
     if fatal := errors(binding.violations):
         raise ProbeError(f"error: Connector {key} is invalid: {fatal[0]}")
-    return asyncio.run(_probed(binding, values[PROBE_TIMEOUT]))
+    return asyncio.run(_probed(binding, values))
 
 
-async def _probed(binding: Binding, timeout: float) -> ConnectorProbe:  # noqa: ASYNC109 - of each probe
-    sender = probe_client()
+async def _probed(binding: Binding, values: Values) -> ConnectorProbe:
+    sender = ProbeClient(Dialer(dial_settings(values, loopback=True)))
     try:
-        reports = await probe_binding(sender, binding, timeout)
+        reports = await probe_binding(sender, binding, values[PROBE_TIMEOUT])
     finally:
         await sender.close()
     return report_of(binding.connector.key, probed_status(binding, reports, timestamp()), reports)

@@ -1,26 +1,17 @@
-"""Probing outside of a cluster: what may be dialled there, and one Connector's probes run at once."""
+"""Probing outside of a cluster: one Connector's probes run at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connectors.dialing.guard import DialGuard
-from connectors.dialing.resolver import Resolver
 from connectors.model.conditions import ConnectorStatus
 from connectors.snapshot import Binding
-from connectors.trust import system_trust
 from controller.kinds import connector
 from controller.probes.asks import asks_of
-from controller.probes.client import ProbeClient
 from controller.probes.outcome import Outcome, Probed, Probes, Purpose
 from controller.probes.probing import Sender, run_probe
 from controller.probes.report import Report
 from controller.proxy_address import LocalProxy
-
-
-def probe_client() -> ProbeClient:
-    """A client for probes of this machine's own: tools on loopback are what a laptop has."""
-    return ProbeClient(system_trust(), DialGuard(loopback=True), Resolver())
 
 
 async def probe_binding(sender: Sender, binding: Binding, timeout: float) -> dict[Purpose, Report]:  # noqa: ASYNC109

@@ -12,6 +12,7 @@ from random import SystemRandom
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from connectors.dialing.dialer import Dialer
 from connectors.model.connector import ConnectorKey
 from connectors.process.clock import SystemClock, timestamp
 from connectors.process.health import AdminServer, health_routes
@@ -21,6 +22,7 @@ from connectors.process.parsers import HostPort
 from connectors.snapshot import Snapshot
 from connectors.sources.directory import DirectorySource
 from connectors.sources.store import SnapshotStore
+from controller.probes.client import ProbeClient
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.schedule import ProbeSettings
@@ -29,7 +31,6 @@ from proxy.settings import ProxySettings
 from proxy.wiring import build_proxy
 from standalone.api import api_routes
 from standalone.probe_api import probe_routes
-from standalone.probing import probe_client
 from standalone.reload import Reloader
 from standalone.status import Board, StatusBoard, localhost_url
 
@@ -61,14 +62,15 @@ class Service:
         ProcessCollector(registry=registry)
         self._plan = plan
         self._store = SnapshotStore()
+        dialer = Dialer(plan.proxy.dialing)
         try:
-            self._proxy = build_proxy(plan.proxy, self._store, registry)
+            self._proxy = build_proxy(plan.proxy, self._store, registry, dialer=dialer)
         except AuditLogError as error:
             raise ServeError(str(error)) from error
         self.reopen_audit_log = self._proxy.reopen_audit_log
         self._reloader = Reloader(DirectorySource(plan.paths, timestamp), self._store)
         self._running: list[asyncio.Task[None]] = []
-        self._sender = probe_client()
+        self._sender = ProbeClient(dialer)
         self._prober = Prober(
             ProberSurroundings(self._sender, None, SystemClock(), SystemRandom().random, ProbeMetrics(registry)),
             plan.probes,

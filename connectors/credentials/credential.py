@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from connectors.model.key_pair import KeyPair
 from connectors.model.message import Headers, RequestHead
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret_value import SecretValue
@@ -36,10 +37,14 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a scheme made of one Secret: fields to inject, in order. Names are ASCII; values are ready for the wire."""
+    """What a scheme made of one Secret: fields to inject, in order. Names are ASCII; values are ready for the wire.
+
+    `certificate` is shown to the tool when it asks for one in the handshake.
+    """
 
     headers: tuple[tuple[bytes, SecretValue], ...] = ()
     query: tuple[tuple[bytes, SecretValue], ...] = ()
+    certificate: KeyPair | None = None
 
 
 _MIN_SHOWN = 8

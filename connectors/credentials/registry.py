@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.bearer_token import BearerToken
+from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned
 from connectors.credentials.generated import Generated
 from connectors.credentials.scheme import Scheme, require
 from connectors.expressions.subject import Subject
 from connectors.model.connector_class import AuthType
 from connectors.model.reasons import ConditionReason
-from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, Secret
+from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
 
 SCHEMES: dict[str, Scheme] = {
     BASIC_AUTH: BasicAuth(),
     BEARER_TOKEN: BearerToken(),
+    TLS: ClientCertificate(),
 }
 GENERATED = Generated()
 
@@ -55,4 +59,8 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
     if scheme is None:
         message = f"no scheme knows Secret type {auth_type.secret_type}; give the class's type a generator"
         raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
-    return scheme.credential(auth_type, secret, subject)
+    credential = scheme.credential(auth_type, secret, subject)
+    if auth_type.secret_type == TLS and credential.certificate is None:
+        # A class may send something of its own besides; what the type stands for is shown all the same.
+        return replace(credential, certificate=SCHEMES[TLS].credential(auth_type, secret).certificate)
+    return credential

@@ -13,6 +13,7 @@ import ssl
 from connectors.dialing.kind import Failure, FailureKind
 from connectors.dialing.resolver import TooManyLookupsError
 from connectors.model.addresses import Address
+from connectors.tls.loading import KeyPairError
 
 
 class LookupTimeoutError(TimeoutError):
@@ -38,6 +39,10 @@ def dial_failure(error: OSError | TimeoutError, address: Address) -> Failure:
     match error:
         case DeniedError():
             return Failure(FailureKind.DENIED, _denied(error.ranges, address))
+        case KeyPairError():
+            return Failure(
+                FailureKind.TLS, f"no TLS with {where}: {error}; correct the Secret with the client certificate"
+            )
         case ssl.SSLError():
             return tls_failure(error, address)
         case LookupTimeoutError():
@@ -65,7 +70,7 @@ def tls_failure(error: ssl.SSLError, address: Address) -> Failure:
     """What OpenSSL says of a certificate (expired, self-signed, another host name, no known issuer) or a handshake."""
     where = place(address)
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "add its CA to the trust store, or correct the address"
+        hint = "name its CA in spec.caCertSecretRef or have it trusted for all (docs/trust.md), or correct the address"
         return Failure(FailureKind.TLS, f"the certificate of {where} is not trusted: {error.verify_message}; {hint}")
     what = (getattr(error, "reason", None) or "handshake failed").lower().replace("_", " ")
     return Failure(FailureKind.TLS, f"no TLS with {where}: {what}; does the tool speak https there?")

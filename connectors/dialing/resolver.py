@@ -10,10 +10,15 @@ import asyncio
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 MAX_LOOKUPS = 256
 """Lookups at once. A thread that waits for a name server costs some 50 KiB; so many do not hang by chance."""
+
+MAX_CACHED = 4096
+"""Answers kept; more names than a cluster has tools are somebody's play."""
 
 Lookup = Callable[[str, int], list[str]]
 
@@ -32,12 +37,23 @@ def look_up(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
-class Resolver:
-    """Whoever asks for a name that is being looked up waits for that lookup."""
+class _Answer(NamedTuple):
+    addresses: list[str]
+    expires: float
 
-    def __init__(self, lookup: Lookup = look_up) -> None:
+
+class Resolver:
+    """Whoever asks for a name that is being looked up waits for that lookup. Failures are never kept."""
+
+    def __init__(
+        self, lookup: Lookup = look_up, cache: float = 0.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`cache`: seconds that an answer counts; 0: for those who wait for it, and no longer."""
         self._lookup = lookup
+        self._cache = cache
+        self._monotonic = monotonic
         self._running: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+        self._answers: dict[tuple[str, int], _Answer] = {}
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """The addresses of `host`; an address literal is its own answer.
@@ -49,6 +65,9 @@ class Resolver:
             return [str(ipaddress.ip_address(host))]
         except ValueError:
             pass
+        known = self._answers.get((host, port))
+        if known is not None and self._monotonic() < known.expires:
+            return list(known.addresses)
         running = self._running.get((host, port))
         if running is None:
             if len(self._running) >= MAX_LOOKUPS:
@@ -56,6 +75,10 @@ class Resolver:
             running = self._running[host, port] = self._start(host, port)
         # Shielded: one client that leaves does not take the answer from the others.
         return await asyncio.shield(running)
+
+    def forget(self, host: str, port: int) -> None:
+        """The next one who asks has it looked up anew: nobody answered at these addresses."""
+        self._answers.pop((host, port), None)
 
     def _start(self, host: str, port: int) -> asyncio.Future[list[str]]:
         loop = asyncio.get_running_loop()
@@ -82,4 +105,14 @@ class Resolver:
             # Whoever waited may be gone: an answer that nobody reads is no defect to report.
             future.exception()
         else:
+            self._keep(host, port, answer)
             future.set_result(answer)
+
+    def _keep(self, host: str, port: int, answer: list[str]) -> None:
+        if not self._cache:
+            return
+        now = self._monotonic()
+        if len(self._answers) >= MAX_CACHED:
+            self._answers = {name: known for name, known in self._answers.items() if now < known.expires}
+        if len(self._answers) < MAX_CACHED:
+            self._answers[host, port] = _Answer(list(answer), now + self._cache)

@@ -16,7 +16,7 @@ import msgspec
 from cel_expr_python import cel
 
 from connectors.expressions.check_rules import CheckError, CheckUse, check_rules
-from connectors.expressions.response import Response
+from connectors.model.response import Response
 
 __all__ = ["MAX_SOURCE", "Check", "CheckError", "compile_check"]
 

@@ -78,10 +78,12 @@ class Connection:
     It has no readable repr: it holds a credential.
     """
 
-    __slots__ = ("authorization", "configuration", "files", "state")
+    __slots__ = ("authority", "authorization", "configuration", "files", "state")
 
-    def __init__(self, configuration: Any, files: tuple[Path, ...], state: State) -> None:
+    def __init__(self, configuration: Any, files: tuple[Path, ...], state: State, authority: bytes = b"") -> None:
+        """`authority`: the CA certificates in PEM by which the API server is verified; empty for the system's own."""
         self.configuration = configuration
+        self.authority = authority
         self.files = files
         self.state = state
         self.authorization = _authorization(configuration)
@@ -142,7 +144,7 @@ async def load(access: Access) -> Connection:
         raise AccessError(
             f"kubeconfig {_names(access.kubeconfigs)} has a user part in the server's address; take it out"
         )
-    return Connection(configuration, files, state)
+    return Connection(configuration, files, state, _authority(configuration))
 
 
 async def _read(access: Access, configuration: Any) -> None:
@@ -234,6 +236,16 @@ def _authorization(configuration: Any) -> str:
     if not (token.isascii() and token.isprintable()):
         raise AccessError("the token for the API server holds characters that no header can carry")
     return f"{scheme} {token}"
+
+
+def _authority(configuration: Any) -> bytes:
+    """The CA's file; kubernetes-asyncio writes one where a kubeconfig holds it inline."""
+    path = configuration.ssl_ca_cert
+    try:
+        return Path(path).read_bytes() if path else b""
+    except OSError:
+        # Whoever opens a connection says what is wrong with it.
+        return b""
 
 
 def _explain(access: Access, error: Exception) -> str:

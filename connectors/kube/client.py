@@ -68,6 +68,14 @@ class WatchEvent:
     raw: Raw
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An API server: scheme, host and port, and the CA certificates in PEM by which it is verified."""
+
+    host: str
+    authority: bytes
+
+
 class _ListMeta(Struct, frozen=True, rename="camel"):
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
@@ -121,6 +129,16 @@ class KubeClient:
             AccessError: there is no usable kubeconfig or ServiceAccount.
         """
         await self._transport.start()
+
+    @property
+    def server(self) -> Server | None:
+        """The API server that is asked; None before `start` and after `close`."""
+        connection = self._transport.connection
+        return Server(connection.host, connection.authority) if connection else None
+
+    def on_renewal(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever the credential or the CA was read again and is another."""
+        self._transport.on_renewal(tell)
 
     async def close(self) -> None:
         """Close every connection; running requests fail with UnavailableError."""

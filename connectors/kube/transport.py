@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
-from connectors.kube.access import Access, AccessError, load
+from connectors.kube.access import Access, AccessError, Connection, load
 from connectors.kube.errors import ConnectionLostError, KubeError, SilentError, UnauthorizedError, UnavailableError
 from connectors.kube.pool import Pool
 from connectors.kube.status import failure
@@ -107,6 +107,16 @@ class Transport:
         self._looked = clock.monotonic()
         self._lock = asyncio.Lock()
         self._closed = False
+        self._tell: list[Callable[[], None]] = []
+
+    @property
+    def connection(self) -> Connection | None:
+        """What requests are sent with now; None while it is not open."""
+        return self._pool.connection if self._pool else None
+
+    def on_renewal(self, tell: Callable[[], None]) -> None:
+        """Call `tell` after each change of the connection."""
+        self._tell.append(tell)
 
     async def start(self) -> None:
         """Read the access.
@@ -167,6 +177,8 @@ class Transport:
             self._retired = [retired for retired in (*self._retired, old) if not retired.closed]
         await old.retire()
         logger.info("the credential or CA for the API server changed: read again")
+        for tell in self._tell:
+            tell()
         return True
 
     async def _send(self, pool: Pool, call: Call, limits: aiohttp.ClientTimeout) -> Answer:

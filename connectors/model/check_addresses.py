@@ -10,6 +10,7 @@ from connectors.model.addresses import Address, AddressError, parse_address, pla
 from connectors.model.check_parameters import check_declared, check_given, given
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
+from connectors.model.secret import TLS
 from connectors.model.violation import Severity, Violation
 
 _EXTENSIONS = "spec.addressExtensions"
@@ -36,7 +37,7 @@ def check_addresses(connector: Connector, connector_class: ConnectorClass | None
             where = first.setdefault(place_of(extension), f"{path}.value")
             yield from _check_repetition(f"{path}.value", where)
             found[f"{path}.value"] = extension
-    yield from _check_clear_text(connector, found)
+    yield from _check_clear_text(connector, connector_class, found)
 
 
 def parsed(value: Any) -> tuple[Address | None, str | None]:
@@ -60,12 +61,18 @@ def _check_repetition(path: str, where: str) -> Iterator[Violation]:
         yield Violation(path, f"is the same address as {where}; was another one meant?", Severity.WARNING)
 
 
-def _check_clear_text(connector: Connector, found: dict[str, Address]) -> Iterator[Violation]:
+def _check_clear_text(
+    connector: Connector, connector_class: ConnectorClass | None, found: dict[str, Address]
+) -> Iterator[Violation]:
     auth = connector.spec.auth
     if auth is None or auth.secret_ref is None:
         return
+    auth_type = connector_class.auth_type(auth.name) if connector_class else None
     for path, address in found.items():
-        if address.scheme == "http" and not is_loopback(address.server_name):
+        if address.scheme == "http" and auth_type is not None and auth_type.secret_type == TLS:
+            message = f"must be https: authentication type {auth_type.name} shows a client certificate"
+            yield Violation(path, message)
+        elif address.scheme == "http" and not is_loopback(address.server_name):
             message = "the credential travels to the tool in clear text; use https if the tool offers it"
             yield Violation(path, message, Severity.WARNING)
 

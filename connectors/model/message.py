@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 
@@ -9,6 +10,9 @@ from msgspec import Struct, field
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _Index = dict[bytes, list[bytes]]
+
+TARGET = re.compile(rb"/[!\"$-~]*")
+"""Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). A space would end it, a CR begin a new line."""
 
 
 class Version(Enum):

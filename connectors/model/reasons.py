@@ -60,6 +60,9 @@ class ConditionReason(StrEnum):
     TEMPLATE_ERROR = "TemplateError"
     ADDRESS_NOT_DECLARED = "AddressNotDeclared"
     TARGET_DENIED = "TargetDenied"
+    VALID = "Valid"
+    NO_CA_CERT = "NoCACert"
+    INVALID_PEM = "InvalidPEM"
 
 
 HTTP_STATUS: dict[Reason, HTTPStatus] = {

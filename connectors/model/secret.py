@@ -12,6 +12,7 @@ from connectors.model.secret_value import SecretValue
 BASIC_AUTH = "kubernetes.io/basic-auth"
 SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"  # noqa: S105 - a type's name
 BEARER_TOKEN = "connectors.cpaas.io/bearer-token"  # noqa: S105 - a type's name
+TLS = "kubernetes.io/tls"
 OPAQUE = "Opaque"
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from msgspec import Raw
 
+from connectors.authorities import LABEL, ca_secret_key_of
 from connectors.kube.cache import Cache
 from connectors.kube.client import KubeClient, Selector
 from connectors.kube.reflector import Reflector, Watched
 from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
 from connectors.kube.selection import ObjectKey, Selection
+from connectors.model.addresses import AddressError, Origin, parse_address
 from connectors.model.connector import ConnectorKey
 from connectors.model.feature_flags import CONFIG_MAP_NAME, FeatureFlags
 from connectors.model.names import object_name_problem
@@ -31,10 +34,11 @@ from connectors.sources.api_objects import (
     read_secret,
 )
 from connectors.sources.store import SnapshotStore
+from connectors.tls.certificates import read_pem
+from connectors.tls.pool import ApiServer
 
 logger = logging.getLogger("connectors.cluster")
 
-CA_LABEL = "connectors.cpaas.io/ca-cert"
 SETTLE = 0.1
 """Seconds in which changes are gathered into one snapshot: a rollout of a thousand objects makes a few of them."""
 PATIENCE = 1.0
@@ -60,11 +64,16 @@ class ClusterSource:
         clock: Clock,
         *,
         token_secrets: bool = False,
+        cluster_domain: str = "cluster.local",
     ) -> None:
         """`namespace`: where ConfigMap connectors-config and Secrets with global CA certificates are.
 
         `token_secrets`: whether Secrets of type kubernetes.io/service-account-token are held, all of them.
+        `cluster_domain`: of the names that Services have, the API server's own among them.
         """
+        self._client = client
+        self._cluster_domain = cluster_domain
+        client.on_renewal(lambda: self._changed(None))
         self._store = store
         self._clock = clock
         self._dirty = asyncio.Event()
@@ -82,9 +91,7 @@ class ClusterSource:
             Reflector(client, Watched(CONNECTORS), self._connectors, clock),
             Reflector(client, Watched(CONNECTOR_CLASSES), self._classes, clock),
             Reflector(client, Watched(CONFIG_MAPS, _only(namespace, CONFIG_MAP_NAME)), self._config, clock),
-            Reflector(
-                client, Watched(SECRETS, Selector(namespace, labels=f"{CA_LABEL}=true")), self._authorities, clock
-            ),
+            Reflector(client, Watched(SECRETS, Selector(namespace, labels=f"{LABEL}=true")), self._authorities, clock),
             Reflector(client, Watched(SECRETS, metadata_only=True, anchored=True), self._secrets, clock),
         )
         if token_secrets:
@@ -167,11 +174,13 @@ class ClusterSource:
         return True
 
     def _wanted(self) -> Iterator[ObjectKey]:
+        with_authorities = self._read_flags().enable_custom_ca_certs
         for held in self._connectors.items.values():
-            key = secret_key_of(held.connector)
-            # What is no name is never asked for: "." or "a/b" would be another path of the API server.
-            if object_name_problem(key.name) is None:
-                yield ObjectKey(*key)
+            own = ca_secret_key_of(held.connector) if with_authorities else None
+            for key in (secret_key_of(held.connector), own):
+                # What is no name is never asked for: "." or "a/b" would be another path of the API server.
+                if key is not None and object_name_problem(key.name) is None:
+                    yield ObjectKey(*key)
 
     def _objects(self) -> Objects:
         connectors, classes = tuple(self._connectors.items.values()), tuple(self._classes.items.values())
@@ -187,6 +196,8 @@ class ClusterSource:
             self._read_flags(),
             malformed,
             self._unread(),
+            tuple(secret for secret in self._authorities.items.values() if secret is not None),
+            self._api_server(),
         )
 
     def _unread(self) -> dict[SecretKey, str]:
@@ -205,6 +216,17 @@ class ClusterSource:
         elif found[0] is not None:
             self._flags = found[0]
         return self._flags
+
+    def _api_server(self) -> ApiServer | None:
+        """The cluster's own API server by all of its names (Kubernetes, "Accessing the Kubernetes API from a Pod")."""
+        server = self._client.server
+        if server is None:
+            return None
+        names = ("kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{self._cluster_domain}")
+        origins = {Origin("https", name, 443) for name in names}
+        with suppress(AddressError):
+            origins.add(parse_address(server.host).origin)
+        return ApiServer(frozenset(origins), read_pem(server.authority))
 
     def _changed(self, _: object) -> None:
         self._dirty.set()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from connectors.authorities import is_for_all
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.feature_flags import FeatureFlags
@@ -15,6 +16,9 @@ from connectors.snapshot import Objects
 from connectors.sources.manifests import Value
 from connectors.sources.place import Place
 from connectors.sources.problem import Identity, Problem
+
+SYSTEM_NAMESPACE = "connectors-system"
+"""Where Secrets with CAs for all are; in a cluster that is a setting."""
 
 
 class Ignored(NamedTuple):
@@ -58,9 +62,11 @@ class Loaded:
 def objects_of(values: Mapping[Identity, Value]) -> Objects:
     """The objects by kind, in the order given."""
     flags = (value for value in values.values() if isinstance(value, FeatureFlags))
+    secrets = tuple(value for value in values.values() if isinstance(value, Secret))
     return Objects(
         connectors=tuple(value for value in values.values() if isinstance(value, Connector)),
         classes=tuple(value for value in values.values() if isinstance(value, ConnectorClass)),
-        secrets=tuple(value for value in values.values() if isinstance(value, Secret)),
+        secrets=secrets,
+        authorities=tuple(secret for secret in secrets if is_for_all(secret, SYSTEM_NAMESPACE)),
         flags=next(flags, FeatureFlags()),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from connectors.authorities import NONE, Authorities
 from connectors.snapshot import Objects, Snapshot, build
 
 
@@ -33,6 +34,11 @@ class SnapshotStore:
         if self._current is None:
             raise NoSnapshotError("no snapshot has been loaded yet")
         return self._current
+
+    @property
+    def authorities(self) -> Authorities:
+        """The CAs of the snapshot that serves; none before there is one."""
+        return self._current.authorities if self._current else NONE
 
     def swap(self, objects: Objects) -> Snapshot:
         """Build the next snapshot, let it serve, and tell the subscribers in the order in which they came."""

@@ -20,6 +20,7 @@ from connectors.model.metadata import GROUP
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Violation, errors
 from connectors.snapshot import Binding
+from controller.ca_condition import ca_condition
 from controller.conditions import false, probed_condition, ready, settle, true, unknown
 from controller.probes.outcome import PENDING, Probed, Probes
 from controller.proxy_address import Allocation, Proxy, allocate
@@ -101,25 +102,32 @@ def _conditions(binding: Binding, allocation: Allocation | None, known: _Known) 
     class_ready = _class_ready(binding)
     fatal = errors(binding.violations)
     if binding.connector_class is None or allocation is None:
-        return _without_class(class_ready)
+        return _without_class(class_ready, _ca_ready(binding))
     children = [
         class_ready,
         _secret_ready(binding),
         _liveness_ready(binding, known),
         _auth_ready(binding, known),
         allocation.condition,
+        *_ca_ready(binding),
     ]
     if fatal and class_ready.status is ConditionStatus.TRUE:
         return [*children, false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, str(fatal[0]))]
     return [*children, ready(children)]
 
 
-def _without_class(class_ready: Condition) -> list[Condition]:
+def _ca_ready(binding: Binding) -> list[Condition]:
+    """None of it while custom CAs are off, or where the Connector cannot be read."""
+    authority = binding.authority
+    return [ca_condition(authority, binding.connector.metadata.namespace)] if authority else []
+
+
+def _without_class(class_ready: Condition, ca_ready: list[Condition]) -> list[Condition]:
     """A Connector that cannot be read says so in Ready: nothing is known of its class, good or bad."""
     reason = ConditionReason(class_ready.reason)
     unread = class_ready.status is ConditionStatus.UNKNOWN
     message = class_ready.message if unread else f"{_NOT_JUDGED}{class_ready.message}"
-    children = [class_ready, *(unknown(kind, reason, message) for kind in _OF_CLASS)]
+    children = [class_ready, *(unknown(kind, reason, message) for kind in _OF_CLASS), *ca_ready]
     if unread:
         return [*children, false(ConditionType.READY, reason, message.removeprefix(_NOT_JUDGED))]
     return [*children, ready(children)]

@@ -13,6 +13,7 @@ from connectors.model.conditions import ConditionStatus
 from connectors.model.connector_class import ApiProbe, ConnectorClass
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret_value import SecretValue
+from connectors.tls.pool import Trust
 from controller.destination import Behind, Platform, Unusable, api_destination
 from controller.probes.outcome import Outcome, Purpose, failed
 from controller.probes.request import EMPTY_PATH, Ask, ProbeHeader, ProbeRequest, nothing_to_probe, rendered_path
@@ -52,12 +53,12 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
     return Ask(purpose, ProbeRequest("GET", base, target, headers), success=OK)
 
 
-def class_ask(connector_class: ConnectorClass, platform: Platform | None) -> Ask | Outcome | None:
+def class_ask(connector_class: ConnectorClass, platform: Platform | None, trust: Trust) -> Ask | Outcome | None:
     """The request that tells whether a class's API can be reached; None where it has none."""
     base = api_address(connector_class, platform)
     if base is None or isinstance(base, Outcome):
         return base
-    request = ProbeRequest("GET", base, SecretValue(base.prefix or b"/"))
+    request = ProbeRequest("GET", base, SecretValue(base.prefix or b"/"), trust=trust)
     return Ask(Purpose.API, request, success=ANY_STATUS, follow=False)
 
 

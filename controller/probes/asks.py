@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.expressions.subject import Subject
 from connectors.model.connector_class import Probe
+from connectors.model.reasons import ConditionReason
 from connectors.model.violation import errors
 from connectors.snapshot import Binding
 from controller.destination import Platform
 from controller.probes.api_request import api_ask
-from controller.probes.outcome import Outcome, Purpose
-from controller.probes.request import Ask, http_ask
+from controller.probes.outcome import Outcome, Purpose, failed
+from controller.probes.request import Ask, http_ask, undeclared
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,24 @@ def _ask(
     probe: Probe | None, purpose: Purpose, subject: Subject, binding: Binding, platform: Platform | None
 ) -> Ask | Outcome | None:
     if probe is not None and probe.http is not None:
-        return http_ask(probe.http, purpose, subject, binding.addresses)
+        return _with_tls(http_ask(probe.http, purpose, subject, binding.addresses), binding)
     if probe is not None and probe.api is not None:
-        return api_ask(probe.api, purpose, subject, platform)
+        return _trusting(api_ask(probe.api, purpose, subject, platform), binding)
     return None
+
+
+def _with_tls(ask: Ask | Outcome, binding: Binding) -> Ask | Outcome:
+    """The client certificate is shown to origins that the Connector declares, and to no other (threat 25)."""
+    trusting, certificate = _trusting(ask, binding), binding.credential.certificate
+    if isinstance(trusting, Outcome) or certificate is None:
+        return trusting
+    if trusting.request.address.origin in {address.origin for address in binding.addresses.values()}:
+        return replace(trusting, request=replace(trusting.request, certificate=certificate))
+    if trusting.purpose is Purpose.AUTH:
+        return failed(ConditionReason.ADDRESS_NOT_DECLARED, undeclared("the client certificate", trusting.request))
+    return trusting
+
+
+def _trusting(ask: Ask | Outcome, binding: Binding) -> Ask | Outcome:
+    """Whom the Connector's traffic trusts, its probes do (threat 23)."""
+    return ask if isinstance(ask, Outcome) else replace(ask, request=replace(ask.request, trust=binding.trust))

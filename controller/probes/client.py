@@ -1,186 +1,35 @@
-"""Sends one request of a probe and returns the answer, whatever it says: no redirect is followed, nothing is kept.
-
-Every request has a connection, a session and a lookup of its own, so two probes share nothing (threat 13). A session
-costs some ten microseconds; a connection is opened anew each time anyhow.
-"""
+"""Sends requests of probes: what a probe is about -> what goes over the wire."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-import ssl
-
-import aiohttp
-from aiohttp.client_reqrep import ClientRequest
-from multidict import CIMultiDict
-from yarl import URL
-
-from connectors.dialing.checked import checked_addresses
-from connectors.dialing.guard import DialGuard
-from connectors.dialing.kind import Failure
-from connectors.dialing.resolver import Resolver
-from connectors.expressions.response import Response
+from connectors.dialing.dialer import Dialer
+from connectors.dialing.http_client import HttpClient, HttpRequest
+from connectors.model.response import Response
 from connectors.process.version import VERSION
-from connectors.trust import Trust
-from controller.probes.dial import Dial
-from controller.probes.failures import ProbeFailedError, exchange_failure
-from controller.probes.reading import BoundedConnector
-from controller.probes.request import TARGET, ProbeHeader, ProbeRequest
-
-MAX_BODY = 1024 * 1024
-"""Bytes of a body that are read. A check looks at a status page of some KiB; a thousand probes at once cost a GiB."""
-MAX_LINE = 16 * 1024
-"""Bytes of a status line or a header field: above what tools send, their Content-Security-Policy included."""
-MAX_FIELDS = 128
-"""Header fields of an answer, as many as the proxy takes: with MAX_LINE, a head ends after 2 MiB at the latest."""
+from connectors.tls.pool import ClientTls
+from controller.probes.request import ProbeRequest
 
 USER_AGENT = f"connectors/{VERSION} (probe)"
-OURS = frozenset(
-    {
-        "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te",
-        "trailer", "transfer-encoding", "upgrade",
-    }
-)  # fmt: skip
-"""Fields of a request's own that are left out: they are about the connection, or are sent once, as this module says."""
-
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
-_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
-"""The whole probe has one, its caller's."""
 
 
 class ProbeClient:
-    """Sends probes with one trust pool. What is being sent when it closes fails."""
+    """The Sender of real probes."""
 
-    def __init__(self, trust: Trust, guard: DialGuard, resolver: Resolver) -> None:
-        """Refuses a context that does not verify (threat 22).
-
-        Raises:
-            ValueError: see above.
-        """
-        if trust.context.verify_mode is not ssl.CERT_REQUIRED or not trust.context.check_hostname:
-            raise ValueError("probes verify certificates and host names, always")
-        self._context = trust.context
-        self._guard = guard
-        self._resolver = resolver
-        self._running: set[aiohttp.ClientSession] = set()
-        self._closed = False
+    def __init__(self, dialer: Dialer) -> None:
+        self._client = HttpClient(dialer, USER_AGENT)
 
     async def send(self, request: ProbeRequest, *, read_body: bool) -> Response:
-        """One request, one answer. Without `read_body` the body is left where it is, and `complete` is False.
-
-        There is no timeout: put one around it. When cancelled, it drops the connection.
+        """One request, one answer, over connections that trust what the Connector's own traffic trusts (threat 23).
 
         Raises:
-            ProbeFailedError: there is no answer. Its context holds no other exception, so none of their words.
+            ExchangeFailedError: there is no answer.
             ValueError: the request cannot be sent as it is; the message does not quote it.
         """
-        url, headers = _url(request), _headers(request)
-        outcome = await self._outcome(request, url, headers, read_body=read_body)
-        if isinstance(outcome, Failure):
-            # Outside of any `except`: what aiohttp raises holds the URL and every header (threat 14).
-            raise ProbeFailedError(outcome)
-        return outcome
+        tls = ClientTls(request.trust.toward(request.address.origin), request.certificate)
+        headers = tuple((header.name, header.value) for header in request.headers)
+        sent = HttpRequest(request.method, request.address, request.target, headers, tls)
+        return await self._client.send(sent, read_body=read_body)
 
     async def close(self) -> None:
         """Drop every connection."""
-        self._closed = True
-        for session in list(self._running):
-            await session.close()
-
-    async def _outcome(
-        self, request: ProbeRequest, url: URL, headers: CIMultiDict[str], *, read_body: bool
-    ) -> Response | Failure:
-        try:
-            candidates = await checked_addresses(self._resolver, self._guard, request.address)
-            dial = Dial(candidates)
-            session = self._session(dial, request)
-            try:
-                return await _exchange(session, request.method, url, headers, read_body=read_body)
-            finally:
-                dial.drop()
-                self._running.discard(session)
-                await session.close()
-        except ProbeFailedError as stopped:
-            return stopped.failure
-        except (aiohttp.ClientError, OSError) as error:
-            return exchange_failure(error, request.address)
-
-    def _session(self, dial: Dial, request: ProbeRequest) -> aiohttp.ClientSession:
-        if self._closed:
-            raise aiohttp.ClientConnectionError
-
-        async def once(sent: ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            # aiohttp sends a GET again whose connection was lost. It lets this exception through.
-            try:
-                return await handler(sent)
-            except (aiohttp.ClientError, OSError) as error:
-                raise ProbeFailedError(exchange_failure(error, request.address)) from None
-
-        connector = BoundedConnector(
-            asyncio.get_running_loop(), ssl=self._context, resolver=dial, socket_factory=dial.socket,
-            use_dns_cache=False, force_close=True,
-        )  # fmt: skip
-        session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=(once,), timeout=_NO_TIMEOUT,
-            trust_env=False, auto_decompress=False, skip_auto_headers=("Content-Type",), max_line_size=MAX_LINE,
-            max_field_size=MAX_LINE, max_headers=MAX_FIELDS,
-        )  # fmt: skip
-        self._running.add(session)
-        return session
-
-
-async def _exchange(
-    session: aiohttp.ClientSession, method: str, url: URL, headers: CIMultiDict[str], *, read_body: bool
-) -> Response:
-    answer = await session.request(method, url, headers=headers, allow_redirects=False)
-    try:
-        # What is no UTF-8 is nothing that a check could ask for.
-        fields = tuple(
-            (name.decode(errors="replace"), value.decode(errors="replace")) for name, value in answer.raw_headers
-        )
-        body = await _body(answer.content) if read_body else b""
-        return Response(answer.status, fields, body[:MAX_BODY], read_body and len(body) <= MAX_BODY)
-    finally:
-        answer.close()
-
-
-async def _body(content: aiohttp.StreamReader) -> bytes:
-    """The body, or its first MAX_BODY bytes and one more or some."""
-    read = bytearray()
-    while len(read) <= MAX_BODY and (piece := await content.read(MAX_BODY + 1 - len(read))):
-        read += piece
-    return bytes(read)
-
-
-def _url(request: ProbeRequest) -> URL:
-    target = request.target.reveal()
-    if not TARGET.fullmatch(target):
-        raise ValueError("the target is not a path of visible ASCII that begins with a slash and has no fragment")
-    address = request.address
-    # All of it as the path: yarl would take a '?' that nothing follows for no part of the URL.
-    # It keeps the last 128 URLs in memory, a Secret's key in them too; they are never shown from there.
-    return URL.build(scheme=address.scheme, authority=address.authority.decode(), path=target.decode(), encoded=True)
-
-
-def _headers(request: ProbeRequest) -> CIMultiDict[str]:
-    if not _TOKEN.fullmatch(request.method):
-        raise ValueError("the method is not a token (RFC 9110 section 5.6.2)")
-    own = [(header.name, _value(header)) for header in request.headers if header.name.lower() not in OURS]
-    headers = CIMultiDict({"Host": request.address.authority.decode(), "Accept-Encoding": "identity"})
-    headers.extend(own)
-    headers.setdefault("Accept", "*/*")
-    headers.setdefault("User-Agent", USER_AGENT)
-    return headers
-
-
-def _value(header: ProbeHeader) -> str:
-    if not _TOKEN.fullmatch(header.name):
-        raise ValueError("a header's name is not a token (RFC 9110 section 5.6.2)")
-    try:
-        value = header.value.reveal().decode()
-    except UnicodeDecodeError:
-        raise ValueError(f"the value of header {header.name} is not UTF-8") from None
-    if not _VALUE.fullmatch(value):
-        raise ValueError(f"the value of header {header.name} has control characters")
-    return value
+        await self._client.close()

@@ -12,6 +12,7 @@ from connectors.model.conditions import ConditionStatus
 from connectors.model.connector_class import ConnectorClass
 from connectors.process.clock import Clock, rfc3339
 from connectors.snapshot import Binding, Snapshot
+from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
 from controller.probes.api_request import class_ask
 from controller.probes.asks import asks_of
@@ -29,17 +30,13 @@ logger = logging.getLogger("connectors.probes")
 
 @dataclass(frozen=True, slots=True)
 class ProberSurroundings:
-    """What the prober works with. `platform` None: there are no Services. `jitter` returns a number from 0 to 1.
-
-    `trust`: the generation of the CAs that `sender` trusts.
-    """
+    """What the prober works with. `platform` None: there are no Services. `jitter` returns a number from 0 to 1."""
 
     sender: Sender
     platform: Platform | None
     clock: Clock
     jitter: Callable[[], float]
     metrics: ProbeMetrics
-    trust: int = 0
 
 
 class Prober:
@@ -52,6 +49,7 @@ class Prober:
         self._tell = tell
         self._off = settings.interval == 0
         self._records: dict[Key, Record] = {}
+        self._trust = SYSTEM_TRUST
         self._lanes = Lanes(settings, around.clock, around.jitter, self._origin)
 
     def probes(self, key: Key) -> Probes:
@@ -78,9 +76,12 @@ class Prober:
             for key in gone:
                 del self._records[key]
             self._lanes.forget_slow()
+        trusted, self._trust = self._trust, snapshot.authorities.trust
         for key, subject in subjects.items():
             record = self._records.get(key)
-            if record is None or record.subject is not subject:
+            # A class is the same when the CAs are others: a Connector then has a Binding of its own.
+            same = record is not None and record.subject is subject
+            if not same or (isinstance(subject, ConnectorClass) and trusted != self._trust):
                 self._changed(key, subject, record)
 
     async def run(self) -> None:
@@ -123,13 +124,13 @@ class Prober:
 
     def _inputs(self, subject: Binding | ConnectorClass) -> Inputs:
         if isinstance(subject, Binding):
-            return inputs_of(subject, self._around.trust)
-        return inputs_of_class(subject, self._around.trust)
+            return inputs_of(subject)
+        return inputs_of_class(subject, self._trust)
 
     def _asks(self, subject: Binding | ConnectorClass) -> Iterator[tuple[Purpose, Ask | Outcome]]:
         if isinstance(subject, Binding):
             yield from asks_of(subject, self._around.platform).items()
-        elif ask := class_ask(subject, self._around.platform):
+        elif ask := class_ask(subject, self._around.platform, self._trust):
             yield Purpose.API, ask
 
     def _origin(self, job: Job) -> Origin | None:

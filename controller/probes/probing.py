@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from connectors.dialing.exchange_failure import ExchangeFailedError, timeout_failure
 from connectors.dialing.kind import Failure
-from connectors.expressions.response import Response
-from controller.probes.failures import ProbeFailedError, timeout_failure
+from connectors.model.response import Response
 from controller.probes.outcome import Outcome
 from controller.probes.redirects import MAX_HOPS, may_quote_secret, redirected
 from controller.probes.report import Hop, Report
@@ -22,7 +22,7 @@ class Sender(Protocol):
         """One request to where it says, no redirect followed.
 
         Raises:
-            ProbeFailedError: there is no answer.
+            ExchangeFailedError: there is no answer.
         """
         ...
 
@@ -35,7 +35,7 @@ async def run_probe(sender: Sender, ask: Ask, timeout: float) -> Report:  # noqa
             return Report(ask, await _chain(sender, ask, hops), hops)
     except TimeoutError:
         failure = timeout_failure(hops[-1].request.address)
-    except ProbeFailedError as error:
+    except ExchangeFailedError as error:
         failure = error.failure
     return Report(ask, unreachable(_sayable(failure, ask, hops[-1].request)), hops)
 
@@ -59,7 +59,7 @@ async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> Outcome:
         hops[-1] = Hop(request, response.status)
         following = redirected(request, response) if ask.follow else None
         if following is None:
-            return judge(ask, response, dropped=left_origin and ask.request.holds_secret)
+            return judge(ask, response, dropped=left_origin and ask.request.authenticates)
         if len(hops) > MAX_HOPS:
             return too_many_redirects(response, MAX_HOPS)
         left_origin = left_origin or following.address.origin != request.address.origin

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from urllib.parse import urljoin
 
-from connectors.expressions.response import Response
 from connectors.model.addresses import DEFAULT_PORTS, AddressError, parse_address
+from connectors.model.response import Response
 from connectors.model.secret_value import SecretValue
 from controller.probes.request import MAX_TARGET, ProbeRequest, origin_of
 
@@ -28,7 +28,8 @@ def is_redirect(response: Response) -> bool:
 def redirected(request: ProbeRequest, response: Response) -> ProbeRequest | None:
     """The request that an answer leads to; None where it does not, or to what cannot be followed.
 
-    What was made of the Secret stays behind at a change of scheme, host or port, and does not come back (threat 25).
+    What was made of the Secret stays behind at a change of scheme, host or port, and does not come back (threat 25);
+    so does the client certificate.
     """
     if not is_redirect(response):
         return None
@@ -42,14 +43,17 @@ def redirected(request: ProbeRequest, response: Response) -> ProbeRequest | None
     except AddressError:
         return None
     method = "GET" if response.status in _BECOMES_GET else request.method
-    headers = request.headers
+    headers, certificate = request.headers, request.certificate
     if address.origin == request.address.origin:
         # The same host as it was written: a dot behind it turns search domains off, and a name that the cluster knows
         # (`nexus.dev`) is another server then, whoever owns it in the world's DNS.
         address = request.address
     else:
-        headers = tuple(header for header in headers if not header.from_secret)
-    return replace(request, method=method, address=address, target=SecretValue(target), headers=headers)
+        headers, certificate = tuple(header for header in headers if not header.from_secret), None
+    target_value = SecretValue(target)
+    return replace(
+        request, method=method, address=address, target=target_value, headers=headers, certificate=certificate
+    )
 
 
 def may_quote_secret(asked: ProbeRequest, request: ProbeRequest) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -14,12 +13,13 @@ from connectors.expressions.template import Rendering, TemplateError, compile_te
 from connectors.model.addresses import DEFAULT_PORTS, Address, AddressError, parse_address
 from connectors.model.conditions import ConditionStatus
 from connectors.model.connector_class import HttpProbe
+from connectors.model.key_pair import KeyPair
+from connectors.model.message import TARGET
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret_value import SecretValue
+from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.outcome import Outcome, Purpose, failed
 
-TARGET = re.compile(rb"/[!\"$-~]*")
-"""Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). A space would end it, a CR begin a new line."""
 MAX_TARGET = 8190
 """Bytes. Servers take request lines of 8 KiB (RFC 9112 section 3 asks for 8,000 octets)."""
 
@@ -42,18 +42,28 @@ class ProbeHeader:
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """One HTTP request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII."""
+    """One HTTP request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII.
+
+    `trust`: whose certificates are believed, wherever it goes. `certificate`: what is shown there, if it is asked for.
+    """
 
     method: str
     address: Address
     target: SecretValue
     headers: tuple[ProbeHeader, ...] = ()
     target_from_secret: bool = False
+    trust: Trust = SYSTEM_TRUST
+    certificate: KeyPair | None = None
 
     @property
     def holds_secret(self) -> bool:
         """Whether anything in it was made of the Secret."""
         return self.target_from_secret or any(header.from_secret for header in self.headers)
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether the tool can tell by it whose it is: by what was made of the Secret, or by the certificate."""
+        return self.holds_secret or self.certificate is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Ma
     request = ProbeRequest(probe.method.upper(), address, target.value, rendered, target.from_secret)
     # Before the empty ones go: that the Secret makes a field empty says something of it too, where there is one.
     if address.origin not in declared and request.holds_secret and subject.secret is not None:
-        return failed(ConditionReason.ADDRESS_NOT_DECLARED, _undeclared(request))
+        return failed(ConditionReason.ADDRESS_NOT_DECLARED, undeclared(_made_of_secret(request), request))
     request = replace(request, headers=tuple(header for header in rendered if header.value.reveal()))
     expression = probe.response.cel if probe.response else ""
     check = compile_check(expression) if expression else None
@@ -159,9 +169,13 @@ def _with_scheme(own: Address, scheme: str) -> Address:
     return Address(scheme, own.host, DEFAULT_PORTS[scheme] if is_default else own.port, b"")
 
 
-def _undeclared(request: ProbeRequest) -> str:
+def _made_of_secret(request: ProbeRequest) -> str:
     names = [f"header {header.name}" for header in request.headers if header.from_secret]
-    what = ", ".join([*names, *(["the path"] if request.target_from_secret else [])])
+    return ", ".join([*names, *(["the path"] if request.target_from_secret else [])])
+
+
+def undeclared(what: str, request: ProbeRequest) -> str:
+    """Why nothing was sent: `what` goes to addresses of the Connector alone (threat 25)."""
     return (
         f"{what}: made of the Secret, and {origin_of(request.address)} is no address that the Connector declares, "
         "so nothing was sent; declare it under spec.addressExtensions, or correct the class's probe"

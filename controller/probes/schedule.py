@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from connectors.model.connector_class import ConnectorClass
 from connectors.snapshot import Binding
+from connectors.tls.pool import Trust
 
 JITTER = 0.1
 """A tenth of a pause, either way: what was begun together drifts apart, and "every 60 s" stays true."""
@@ -48,8 +49,8 @@ Inputs = tuple[object, ...]
 """What an outcome depends on, besides the tool."""
 
 
-def inputs_of(binding: Binding, trust: int) -> Inputs:
-    """What a Connector's outcomes depend on. `trust`: the generation of the CAs.
+def inputs_of(binding: Binding) -> Inputs:
+    """What a Connector's outcomes depend on, the CAs that it trusts included.
 
     Generations and versions rather than objects: a label that changes makes a new object and voids nothing.
     """
@@ -57,12 +58,19 @@ def inputs_of(binding: Binding, trust: int) -> Inputs:
     version = (secret.metadata.uid, secret.metadata.resource_version) if secret else None
     problem = binding.secret_problem.reason if binding.secret_problem else None
     metadata = binding.connector.metadata
-    return (metadata.uid, metadata.generation, *_of_class(binding.connector_class), version, problem, trust)
+    return (
+        metadata.uid,
+        metadata.generation,
+        *_of_class(binding.connector_class),
+        version,
+        problem,
+        binding.trust.digests,
+    )
 
 
-def inputs_of_class(connector_class: ConnectorClass, trust: int) -> Inputs:
+def inputs_of_class(connector_class: ConnectorClass, trust: Trust) -> Inputs:
     """What the outcome of a class's own API depends on."""
-    return (*_of_class(connector_class), trust)
+    return (*_of_class(connector_class), trust.digests)
 
 
 def _of_class(connector_class: ConnectorClass | None) -> Inputs:

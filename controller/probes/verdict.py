@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from connectors.dialing.kind import Failure, FailureKind
 from connectors.expressions.check import CheckError
-from connectors.expressions.response import Response
 from connectors.model.conditions import ConditionStatus
 from connectors.model.reasons import ConditionReason
+from connectors.model.response import Response
 from controller.probes.outcome import PASSED, Outcome, Purpose, failed
 from controller.probes.request import Ask
 

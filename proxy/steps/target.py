@@ -19,9 +19,14 @@ def choose_target(route: Route, binding: Binding, head: RequestHead) -> Forward:
     """The chosen address with its path prefix + the rest of path and query, byte for byte.
 
     Raises:
-        RefusedError: AddressNotDeclared, or RequestMalformed for two choices.
+        RefusedError: AddressNotDeclared, RequestMalformed for two choices, or ConnectorInvalid for a client
+            certificate that cannot be shown.
     """
     address = _choose(route, binding, head.values(CHOOSER))
+    if binding.credential.certificate is not None and address.scheme != "https":
+        # Checks of the Connector name its own addresses; a default of the class is found here.
+        message = f"Connector {binding.connector.key} shows a client certificate, but the chosen address is not https"
+        raise RefusedError(Refusal(Reason.CONNECTOR_INVALID, message))
     prefix = address.prefix
     path = prefix + route.tool_prefix + route.rest
     if not route.rest:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from argparse import Namespace
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
-from connectors.dialing.guard import DialGuard
 from connectors.process.parsers import HostPort
-from connectors.process.settings import Setting, read_settings
-from controller.settings import ALLOW_UPSTREAM, DENY_UPSTREAM, SETTINGS, parse_hosts, parse_listen
+from connectors.process.settings import Setting
+from controller.settings import SETTINGS, parse_hosts, parse_listen
 
 
 def test_the_webhook_can_be_off() -> None:
@@ -45,11 +43,3 @@ def test_what_is_no_name(text: str) -> None:
 def test_examples_and_defaults_are_accepted(setting: Setting[Any]) -> None:
     setting.parse(setting.example)
     setting.parse(setting.default)
-
-
-def test_what_may_be_dialled_is_set_by_flag_or_variable() -> None:
-    arguments = Namespace(**{ALLOW_UPSTREAM.destination: "127.0.0.0/8", DENY_UPSTREAM.destination: None})
-    variables = {"CONNECTORS_ALLOW_UPSTREAM": "::1", "CONNECTORS_DENY_UPSTREAM": "127.0.0.1"}
-    values = read_settings(arguments, [ALLOW_UPSTREAM, DENY_UPSTREAM], variables)
-    guard = DialGuard(values[ALLOW_UPSTREAM], values[DENY_UPSTREAM])
-    assert [guard.denied(ip) for ip in ("127.0.0.2", "127.0.0.1", "::1")] == [None, "by --deny-upstream", "loopback"]

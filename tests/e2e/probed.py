@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from connectors.dialing.guard import DialGuard
-from connectors.dialing.resolver import Resolver
 from connectors.model.conditions import ConditionType
 from connectors.model.connector import ConnectorKey
 from connectors.process.clock import timestamp
 from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
-from connectors.trust import Trust, system_trust
+from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import ProbeClient
 from standalone.probing import probe_binding, probed_status
 from tests.peers.manifests import Manifest, write
+from tests.peers.trust import dialer
 
 KEY = ConnectorKey("default", "tool")
 NOW = "2026-11-25T12:00:00Z"
@@ -31,21 +30,17 @@ class Said(NamedTuple):
     message: str
 
 
-def trusting(context: ssl.SSLContext) -> Trust:
-    return Trust(1, context)
-
-
 async def probed_conditions(
     folder: Path,
     *manifests: Manifest,
-    trust: Trust | None = None,
+    trust: Trust = SYSTEM_TRUST,
     timeout: float = 10.0,  # noqa: ASYNC109
 ) -> Mapping[str, Said]:
     """Every condition of the Connector default/tool, by its type; tools on loopback may be dialled."""
     loaded = DirectorySource((write(folder, *manifests),), timestamp).load()
     assert not loaded.problems, loaded.problems
-    binding = build(loaded.objects).bindings[KEY]
-    sender = ProbeClient(trust or system_trust(), DialGuard(loopback=True), Resolver())
+    binding = replace(build(loaded.objects).bindings[KEY], trust=trust)
+    sender = ProbeClient(dialer())
     try:
         reports = await probe_binding(sender, binding, timeout)
     finally:

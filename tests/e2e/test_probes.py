@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any
 import pytest
 import trustme
 
-from connectors.trust import system_trust
+from connectors.tls.pool import SYSTEM_TRUST
 from standalone.probe import main
-from tests.e2e.probed import AUTH, LIVENESS, Said, probed_conditions, trusting
+from tests.e2e.probed import AUTH, LIVENESS, Said, probed_conditions
 from tests.peers.fixtures import StartGitServer, StartNginx
 from tests.peers.git_server import PASSWORD, USERNAME
 from tests.peers.image_registry import start_image_registry
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, connector_class, secret, write
+from tests.peers.trust import trust
 
 pytestmark = pytest.mark.e2e
 
@@ -315,17 +315,13 @@ async def test_t22_certificates_are_verified(
         "misnamed": lambda: issuer.issue_cert("elsewhere.example"),
     }[certificate]()
     nginx = await start_nginx(ANSWERS, tls=leaf)
-    trust = system_trust()
-    if authority == "trusted":
-        context = ssl.create_default_context()
-        issuer.configure_trust(context)
-        trust = trusting(context)
-    conditions = await probed_conditions(tmp_path / "m", probing("/ok"), *tool(nginx.address), trust=trust)
+    known = trust(issuer) if authority == "trusted" else SYSTEM_TRUST
+    conditions = await probed_conditions(tmp_path / "m", probing("/ok"), *tool(nginx.address), trust=known)
     if problem is None:
         assert conditions[LIVENESS] == conditions[AUTH] == WELL
         return
     place = nginx.address.removeprefix("https://")
-    hint = "add its CA to the trust store, or correct the address"
+    hint = "name its CA in spec.caCertSecretRef or have it trusted for all (docs/trust.md), or correct the address"
     expected = failed("TLS", f"the certificate of {place} is not trusted: {problem}; {hint}")
     assert conditions[LIVENESS] == conditions[AUTH] == expected
     assert CANARY not in nginx.access_log

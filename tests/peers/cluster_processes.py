@@ -13,6 +13,7 @@ from standalone.demo import ADMIN_LINE
 from standalone.quickstart import CHECKOUT
 
 START_SECONDS = 30.0
+LOCAL_TOOLS = ("--allow-upstream", "127.0.0.0/8,::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class ClusterProcess:
 
 
 async def start_cluster_proxy(kubeconfig: Path, *options: str, ready: float = START_SECONDS) -> ClusterProcess:
-    """Start the proxy, and wait until it serves; `ready` is in seconds."""
-    listen = ("--listen", "127.0.0.1:0")
+    """Start the proxy, and wait until it serves; `ready` is in seconds. It may dial this machine's own tools."""
+    listen = ("--listen", "127.0.0.1:0", *LOCAL_TOOLS)
     child, admin = await _start("proxy", kubeconfig, *listen, *options)
     try:
         url = (await child.line(r"ready: \d+ connectors on (http://\S+)", ready))[1]
@@ -51,7 +52,7 @@ async def start_cluster_proxy(kubeconfig: Path, *options: str, ready: float = ST
 
 async def start_controller(kubeconfig: Path, *options: str) -> ClusterProcess:
     """Start the controller; it may be another replica that leads. Its probes may dial this machine's own tools."""
-    ours = ("--webhook-listen", "127.0.0.1:0", "--allow-upstream", "127.0.0.0/8,::1")
+    ours = ("--webhook-listen", "127.0.0.1:0", *LOCAL_TOOLS)
     return ClusterProcess(*await _start("controller", kubeconfig, *ours, *options))
 
 

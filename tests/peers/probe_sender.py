@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from connectors.dialing.exchange_failure import ExchangeFailedError
 from connectors.dialing.kind import Failure
-from connectors.expressions.response import Response
-from controller.probes.failures import ProbeFailedError
+from connectors.model.response import Response
 from controller.probes.request import ProbeRequest, origin_of
 
 Answer = Response | Failure
@@ -42,7 +42,7 @@ class ScriptedSender:
         finally:
             self.running -= 1
         if isinstance(answer, Failure):
-            raise ProbeFailedError(answer)
+            raise ExchangeFailedError(answer)
         return answer
 
     @property

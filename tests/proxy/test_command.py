@@ -17,7 +17,7 @@ import pytest
 from proxy.command import main
 from standalone.child import Child
 from standalone.quickstart import CHECKOUT
-from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
+from tests.peers.cluster_processes import LOCAL_TOOLS, ClusterProcess, start_cluster_proxy
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import connector, connector_class
 from tests.peers.raw_upstream import RawUpstream
@@ -69,7 +69,8 @@ async def test_a_second_signal_ends_running_requests_at_once(proxy: ClusterProce
 
 
 async def start(kubeconfig: Path, *options: str) -> Child:
-    command = [sys.executable, "-m", "proxy", "--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0", *options]
+    command = [sys.executable, "-m", "proxy", "--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0"]
+    command += [*LOCAL_TOOLS, *options]
     return await Child.start("python -m proxy", command, env={"PATH": os.defpath}, cwd=CHECKOUT)
 
 

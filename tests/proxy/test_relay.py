@@ -17,7 +17,6 @@ from proxy.settings import Limits, Timeouts
 from proxy.upstream import UpstreamConnection, pool_key
 from tests.proxy.decisions import forward_of, request, tool
 from tests.proxy.test_client import Wire, turns
-from tests.proxy.test_upstream import PLAIN
 
 FORWARD = forward_of(request(), tool())
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
@@ -61,7 +60,7 @@ class Desk:
     def __init__(self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False) -> None:
         self.client, self.wire, self.progress = Client(), Wire(), Progress()
         binding, address = FORWARD.binding, FORWARD.address
-        self.upstream = UpstreamConnection(pool_key(binding, address, PLAIN), lambda _: None)
+        self.upstream = UpstreamConnection(pool_key(binding, address.origin), lambda _: None)
         self.upstream.connection_made(self.wire)
         self.upstream.used_before = used
         terms = Terms(Limits(), Timeouts(), ClientSide())

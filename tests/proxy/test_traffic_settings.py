@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from connectors.dialing.dial_settings import DialSettings
 from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
 from connectors.process.parsers import HostPort
@@ -20,7 +21,8 @@ def made(words: str = "") -> ProxySettings:
 
 
 def test_defaults_are_those_of_the_values() -> None:
-    expected = ProxySettings(host="h", port=1, client_auth=ClientAuth.TOKEN, localhost_names=False)
+    dialing = DialSettings()
+    expected = ProxySettings(host="h", port=1, client_auth=ClientAuth.TOKEN, localhost_names=False, dialing=dialing)
     assert made() == expected
 
 

@@ -5,23 +5,24 @@ import datetime
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 import trustme
 
+from connectors.dialing.dialer import Dialer
 from connectors.model.addresses import Address, parse_address
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
 from connectors.snapshot import Binding
-from connectors.trust import Trust
+from connectors.tls.pool import SYSTEM_TLS
 from proxy.settings import Timeouts
 from proxy.upstream import MAX_IDLE_PER_POOL, PoolKey, UpstreamConnection, Upstreams, pool_key
 from proxy.watchdog import NEVER, Watchdog
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.raw_upstream import RawUpstream
+from tests.peers.trust import dialer, tls, trust
 from tests.proxy.decisions import binding_of, tool
-
-PLAIN = Trust(1, ssl.create_default_context())
 
 
 class Reader:
@@ -48,11 +49,14 @@ class Pools:
         self.peer = peer
         self.address = parse_address(peer.address)
         self.watchdog = Watchdog(interval=0.01)
-        self.upstreams = Upstreams(timeouts or Timeouts(), self.watchdog, lambda *_: False)
-        self.key = pool_key(binding_of(tool(peer.address)), self.address, PLAIN)
+        self.stale: set[PoolKey] = set()
+        self.upstreams = Upstreams(
+            timeouts or Timeouts(), self.watchdog, dialer(), lambda *_: False, lambda key: key not in self.stale
+        )
+        self.key = pool_key(binding_of(tool(peer.address)), self.address.origin)
 
     async def dial(self, key: PoolKey | None = None) -> UpstreamConnection:
-        return await self.upstreams.dial(key or self.key, self.address, PLAIN)
+        return await self.upstreams.dial(key or self.key, self.address, SYSTEM_TLS)
 
     async def idle(self, keep_alive: bytes = b"") -> UpstreamConnection:
         connection = await self.dial()
@@ -81,33 +85,35 @@ def bound(*, uid: str = "", version: str = "1", secret: bool = True) -> Binding:
     return binding_of(*manifests)
 
 
-BASE = pool_key(bound(), parse_address("https://tool.example/a"), PLAIN)
+BASE = pool_key(bound(), parse_address("https://tool.example/a").origin)
 
 
 def test_t13_the_same_connector_origin_secret_and_trust_share_a_pool() -> None:
-    assert pool_key(bound(), parse_address("https://TOOL.example:443/b"), PLAIN) == BASE
+    assert pool_key(bound(), parse_address("https://TOOL.example:443/b").origin) == BASE
 
 
 @pytest.mark.parametrize(
-    ("binding", "address", "trust"),
+    ("binding", "address"),
     [
-        pytest.param(bound(uid="other"), "https://tool.example", PLAIN, id="Connector created anew"),
-        pytest.param(bound(version="2"), "https://tool.example", PLAIN, id="Secret changed"),
-        pytest.param(bound(secret=False), "https://tool.example", PLAIN, id="Secret gone"),
-        pytest.param(bound(), "https://api.example", PLAIN, id="host"),
-        pytest.param(bound(), "https://tool.example:8443", PLAIN, id="port"),
-        pytest.param(bound(), "http://tool.example:443", PLAIN, id="scheme"),
-        pytest.param(bound(), "https://tool.example", Trust(2, PLAIN.context), id="trust"),
+        pytest.param(bound(uid="other"), "https://tool.example", id="Connector created anew"),
+        pytest.param(bound(version="2"), "https://tool.example", id="Secret changed"),
+        pytest.param(bound(secret=False), "https://tool.example", id="Secret gone"),
+        pytest.param(bound(), "https://api.example", id="host"),
+        pytest.param(bound(), "https://tool.example:8443", id="port"),
+        pytest.param(bound(), "http://tool.example:443", id="scheme"),
+        pytest.param(replace(bound(), trust=trust(trustme.CA())), "https://tool.example", id="trust"),
         pytest.param(
-            binding_of({**TEAM, "metadata": {"name": "tool", "namespace": "else"}}),
-            "https://tool.example",
-            PLAIN,
-            id="ns",
+            binding_of({**TEAM, "metadata": {"name": "tool", "namespace": "else"}}), "https://tool.example", id="ns"
         ),
     ],
 )
-def test_t13_whatever_differs_has_its_own_pool(binding: Binding, address: str, trust: Trust) -> None:
-    assert pool_key(binding, parse_address(address), trust) != BASE
+def test_t13_whatever_differs_has_its_own_pool(binding: Binding, address: str) -> None:
+    assert pool_key(binding, parse_address(address).origin) != BASE
+
+
+def test_cas_are_nothing_to_a_connection_without_tls() -> None:
+    origin = parse_address("http://tool.example").origin
+    assert pool_key(replace(bound(), trust=trust(trustme.CA())), origin) == pool_key(bound(), origin)
 
 
 async def test_t13_an_idle_connection_serves_its_own_pool_only(raw_upstream: RawUpstream) -> None:
@@ -239,7 +245,8 @@ async def test_pools_that_nothing_uses_any_more_are_closed(raw_upstream: RawUpst
     pools = Pools(raw_upstream)
     kept, gone = await pools.idle(), await pools.dial(pools.key._replace(uid="gone"))
     pools.upstreams.give_back(gone)
-    pools.upstreams.keep_only(lambda key: key.uid != "gone")
+    pools.stale.add(gone.key)
+    pools.upstreams.keep_current()
     await until(lambda: pools.counts == (0, 1))
     assert kept.usable
     pools.upstreams.close()
@@ -260,9 +267,11 @@ async def refused(dial: Awaitable[UpstreamConnection]) -> Reason:
     return error.value.refusal.reason
 
 
-async def dial(address: Address, trust: Trust = PLAIN, timeouts: Timeouts | None = None) -> UpstreamConnection:
-    upstreams = Upstreams(timeouts or Timeouts(), Watchdog(1.0), lambda *_: False)
-    return await upstreams.dial(pool_key(binding_of(tool()), address, trust), address, trust)
+async def dial(
+    address: Address, *authorities: trustme.CA, timeouts: Timeouts | None = None, dials: Dialer | None = None
+) -> UpstreamConnection:
+    upstreams = Upstreams(timeouts or Timeouts(), Watchdog(1.0), dials or dialer(), lambda *_: False)
+    return await upstreams.dial(pool_key(binding_of(tool()), address.origin), address, tls(*authorities))
 
 
 async def test_a_name_that_does_not_resolve() -> None:
@@ -291,27 +300,19 @@ async def test_the_proxy_itself_is_not_dialled(raw_upstream: RawUpstream, after:
         return bool(local_ip) or not after
 
     address = parse_address(raw_upstream.address)
-    upstreams = Upstreams(Timeouts(), Watchdog(1.0), is_own)
-    assert (
-        await refused(upstreams.dial(pool_key(binding_of(tool()), address, PLAIN), address, PLAIN))
-        is Reason.LOOP_DETECTED
-    )
+    upstreams = Upstreams(Timeouts(), Watchdog(1.0), dialer(), is_own)
+    key = pool_key(binding_of(tool()), address.origin)
+    assert await refused(upstreams.dial(key, address, SYSTEM_TLS)) is Reason.LOOP_DETECTED
     expected = [("127.0.0.1", raw_upstream.port, "")]
     assert ends == ([*expected, ("127.0.0.1", raw_upstream.port, "127.0.0.1")] if after else expected)
     await until(lambda: upstreams.active == 0)
     assert bool(raw_upstream.connections) is after
 
 
-def trusting(authority: trustme.CA) -> Trust:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return Trust(2, context)
-
-
 async def test_tls(authority: trustme.CA, server_tls: ssl.SSLContext) -> None:
     async with RawUpstream(tls=server_tls) as peer:
         for host in ("localhost", "127.0.0.1"):
-            connection = await dial(parse_address(f"https://{host}:{peer.port}"), trusting(authority))
+            connection = await dial(parse_address(f"https://{host}:{peer.port}"), authority)
             connection.write(b"ping")
             assert await (await peer.accept()).read_exactly(4) == b"ping"
             connection.abort()
@@ -331,7 +332,7 @@ async def test_t22_a_certificate_that_does_not_hold(authority: trustme.CA, expir
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
     async with RawUpstream(tls=context) as peer:
-        assert await refused(dial(parse_address(peer.address), trusting(authority))) is Reason.UPSTREAM_TLS
+        assert await refused(dial(parse_address(peer.address), authority)) is Reason.UPSTREAM_TLS
 
 
 async def test_plain_http_behind_an_https_address(raw_upstream: RawUpstream) -> None:

@@ -41,7 +41,7 @@ def peer_authority(upstream: RawUpstream) -> bytes:
 
 async def test_a_proxy_is_not_its_own_tool(raw_upstream: RawUpstream) -> None:
     proxy = await start_inner_proxy()
-    for host in ("127.0.0.1", "localhost", "0.0.0.0"):  # noqa: S104 - Linux connects to loopback there
+    for host in ("127.0.0.1", "localhost"):
         proxy.swap(tool(f"http://{host}:{proxy.port}"))
         async with connected(proxy.port) as client:
             client.send(REQUEST)

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from connectors.expressions.response import Response
 from connectors.model.connector import ConnectorKey
+from connectors.model.response import Response
 from connectors.process.health import AdminServer
 from connectors.process.parsers import HostPort
 from controller.probes.metrics import ProbeMetrics

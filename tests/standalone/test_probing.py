@@ -4,10 +4,12 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
+from controller.probes.client import ProbeClient
 from controller.probes.outcome import Purpose
-from standalone.probing import probe_binding, probe_client
+from standalone.probing import probe_binding
 from tests.controller.probes.subjects import BEARER, TOKEN, binding, connector, http, probing_class
 from tests.peers.tool import serve_tool
+from tests.peers.trust import dialer
 
 
 async def test_both_probes_of_a_tool_on_this_machine(exits: AsyncExitStack) -> None:
@@ -19,7 +21,7 @@ async def test_both_probes_of_a_tool_on_this_machine(exits: AsyncExitStack) -> N
 
     address = await serve_tool(exits, answer)
     kind = probing_class(http("/live"), http("/auth", httpHeaders=BEARER))
-    sender = probe_client()
+    sender = ProbeClient(dialer())
     exits.push_async_callback(sender.close)
     reports = await probe_binding(sender, binding(kind, connector(address=address)), 10)
     assert seen == [("/live", ""), ("/auth", f"Bearer {TOKEN.decode()}")]
@@ -28,7 +30,7 @@ async def test_both_probes_of_a_tool_on_this_machine(exits: AsyncExitStack) -> N
 
 
 async def test_t09_link_local_addresses_are_not_dialled(exits: AsyncExitStack) -> None:
-    sender = probe_client()
+    sender = ProbeClient(dialer())
     exits.push_async_callback(sender.close)
     item = connector(address="http://169.254.169.254")
     reports = await probe_binding(sender, binding(probing_class(http("/")), item), 10)
@@ -36,7 +38,7 @@ async def test_t09_link_local_addresses_are_not_dialled(exits: AsyncExitStack) -
 
 
 async def test_what_needs_no_request(exits: AsyncExitStack) -> None:
-    sender = probe_client()
+    sender = ProbeClient(dialer())
     exits.push_async_callback(sender.close)
     reports = await probe_binding(sender, binding(probing_class(http("/a b"))), 10)
     assert reports[Purpose.LIVENESS].ask is None

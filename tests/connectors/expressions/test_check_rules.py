@@ -5,7 +5,7 @@ from time import perf_counter
 import pytest
 
 from connectors.expressions.check import CheckError, compile_check
-from connectors.expressions.response import Response
+from connectors.model.response import Response
 
 JSON = (("Content-Type", "application/json"),)
 

@@ -8,10 +8,10 @@ import pytest
 from connectors.class_checks import check_connector_class
 from connectors.credentials.registry import credential_of
 from connectors.expressions.check import CheckError, compile_check
-from connectors.expressions.response import Response
 from connectors.expressions.subject import Subject
 from connectors.expressions.template import compile_template
 from connectors.model.connector_class import ConnectorClass, HttpProbe, Probe, Resolver
+from connectors.model.response import Response
 from connectors.model.secret import Secret
 from connectors.sources.builtin import builtin_classes
 from tests.connectors.builders import connector, secret

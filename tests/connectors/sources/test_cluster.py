@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from connectors.authorities import LABEL
 from connectors.kube.access import Access
 from connectors.kube.client import KubeClient
 from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
@@ -17,7 +18,7 @@ from connectors.model.metadata import API_VERSION
 from connectors.model.reasons import ConditionReason, Reason
 from connectors.process.clock import SystemClock
 from connectors.snapshot import Binding, Snapshot
-from connectors.sources.cluster import CA_LABEL, SETTLE, ClusterSource
+from connectors.sources.cluster import SETTLE, ClusterSource
 from connectors.sources.store import SnapshotStore
 from tests.peers.fake_api_server import FakeApiServer
 
@@ -286,7 +287,7 @@ async def test_only_what_is_referred_to_or_labelled_is_held(server: FakeApiServe
     server.put(a_connector(auth=AUTH))
     server.put(a_secret())
     labelled = a_secret("authority", SYSTEM)
-    labelled["metadata"]["labels"] = {CA_LABEL: "true"}
+    labelled["metadata"]["labels"] = {LABEL: "true"}
     server.put(labelled)
     for number in range(50):
         server.put(a_secret(f"other-{number}"))
@@ -356,7 +357,7 @@ async def test_t07_what_is_no_name_is_never_asked_of_the_api_server(
 async def test_authorities_are_those_of_the_system_namespace(server: FakeApiServer, follow: Follow) -> None:
     for namespace in (SYSTEM, "team"):
         labelled = a_secret("authority", namespace)
-        labelled["metadata"]["labels"] = {CA_LABEL: "true"}
+        labelled["metadata"]["labels"] = {LABEL: "true"}
         server.put(labelled)
     server.put(a_secret("token", kind="kubernetes.io/service-account-token"))
     server.put(a_secret("other"))

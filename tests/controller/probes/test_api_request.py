@@ -9,6 +9,7 @@ import pytest
 from connectors.expressions.subject import Subject
 from connectors.model.conditions import ConditionStatus
 from connectors.model.connector_class import ApiProbe
+from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
 from controller.probes.api_request import api_ask, class_ask
 from controller.probes.outcome import Outcome, Purpose
@@ -75,13 +76,13 @@ def test_without_a_request(
 
 
 def test_a_classs_own_api_may_answer_anything() -> None:
-    found = class_ask(probing_class(api=REF), CLUSTER)
+    found = class_ask(probing_class(api=REF), CLUSTER, SYSTEM_TRUST)
     assert isinstance(found, Ask)
     assert found.request.target.reveal() == b"/base"
     assert {200, 302, 404, 503} <= set(found.success)
     assert not found.follow
     assert not found.request.headers
-    assert class_ask(probing_class(), CLUSTER) is None
-    elsewhere = class_ask(probing_class(api={"uri": "https://api.example"}), None)
+    assert class_ask(probing_class(), CLUSTER, SYSTEM_TRUST) is None
+    elsewhere = class_ask(probing_class(api={"uri": "https://api.example"}), None, SYSTEM_TRUST)
     assert isinstance(elsewhere, Ask)
     assert elsewhere.request.target.reveal() == b"/"

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from connectors.expressions.response import Response
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.metadata import ObjectMeta
+from connectors.model.response import Response
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
 from connectors.snapshot import Objects, Snapshot, build

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from connectors.expressions.response import Response
+from connectors.dialing.exchange_failure import ExchangeFailedError, timeout_failure
 from connectors.model.connector import ConnectorKey
-from controller.probes.failures import ProbeFailedError, timeout_failure
+from connectors.model.response import Response
 from controller.probes.outcome import LATE
 from controller.probes.request import ProbeRequest
 from controller.probes.schedule import ProbeSettings
@@ -178,4 +178,4 @@ class Slow:
         self.running -= 1
         if self.delay < 5:
             return OK
-        raise ProbeFailedError(timeout_failure(request.address))
+        raise ExchangeFailedError(timeout_failure(request.address))

@@ -7,8 +7,8 @@ import pytest
 
 from connectors.dialing.kind import Failure, FailureKind
 from connectors.expressions.check import compile_check
-from connectors.expressions.response import Response
 from connectors.model.addresses import parse_address
+from connectors.model.response import Response
 from connectors.model.secret_value import SecretValue
 from controller.probes.outcome import PASSED, Purpose
 from controller.probes.probing import run_probe

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.expressions.response import Response
 from connectors.model.addresses import parse_address
+from connectors.model.response import Response
 from connectors.model.secret_value import SecretValue
 from controller.probes.redirects import is_redirect, may_quote_secret, redirected
 from controller.probes.request import ProbeHeader, ProbeRequest, origin_of

@@ -4,11 +4,16 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.tls.pool import SYSTEM_TRUST
 from controller.probes.schedule import ProbeSettings, inputs_of, inputs_of_class, pause
 from tests.controller.probes.subjects import binding, connector, login, probing_class
+from tests.peers.trust import trust
+
+OTHER = trust(trustme.CA())
 
 
 @pytest.mark.parametrize(
@@ -26,21 +31,21 @@ def test_jitter_is_a_tenth(failures: int, chance: float) -> None:
 
 def test_what_makes_an_outcome_void() -> None:
     kind, item = probing_class(), connector()
-    before = inputs_of(binding(kind, item), 1)
+    before = inputs_of(binding(kind, item))
     other_spec = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, generation=2))
     again = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, uid="another"))
     newer = msgspec.structs.replace(kind, metadata=msgspec.structs.replace(kind.metadata, generation=2))
-    assert inputs_of(binding(kind, other_spec), 1) != before
-    assert inputs_of(binding(kind, again), 1) != before
-    assert inputs_of(binding(newer, item), 1) != before
-    assert inputs_of(binding(kind, item, login("2")), 1) != before
-    assert inputs_of(replace(binding(kind, item), secret=None), 1) != before
-    assert inputs_of(binding(kind, item), 2) != before
-    assert inputs_of_class(kind, 1) != inputs_of_class(newer, 1)
-    assert inputs_of_class(kind, 1) != inputs_of_class(kind, 2)
+    assert inputs_of(binding(kind, other_spec)) != before
+    assert inputs_of(binding(kind, again)) != before
+    assert inputs_of(binding(newer, item)) != before
+    assert inputs_of(binding(kind, item, login("2"))) != before
+    assert inputs_of(replace(binding(kind, item), secret=None)) != before
+    assert inputs_of(replace(binding(kind, item), trust=OTHER)) != before
+    assert inputs_of_class(kind, SYSTEM_TRUST) != inputs_of_class(newer, SYSTEM_TRUST)
+    assert inputs_of_class(kind, SYSTEM_TRUST) != inputs_of_class(kind, OTHER)
 
 
 def test_a_label_voids_nothing() -> None:
     kind, item = probing_class(), connector()
     labelled = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"a": "b"}))
-    assert inputs_of(binding(kind, labelled), 1) == inputs_of(binding(kind, item), 1)
+    assert inputs_of(binding(kind, labelled)) == inputs_of(binding(kind, item))

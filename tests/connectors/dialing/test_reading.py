@@ -6,10 +6,10 @@ import ssl
 import pytest
 import trustme
 
+from connectors.dialing.http_client import MAX_BODY
 from connectors.dialing.kind import FailureKind
-from controller.probes.client import MAX_BODY
-from controller.probes.reading import MAX_INTERIM, MAX_RECEIVED
-from tests.controller.probes.sending import answer_of, failure_of, get, probe_client
+from connectors.dialing.reading import MAX_INTERIM, MAX_RECEIVED
+from tests.connectors.dialing.sending import answer_of, failure_of, get, sending_client
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream, answering
 
@@ -46,7 +46,7 @@ async def test_what_has_no_end_is_read_to_a_bound(
             sent += len(piece)
             await asyncio.sleep(0)  # where there is room, and where the connection broke, nothing above waits
 
-    async with RawUpstream(flood, tls=server_tls if tls else None) as tool, probe_client(authority) as client:
+    async with RawUpstream(flood, tls=server_tls if tls else None) as tool, sending_client(authority) as client:
         async with asyncio.timeout(20):
             failure = await failure_of(client, get(tool.address))
         await tool.connections[0].wait_lost()
@@ -57,7 +57,7 @@ async def test_what_has_no_end_is_read_to_a_bound(
 async def test_interim_answers_pass_up_to_a_number() -> None:
     async with RawUpstream(answering(EARLY * MAX_INTERIM + OK)) as tool:
         assert (await answer_of(tool.address)).body == b"ok"
-    async with RawUpstream(answering(EARLY * (MAX_INTERIM + 1) + OK)) as tool, probe_client() as client:
+    async with RawUpstream(answering(EARLY * (MAX_INTERIM + 1) + OK)) as tool, sending_client() as client:
         assert (await failure_of(client, get(tool.address))).kind is FailureKind.PROTOCOL
 
 
@@ -73,7 +73,7 @@ async def test_other_probes_go_on_while_tools_flood() -> None:
             await asyncio.sleep(0)
             longest = max(longest, loop.time() - before)
 
-    async with RawUpstream(answering(b"HTTP/1.1 100 \r\n\r\n" * 60_000)) as tool, probe_client() as client:
+    async with RawUpstream(answering(b"HTTP/1.1 100 \r\n\r\n" * 60_000)) as tool, sending_client() as client:
         watching = asyncio.create_task(watch())
         await asyncio.gather(*(failure_of(client, get(tool.address)) for _ in range(64)))
         watching.cancel()

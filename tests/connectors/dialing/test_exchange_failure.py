@@ -16,12 +16,12 @@ from aiohttp.http import HttpVersion11, RawResponseMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from connectors.dialing.exchange_failure import ExchangeFailedError, exchange_failure, timeout_failure
 from connectors.dialing.failure import DeniedError
 from connectors.dialing.kind import FailureKind
 from connectors.dialing.resolver import MAX_LOOKUPS, TooManyLookupsError
 from connectors.model.addresses import parse_address
-from controller.probes.failures import ProbeFailedError, exchange_failure, timeout_failure
-from tests.controller.probes.sending import Answers, failure_of, get, probe_client
+from tests.connectors.dialing.sending import Answers, failure_of, get, sending_client
 from tests.peers.fixtures import StartNginx
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream, Script, answering
@@ -95,7 +95,7 @@ NOT_HTTP = (
          "half a head", "half a body", "half of the chunks", "no chunk"],
 )  # fmt: skip
 async def test_no_answer(script: Script, kind: FailureKind, message: str) -> None:
-    async with RawUpstream(script) as tool, probe_client() as client:
+    async with RawUpstream(script) as tool, sending_client() as client:
         failures = [await failure_of(client, get(tool.address)) for _ in range(2)]
         place = f"127.0.0.1:{tool.port}"
         await tool.connections[1].wait_closed()
@@ -104,7 +104,7 @@ async def test_no_answer(script: Script, kind: FailureKind, message: str) -> Non
 
 
 async def test_a_refused_port() -> None:
-    async with RawUpstream() as tool, probe_client() as client:
+    async with RawUpstream() as tool, sending_client() as client:
         tool.stop_listening()
         failure = await failure_of(client, get(tool.address))
     assert failure.kind is FailureKind.REFUSED
@@ -139,7 +139,7 @@ async def slow_head(connection: RawStream) -> None:
 @pytest.mark.parametrize("script", [hang, slow_head, hints, half_a_body])
 async def test_whoever_is_slow_is_left_when_time_is_up(script: Script) -> None:
     limit = asyncio.timeout(None)
-    async with RawUpstream() as tool, probe_client() as client:
+    async with RawUpstream() as tool, sending_client() as client:
 
         async def probe() -> None:
             async with limit:
@@ -162,7 +162,7 @@ def test_time_that_is_up_is_told_in_the_same_words_each_time() -> None:
 
 
 async def test_a_name_that_does_not_resolve() -> None:
-    async with probe_client(lookup=Answers(socket.gaierror(socket.EAI_NONAME, "unknown"))) as client:
+    async with sending_client(lookup=Answers(socket.gaierror(socket.EAI_NONAME, "unknown"))) as client:
         failure = await failure_of(client, get("http://tool.example"))
     assert failure.kind is FailureKind.DNS
     assert failure.message == "the name tool.example does not resolve; check spec.address"
@@ -198,9 +198,9 @@ async def test_t22_a_certificate_that_is_not_trusted(
     start_nginx: StartNginx,
 ) -> None:
     nginx = await start_nginx("location / { return 200 ok; }", tls=leaf(authority))
-    async with probe_client(*([authority] if trusted else [trustme.CA()])) as client:
+    async with sending_client(*([authority] if trusted else [trustme.CA()])) as client:
         failure = await failure_of(client, get(nginx.address))
-    hint = "add its CA to the trust store, or correct the address"
+    hint = "name its CA in spec.caCertSecretRef or have it trusted for all (docs/trust.md), or correct the address"
     assert failure.kind is FailureKind.TLS
     assert failure.message == f"the certificate of localhost:{nginx.port} is not trusted: {says}; {hint}"
     assert nginx.access_log == ""
@@ -211,7 +211,7 @@ async def test_t22_a_self_signed_certificate_is_named(authority: trustme.CA) -> 
     own = trustme.CA()
     with own.cert_pem.tempfile() as certificate, own.private_key_pem.tempfile() as key:
         context.load_cert_chain(certificate, key)
-    async with RawUpstream(answering(b""), tls=context) as tool, probe_client(authority) as client:
+    async with RawUpstream(answering(b""), tls=context) as tool, sending_client(authority) as client:
         failure = await failure_of(client, get(tool.address))
     assert failure.kind is FailureKind.TLS
     assert "self-signed certificate" in failure.message
@@ -223,7 +223,7 @@ async def speak_http(connection: RawStream) -> None:
 
 
 async def test_https_where_http_is_spoken() -> None:
-    async with RawUpstream(speak_http) as tool, probe_client() as client:
+    async with RawUpstream(speak_http) as tool, sending_client() as client:
         failure = await failure_of(client, get(f"https://127.0.0.1:{tool.port}"))
     assert failure.kind is FailureKind.TLS
     assert failure.message.endswith("does the tool speak https there?")
@@ -246,7 +246,7 @@ async def test_a_tool_that_wants_a_client_certificate(server_tls: ssl.SSLContext
     server_tls.verify_mode = ssl.CERT_REQUIRED
     with socket.create_server(("127.0.0.1", 0)) as listener:
         refusing = asyncio.create_task(asyncio.to_thread(refuse_client, listener, server_tls))
-        async with probe_client(authority) as client:
+        async with sending_client(authority) as client:
             failure = await failure_of(client, get(f"https://localhost:{listener.getsockname()[1]}"))
         await refusing
     assert failure.kind is FailureKind.TLS
@@ -324,5 +324,5 @@ def test_no_exception_of_aiohttp_is_forgotten() -> None:
 
 def test_an_exception_says_what_its_failure_says() -> None:
     failure = timeout_failure(TOOL)
-    error = ProbeFailedError(failure)
+    error = ExchangeFailedError(failure)
     assert (error.failure, str(error)) == (failure, failure.message)

@@ -16,7 +16,7 @@ from connectors.model.addresses import Address
 _CLOSED = frozenset({errno.ECONNABORTED, errno.ECONNRESET, errno.EPIPE})
 
 
-class ProbeFailedError(Exception):
+class ExchangeFailedError(Exception):
     """There is no answer. `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
+from connectors.dialing.dial import Dial
 from connectors.dialing.failure import DeniedError
 from connectors.dialing.guard import DialGuard, parse_networks
 from connectors.dialing.kind import FailureKind
-from controller.probes.dial import Dial
-from tests.controller.probes.sending import Answers, failure_of, get, probe_client
+from tests.connectors.dialing.sending import Answers, failure_of, get, sending_client
 from tests.peers.raw_upstream import RawUpstream, answering
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -35,7 +35,7 @@ FIRST = DialGuard(allow=parse_networks("127.0.0.1"))
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_t09_a_probe_never_dials_a_denied_ip_address(host: str, ranges: str, scheme: str) -> None:
-    async with RawUpstream() as tool, probe_client(guard=DialGuard()) as client:
+    async with RawUpstream() as tool, sending_client(guard=DialGuard()) as client:
         failure = await failure_of(client, get(f"{scheme}://{host}:{tool.port}"))
         assert tool.connections == []
     assert failure.kind is FailureKind.DENIED
@@ -44,7 +44,7 @@ async def test_t09_a_probe_never_dials_a_denied_ip_address(host: str, ranges: st
 
 async def test_t09_a_probe_never_dials_a_name_of_denied_addresses() -> None:
     names = Answers(["169.254.169.254", "127.0.0.1", "::ffff:127.0.0.1"])
-    async with RawUpstream() as tool, probe_client(guard=DialGuard(), lookup=names) as client:
+    async with RawUpstream() as tool, sending_client(guard=DialGuard(), lookup=names) as client:
         failure = await failure_of(client, get(f"http://tool.example:{tool.port}"))
         assert tool.connections == []
     assert failure.kind is FailureKind.DENIED
@@ -54,7 +54,7 @@ async def test_t09_a_probe_never_dials_a_name_of_denied_addresses() -> None:
 
 async def test_t09_a_probe_leaves_denied_addresses_out_and_dials_the_others() -> None:
     names = Answers(["127.0.0.2", "::1", "127.0.0.1", "169.254.169.254"])
-    async with RawUpstream(answering(OK)) as tool, probe_client(guard=FIRST, lookup=names) as client:
+    async with RawUpstream(answering(OK)) as tool, sending_client(guard=FIRST, lookup=names) as client:
         assert (await client.send(get(f"http://tool.example:{tool.port}"), read_body=True)).body == b"ok"
         assert len(tool.connections) == 1
 
@@ -64,7 +64,7 @@ async def test_t09_a_probe_dials_the_address_that_was_checked_whatever_a_second_
     names = Answers(["127.0.0.1"], ["127.0.0.2"])
     async with RawUpstream(answering(OK)) as tool:
         with socket.create_server(("127.0.0.2", tool.port)) as other:
-            async with probe_client(guard=FIRST, lookup=names) as client:
+            async with sending_client(guard=FIRST, lookup=names) as client:
                 request = get(f"http://tool.example:{tool.port}")
                 assert (await client.send(request, read_body=True)).body == b"ok"
                 assert names.asked == ["tool.example"]
@@ -79,13 +79,13 @@ async def test_t09_a_probe_dials_the_address_that_was_checked_whatever_a_second_
 
 @pytest.mark.parametrize("order", [["127.0.0.1", "127.0.0.2", "::1"], ["127.0.0.2", "::1", "127.0.0.1"]])
 async def test_where_one_address_is_dead_the_next_is_dialled(order: list[str]) -> None:
-    async with RawUpstream(answering(OK)) as tool, probe_client(lookup=Answers(order)) as client:
+    async with RawUpstream(answering(OK)) as tool, sending_client(lookup=Answers(order)) as client:
         assert (await client.send(get(f"http://tool.example:{tool.port}"), read_body=True)).body == b"ok"
         assert len(tool.connections) == 1
 
 
 async def test_where_all_are_dead_the_message_names_none() -> None:
-    async with RawUpstream() as tool, probe_client(lookup=Answers(["127.0.0.1", "127.0.0.2"])) as client:
+    async with RawUpstream() as tool, sending_client(lookup=Answers(["127.0.0.1", "127.0.0.2"])) as client:
         tool.stop_listening()
         failure = await failure_of(client, get(f"http://tool.example:{tool.port}"))
     assert failure.kind is FailureKind.REFUSED
@@ -101,7 +101,7 @@ async def test_a_name_server_that_hangs_delays_nobody_else() -> None:
             assert release.wait(10)
         return ["127.0.0.1"]
 
-    async with RawUpstream(answering(OK)) as tool, probe_client(lookup=lookup) as client:
+    async with RawUpstream(answering(OK)) as tool, sending_client(lookup=lookup) as client:
         slow = [
             asyncio.create_task(client.send(get(f"http://slow.example:{tool.port}"), read_body=True)) for _ in range(20)
         ]

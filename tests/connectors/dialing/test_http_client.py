@@ -12,17 +12,15 @@ import traceback
 import pytest
 import trustme
 
+from connectors.dialing.exchange_failure import ExchangeFailedError
+from connectors.dialing.http_client import MAX_BODY, HttpClient
 from connectors.dialing.kind import FailureKind
-from connectors.dialing.resolver import Resolver
-from connectors.expressions.response import Response
-from connectors.process.version import VERSION
-from connectors.trust import Trust, system_trust
-from controller.probes.client import MAX_BODY, ProbeClient
-from controller.probes.failures import ProbeFailedError
-from tests.controller.probes.sending import LOOPBACK, answer_of, failure_of, get, header, probe_client
+from connectors.model.response import Response
+from tests.connectors.dialing.sending import USER_AGENT, answer_of, failure_of, get, header, sending_client
 from tests.peers.fixtures import StartNginx
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream, answering
+from tests.peers.trust import dialer
 
 CANARY = "canary-7d02"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -39,7 +37,7 @@ location = /away { return 307 https://elsewhere.example/; }
 
 async def wire(target: str = "/", *headers: tuple[str, str], method: str = "GET", host: str = "127.0.0.1") -> str:
     """The bytes of a request, as they arrived."""
-    async with RawUpstream(answering(OK)) as tool, probe_client(lookup=lambda *_: ["127.0.0.1"]) as client:
+    async with RawUpstream(answering(OK)) as tool, sending_client(lookup=lambda *_: ["127.0.0.1"]) as client:
         made = get(f"http://{host}:{tool.port}", target, *(header(*field) for field in headers), method=method)
         await client.send(made, read_body=False)
         return tool.connections[0].received.decode().replace(f":{tool.port}", ":PORT")
@@ -71,14 +69,14 @@ async def test_tls_of_a_trusted_authority(
     nginx = await start_nginx(NGINX, tls=localhost_certificate)
     assert (await answer_of(nginx.address, "/", authority)).body == b"fine"
     assert (await answer_of(f"https://127.0.0.1:{nginx.port}", "/", authority)).body == b"fine"
-    async with probe_client(authority, lookup=lambda *_: ["127.0.0.1"]) as client:
+    async with sending_client(authority, lookup=lambda *_: ["127.0.0.1"]) as client:
         assert (await client.send(get(f"https://localhost.:{nginx.port}"), read_body=True)).body == b"fine"
 
 
 async def test_what_is_sent() -> None:
     assert await wire("/status?full=1") == (
         "GET /status?full=1 HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nAccept-Encoding: identity\r\nAccept: */*\r\n"
-        f"User-Agent: connectors/{VERSION} (probe)\r\nConnection: close\r\n\r\n"
+        f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
     )
 
 
@@ -134,7 +132,7 @@ async def test_own_fields_replace_ours_and_double_nothing() -> None:
      ("X Y", "b"), ("", "b"), ("X:", "b"), ("É", "b")],
 )  # fmt: skip
 async def test_a_header_that_cannot_be_sent(raw_upstream: RawUpstream, name: str, value: str | bytes) -> None:
-    async with probe_client() as client:
+    async with sending_client() as client:
         with pytest.raises(ValueError, match=r"header"):
             await client.send(get(raw_upstream.address, "/", header(name, value)), read_body=False)
     assert raw_upstream.connections == []
@@ -146,7 +144,7 @@ async def test_a_header_that_cannot_be_sent(raw_upstream: RawUpstream, name: str
      ("GET", "http://elsewhere/"), ("G T", "/"), ("GET\r\n", "/"), ("", "/")],
 )  # fmt: skip
 async def test_a_request_line_that_cannot_be_sent(raw_upstream: RawUpstream, method: str, target: str) -> None:
-    async with probe_client() as client:
+    async with sending_client() as client:
         with pytest.raises(ValueError, match=r"the (target|method) is not a"):
             await client.send(get(raw_upstream.address, target, method=method), read_body=False)
     assert raw_upstream.connections == []
@@ -212,7 +210,7 @@ async def test_ten_gibibytes_cost_nothing(
             sent += len(piece)
             await asyncio.sleep(0)  # where there is room, and where the connection broke, nothing above waits
 
-    async with RawUpstream(flood, tls=server_tls if tls else None) as tool, probe_client(authority) as client:
+    async with RawUpstream(flood, tls=server_tls if tls else None) as tool, sending_client(authority) as client:
         begun = time.monotonic()
         answer = await client.send(get(tool.address), read_body=read_body)
         assert (len(answer.body), answer.complete) == (MAX_BODY if read_body else 0, False)
@@ -226,7 +224,7 @@ async def test_ten_gibibytes_cost_nothing(
 async def test_a_cancelled_probe_closes_its_connection(
     tls: bool, server_tls: ssl.SSLContext, authority: trustme.CA
 ) -> None:
-    async with RawUpstream(tls=server_tls if tls else None) as tool, probe_client(authority) as client:
+    async with RawUpstream(tls=server_tls if tls else None) as tool, sending_client(authority) as client:
         for begun in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"):
             sending = asyncio.create_task(client.send(get(tool.address), read_body=True))
             connection = await tool.accept()
@@ -256,7 +254,7 @@ async def test_a_tool_that_does_not_close_tls_in_order_is_not_waited_for(
     asked = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         tool = asyncio.create_task(asyncio.to_thread(never_close, listener, server_tls, asked))
-        async with probe_client(authority) as client:
+        async with sending_client(authority) as client:
             probe = get(f"https://localhost:{listener.getsockname()[1]}")
             sending = asyncio.create_task(client.send(probe, read_body=True))
             assert await asyncio.to_thread(asked.wait, 5)
@@ -267,7 +265,7 @@ async def test_a_tool_that_does_not_close_tls_in_order_is_not_waited_for(
 
 
 async def test_a_closed_client_drops_what_it_sends_and_sends_no_more(raw_upstream: RawUpstream) -> None:
-    async with probe_client() as client:
+    async with sending_client() as client:
         sending = asyncio.create_task(failure_of(client, get(raw_upstream.address)))
         connection = await raw_upstream.accept()
         await connection.read_head()
@@ -280,7 +278,7 @@ async def test_a_closed_client_drops_what_it_sends_and_sends_no_more(raw_upstrea
 
 async def test_t13_two_probes_share_no_connection_and_no_cookie() -> None:
     answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=1; Path=/\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
-    async with RawUpstream(answering(answer)) as tool, probe_client() as client:
+    async with RawUpstream(answering(answer)) as tool, sending_client() as client:
         for _ in range(2):
             await client.send(get(tool.address), read_body=True)
         await asyncio.gather(*(client.send(get(tool.address), read_body=True) for _ in range(2)))
@@ -296,26 +294,14 @@ async def test_t13_a_lost_request_is_not_sent_again() -> None:
         await connection.read_head()
         connection.close()
 
-    async with RawUpstream(hang_up) as tool, probe_client() as client:
+    async with RawUpstream(hang_up) as tool, sending_client() as client:
         await failure_of(client, get(tool.address))
         assert len(tool.connections) == 1
 
 
-@pytest.mark.parametrize(
-    ("mode", "host"), [(ssl.CERT_NONE, False), (ssl.CERT_REQUIRED, False), (ssl.CERT_OPTIONAL, True)]
-)
-def test_t22_a_client_that_would_not_verify_is_not_made(mode: ssl.VerifyMode, host: bool) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = host
-    context.verify_mode = mode
-    with pytest.raises(ValueError, match="always"):
-        ProbeClient(Trust(1, context), LOOPBACK, Resolver())
-
-
 async def test_t22_the_systems_pool_does_not_trust_whom_nobody_knows(server_tls: ssl.SSLContext) -> None:
     async with RawUpstream(answering(OK), tls=server_tls) as tool:
-        client = ProbeClient(system_trust(), LOOPBACK, Resolver())
-        failure = await failure_of(client, get(tool.address))
+        failure = await failure_of(HttpClient(dialer(), USER_AGENT), get(tool.address))
     assert failure.kind is FailureKind.TLS
     assert not any(connection.received for connection in tool.connections)
 
@@ -333,9 +319,9 @@ async def test_t14_no_failure_and_no_log_shows_what_was_sent(
 
     asyncio.get_running_loop().set_debug(debug)
     with caplog.at_level(logging.DEBUG):
-        async with RawUpstream(spoil) as tool, probe_client() as client:
+        async with RawUpstream(spoil) as tool, sending_client() as client:
             request = get(tool.address, f"/?key={CANARY}", header("Authorization", f"Bearer {CANARY}"))
-            with pytest.raises(ProbeFailedError) as caught:
+            with pytest.raises(ExchangeFailedError) as caught:
                 await client.send(request, read_body=True)
     logging.getLogger("test").error("probe failed", exc_info=caught.value)
     assert (caught.value.__context__, caught.value.__cause__) == (None, None)
@@ -347,7 +333,7 @@ async def test_t14_no_failure_and_no_log_shows_what_was_sent(
 @pytest.mark.parametrize("target", [f"/{CANARY}\n", f"/{CANARY} "])
 async def test_t14_a_refused_request_is_not_quoted(target: str) -> None:
     tool = "http://127.0.0.1:9"
-    async with probe_client() as client:
+    async with sending_client() as client:
         for request in (get(tool, target), get(tool, "/", header("X", f"{CANARY}\n"))):
             with pytest.raises(ValueError, match=r"not a|control") as caught:
                 await client.send(request, read_body=False)

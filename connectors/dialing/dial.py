@@ -10,7 +10,7 @@ from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from connectors.dialing.failure import DeniedError
-from controller.probes.reading import BoundedSocket
+from connectors.dialing.reading import BoundedSocket
 
 
 class Dial(AbstractResolver):

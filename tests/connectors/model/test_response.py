@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.expressions.response import Response
+from connectors.model.response import Response
 
 ANSWER = Response(200, (("Content-Type", "text/html"), ("X-A", "1"), ("x-a", "2")))
 

@@ -1,0 +1,115 @@
+"""The Secrets with CA certificates -> whom each Connector trusts (requirement, "Custom CA Certificates"). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from connectors.model.connector import Connector
+from connectors.model.secret import Secret, SecretKey
+from connectors.tls.certificates import Bundle, Certificate, read_bundle
+from connectors.tls.pool import SYSTEM_TRUST, ApiServer, Trust, trust_of
+
+LABEL = "connectors.cpaas.io/ca-cert"
+"""Of Secrets in the system namespace: with the value "true" their certificates are trusted for every Connector."""
+
+
+def is_for_all(secret: Secret, system_namespace: str) -> bool:
+    """Whether the certificates of this Secret are trusted for every Connector."""
+    return secret.metadata.namespace == system_namespace and secret.metadata.labels.get(LABEL) == "true"
+
+
+def ca_secret_key_of(connector: Connector) -> SecretKey | None:
+    """The Secret of spec.caCertSecretRef: always of the Connector's own namespace; None where it names none."""
+    reference = connector.spec.ca_cert_secret_ref
+    if reference is None or not reference.name:
+        return None
+    return SecretKey(connector.metadata.namespace, reference.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A Secret with what was found in it."""
+
+    secret: Secret
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAuthority:
+    """What a Connector's spec.caCertSecretRef leads to. `name` is empty where there is none.
+
+    `bundle` is None where there is no such Secret; or, where `unread` says why, where nobody knows that yet.
+    """
+
+    name: str = ""
+    bundle: Bundle | None = None
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a source has of it: `for_all` are the labelled Secrets, `secrets` all those that may be referred to."""
+
+    enabled: bool
+    for_all: tuple[Secret, ...] = ()
+    secrets: Mapping[SecretKey, Secret] = field(default_factory=dict)
+    unread: Mapping[SecretKey, str] = field(default_factory=dict)
+    api_server: ApiServer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """All CAs at one moment. With the flag off there are none: the system's store is all that is trusted.
+
+    `trust` is that of whoever has no CA of its own. `own` and `own_trust` are by the Secret that a Connector refers to.
+    """
+
+    enabled: bool = False
+    for_all: tuple[Authority, ...] = ()
+    own: Mapping[SecretKey, Authority] = field(default_factory=dict)
+    trust: Trust = SYSTEM_TRUST
+    own_trust: Mapping[SecretKey, Trust] = field(default_factory=dict)
+    unread: Mapping[SecretKey, str] = field(default_factory=dict)
+
+    def trust_of(self, connector: Connector) -> Trust:
+        """Whom this Connector trusts: all layers together."""
+        key = ca_secret_key_of(connector)
+        return self.own_trust.get(key, self.trust) if key else self.trust
+
+    def own_of(self, connector: Connector) -> OwnAuthority | None:
+        """What the Connector's own reference leads to; None with the flag off."""
+        if not self.enabled:
+            return None
+        key = ca_secret_key_of(connector)
+        if key is None:
+            return OwnAuthority()
+        authority = self.own.get(key)
+        if authority is None:
+            return OwnAuthority(key.name, None, self.unread.get(key, ""))
+        return OwnAuthority(key.name, authority.bundle)
+
+
+NONE = Authorities()
+
+
+def gather(given: Given, connectors: Iterable[Connector], previous: Authorities = NONE) -> Authorities:
+    """The layers of every Connector. A Secret that is the same instance as before is not parsed again."""
+    if not given.enabled:
+        return NONE
+    known = {authority.secret.key: authority for authority in (*previous.for_all, *previous.own.values())}
+
+    def read(secret: Secret) -> Authority:
+        before = known.get(secret.key)
+        return before if before and before.secret is secret else Authority(secret, read_bundle(secret.data))
+
+    for_all = tuple(read(secret) for secret in given.for_all)
+    referred = {key for connector in connectors if (key := ca_secret_key_of(connector))}
+    own = {key: read(secret) for key in referred if (secret := given.secrets.get(key))}
+    shared = [certificate for authority in for_all for certificate in authority.bundle.certificates]
+
+    def trust(certificates: Iterable[Certificate]) -> Trust:
+        return trust_of((*shared, *certificates), given.api_server)
+
+    own_trust = {key: trust(authority.bundle.certificates) for key, authority in own.items()}
+    return Authorities(True, for_all, own, trust(()), own_trust, given.unread)

@@ -1,0 +1,15 @@
+"""A certificate chain with its private key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connectors.model.secret_value import SecretValue
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyPair:
+    """Both in PEM, the leaf first. Two are never equal: what was authenticated with one is nothing to another."""
+
+    chain: bytes
+    key: SecretValue

@@ -1,0 +1,112 @@
+"""Values of a Secret -> the CA certificates in them, and what is wrong with the rest. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from connectors.model.secret_value import SecretValue
+
+CERTIFICATE = b"CERTIFICATE"
+SUFFIXES = (".crt", ".pem")
+NO_BLOCK = "holds no CERTIFICATE block"
+MAX_PROBLEMS = 8
+"""Problems of one Secret that are named; whoever has more has put a wrong file there, and a status is not a log."""
+
+_HEADER = b"-----BEGIN "
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,64})-----(.*?)(?:-----END \1-----|(?=-----BEGIN )|\Z)", re.DOTALL)
+_SPACE = re.compile(rb"\s+")
+_CACHED = 4096
+"""Certificates that are remembered parsed: the same few stand in the Secrets of a thousand Connectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One certificate that is trusted. `ends` is its notAfter, in seconds since 1970."""
+
+    der: bytes
+    fingerprint: bytes
+    ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What one Secret holds. `problems` says what in it was left out, by key and block, and quotes nothing of it.
+
+    `invalid` counts what was left out: not all of it may be named.
+    """
+
+    certificates: tuple[Certificate, ...] = ()
+    problems: tuple[str, ...] = ()
+    invalid: int = 0
+
+    @property
+    def first_end(self) -> float | None:
+        """When the first of them expires; None where there is none."""
+        return min((certificate.ends for certificate in self.certificates), default=None)
+
+
+def read_bundle(data: Mapping[str, SecretValue]) -> Bundle:
+    """The certificates of a Secret's values (requirement, "Per-Connector CA Certificate Reference").
+
+    Only keys that end in .crt or .pem count, and values with a PEM header; of those only CERTIFICATE blocks (threat
+    24): a private key or a password beside them is never loaded. A block that cannot be read does not cost the others.
+    """
+    certificates: dict[bytes, Certificate] = {}
+    problems: list[str] = []
+    for key, value in data.items():
+        raw = value.reveal()
+        named = key.lower().endswith(SUFFIXES)
+        if not named and _HEADER not in raw:
+            continue
+        found = list(_blocks(raw))
+        for item in found:
+            if isinstance(item, Certificate):
+                certificates.setdefault(item.fingerprint, item)
+            else:
+                problems.append(f"{key}: {item}")
+        # A key of its own beside the certificates is how a kubernetes.io/tls Secret looks: nothing is wrong with that.
+        if not found and named:
+            problems.append(f"{key}: {NO_BLOCK}")
+    named_problems = problems[:MAX_PROBLEMS]
+    if left := len(problems) - len(named_problems):
+        named_problems.append(f"and {left} more")
+    return Bundle(tuple(certificates.values()), tuple(named_problems), len(problems))
+
+
+def read_pem(raw: bytes) -> Bundle:
+    """The certificates of one PEM file."""
+    return read_bundle({"ca.crt": SecretValue(raw)})
+
+
+def _blocks(raw: bytes) -> Iterator[Certificate | str]:
+    """Each CERTIFICATE block (RFC 7468 section 5), or why it is none; blocks of other kinds are passed over."""
+    blocks = (match for match in _BLOCK.finditer(raw) if match[1] == CERTIFICATE)
+    for number, match in enumerate(blocks, start=1):
+        if not match[0].endswith(b"-----END CERTIFICATE-----"):
+            yield f"certificate {number} has no end line"
+            continue
+        try:
+            der = base64.b64decode(_SPACE.sub(b"", match[2]), validate=True)
+        except (binascii.Error, ValueError):
+            yield f"certificate {number} is not base64"
+            continue
+        yield _certificate(der) or f"certificate {number} is not X.509"
+
+
+@lru_cache(maxsize=_CACHED)
+def _certificate(der: bytes) -> Certificate | None:
+    # 12 MB, and a tenth of a second: only where somebody has certificates of his own.
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        ends = parsed.not_valid_after_utc.timestamp()
+        return Certificate(der, parsed.fingerprint(SHA256()), ends)
+    except (ValueError, TypeError, x509.InvalidVersion):
+        return None

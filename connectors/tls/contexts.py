@@ -1,0 +1,114 @@
+"""Pools of CAs -> ssl.SSLContext, the one way there is: for traffic, probes and token exchange (threats 22 and 23)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Container, Mapping
+from pathlib import Path
+
+import certifi
+
+from connectors.tls.loading import load_key_pair
+from connectors.tls.pool import SYSTEM_TLS, ClientTls
+from connectors.tls.version import TlsVersion
+
+logger = logging.getLogger("connectors.tls")
+
+MAX_CONTEXTS = 128
+"""Contexts kept. With the system's 140 certificates one takes 0.9 MB, and 20 ms of a thread to build; equal pools share
+one, so that a cluster with one CA of its own has two."""
+
+VERSIONS: Mapping[TlsVersion, ssl.TLSVersion] = {
+    TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+
+
+class Contexts:
+    """Keeps a context for each ClientTls that is in use. Every one verifies; there is no switch for less."""
+
+    def __init__(
+        self,
+        minimum: TlsVersion = TlsVersion.TLS_1_2,
+        build: Callable[[ClientTls, TlsVersion], ssl.SSLContext] | None = None,
+    ) -> None:
+        """`minimum`: the lowest version of TLS that is spoken. `build` blocks, and is called in a thread."""
+        self._minimum = minimum
+        self._build = build or build_context
+        self._kept: OrderedDict[ClientTls, asyncio.Future[ssl.SSLContext]] = OrderedDict()
+
+    async def context(self, tls: ClientTls) -> ssl.SSLContext:
+        """The context; where there is none yet it is built beside the event loop, once for all who ask.
+
+        Raises:
+            KeyPairError: the certificate to show cannot be loaded.
+        """
+        found = self._kept.get(tls)
+        if found is None or (found.done() and (found.cancelled() or found.exception() is not None)):
+            # What failed is tried again: the system's store may have been out of reach.
+            found = self._kept[tls] = asyncio.ensure_future(asyncio.to_thread(self._build, tls, self._minimum))
+            found.add_done_callback(_seen)
+            while len(self._kept) > MAX_CONTEXTS:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(tls)
+        # Shielded: one who leaves does not take it from the others.
+        return await asyncio.shield(found)
+
+    def keep_only(self, used: Container[ClientTls]) -> None:
+        """Let go of the others: their CAs, and private keys, are nobody's any more. The system's own stays."""
+        for tls in [tls for tls in self._kept if tls not in used and tls != SYSTEM_TLS]:
+            del self._kept[tls]
+
+
+def build_context(tls: ClientTls, minimum: TlsVersion = TlsVersion.TLS_1_2) -> ssl.SSLContext:
+    """A context that verifies chain and host name. Reads the system's store, for some 20 ms.
+
+    A certificate of the pool is trusted as it is, be it a root, an intermediate one or the tool's own: as curl and Go
+    do (X509_V_FLAG_PARTIAL_CHAIN). Python 3.13's stricter reading of RFC 5280 is left out, for the same reason.
+
+    Raises:
+        KeyPairError: the certificate to show cannot be loaded.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = VERSIONS[minimum]
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
+    context.set_alpn_protocols(["http/1.1"])
+    _load_system_store(context)
+    for certificate in tls.pool.certificates:
+        _load(context, certificate.der)
+    if tls.certificate is not None:
+        load_key_pair(context, tls.certificate)
+    return context
+
+
+def _load(context: ssl.SSLContext, der: bytes) -> None:
+    try:
+        context.load_verify_locations(cadata=der)
+    except ssl.SSLError as error:
+        # One that connectors/tls/certificates.py could read, and OpenSSL cannot: the others still count.
+        logger.error("OpenSSL does not take a CA certificate, it is left out: %s", error.reason)
+
+
+def _load_system_store(context: ssl.SSLContext) -> None:
+    """The operating system's store (OpenSSL honours SSL_CERT_FILE and SSL_CERT_DIR), certifi where there is none."""
+    context.load_default_certs()
+    if not _has_system_store():
+        logger.warning("this machine has no store of CA certificates where OpenSSL looks: using those of certifi")
+        context.load_verify_locations(cafile=certifi.where())
+
+
+def _has_system_store() -> bool:
+    paths = ssl.get_default_verify_paths()
+    file_found = paths.cafile is not None and Path(paths.cafile).is_file()
+    folder_found = paths.capath is not None and any(Path(paths.capath).iterdir())
+    return file_found or folder_found
+
+
+def _seen(future: asyncio.Future[ssl.SSLContext]) -> None:
+    """Whoever asked may be gone; asyncio need not report that nobody looked."""
+    if not future.cancelled():
+        future.exception()

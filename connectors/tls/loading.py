@@ -1,0 +1,58 @@
+"""A certificate with its private key -> an ssl.SSLContext that shows it, without a file that somebody could read."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connectors.model.key_pair import KeyPair
+
+
+class KeyPairError(OSError):
+    """A chain and a key that cannot be shown to anybody; the message holds nothing of either.
+
+    An OSError, as ssl.SSLError is: to whoever dials it is one more reason why there is no connection.
+    """
+
+
+def load_key_pair(context: ssl.SSLContext, pair: KeyPair) -> None:
+    """Have `context` show this certificate. Blocks for a moment.
+
+    Raises:
+        KeyPairError: it cannot be read, or its key does not fit.
+    """
+    with _file(pair) as path:
+        try:
+            context.load_cert_chain(path, password=_no_password)
+        except (ssl.SSLError, ValueError):
+            raise KeyPairError("the certificate cannot be read, or its key does not fit") from None
+
+
+def _no_password() -> str:
+    """Without it OpenSSL would ask for one on the terminal, of a key that is encrypted."""
+    raise ValueError("the key is encrypted")
+
+
+@contextmanager
+def _file(pair: KeyPair) -> Iterator[str]:
+    """Both in PEM as a file in memory: Python's ssl reads files alone, and the container's file system is read-only."""
+    descriptor, path = _opened()
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(pair.chain + b"\n" + pair.key.reveal())
+        yield path
+    finally:
+        os.close(descriptor)
+        if not path.startswith("/proc/"):
+            Path(path).unlink()
+
+
+def _opened() -> tuple[int, str]:
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
+        return descriptor, f"/proc/self/fd/{descriptor}"
+    return tempfile.mkstemp(prefix="certificate-")  # of mode 0600, and gone as soon as it was read

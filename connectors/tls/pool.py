@@ -1,0 +1,84 @@
+"""The layers of CAs that are trusted toward a tool, as values that can be compared. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from connectors.model.addresses import Origin
+from connectors.model.key_pair import KeyPair
+from connectors.tls.certificates import Bundle, Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Certificates that are trusted besides the system's store. Pools of the same certificates are equal.
+
+    `digest` names the pool: what was connected under one is not used under another.
+    """
+
+    certificates: tuple[Certificate, ...] = field(default=(), compare=False, repr=False)
+    digest: str = ""
+
+
+SYSTEM = Pool()
+"""The system's store and nothing else."""
+
+
+def pool_of(certificates: Iterable[Certificate]) -> Pool:
+    """The pool of these certificates, whatever their order and number."""
+    unique = {certificate.fingerprint: certificate for certificate in certificates}
+    if not unique:
+        return SYSTEM
+    fingerprints = sorted(unique)
+    digest = hashlib.sha256(b"".join(fingerprints)).hexdigest()
+    return Pool(tuple(unique[fingerprint] for fingerprint in fingerprints), digest)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """The cluster's own API server: where it is, and who vouches for it (the ServiceAccount's ca.crt)."""
+
+    origins: frozenset[Origin]
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom one Connector trusts: `pool`, and `at_api_server` where its tool is the cluster's own API server."""
+
+    pool: Pool = SYSTEM
+    at_api_server: Pool = SYSTEM
+    api_server: frozenset[Origin] = frozenset()
+
+    def toward(self, origin: Origin) -> Pool:
+        """The pool for connections to this origin: the one place that decides, for traffic and probes (threat 23)."""
+        return self.at_api_server if origin in self.api_server else self.pool
+
+    @property
+    def digests(self) -> tuple[str, str]:
+        """What is new where anything about it is."""
+        return self.pool.digest, self.at_api_server.digest
+
+
+SYSTEM_TRUST = Trust()
+
+
+def trust_of(certificates: Iterable[Certificate], api_server: ApiServer | None) -> Trust:
+    """The system's store, these certificates, and toward the API server its own CA."""
+    pool = pool_of(certificates)
+    if api_server is None:
+        return Trust(pool, pool)
+    return Trust(pool, pool_of((*pool.certificates, *api_server.bundle.certificates)), api_server.origins)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """What this end brings to a handshake with a tool: whom it believes, and the certificate it shows, if any."""
+
+    pool: Pool = SYSTEM
+    certificate: KeyPair | None = None
+
+
+SYSTEM_TLS = ClientTls()

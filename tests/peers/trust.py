@@ -1,0 +1,40 @@
+"""Whom tests trust, and what they dial."""
+
+from __future__ import annotations
+
+import trustme
+
+from connectors.dialing.dial_settings import DialSettings
+from connectors.dialing.dialer import Dialer
+from connectors.dialing.guard import DialGuard
+from connectors.dialing.resolver import Lookup, Resolver, look_up
+from connectors.tls.certificates import read_pem
+from connectors.tls.pool import ClientTls, Pool, Trust, pool_of
+
+LOOPBACK = DialGuard(loopback=True)
+"""Tests' peers are on loopback."""
+
+
+def pem(*authorities: trustme.CA) -> str:
+    """Their certificates, as a Secret or a file holds them."""
+    return "".join(authority.cert_pem.bytes().decode() for authority in authorities)
+
+
+def pool(*authorities: trustme.CA) -> Pool:
+    """The pool of these; the system's own for none."""
+    return pool_of(read_pem(pem(*authorities).encode()).certificates)
+
+
+def trust(*authorities: trustme.CA) -> Trust:
+    """The trust of a Connector to which these are known."""
+    return Trust(pool(*authorities), pool(*authorities))
+
+
+def tls(*authorities: trustme.CA) -> ClientTls:
+    """What is brought to a handshake where these are known."""
+    return ClientTls(pool(*authorities))
+
+
+def dialer(guard: DialGuard = LOOPBACK, lookup: Lookup = look_up) -> Dialer:
+    """A dialer that asks `lookup` each time."""
+    return Dialer(DialSettings(guard, dns_cache=0.0), Resolver(lookup))
