@@ -110,9 +110,12 @@ def build_proxy(
     audit = Audit(metrics, AccessLog(log_stream, settings.access_log), audit_log)
     hosts = HostForm(settings.cluster_domain, localhost=settings.localhost_names)
     dials = dialer or Dialer(settings.dialing)
-    # The server is made below.
     upstreams = Upstreams(
-        timeouts, watchdog, dials, lambda *end: server.is_own_address(*end), lambda key: is_current(key, store.current)
+        timeouts,
+        watchdog,
+        dials,
+        lambda *end: server.is_own_address(*end),  # noqa: PLW0108 - made below
+        lambda key: is_current(key, store.current),
     )
     metrics.connections(lambda: (upstreams.active, upstreams.idle))
     parts = Parts(
