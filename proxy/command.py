@@ -16,6 +16,7 @@ from connectors.process.logs import set_up_logging
 from connectors.process.parsers import HostPort
 from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, foreign_variable, parse_command_line
+from connectors.tls.loading import KeyPairError
 from proxy.audit_log import AuditLogError
 from proxy.cluster_settings import SETTINGS, cluster_settings
 from proxy.settings import ClientAuth, ProxySettings
@@ -67,7 +68,7 @@ async def _serve(plan: Plan) -> int:
         if plan.proxy.audit_log:
             signals.on_hang_up(proxy.reopen_audit_log)
         await process.start()
-    except (AuditLogError, StartError) as error:
+    except (AuditLogError, KeyPairError, StartError) as error:
         return refuse(PROGRAM, str(error))
     try:
         if not await process.wait_ready(signals.first):
@@ -83,7 +84,8 @@ async def _traffic(settings: ProxySettings, process: ClusterProcess, proxy: Prox
     except OSError as error:
         return refuse(PROGRAM, cannot_listen(HostPort(settings.host, settings.port), "--listen", error))
     connectors = len(process.store.current.bindings)
-    logger.info("ready: %d connectors on http://%s", connectors, HostPort(settings.host, proxy.port))
+    where = HostPort(settings.host, proxy.port)
+    logger.info("ready: %d connectors on %s://%s", connectors, settings.scheme, where)
     try:
         await process.wait(signals.first)
     finally:

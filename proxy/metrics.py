@@ -52,6 +52,7 @@ class ProxyMetrics(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self.in_flight = 0
         self.audit_lost = 0
+        self._tls_until: float | None = None
         self._connectors: dict[ConnectorKey, ConnectorMetrics] = {}
         self._refusals: Counter[Reason] = Counter()
         self._connections: Callable[[], tuple[int, int]] = lambda: (0, 0)
@@ -78,6 +79,10 @@ class ProxyMetrics(Collector):
     def lose_audit_records(self, number: int) -> None:
         """Count audit records that could not be written."""
         self.audit_lost += number
+
+    def serves_until(self, moment: float) -> None:
+        """The certificate that clients are shown from now on ends then (Unix time)."""
+        self._tls_until = moment
 
     def connections(self, counts: Callable[[], tuple[int, int]]) -> None:
         """Where the numbers of active and idle upstream connections come from."""
@@ -116,6 +121,12 @@ class ProxyMetrics(Collector):
         yield CounterMetricFamily(
             "connectors_proxy_audit_records_lost", "Audit records that could not be written.", value=self.audit_lost
         )
+        if self._tls_until is not None:
+            yield GaugeMetricFamily(
+                "connectors_proxy_tls_certificate_expiry_seconds",
+                "When the certificate that clients are shown ends, as Unix time; absent where they speak plain HTTP.",
+                value=self._tls_until,
+            )
         yield GaugeMetricFamily(
             "connectors_proxy_requests_in_flight", "Requests that are being served.", value=self.in_flight
         )

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -14,6 +15,7 @@ from connectors.model.refusal import Refusal
 from proxy.client import After, ClientConnection, ClientTerms
 from proxy.http1.head import ParsedRequest
 from proxy.refusals import Answered, refusal_response
+from proxy.secured import Secured
 from proxy.settings import ProxySettings
 from proxy.watchdog import Watchdog
 
@@ -40,8 +42,11 @@ class Server:
         watchdog: Watchdog,
         handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]],
         on_malformed: Callable[[Refusal], str],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls`: how clients are served over TLS; None: they speak plain HTTP."""
         self._settings = settings
+        self._tls = tls
         self._on_malformed = on_malformed
         self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, handle, self._refuse, self._gone)
         self._connections: set[ClientConnection] = set()
@@ -105,7 +110,7 @@ class Server:
         connection = ClientConnection(self._terms)
         self._connections.add(connection)
         self._all_gone.clear()
-        return connection
+        return Secured(self._tls, connection) if self._tls else connection
 
     def _say_full(self) -> None:
         now = time.monotonic()

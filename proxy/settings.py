@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from connectors.dialing.dial_settings import DialSettings
 from connectors.dialing.guard import DialGuard
+from connectors.tls.version import TlsVersion
 
 
 class ClientAuth(StrEnum):
@@ -78,10 +79,20 @@ class CallerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerTls:
+    """TLS toward clients. `certificate` and `key` are paths of PEM files, `minimum` is the lowest version spoken."""
+
+    certificate: str
+    key: str
+    minimum: TlsVersion = TlsVersion.TLS_1_2
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySettings:
     """Everything proxy/wiring.py needs to know; the defaults are those of `connectors serve`, a laptop's.
 
     `port` 0 lets the kernel choose. `audit_log` is a file's path, `-` for standard output, empty for none.
+    Without `tls` clients speak plain HTTP.
     """
 
     host: str = "127.0.0.1"
@@ -95,3 +106,9 @@ class ProxySettings:
     dialing: DialSettings = field(default_factory=lambda: DialSettings(DialGuard(loopback=True)))
     access_log: AccessLogFormat = AccessLogFormat.TEXT
     audit_log: str = ""
+    tls: ListenerTls | None = None
+
+    @property
+    def scheme(self) -> str:
+        """Of the URLs by which clients reach the proxy."""
+        return "https" if self.tls else "http"

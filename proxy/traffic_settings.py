@@ -10,7 +10,8 @@ from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
 from connectors.process.parsers import HostPort, choice, parse_count, parse_duration, parse_size
 from connectors.process.settings import Setting, SettingError, Values
-from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
+from connectors.tls.version import TlsVersion
+from proxy.settings import AccessLogFormat, ClientAuth, Limits, ListenerTls, ProxySettings, Timeouts
 
 
 class AccessLog(StrEnum):
@@ -28,6 +29,14 @@ AUDIT_LOG = Setting(
     "--audit-log", "", str, "where each request leaves a JSON object: a file, or - for standard output",
     "/var/log/connectors/audit.log", metavar="PATH|-",
 )  # fmt: skip
+TLS_CERT = Setting(
+    "--tls-cert", "", str, "serve clients over TLS, with the certificate chain of this PEM file, its leaf first",
+    "/etc/connectors/tls/tls.crt", metavar="PATH",
+)  # fmt: skip
+TLS_KEY = Setting(
+    "--tls-key", "", str, "the PEM file of its private key", "/etc/connectors/tls/tls.key", metavar="PATH"
+)
+TLS_MIN = Setting("--tls-min", "1.2", choice(TlsVersion), "lowest version of TLS for clients", "1.3", metavar="1.2|1.3")
 MAX_HEAD = Setting(
     "--max-head", "64KiB", parse_size, "a request's or response's head; more is refused", "128KiB", metavar="SIZE"
 )
@@ -54,6 +63,9 @@ TRAFFIC_SETTINGS: tuple[Setting[Any], ...] = (
     WORKERS,
     ACCESS_LOG,
     AUDIT_LOG,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_MIN,
     MAX_HEAD,
     MAX_TARGET,
     MAX_HEADERS,
@@ -91,7 +103,18 @@ def proxy_settings(
         dialing=dial_settings(values, loopback=localhost_names),
         access_log=_access_log(values),
         audit_log=values[AUDIT_LOG],
+        tls=_tls(values),
     )
+
+
+def _tls(values: Values) -> ListenerTls | None:
+    certificate, key = values[TLS_CERT], values[TLS_KEY]
+    if not certificate and not key:
+        return None
+    for given, lacks in ((certificate, TLS_CERT), (key, TLS_KEY)):
+        if not given:
+            raise SettingError(f"{lacks.flag} is missing: TLS takes a certificate and its key; {lacks.example} perhaps")
+    return ListenerTls(certificate, key, values[TLS_MIN])
 
 
 def _timeouts(values: Values) -> Timeouts:

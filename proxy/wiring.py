@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from prometheus_client import CollectorRegistry
 
 from connectors.dialing.dialer import Dialer
 from connectors.kube.access_review import Api
-from connectors.process.clock import Clock
+from connectors.process.clock import Clock, SystemClock
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
+from connectors.tls.loading import KeyPairError
+from connectors.tls.mounted import Mounted, PairFiles
+from connectors.tls.serving import Serving
 from proxy.access_log import AccessLog
 from proxy.audit import Audit
 from proxy.audit_file import AuditFile
@@ -26,7 +31,7 @@ from proxy.metrics import ProxyMetrics
 from proxy.relay import Terms
 from proxy.scrub import ClientSide
 from proxy.server import Server
-from proxy.settings import ClientAuth, ProxySettings, Timeouts
+from proxy.settings import ClientAuth, ListenerTls, ProxySettings, Timeouts
 from proxy.upstream import Upstreams, is_current
 from proxy.watchdog import Watchdog
 
@@ -41,12 +46,15 @@ class Proxy:
         upstreams: Upstreams,
         watchdog: Watchdog,
         audit_log: AuditLog | None,
+        certificate: Mounted | None,
     ) -> None:
         self._settings = settings
         self._server = server
         self._upstreams = upstreams
         self._watchdog = watchdog
         self._audit_log = audit_log
+        self._certificate = certificate
+        self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to serve.
@@ -56,6 +64,8 @@ class Proxy:
         """
         await self._server.start()
         self._watchdog.start()
+        if self._certificate:
+            self._following = asyncio.create_task(self._certificate.run())
 
     @property
     def port(self) -> int:
@@ -67,6 +77,8 @@ class Proxy:
         await self._server.drain(self._settings.timeouts.drain)
         self._upstreams.close()
         self._watchdog.stop()
+        if self._following:
+            self._following.cancel()
         if self._audit_log:
             self._audit_log.close()
 
@@ -99,12 +111,14 @@ def build_proxy(
 
     Raises:
         AuditLogError: the audit log cannot be opened.
+        KeyPairError: the certificate for clients cannot be served.
     """
     metrics = ProxyMetrics(registry)
     AuthorityMetrics(registry, lambda: store.authorities)
     authority = _authority(settings, cluster)
     if isinstance(authority, KubernetesAuthority):
         metrics.auth_answers(authority.sources)
+    certificate = _certificate(settings.tls, metrics)
     timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
     audit_log = _audit_log(settings, metrics, watchdog)
     audit = Audit(metrics, AccessLog(log_stream, settings.access_log), audit_log)
@@ -124,17 +138,35 @@ def build_proxy(
         hosts=hosts,
         upstreams=upstreams,
         audit=audit,
-        terms=Terms(settings.limits, timeouts, ClientSide()),
+        terms=Terms(settings.limits, timeouts, ClientSide(settings.scheme)),
     )
-    server = Server(settings, watchdog, Exchange(parts).handle, audit.malformed)
+    context = certificate.context if certificate else None
+    server = Server(settings, watchdog, Exchange(parts).handle, audit.malformed, context)
+    _follow(store, metrics, dials, upstreams)
+    return Proxy(settings, server, upstreams, watchdog, audit_log, certificate)
 
+
+def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:
     def serve_snapshot(snapshot: Snapshot) -> None:
         metrics.snapshot_serves(snapshot.generation, snapshot.bindings.keys())
         dials.contexts.keep_only(snapshot.client_tls())
         upstreams.keep_current()
 
     store.subscribe(serve_snapshot)
-    return Proxy(settings, server, upstreams, watchdog, audit_log)
+
+
+def _certificate(tls: ListenerTls | None, metrics: ProxyMetrics) -> Mounted | None:
+    if tls is None:
+        return None
+    files = PairFiles(Path(tls.certificate), Path(tls.key))
+    mounted = Mounted(files, Serving(metrics.serves_until, tls.minimum), SystemClock())
+    try:
+        mounted.load()
+    except KeyPairError as error:
+        raise KeyPairError(
+            f"--tls-cert, --tls-key: {error}; give the files of a chain, its leaf first, and of its key, both in PEM"
+        ) from None
+    return mounted
 
 
 def _watchdog(timeouts: Timeouts) -> Watchdog:

@@ -74,7 +74,7 @@ async def _announce(service: Service, stream: TextIO) -> None:
     if not count:
         logger.warning("there is no Connector in the given paths; one that appears there is served within 2 s")
     logger.info("admin port on http://%s", service.admin)
-    print(f"ready: {count} connectors on http://{service.listen}", file=stream, flush=True)
+    print(f"ready: {count} connectors on {service.url}", file=stream, flush=True)
     await service.first_probes(FIRST_PROBES)
     if connectors := list_connectors(service.board, None).items:
         elsewhere = any(item.metadata.namespace != "default" for item in connectors)

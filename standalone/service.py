@@ -22,6 +22,7 @@ from connectors.process.parsers import HostPort
 from connectors.snapshot import Snapshot
 from connectors.sources.directory import DirectorySource
 from connectors.sources.store import SnapshotStore
+from connectors.tls.loading import KeyPairError
 from controller.probes.client import ProbeClient
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.prober import Prober, ProberSurroundings
@@ -56,7 +57,7 @@ class Service:
         """Wire it.
 
         Raises:
-            ServeError: the audit log cannot be opened.
+            ServeError: the audit log cannot be opened, or the certificate for clients cannot be served.
         """
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -65,7 +66,7 @@ class Service:
         dialer = Dialer(plan.proxy.dialing)
         try:
             self._proxy = build_proxy(plan.proxy, self._store, registry, dialer=dialer)
-        except AuditLogError as error:
+        except (AuditLogError, KeyPairError) as error:
             raise ServeError(str(error)) from error
         self.reopen_audit_log = self._proxy.reopen_audit_log
         self._reloader = Reloader(DirectorySource(plan.paths, timestamp), self._store)
@@ -77,7 +78,7 @@ class Service:
             self._probed,
         )
         self._news = asyncio.Event()
-        self._board = StatusBoard(lambda key: localhost_url(key, self._proxy.port), timestamp, self._prober.probes)
+        self._board = StatusBoard(self._url, timestamp, self._prober.probes)
         self._draining = False
         app = web.Application()
         app.add_routes([*health_routes([self._missing], registry), *probe_routes(self._prober, self._board)])
@@ -132,6 +133,11 @@ class Service:
         return HostPort(self._plan.proxy.host, self._proxy.port)
 
     @property
+    def url(self) -> str:
+        """The same as a URL."""
+        return f"{self._plan.proxy.scheme}://{self.listen}"
+
+    @property
     def admin(self) -> HostPort:
         """Where the admin port is; only after `start`."""
         return HostPort(self._plan.admin.host, self._admin.port)
@@ -149,6 +155,9 @@ class Service:
     def _probed(self, key: ConnectorKey | str) -> None:
         self._board.refresh(key)
         self._news.set()
+
+    def _url(self, key: ConnectorKey) -> str:
+        return localhost_url(key, self._proxy.port, self._plan.proxy.scheme)
 
     def _end(self) -> None:
         for task in self._running:

@@ -118,6 +118,6 @@ class StatusBoard:
         return connector_class.plan(item, violations, previous, facts, now).status
 
 
-def localhost_url(key: ConnectorKey, port: int) -> str:
+def localhost_url(key: ConnectorKey, port: int, scheme: str = "http") -> str:
     """A Connector's base URL in the standalone host form; names below `.localhost` are this machine (RFC 6761)."""
-    return f"http://{proxy_host(key, 'localhost')}:{port}"
+    return f"{scheme}://{proxy_host(key, 'localhost')}:{port}"

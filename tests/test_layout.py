@@ -48,7 +48,6 @@ REVEALS = {
     "connectors/tls/certificates.py": "looks for CA certificates, which are nobody's secret",
     "connectors/tls/loading.py": "loads a private key into a TLS context",
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
-    "controller/admission/serving.py": "loads the webhook's own key into its TLS context",
     "controller/probes/api_request.py": "puts a rendered path behind the API's own, once it is known to hold no secret",
     "controller/probes/redirects.py": "resolves a Location against the address that was asked",
     "controller/probes/request.py": "checks that a rendered path or header can stand in a request",

@@ -23,13 +23,16 @@ def load_key_pair(context: ssl.SSLContext, pair: KeyPair) -> None:
     """Have `context` show this certificate. Blocks for a moment.
 
     Raises:
-        KeyPairError: it cannot be read, or its key does not fit.
+        KeyPairError: it cannot be read, or its key does not fit, or is encrypted.
     """
     with _file(pair) as path:
         try:
             context.load_cert_chain(path, password=_no_password)
-        except (ssl.SSLError, ValueError):
-            raise KeyPairError("the certificate cannot be read, or its key does not fit") from None
+        except ssl.SSLError as error:
+            other = ": it is another certificate's" if error.reason == "KEY_VALUES_MISMATCH" else ""
+            raise KeyPairError(f"the certificate cannot be read, or its key does not fit{other}") from None
+        except ValueError:
+            raise KeyPairError("the key is encrypted; give one without a passphrase") from None
 
 
 def _no_password() -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
+from connectors.tls.mounted import Mounted, PairFiles
+from connectors.tls.serving import Serving
+from controller.admission.certificates import CERTIFICATE, KEY
 from controller.admission.metrics import AdmissionMetrics
-from controller.admission.mounted import Mounted
 from controller.admission.renewal import Times
 from controller.admission.rotation import Rotation, Scope
 from controller.admission.server import WebhookServer
-from controller.admission.serving import Serving
 from controller.admission.webhook import Surroundings, Webhook
 
 logger = logging.getLogger("connectors.admission")
@@ -52,10 +53,11 @@ class Admission:
 
     def __init__(self, around: Surroundings, settings: AdmissionSettings, metrics: AdmissionMetrics) -> None:
         self._settings = settings
-        self._serving = Serving(metrics)
+        self._serving = Serving(metrics.serves_until)
         self._source: Rotation | Mounted
         if settings.folder is not None:
-            self._source = Mounted(settings.folder, self._serving, around.clock)
+            files = PairFiles(settings.folder / CERTIFICATE, settings.folder / KEY)
+            self._source = Mounted(files, self._serving, around.clock)
         else:
             scope = Scope(settings.namespace, settings.all_names, settings.times)
             self._source = Rotation(around.client, scope, self._serving, around.clock)

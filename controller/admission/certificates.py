@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from connectors.model.key_pair import KeyPair
 from connectors.model.secret_value import SecretValue
 from controller.admission.renewal import BACKDATE, Action, Authority, Held, Leaf, Times
 
@@ -25,14 +26,6 @@ CA_BUNDLE, CA_KEY, CERTIFICATE, KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
 """Keys of the Secret. `ca.key` belongs to the first certificate of `ca.crt`, which is the newest."""
 _UNREADABLE = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
 """What `cryptography` says of certificates and keys of others: broken, of unknown kinds, or of impossible dates."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate in PEM with its private key in PEM."""
-
-    certificate: bytes
-    key: SecretValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +38,9 @@ class Material:
     leaf_key: SecretValue | None = None
 
     @property
-    def serving(self) -> Pair | None:
+    def serving(self) -> KeyPair | None:
         """What the webhook serves with; None where a part is missing."""
-        return Pair(self.leaf, self.leaf_key) if self.leaf and self.leaf_key else None
+        return KeyPair(self.leaf, self.leaf_key) if self.leaf and self.leaf_key else None
 
 
 def material_of(data: Mapping[str, SecretValue]) -> Material:
@@ -64,7 +57,7 @@ def data_of(material: Material) -> dict[str, str]:
     return {name: base64.b64encode(value).decode() for name, value in values.items()}
 
 
-def make_authority(now: datetime, life: timedelta) -> Pair:
+def make_authority(now: datetime, life: timedelta) -> KeyPair:
     """A new authority. Its name is its own, so that nobody takes it for the one before."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"connectors-webhook-ca-{secrets.token_hex(4)}")])
@@ -73,16 +66,16 @@ def make_authority(now: datetime, life: timedelta) -> Pair:
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False)
-    return Pair(_pem(builder.sign(key, hashes.SHA256())), _key_pem(key))
+    return KeyPair(_pem(builder.sign(key, hashes.SHA256())), _key_pem(key))
 
 
-def issue(authority: Pair, names: Iterable[str], now: datetime, life: timedelta) -> Pair:
+def issue(authority: KeyPair, names: Iterable[str], now: datetime, life: timedelta) -> KeyPair:
     """A certificate of the first of these authorities, for DNS names and IP addresses; it does not outlive its issuer.
 
     Raises:
         ValueError: the authority's certificate or key cannot be read; plan() has looked before.
     """
-    issuer, signer = x509.load_pem_x509_certificate(authority.certificate), _private(authority.key)
+    issuer, signer = x509.load_pem_x509_certificate(authority.chain), _private(authority.key)
     if signer is None:
         raise ValueError("the authority's key is none")
     key = ec.generate_private_key(ec.SECP256R1())
@@ -93,7 +86,7 @@ def issue(authority: Pair, names: Iterable[str], now: datetime, life: timedelta)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    return Pair(_pem(builder.add_extension(identifier, False).sign(signer, hashes.SHA256())), _key_pem(key))
+    return KeyPair(_pem(builder.add_extension(identifier, False).sign(signer, hashes.SHA256())), _key_pem(key))
 
 
 def held(material: Material) -> Held:
@@ -114,14 +107,6 @@ def fingerprints(bundle: bytes) -> frozenset[str]:
     return frozenset(_fingerprint(item) for item in _certificates(bundle))
 
 
-def expiry(certificate: bytes) -> datetime | None:
-    """When the first certificate of a chain ends; None where it is none."""
-    try:
-        return x509.load_pem_x509_certificates(certificate)[0].not_valid_after_utc
-    except _UNREADABLE:
-        return None
-
-
 def carried_out(action: Action, material: Material, names: Iterable[str], times: Times, now: datetime) -> Material:
     """The Secret's content after that action."""
     authorities = _certificates(material.bundle)
@@ -129,7 +114,7 @@ def carried_out(action: Action, material: Material, names: Iterable[str], times:
         case Action.START_ANEW | Action.ADD_AUTHORITY:
             made = make_authority(now, times.authority_life)
             alive = b"".join(_pem(item) for item in authorities if item.not_valid_after_utc > now)
-            found = replace(material, bundle=made.certificate + alive, authority_key=made.key)
+            found = replace(material, bundle=made.chain + alive, authority_key=made.key)
             return _issued_anew(found, names, times, now) if action is Action.START_ANEW else found
         case Action.ISSUE:
             return _issued_anew(material, names, times, now)
@@ -140,9 +125,9 @@ def carried_out(action: Action, material: Material, names: Iterable[str], times:
 
 
 def _issued_anew(material: Material, names: Iterable[str], times: Times, now: datetime) -> Material:
-    authority = Pair(material.bundle, material.authority_key or SecretValue(b""))
+    authority = KeyPair(material.bundle, material.authority_key or SecretValue(b""))
     leaf = issue(authority, names, now, times.leaf_life)
-    return replace(material, leaf=leaf.certificate, leaf_key=leaf.key)
+    return replace(material, leaf=leaf.chain, leaf_key=leaf.key)
 
 
 def _leaf(material: Material, authorities: list[x509.Certificate]) -> Leaf | None:

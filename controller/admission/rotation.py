@@ -25,10 +25,11 @@ from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from connectors.process.clock import Clock
 from connectors.sources.fields import without_nulls
 from connectors.sources.secrets import decode_secret
+from connectors.tls.loading import KeyPairError
+from connectors.tls.serving import Serving
 from controller.admission.certificates import Material, carried_out, data_of, held, material_of, trusted
 from controller.admission.published import Manifest, seen, with_bundle
 from controller.admission.renewal import NOTHING_PUBLISHED, Action, Held, Plan, Times, names_of_next, plan, serves
-from controller.admission.serving import CertificateError, Serving
 
 logger = logging.getLogger("connectors.admission")
 
@@ -180,7 +181,7 @@ class Rotation:
         try:
             if self._serving.serve(pair):
                 logger.info("the webhook serves a new certificate")
-        except CertificateError as error:
+        except KeyPairError as error:
             self._failed(f'secrets "{SECRET}" in namespace {self._scope.namespace}: {error}')
 
     async def _pause(self, seconds: float) -> None:

@@ -24,8 +24,9 @@ from standalone.quickstart import CHECKOUT
 from tests.cluster.admission import LISTENS, NAMES, Reviewed, keys_of
 from tests.cluster.conftest import Start
 from tests.cluster.installed import GROUP, POLL, SYSTEM, account_kubeconfig
-from tests.controller.admission.handshakes import material, pair, shown
+from tests.controller.admission.handshakes import material, pair
 from tests.peers.cluster_processes import start_controller
+from tests.peers.handshakes import shown
 from tests.peers.manifests import basic_auth
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]

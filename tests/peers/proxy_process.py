@@ -16,11 +16,16 @@ from standalone.quickstart import CHECKOUT
 
 @dataclass(frozen=True, slots=True)
 class ProxyProcess:
-    """A running `connectors serve`; `url` and `admin` are http://127.0.0.1:PORT."""
+    """A running `connectors serve`; `url` and `admin` are http://127.0.0.1:PORT, `url` https where it serves TLS."""
 
     url: str
     admin: str
     child: Child
+
+    @property
+    def scheme(self) -> str:
+        """That of `url`."""
+        return self.url.partition(":")[0]
 
     @property
     def port(self) -> int:
@@ -29,7 +34,7 @@ class ProxyProcess:
 
     def host_form(self, name: str, namespace: str = "default") -> str:
         """The Connector's address in host form."""
-        return f"http://c-{name}.{namespace}.localhost:{self.port}"
+        return f"{self.scheme}://c-{name}.{namespace}.localhost:{self.port}"
 
     def path_form(self, name: str, namespace: str = "default") -> str:
         """The Connector's address in path form, on a host that names none."""
@@ -56,7 +61,7 @@ async def start_proxy(
     environment = {"PATH": os.defpath, **(env or {})}
     child = await Child.start("connectors serve", command, env=environment, cwd=CHECKOUT)
     try:
-        url = (await child.line(r"^ready: \d+ connectors? on (http://\S+)"))[1]
+        url = (await child.line(r"^ready: \d+ connectors? on (https?://\S+)"))[1]
         admin = (await child.line(ADMIN_LINE))[1]
     except BaseException:
         await child.stop()

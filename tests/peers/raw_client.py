@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.peers.raw_stream import RawStream
 
 
-async def connect(port: int, host: str = "127.0.0.1", *, paused: bool = False) -> RawStream:
-    """Connect. The caller closes it; `connected` does so by itself."""
+async def connect(
+    port: int, host: str = "127.0.0.1", *, paused: bool = False, tls: ssl.SSLContext | None = None
+) -> RawStream:
+    """Connect, with `tls` over TLS. The caller closes it; `connected` does so by itself."""
     loop = asyncio.get_running_loop()
-    _, stream = await loop.create_connection(lambda: RawStream(paused=paused), host, port)
+    _, stream = await loop.create_connection(lambda: RawStream(paused=paused), host, port, ssl=tls)
     return stream
 
 
 @asynccontextmanager
-async def connected(port: int, host: str = "127.0.0.1", *, paused: bool = False) -> AsyncIterator[RawStream]:
+async def connected(
+    port: int, host: str = "127.0.0.1", *, paused: bool = False, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawStream]:
     """A connection for the length of a block."""
-    stream = await connect(port, host, paused=paused)
+    stream = await connect(port, host, paused=paused, tls=tls)
     try:
         yield stream
     finally:

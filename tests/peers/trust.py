@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from connectors.dialing.dial_settings import DialSettings
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.guard import DialGuard
 from connectors.dialing.resolver import Lookup, Resolver, look_up
+from connectors.model.key_pair import KeyPair
+from connectors.model.secret_value import SecretValue
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ClientTls, Pool, Trust, pool_of
 
@@ -33,6 +36,20 @@ def trust(*authorities: trustme.CA) -> Trust:
 def tls(*authorities: trustme.CA) -> ClientTls:
     """What is brought to a handshake where these are known."""
     return ClientTls(pool(*authorities))
+
+
+def key_pair(leaf: trustme.LeafCert) -> KeyPair:
+    """What a listener serves with."""
+    chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
+    return KeyPair(chain, SecretValue(leaf.private_key_pem.bytes()))
+
+
+def encrypted(key: SecretValue) -> SecretValue:
+    """A private key that asks for a passphrase."""
+    loaded = serialization.load_pem_private_key(key.reveal(), None)
+    secured = serialization.BestAvailableEncryption(b"canary-passphrase")
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return SecretValue(loaded.private_bytes(pem, pkcs8, secured))
 
 
 def dialer(guard: DialGuard = LOOPBACK, lookup: Lookup = look_up) -> Dialer:

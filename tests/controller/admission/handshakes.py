@@ -1,12 +1,11 @@
-"""A TLS client that looks at what it is shown."""
+"""Certificates of the webhook's own, of this moment."""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from datetime import UTC, datetime, timedelta
 
-from controller.admission.certificates import Material, Pair, carried_out
+from connectors.model.key_pair import KeyPair
+from controller.admission.certificates import Material, carried_out
 from controller.admission.renewal import Action, Times
 
 NAMES = ("localhost", "127.0.0.1")
@@ -17,33 +16,6 @@ def material(life: timedelta = timedelta(days=90)) -> Material:
     return carried_out(Action.START_ANEW, Material(), NAMES, Times(leaf_life=life), datetime.now(UTC))
 
 
-def pair(made: Material) -> Pair:
+def pair(made: Material) -> KeyPair:
     assert made.serving is not None
     return made.serving
-
-
-def client_context(bundle: bytes) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=bundle.decode())
-
-
-async def shown(port: int, bundle: bytes = b"", version: ssl.TLSVersion | None = None) -> str:
-    """The certificate that a new connection is shown, in PEM; verified against `bundle` where one is given.
-
-    Raises:
-        OSError: ssl.SSLError where the handshake fails.
-    """
-    if bundle:
-        context = client_context(bundle)
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if version is not None:
-        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.maximum_version = version
-        context.set_ciphers("ALL:@SECLEVEL=0")
-    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-    try:
-        tls = writer.get_extra_info("ssl_object")
-        return ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True))
-    finally:
-        writer.transport.abort()

@@ -9,16 +9,14 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from connectors.kube.client import KubeClient
 from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from connectors.model.secret_value import SecretValue
+from connectors.tls.serving import Serving
 from controller.admission.certificates import Material, material_of
-from controller.admission.metrics import AdmissionMetrics
 from controller.admission.renewal import Times
 from controller.admission.rotation import CONFIGURATION, SECRET, Rotation, Scope
-from controller.admission.serving import Serving
 from tests.controller.world import SYSTEM, World
 from tests.peers.api_objects import RefusedError
 
@@ -57,7 +55,7 @@ class Rotations:
     async def start(self, names: frozenset[str] = NAMES) -> Replica:
         client = self.world.client()
         await client.start()
-        serving = Serving(AdmissionMetrics(CollectorRegistry()))
+        serving = Serving(lambda _: None)
         rotation = Rotation(client, Scope(SYSTEM, names, TIMES), serving, self.world.clock)
         found = Replica(rotation, serving, asyncio.create_task(rotation.run()))
         self.replicas.append(found)

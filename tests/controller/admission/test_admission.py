@@ -13,8 +13,9 @@ from connectors.sources.store import SnapshotStore
 from controller.admission.admission import Admission, AdmissionSettings, ListenError
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import Surroundings
-from tests.controller.admission.handshakes import material, pair, shown
+from tests.controller.admission.handshakes import material, pair
 from tests.peers.clock import FakeClock
+from tests.peers.handshakes import shown
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 
@@ -47,7 +48,7 @@ def test_its_own_certificate_takes_two_watches_and_is_missing_at_first(tmp_path:
 
 async def test_a_mounted_certificate_is_served_and_nothing_is_watched(tmp_path: Path) -> None:
     found = material()
-    (tmp_path / "tls.crt").write_bytes(pair(found).certificate)
+    (tmp_path / "tls.crt").write_bytes(pair(found).chain)
     (tmp_path / "tls.key").write_bytes(pair(found).key.reveal())
     made = admission(AdmissionSettings(ANYWHERE, tmp_path), tmp_path)
     assert made.reflectors == ()

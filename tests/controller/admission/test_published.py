@@ -13,7 +13,7 @@ from controller.admission.renewal import NOTHING_PUBLISHED, Published
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-OLD, NEW = (make_authority(NOW, timedelta(days=1)).certificate for _ in range(2))
+OLD, NEW = (make_authority(NOW, timedelta(days=1)).chain for _ in range(2))
 (OLD_ID,), (NEW_ID,) = fingerprints(OLD), fingerprints(NEW)
 
 

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from connectors.process.parsers import HostPort
+from connectors.tls.serving import Serving
 from controller.admission.certificates import Material
-from controller.admission.metrics import AdmissionMetrics
 from controller.admission.server import MAX_BODY, PATH, WebhookServer
-from controller.admission.serving import Serving
-from tests.controller.admission.handshakes import client_context, material, pair
+from tests.controller.admission.handshakes import material, pair
+from tests.peers.handshakes import client_context
 
 
 class Handler:
@@ -45,7 +44,7 @@ def handler() -> Handler:
 
 @pytest.fixture
 async def server(made: Material, handler: Handler) -> AsyncIterator[WebhookServer]:
-    serving = Serving(AdmissionMetrics(CollectorRegistry()))
+    serving = Serving(lambda _: None)
     serving.serve(pair(made))
     started = WebhookServer(handler.answer, HostPort("127.0.0.1", 0), serving.context)
     assert started.port == 0
@@ -110,7 +109,7 @@ async def test_running_reviews_are_finished(
 async def test_a_connection_that_asks_nothing_is_closed(
     handler: Handler, made: Material, session: aiohttp.ClientSession
 ) -> None:
-    serving = Serving(AdmissionMetrics(CollectorRegistry()))
+    serving = Serving(lambda _: None)
     serving.serve(pair(made))
     server = WebhookServer(handler.answer, HostPort("127.0.0.1", 0), serving.context, silence=0.05)
     await server.start()
@@ -129,7 +128,7 @@ async def test_a_connection_that_asks_nothing_is_closed(
 
 
 async def test_a_port_that_is_taken(server: WebhookServer, handler: Handler) -> None:
-    serving = Serving(AdmissionMetrics(CollectorRegistry()))
+    serving = Serving(lambda _: None)
     other = WebhookServer(handler.answer, HostPort("127.0.0.1", server.port), serving.context)
     with pytest.raises(OSError, match="in use"):
         await other.start()

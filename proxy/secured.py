@@ -1,0 +1,165 @@
+"""TLS between a client's TCP connection and what is said on it.
+
+Not asyncio's own: that tells of a connection when its handshake is over, so that nobody could count, refuse or end it
+before, and of one that failed nobody would hear; it cannot close one direction, which a refusal of a long body takes
+(proxy/client.py); it waits for the other end's goodbye, which many never say; and it hides what is still to be sent.
+Here the client connection has its transport from the start, and everything is done by TCP's, as without TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from contextlib import suppress
+from typing import Any, cast
+
+CHUNK = 64 * 1024
+"""Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1)."""
+
+logger = logging.getLogger(__name__)
+
+
+class Secured(asyncio.Transport, asyncio.Protocol):
+    """A TCP connection's protocol, and the transport of `client`. Silence in the handshake is the client's timeout."""
+
+    def __init__(self, context: ssl.SSLContext, client: asyncio.Protocol) -> None:
+        super().__init__()
+        self._client = client
+        self._tcp: asyncio.Transport | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._shaken = False
+        self._ended = False
+        self._paused = False
+
+    # -- TCP's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The client connection begins at once: a client speaks first."""
+        self._tcp = cast("asyncio.Transport", transport)
+        self._client.connection_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Decrypt it."""
+        self._incoming.write(data)
+        self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._tcp = None
+        self._client.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is written to."""
+        self._client.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._client.resume_writing()
+
+    # -- the client connection's side
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What TCP's transport knows."""
+        return self._tcp.get_extra_info(name, default) if self._tcp else default
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Encrypt and send."""
+        if self._ended or not self._shaken:
+            return
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._tls.write(rest) :]
+        self._flush()
+
+    def get_write_buffer_size(self) -> int:
+        """What the kernel has not taken yet."""
+        return self._tcp.get_write_buffer_size() if self._tcp else 0
+
+    def pause_reading(self) -> None:
+        """What has come by now stays encrypted."""
+        self._paused = True
+        if self._tcp:
+            self._tcp.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on, with that first."""
+        self._paused = False
+        if self._tcp:
+            self._tcp.resume_reading()
+            asyncio.get_running_loop().call_soon(self._advance)
+
+    def can_write_eof(self) -> bool:
+        """A close_notify ends one direction (RFC 8446 section 6.1)."""
+        return True
+
+    def write_eof(self) -> None:
+        """Nothing more will be sent; what comes is still passed on."""
+        if self._ended or not self._shaken:
+            return
+        self._ended = True
+        with suppress(ssl.SSLError):  # the other end has not said it yet, or goes on talking
+            self._tls.unwrap()
+        self._flush()
+
+    def close(self) -> None:
+        """Close behind what is still to be sent. Nobody waits for the other end's close_notify, as RFC 8446 allows."""
+        if self._tcp and not self._tcp.is_closing():
+            self.write_eof()
+            self._tcp.close()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more will come."""
+        return self._tcp is None or self._tcp.is_closing()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._tcp:
+            self._tcp.abort()
+
+    # -- TLS
+
+    def _advance(self) -> None:
+        """The handshake, and then what was said, as far as it has come."""
+        if self._paused or self.is_closing():
+            return
+        try:
+            if not self._shaken:
+                self._tls.do_handshake()
+                self._shaken = True
+            data, over = self._decrypted()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError as error:
+            # Somebody else's protocol, a scan, or a client that does not trust the certificate: no news to anybody.
+            logger.debug("a client's TLS failed: %s", error.reason)
+            self._flush()  # the alert that says why
+            self._ended = True
+            self.close()
+        else:
+            self._flush()
+            if data:
+                self._client.data_received(data)
+            if over:
+                self.close()
+
+    def _decrypted(self) -> tuple[bytes, bool]:
+        """What has come, and whether it was the last.
+
+        Raises:
+            SSLError: it is no TLS, or was changed on its way.
+        """
+        found = []
+        try:
+            while data := self._tls.read(CHUNK):
+                found.append(data)
+        except ssl.SSLWantReadError:
+            return b"".join(found), False
+        except ssl.SSLZeroReturnError:
+            pass  # so it is said once this end has closed, too
+        return b"".join(found), True
+
+    def _flush(self) -> None:
+        if self._tcp and (data := self._outgoing.read()):
+            self._tcp.write(data)
