@@ -32,6 +32,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         self._shaken = False
         self._ended = False
         self._paused = False
+        self._ahead = b""
 
     # -- TCP's side
 
@@ -99,8 +100,10 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         if self._ended or not self._shaken:
             return
         self._ended = True
-        with suppress(ssl.SSLError):  # the other end has not said it yet, or goes on talking
-            self._tls.unwrap()
+        with suppress(ssl.SSLError):
+            # What is there already goes first: OpenSSL would take it for an answer to the close_notify, and fail.
+            self._ahead += self._decrypted()[0]
+            self._tls.unwrap()  # raises: the other end has not said it
         self._flush()
 
     def close(self) -> None:
@@ -139,6 +142,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
             self.close()
         else:
             self._flush()
+            data, self._ahead = self._ahead + data, b""
             if data:
                 self._client.data_received(data)
             if over:

@@ -43,7 +43,7 @@ async def start_cluster_proxy(kubeconfig: Path, *options: str, ready: float = ST
     listen = ("--listen", "127.0.0.1:0", *LOCAL_TOOLS)
     child, admin = await _start("proxy", kubeconfig, *listen, *options)
     try:
-        url = (await child.line(r"ready: \d+ connectors on (http://\S+)", ready))[1]
+        url = (await child.line(r"ready: \d+ connectors on (https?://\S+)", ready))[1]
     except BaseException:
         await child.stop()
         raise

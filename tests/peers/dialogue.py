@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 
 from tests.peers.inner_proxy import InnerProxy
@@ -36,6 +37,7 @@ class Dialogue:
     upstream: RawUpstream
     client: RawStream
     others: list[RawStream] = field(default_factory=list)
+    client_tls: ssl.SSLContext | None = None
     _tool: RawStream | None = None
 
     @property
@@ -95,7 +97,7 @@ class Dialogue:
     async def new_client(self) -> None:
         """Go on with another client connection."""
         self.others.append(self.client)
-        self.client = await connect(self.proxy.port)
+        self.client = await connect(self.proxy.port, tls=self.client_tls)
 
     async def works(self) -> None:
         """Proof that the client's connection still serves."""

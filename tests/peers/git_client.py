@@ -19,6 +19,8 @@ class Git:
     """git, at home in a folder of the test. `trace` collects the headers that it sends and gets."""
 
     home: Path
+    authority: Path | None = None
+    """Whom it trusts, as a file of PEM; None: whom the system does."""
 
     @property
     def trace(self) -> Path:
@@ -36,6 +38,7 @@ class Git:
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_TRACE_CURL": str(self.trace),
             "GIT_TRACE_CURL_NO_DATA": "1",
+            **({"GIT_SSL_CAINFO": str(self.authority)} if self.authority else {}),
             **{f"GIT_{who}_NAME": "Test" for who in ("AUTHOR", "COMMITTER")},
             **{f"GIT_{who}_EMAIL": "test@example.com" for who in ("AUTHOR", "COMMITTER")},
         }

@@ -13,14 +13,18 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 
 from proxy.command import main
 from standalone.child import Child
 from standalone.quickstart import CHECKOUT
 from tests.peers.cluster_processes import LOCAL_TOOLS, ClusterProcess, start_cluster_proxy
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.handshakes import client_context
 from tests.peers.manifests import connector, connector_class
 from tests.peers.raw_upstream import RawUpstream
+from tests.peers.trust import key_pair
+from tests.peers.volume import Volume
 
 HOST = b"GET /x HTTP/1.1\r\nHost: c-tool.team.svc.cluster.local\r\n\r\n"
 
@@ -125,3 +129,24 @@ async def test_a_hang_up_opens_the_audit_log_again(
         assert answer.status == 404
     assert await process.child.stop() == 0
     assert (moved.read_bytes(), log.read_bytes().count(b"\n")) == (b"", 1)
+
+
+async def test_tls_for_clients(
+    server: FakeApiServer, tmp_path: Path, exits: AsyncExitStack, authority: trustme.CA
+) -> None:
+    volume = Volume(tmp_path / "tls")
+    volume.put(key_pair(authority.issue_cert("127.0.0.1")))
+    options = ("--client-auth", "none", "--tls-cert", str(volume.certificate), "--tls-key", str(volume.key))
+    process = await start_cluster_proxy(server.kubeconfig(tmp_path), *options)
+    exits.push_async_callback(process.child.stop)
+    assert process.url.startswith("https://")
+    context = client_context(authority.cert_pem.bytes())
+    async with aiohttp.ClientSession() as session, session.get(process.url + "/x", ssl=context) as answer:
+        assert answer.status == 404
+
+
+async def test_a_certificate_that_cannot_be_served_exits_1(server: FakeApiServer, tmp_path: Path) -> None:
+    options = ("--tls-cert", "/none/tls.crt", "--tls-key", "/none/tls.key")
+    child = await start(server.kubeconfig(tmp_path), *options)
+    assert await child.wait() == 1
+    assert "proxy: error: --tls-cert, --tls-key: /none/tls.crt: No such file or directory; give" in child.log

@@ -25,6 +25,14 @@ def metrics(registry: CollectorRegistry) -> ProxyMetrics:
     return ProxyMetrics(registry)
 
 
+def test_the_end_of_the_certificate_is_shown_where_there_is_one(
+    registry: CollectorRegistry, metrics: ProxyMetrics
+) -> None:
+    assert registry.get_sample_value("connectors_proxy_tls_certificate_expiry_seconds") is None
+    metrics.serves_until(1.5)
+    assert registry.get_sample_value("connectors_proxy_tls_certificate_expiry_seconds") == 1.5
+
+
 def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
     metrics.of(KEY).count("generic", b"GET", 200)
     text = generate_latest(registry).decode()

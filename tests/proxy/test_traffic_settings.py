@@ -10,7 +10,8 @@ from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
 from connectors.process.parsers import HostPort
 from connectors.process.settings import Setting, SettingError, parse_command_line
-from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
+from connectors.tls.version import TlsVersion
+from proxy.settings import AccessLogFormat, ClientAuth, Limits, ListenerTls, ProxySettings, Timeouts
 from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
 
 
@@ -47,6 +48,26 @@ def test_every_one_arrives_where_it_belongs() -> None:
 )
 def test_access_log(words: str, expected: AccessLogFormat) -> None:
     assert made(words).access_log is expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "scheme"),
+    [
+        ("", None, "http"),
+        ("--tls-min 1.3", None, "http"),
+        ("--tls-cert /c --tls-key /k", ListenerTls("/c", "/k"), "https"),
+        ("--tls-cert /c --tls-key /k --tls-min 1.3", ListenerTls("/c", "/k", TlsVersion.TLS_1_3), "https"),
+    ],
+)
+def test_tls(words: str, expected: ListenerTls | None, scheme: str) -> None:
+    settings = made(words)
+    assert (settings.tls, settings.scheme) == (expected, scheme)
+
+
+@pytest.mark.parametrize(("given", "lacks"), [("--tls-cert", "--tls-key"), ("--tls-key", "--tls-cert")])
+def test_a_certificate_and_its_key_belong_together(given: str, lacks: str) -> None:
+    with pytest.raises(SettingError, match=f"^{lacks} is missing: "):
+        made(f"{given} /canary")
 
 
 def test_one_process_only() -> None:

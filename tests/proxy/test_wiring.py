@@ -3,15 +3,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trustme
 from prometheus_client import CollectorRegistry
 
 from connectors.sources.store import SnapshotStore
+from connectors.tls.certificates import read_pem
+from connectors.tls.loading import KeyPairError
 from proxy.audit_log import AuditLogError
-from proxy.settings import ProxySettings
+from proxy.settings import ListenerTls, ProxySettings
 from proxy.wiring import build_proxy
+from tests.peers.handshakes import client_context
 from tests.peers.inner_proxy import start_inner_proxy
 from tests.peers.raw_client import connected
 from tests.peers.raw_upstream import RawUpstream
+from tests.peers.trust import key_pair
+from tests.peers.volume import Volume
 from tests.proxy.decisions import tool
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.team.localhost\r\n\r\n"
@@ -78,3 +84,26 @@ def test_an_audit_log_that_cannot_be_opened() -> None:
 
 async def test_nothing_to_open_again_without_an_audit_log() -> None:
     build_proxy(ProxySettings(port=0), SnapshotStore(), CollectorRegistry()).reopen_audit_log()
+
+
+async def test_one_request_over_tls(tmp_path: Path, raw_upstream: RawUpstream, authority: trustme.CA) -> None:
+    pair = key_pair(authority.issue_cert("127.0.0.1"))
+    volume = Volume(tmp_path / "tls")
+    volume.put(pair)
+    settings = ProxySettings(tls=ListenerTls(str(volume.certificate), str(volume.key)))
+    proxy = await start_inner_proxy(tool(raw_upstream.address), settings=settings)
+    ends = read_pem(pair.chain).certificates[0].ends
+    assert proxy.metric("connectors_proxy_tls_certificate_expiry_seconds") == ends
+    async with connected(proxy.port, tls=client_context(authority.cert_pem.bytes())) as client:
+        client.send(REQUEST)
+        peer = await raw_upstream.accept()
+        await peer.read_head()
+        peer.send(OK)
+        assert await client.read_head() == OK
+    await proxy.proxy.drain()
+
+
+def test_a_certificate_that_cannot_be_served(tmp_path: Path) -> None:
+    settings = ProxySettings(tls=ListenerTls(str(tmp_path / "tls.crt"), str(tmp_path / "tls.key")))
+    with pytest.raises(KeyPairError, match=r"^--tls-cert, --tls-key: /.*/tls\.crt: No such file or directory; give"):
+        build_proxy(settings, SnapshotStore(), CollectorRegistry())

@@ -68,6 +68,10 @@ def test_address_in_localhost_form() -> None:
     assert proxy.http_address.url == "http://c-other.team.localhost:8080"
 
 
+def test_the_scheme_is_the_proxys() -> None:
+    assert localhost_url(ConnectorKey("team", "x"), 8443, "https") == "https://c-x.team.localhost:8443"
+
+
 def test_class_that_breaks_a_rule_is_not_ready() -> None:
     twice = (ParameterSpec(name="p", default=""), ParameterSpec(name="p", default=""))
     broken = msgspec.structs.replace(git(), spec=msgspec.structs.replace(git().spec, params=twice))

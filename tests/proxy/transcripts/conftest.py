@@ -23,9 +23,10 @@ from tests.peers.raw_upstream import RawUpstream
 Serve = Callable[..., Awaitable[InnerProxy]]
 """(*manifests, settings=None, cluster=None) -> InnerProxy"""
 Talk = Callable[..., Awaitable[Dialogue]]
-"""(*manifests, prefix="", class_name="generic", settings=None, cluster=None, tls=None, **spec) -> Dialogue.
+"""(*manifests, prefix="", class_name="generic", settings=None, cluster=None, tls=None, client_tls=None, **spec)
+-> Dialogue.
 
-Its Connector is called `tool`.
+Its Connector is called `tool`. `tls` is the tool's; `client_tls` is the client's, toward a proxy whose settings say so.
 """
 
 
@@ -66,12 +67,13 @@ def talk(exits: AsyncExitStack, serve: Serve) -> Talk:
         settings: ProxySettings | None = None,
         cluster: Cluster | None = None,
         tls: ssl.SSLContext | None = None,
+        client_tls: ssl.SSLContext | None = None,
         **spec: Any,
     ) -> Dialogue:
         upstream = await exits.enter_async_context(RawUpstream(tls=tls))
         tool = connector("tool", upstream.address + prefix, class_name, **spec)
         proxy = await serve(tool, *manifests, settings=settings, cluster=cluster)
-        dialogue = Dialogue(proxy, upstream, await connect(proxy.port))
+        dialogue = Dialogue(proxy, upstream, await connect(proxy.port, tls=client_tls), client_tls=client_tls)
         exits.push_async_callback(dialogue.end)
         return dialogue
 

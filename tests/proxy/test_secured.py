@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+
+import pytest
+import trustme
+
+from connectors.tls.serving import Serving
+from proxy.secured import Secured
+from tests.peers.handshakes import client_context
+from tests.peers.trust import key_pair
+
+
+class Wire(asyncio.Transport):
+    """TCP's transport: what was sent, and how it was ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.ended = ""
+        self.reading = True
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return ("192.0.2.7", 1) if name == "peername" else default
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += bytes(data)
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.sent)
+
+    def close(self) -> None:
+        self.ended = self.ended or "close"
+
+    def abort(self) -> None:
+        self.ended = "abort"
+
+    def is_closing(self) -> bool:
+        return bool(self.ended)
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def taken(self) -> bytes:
+        taken, self.sent = self.sent, b""
+        return taken
+
+
+class Client(asyncio.Protocol):
+    """What stands behind TLS."""
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.calls: list[str] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.calls.append("made")
+
+    def data_received(self, data: bytes) -> None:
+        self.got += data
+
+    def pause_writing(self) -> None:
+        self.calls.append("pause")
+
+    def resume_writing(self) -> None:
+        self.calls.append("resume")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.calls.append("lost")
+
+
+class Line:
+    """A TLS client, and the proxy's end."""
+
+    def __init__(self, authority: trustme.CA, certificate: trustme.LeafCert) -> None:
+        serving = Serving(lambda _: None)
+        serving.serve(key_pair(certificate))
+        self.client, self.wire = Client(), Wire()
+        self.secured = Secured(serving.context, self.client)
+        self.secured.connection_made(self.wire)
+        self._to_peer, self._from_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = client_context(authority.cert_pem.bytes())
+        self.peer = context.wrap_bio(self._to_peer, self._from_peer, server_hostname="localhost")
+
+    def shake(self) -> None:
+        for _ in range(3):
+            try:
+                self.peer.do_handshake()
+            except ssl.SSLWantReadError:
+                self.carry()
+        self.carry()
+
+    def carry(self, size: int = 0) -> None:
+        """Everything that one end has said reaches the other, in pieces of `size` toward the proxy."""
+        said = self._from_peer.read()
+        size = size or len(said) or 1
+        for start in range(0, len(said), size):
+            self.secured.data_received(said[start : start + size])
+        self._to_peer.write(self.wire.taken())
+
+    def seen(self) -> bytes:
+        """What the peer can read; it ends with a dollar where a close_notify came."""
+        self.carry()
+        seen = b""
+        try:
+            while data := self.peer.read():
+                seen += data
+        except ssl.SSLWantReadError:
+            return seen
+        return seen + b"$"
+
+
+@pytest.fixture
+async def fresh(authority: trustme.CA, localhost_certificate: trustme.LeafCert) -> Line:
+    """Before the handshake."""
+    return Line(authority, localhost_certificate)
+
+
+@pytest.fixture
+async def line(fresh: Line) -> Line:
+    fresh.shake()
+    return fresh
+
+
+async def test_the_client_connection_has_its_transport_from_the_start(fresh: Line) -> None:
+    assert fresh.client.calls == ["made"]
+    assert fresh.secured.get_extra_info("peername") == ("192.0.2.7", 1)
+    fresh.secured.write(b"nobody could read it")
+    fresh.secured.write_eof()
+    assert fresh.wire.sent == b""
+    fresh.secured.close()
+    assert (fresh.wire.sent, fresh.wire.ended) == (b"", "close")
+
+
+@pytest.mark.parametrize("size", [1, 7, 0], ids=["bytes", "pieces", "at once"])
+async def test_both_ways_however_it_arrives(line: Line, size: int) -> None:
+    long = bytes(range(256)) * 300
+    line.peer.write(b"one")
+    line.peer.write(long[:16000])
+    line.carry(size)
+    assert line.client.got == b"one" + long[:16000]
+    line.secured.write(long)
+    assert line.secured.get_write_buffer_size() > len(long)
+    assert line.seen() == long
+
+
+async def test_flow_control_is_tcps(line: Line) -> None:
+    line.secured.pause_reading()
+    assert not line.wire.reading
+    line.peer.write(b"on its way already")
+    line.carry()
+    assert line.client.got == b""
+    line.secured.resume_reading()
+    assert line.wire.reading
+    assert line.client.got == b"", "never within the call: who resumes is in the midst of something"
+    await asyncio.sleep(0)
+    assert line.client.got == b"on its way already"
+    line.secured.pause_writing()
+    line.secured.resume_writing()
+    assert line.client.calls == ["made", "pause", "resume"]
+
+
+async def test_one_direction_can_be_closed_alone(line: Line) -> None:
+    line.peer.write(b"before")
+    line.secured.write(b"answer")
+    line.secured.write_eof()
+    line.secured.write_eof()
+    line.secured.write(b"too late")
+    assert line.seen() == b"answer$"
+    line.peer.write(b", after")
+    line.carry()
+    assert line.client.got == b"before, after"
+    assert not line.secured.is_closing()
+    line.peer.unwrap()
+    line.carry()
+    assert line.wire.ended == "close"
+
+
+async def test_what_was_not_read_yet_survives_the_end_of_the_other_direction(line: Line) -> None:
+    line.secured.pause_reading()
+    line.peer.write(b"before")
+    line.carry()
+    line.secured.write_eof()
+    line.secured.resume_reading()
+    await asyncio.sleep(0)
+    line.peer.write(b", after")
+    line.carry()
+    assert (line.client.got, line.wire.ended) == (b"before, after", "")
+    assert line.seen() == b"$"
+
+
+async def test_closing_says_goodbye_and_waits_for_nobody(line: Line) -> None:
+    line.secured.write(b"answer")
+    line.secured.close()
+    assert line.wire.ended == "close"
+    assert line.seen() == b"answer$"
+    line.secured.close()
+    assert line.wire.sent == b""
+
+
+async def test_the_others_goodbye_ends_it_behind_what_came_before(line: Line) -> None:
+    line.peer.write(b"last")
+    with pytest.raises(ssl.SSLWantReadError):
+        line.peer.unwrap()
+    line.carry()
+    assert (line.client.got, line.wire.ended) == (b"last", "close")
+
+
+async def test_an_abort_is_tcps_and_the_end_is_told_once(line: Line) -> None:
+    line.secured.abort()
+    assert line.wire.ended == "abort"
+    assert line.wire.sent == b""
+    line.secured.connection_lost(None)
+    line.secured.abort()
+    line.secured.close()
+    line.secured.write(b"x")
+    line.secured.resume_reading()
+    await asyncio.sleep(0)
+    assert line.secured.is_closing()
+    assert line.secured.get_write_buffer_size() == 0
+    assert line.secured.get_extra_info("peername") is None
+    assert line.client.calls == ["made", "lost"]
+
+
+async def test_what_is_no_tls_is_closed_without_a_word(fresh: Line, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    fresh.secured.data_received(b"GET /?canary-1c9e HTTP/1.1\r\n\r\n")
+    assert (fresh.client.got, fresh.wire.ended) == (b"", "close")
+    assert caplog.records == []
+
+
+async def test_what_was_changed_on_its_way_is_never_passed_on(line: Line) -> None:
+    line.peer.write(b"harmless")
+    said = bytearray(line._from_peer.read())
+    said[-1] ^= 1
+    line.secured.data_received(bytes(said))
+    assert (line.client.got, line.wire.ended) == (b"", "close")
+    with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
+        line.seen()
