@@ -121,12 +121,7 @@ class ProxyMetrics(Collector):
         yield CounterMetricFamily(
             "connectors_proxy_audit_records_lost", "Audit records that could not be written.", value=self.audit_lost
         )
-        if self._tls_until is not None:
-            yield GaugeMetricFamily(
-                "connectors_proxy_tls_certificate_expiry_seconds",
-                "When the certificate that clients are shown ends, as Unix time; absent where they speak plain HTTP.",
-                value=self._tls_until,
-            )
+        yield _certificate(self._tls_until)
         yield GaugeMetricFamily(
             "connectors_proxy_requests_in_flight", "Requests that are being served.", value=self.in_flight
         )
@@ -175,6 +170,16 @@ def _auth_answers(sources: Mapping[str, Mapping[Source, int]]) -> Metric:
     for question, counts in sources.items():
         for source in Source:
             family.add_metric((question, source.value), counts.get(source, 0))
+    return family
+
+
+def _certificate(until: float | None) -> Metric:
+    family = GaugeMetricFamily(
+        "connectors_proxy_tls_certificate_expiry_seconds",
+        "When the certificate that clients are shown ends, as Unix time; absent where they speak plain HTTP.",
+    )
+    if until is not None:
+        family.add_metric((), until)
     return family
 
 

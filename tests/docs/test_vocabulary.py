@@ -43,8 +43,9 @@ FOREIGN_FLAGS = {
     "--help",
     "--serve",  # of `connectors demo`, and no setting
     "--dry-run",  # kubectl
-    "--raw",  # curl, as the next one
+    "--raw",  # curl, as the next two
     "--netrc-file",
+    "--cacert",
     "--ignore-scripts",  # npm
     "--generate-hashes",  # pip-compile, as the next five
     "--no-header",

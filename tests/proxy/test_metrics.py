@@ -44,6 +44,7 @@ def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMe
         "connectors_proxy_bytes_total": "counter",
         "connectors_proxy_refusals_total": "counter",
         "connectors_proxy_audit_records_lost_total": "counter",
+        "connectors_proxy_tls_certificate_expiry_seconds": "gauge",
         "connectors_proxy_requests_in_flight": "gauge",
         "connectors_proxy_upstream_connections": "gauge",
         "connectors_proxy_snapshot_generation": "gauge",
