@@ -22,7 +22,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 def request(address: str, known: Trust = SYSTEM_TRUST, certificate: KeyPair | None = None) -> ProbeRequest:
     header = ProbeHeader("X-Token", SecretValue(b"t"), from_secret=True)
     target = SecretValue(b"/a?b")
-    return ProbeRequest("HEAD", parse_address(address), target, (header,), trust=known, certificate=certificate)
+    return ProbeRequest("GET", parse_address(address), target, (header,), trust=known, certificate=certificate)
 
 
 async def send(made: ProbeRequest) -> int:
@@ -38,7 +38,7 @@ async def test_a_probe_as_it_goes_over_the_wire() -> None:
         assert await send(request(tool.address)) == 200
         received = tool.connections[0].received.decode().replace(f":{tool.port}", "")
     assert received == (
-        "HEAD /a?b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: identity\r\nX-Token: t\r\nAccept: */*\r\n"
+        "GET /a?b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: identity\r\nX-Token: t\r\nAccept: */*\r\n"
         f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
     )
 
