@@ -139,8 +139,8 @@ async def test_t13_two_connectors_of_one_tool_show_their_own(
     for name, leaf in leaves.items():
         pair = certificate(leaf)
         pair["metadata"]["name"] = name
-        fields = {"auth": auth("certificate", name), "caCertSecretRef": {"name": "ca"}}
-        manifests += [pair, connector(name, tool.address, "mutual", **fields)]
+        chosen = auth("certificate", name)
+        manifests += [pair, connector(name, tool.address, "mutual", auth=chosen, caCertSecretRef={"name": "ca"})]
     proxy = await start_proxy(write(tmp_path / "manifests", *manifests))
     async with aiohttp.ClientSession() as session:
         for _ in range(2):

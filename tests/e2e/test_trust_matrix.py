@@ -87,8 +87,10 @@ def rows(*, on: bool, shared: bool) -> list[Row]:
 
 def manifests(addresses: dict[str, str], *, on: bool, shared: bool) -> Iterator[Manifest]:
     for row in rows(on=on, shared=shared):
-        reference = {} if row.own == "none" else {"caCertSecretRef": {"name": row.own}}
-        yield connector(row.name, addresses[row.tool], **reference)
+        made = connector(row.name, addresses[row.tool])
+        if row.own != "none":
+            made["spec"]["caCertSecretRef"] = {"name": row.own}
+        yield made
     for name, (content, _, _) in SECRETS.items():
         if content is not None:
             yield secret(name, {"ca.crt": content, "password": "canary-5d1e"})
@@ -127,7 +129,8 @@ async def conditions(proxy: ProxyProcess, *, on: bool, shared: bool) -> dict[str
 
 def _settled(found: dict[str, Any], row: Row) -> bool:
     status = "False" if row.problem else "True"
-    return found[LIVENESS]["status"] == status and found.get("CACertReady", {}).get("reason") == row.condition
+    told = found[LIVENESS]["status"], found.get("CACertReady", {}).get("reason")
+    return told == (status, row.condition)
 
 
 async def traffic(proxy: ProxyProcess) -> dict[str, tuple[int, str, str]]:
