@@ -33,6 +33,7 @@ TESTS_WITHOUT_MODULE = {
     "tests/controller/kinds/test_connector_probed.py": "what probes say; test_connector.py is full",
     "tests/controller/test_controller_probes.py": "the controller with what it probes; test_controller.py is full",
     "tests/controller/probes/test_prober_histories.py": "any history of the prober; test_prober.py is full",
+    "tests/controller/probes/test_prober_trust.py": "changes of CAs; test_prober.py is full",
     "tests/controller/probes/test_prober_line.py": "probes that wait for others; test_prober.py is full",
 }
 MODULES_WITHOUT_TEST: dict[str, str] = {}
