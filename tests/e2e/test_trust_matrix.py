@@ -18,7 +18,8 @@ import trustme
 from connectors.process.clock import timestamp
 from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
-from connectors.tls.pool import Pool
+from connectors.tls.certificates import read_pem
+from connectors.tls.pool import Pool, pool_of
 from tests.e2e.probed import LIVENESS
 from tests.peers.fixtures import StartNginx, StartProxy
 from tests.peers.manifests import Manifest, connector, secret, write
@@ -30,11 +31,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.nginx]
 CONNECTORS = "/apis/connectors.alauda.io/v1alpha1/connectors"
 SHARED, OWN, UNKNOWN, WRONG = (trustme.CA() for _ in range(4))
 PAST = datetime.now(UTC) - timedelta(days=30)
+STRANGER = UNKNOWN.issue_cert("localhost")
 TOOLS: dict[str, tuple[trustme.CA, Callable[[], trustme.LeafCert], str]] = {
     # what the tool shows -> who signed it, how, and what is wrong with it whoever is trusted
     "of-shared": (SHARED, lambda: SHARED.issue_cert("localhost"), ""),
     "of-own": (OWN, lambda: OWN.issue_cert("localhost"), ""),
-    "of-unknown": (UNKNOWN, lambda: UNKNOWN.issue_cert("localhost"), ""),
+    "of-unknown": (UNKNOWN, lambda: STRANGER, ""),
     "expired": (OWN, lambda: OWN.issue_cert("localhost", not_before=PAST, not_after=PAST), "has expired"),
     "misnamed": (OWN, lambda: OWN.issue_cert("elsewhere.example"), "Hostname mismatch"),
 }
@@ -48,6 +50,7 @@ SECRETS: dict[str, tuple[str | None, tuple[trustme.CA, ...], str]] = {
     "key": (KEY, (), "InvalidPEM"),
     "mixed": (JUNK + KEY + pem(OWN) + JUNK, (OWN,), "Valid"),
     "lost": (None, (), "SecretNotFound"),
+    "pinned": (STRANGER.cert_chain_pems[0].bytes().decode(), (), "Valid"),
 }
 
 
@@ -74,7 +77,19 @@ class Row:
     def problem(self) -> str:
         """What OpenSSL says of the tool's certificate; empty where it is good."""
         signer, _, wrong = TOOLS[self.tool]
+        if self.pins and self.tool == "of-unknown":
+            return ""
         return wrong if signer in self.trusts else "unable to get local issuer certificate"
+
+    @property
+    def pins(self) -> bool:
+        """Whether the certificate of `of-unknown` itself is trusted, and nobody who signed it."""
+        return self.on and self.own == "pinned"
+
+    @property
+    def pool(self) -> Pool:
+        pinned = read_pem((SECRETS["pinned"][0] or "").encode()).certificates if self.pins else ()
+        return pool_of((*pool(*self.trusts).certificates, *pinned))
 
     @property
     def condition(self) -> str | None:
@@ -161,7 +176,7 @@ async def test_t23_pool_traffic_and_probe_agree_in_every_row(
         found = await conditions(proxy, on=on, shared=shared)
         got, made = await traffic(proxy), pools(folder)
         for row in rows(on=on, shared=shared):
-            assert made[row.name] == pool(*row.trusts), row
+            assert made[row.name] == row.pool, row
             said = found[row.name][LIVENESS]
             if row.problem:
                 status, reason, body = got[row.name]
