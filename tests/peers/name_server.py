@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from tests.peers.raw_stream import SECONDS
+
 _A, _AAAA, _IN = 1, 28, 1
 _NO_SUCH_NAME = 3
 _RESPONSE, _AUTHORITATIVE, _RECURSION_WANTED, _RECURSION_AVAILABLE = 0x8000, 0x0400, 0x0100, 0x0080
@@ -25,6 +27,7 @@ class NameServer(asyncio.DatagramProtocol):
         self._scripts: dict[str, tuple[Sequence[str], ...]] = {}
         self._asked: Counter[tuple[str, int]] = Counter()
         self._transport: asyncio.DatagramTransport | None = None
+        self._changed = asyncio.Event()
 
     def says(self, name: str, *answers: Sequence[str]) -> None:
         """From now on, who looks `name` up gets these addresses, of both families, in turn; the last ones stay."""
@@ -36,12 +39,20 @@ class NameServer(asyncio.DatagramProtocol):
         """How often `name` has been looked up since its script was set: the system asks for A and AAAA each time."""
         return max(self._asked[name, _A], self._asked[name, _AAAA])
 
+    async def looked_up(self, name: str, times: int) -> None:
+        """Wait until `name` has been looked up so often."""
+        async with asyncio.timeout(SECONDS):
+            while self.lookups(name) < times:
+                await self._changed.wait()
+
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         assert self._transport is not None
         self._transport.sendto(self._answer(data), addr)
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _answer(self, data: bytes) -> bytes:
         number, flags, *_ = _HEAD.unpack_from(data)
