@@ -24,9 +24,9 @@ CACHES = ("/run/nscd", "/var/run/nscd")
 
 def main(descriptor: int, folder: Path, addresses: list[str]) -> None:
     """Set the namespace up, say so, and answer each `FAMILY KIND` with a socket."""
-    added = "".join(f"address add {address} dev lo nodad\n" for address in addresses)
-    # Several lines, one process.
-    subprocess.run(["ip", "-batch", "-"], input=f"link set lo up\n{added}", text=True, check=True)
+    # An IPv6 address of loopback is usable at once: nobody else could have it.
+    lines = ["link set lo up", *(f"address add {address} dev lo" for address in addresses)]
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
     for place, text in FILES.items():
         own = folder / Path(place).name
         own.write_text(text, encoding="ascii")

@@ -112,10 +112,16 @@ async def dialled(made: Upstreams, address: Address, *authorities: trustme.CA) -
 
 
 async def refused(made: Upstreams, address: Address) -> Refusal:
-    with pytest.raises(RefusedError) as caught:
-        await made.dial(pool_key(binding_of(tool()), address.origin), address, SYSTEM_TLS)
+    try:
+        connection = await made.dial(pool_key(binding_of(tool()), address.origin), address, SYSTEM_TLS)
+    except RefusedError as error:
+        refusal = error.refusal
+    else:
+        ip, _, _ = connection.peer()
+        connection.abort()  # uvloop does not end while it is open
+        raise AssertionError(f"{ip} was dialled")
     assert (made.active, made.idle) == (0, 0)
-    return caught.value.refusal
+    return refusal
 
 
 @pytest.mark.parametrize(
