@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint check bench bench-cluster bench-callers bench-probes format clean
+.PHONY: help demo serve test lint check bench bench-cluster bench-callers bench-probes bench-trust format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -41,6 +41,9 @@ bench-callers: $(VENV)/.dev ## Measure 1,000 callers on 100 Connectors and a flo
 
 bench-probes: $(VENV)/.dev ## Measure 5,000 Connectors that are probed (needs KUBEBUILDER_ASSETS and kubectl; about five minutes)
 	@$(BIN)/python -m bench.probes
+
+bench-trust: $(VENV)/.dev ## Measure how soon a change of CAs is in effect (needs KUBEBUILDER_ASSETS, kubectl and nginx; about three minutes)
+	@$(BIN)/python -m bench.trust
 
 format: $(VENV)/.dev ## Rewrite the code in the project's format
 	$(BIN)/ruff format $(CODE)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from connectors.model.connector import Connector
 from connectors.model.secret import Secret, SecretKey
 from connectors.tls.certificates import Bundle, Certificate, read_bundle
 from connectors.tls.pool import SYSTEM_TRUST, ApiServer, Trust, trust_of
+
+T = TypeVar("T")
 
 LABEL = "connectors.cpaas.io/ca-cert"
 """Of Secrets in the system namespace: with the value "true" their certificates are trusted for every Connector."""
@@ -47,6 +50,9 @@ class OwnAuthority:
     unread: str = ""
 
 
+NO_REFERENCE = OwnAuthority()
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What a source has of it: `for_all` are the labelled Secrets, `secrets` all those that may be referred to."""
@@ -62,7 +68,8 @@ class Given:
 class Authorities:
     """All CAs at one moment. With the flag off there are none: the system's store is all that is trusted.
 
-    `trust` is that of whoever has no CA of its own. `own` and `own_trust` are by the Secret that a Connector refers to.
+    `trust` is that of whoever has no CA of its own. `own`, `own_trust` and `own_state` are by the Secret that a
+    Connector refers to; where there is no such Secret, only `own_state` says so.
     """
 
     enabled: bool = False
@@ -70,7 +77,7 @@ class Authorities:
     own: Mapping[SecretKey, Authority] = field(default_factory=dict)
     trust: Trust = SYSTEM_TRUST
     own_trust: Mapping[SecretKey, Trust] = field(default_factory=dict)
-    unread: Mapping[SecretKey, str] = field(default_factory=dict)
+    own_state: Mapping[SecretKey, OwnAuthority] = field(default_factory=dict)
 
     def trust_of(self, connector: Connector) -> Trust:
         """Whom this Connector trusts: all layers together."""
@@ -82,19 +89,17 @@ class Authorities:
         if not self.enabled:
             return None
         key = ca_secret_key_of(connector)
-        if key is None:
-            return OwnAuthority()
-        authority = self.own.get(key)
-        if authority is None:
-            return OwnAuthority(key.name, None, self.unread.get(key, ""))
-        return OwnAuthority(key.name, authority.bundle)
+        return self.own_state[key] if key else NO_REFERENCE
 
 
 NONE = Authorities()
 
 
 def gather(given: Given, connectors: Iterable[Connector], previous: Authorities = NONE) -> Authorities:
-    """The layers of every Connector. A Secret that is the same instance as before is not parsed again."""
+    """The layers of every Connector. A Secret that is the same instance as before is not parsed again.
+
+    What is equal to what was before stays the same instance too: thousands of Connectors are compared by it.
+    """
     if not given.enabled:
         return NONE
     known = {authority.secret.key: authority for authority in (*previous.for_all, *previous.own.values())}
@@ -111,5 +116,19 @@ def gather(given: Given, connectors: Iterable[Connector], previous: Authorities 
     def trust(certificates: Iterable[Certificate]) -> Trust:
         return trust_of((*shared, *certificates), given.api_server)
 
-    own_trust = {key: trust(authority.bundle.certificates) for key, authority in own.items()}
-    return Authorities(True, for_all, own, trust(()), own_trust, given.unread)
+    def state(key: SecretKey) -> OwnAuthority:
+        authority = own.get(key)
+        return OwnAuthority(key.name, authority.bundle) if authority else OwnAuthority(key.name, None, unread(key))
+
+    def unread(key: SecretKey) -> str:
+        return given.unread.get(key, "")
+
+    own_trust = {
+        key: _kept(previous.own_trust.get(key), trust(authority.bundle.certificates)) for key, authority in own.items()
+    }
+    own_state = {key: _kept(previous.own_state.get(key), state(key)) for key in referred}
+    return Authorities(True, for_all, own, _kept(previous.trust, trust(())), own_trust, own_state)
+
+
+def _kept(before: T | None, now: T) -> T:
+    return before if before is not None and before == now else now

@@ -103,20 +103,17 @@ class Snapshot:
 
     def client_tls(self) -> frozenset[ClientTls]:
         """Everything that may be brought to a handshake while this snapshot serves."""
-        shown = {(binding.trust, certificate) for binding in self.bindings.values() for certificate in _shown(binding)}
-        shown.add((self.authorities.trust, None))
+        # By identity at first: thousands of Connectors share a handful of them.
+        trusts = {id(trust): trust for trust in (self.authorities.trust, *self.authorities.own_trust.values())}
+        bindings = [binding for binding in self.bindings.values() if binding.credential.certificate]
+        shown: list[tuple[Trust, KeyPair | None]] = [(trust, None) for trust in trusts.values()]
+        shown += [(binding.trust, binding.credential.certificate) for binding in bindings]
         pools = ((pool, certificate) for trust, certificate in shown for pool in (trust.pool, trust.at_api_server))
         return frozenset(ClientTls(pool, certificate) for pool, certificate in pools)
 
     def owner_of(self, token: bytes) -> TokenOwner | None:
         """Whose token of the service-account-token Secrets this is. Looks up a digest: no timing to learn from."""
         return self.token_owners.get(_digest(token))
-
-
-def _shown(binding: Binding) -> tuple[KeyPair | None, ...]:
-    """Its own certificate; and none, to servers that are not the Connector's."""
-    certificate = binding.credential.certificate
-    return (None,) if certificate is None else (None, certificate)
 
 
 def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
@@ -138,8 +135,8 @@ def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
             and before.connector_class is connector_class
             and before.secret is secret
             and before.unread == unread
-            and before.trust == trust
-            and before.authority == authority
+            and before.trust is trust
+            and before.authority is authority
         )
         if before and unchanged:
             bindings[connector.key] = before

@@ -30,7 +30,9 @@ def _judged(authority: OwnAuthority, namespace: str) -> Condition:
     if authority.unread:
         return unknown(_KIND, ConditionReason.SECRET_PENDING, authority.unread)
     if bundle is None:
-        return false(_KIND, ConditionReason.SECRET_NOT_FOUND, f'secrets "{name}" not found; create it in {namespace}')
+        return false(
+            _KIND, ConditionReason.SECRET_NOT_FOUND, f'secrets "{name}" not found; create it in namespace {namespace}'
+        )
     if not bundle.certificates:
         return false(_KIND, ConditionReason.INVALID_PEM, invalid_message(name, bundle.problems))
     return _true(ConditionReason.VALID, _valid(name, bundle))

@@ -122,7 +122,6 @@ def build_proxy(
     timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
     audit_log = _audit_log(settings, metrics, watchdog)
     audit = Audit(metrics, AccessLog(log_stream, settings.access_log), audit_log)
-    hosts = HostForm(settings.cluster_domain, localhost=settings.localhost_names)
     dials = dialer or Dialer(settings.dialing)
     upstreams = Upstreams(
         timeouts,
@@ -135,7 +134,7 @@ def build_proxy(
     parts = Parts(
         store=store,
         identity=Identity(authority),
-        hosts=hosts,
+        hosts=HostForm(settings.cluster_domain, localhost=settings.localhost_names),
         upstreams=upstreams,
         audit=audit,
         terms=Terms(settings.limits, timeouts, ClientSide(settings.scheme)),

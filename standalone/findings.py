@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connectors.model.violation import Violation
+from connectors.authorities import OwnAuthority
+from connectors.model.conditions import ConditionStatus
+from connectors.model.violation import Severity, Violation
 from connectors.snapshot import Binding, Snapshot
 from connectors.sources.loaded import Loaded
-from connectors.sources.manifests import CONNECTOR, CONNECTOR_CLASS
+from connectors.sources.manifests import CONNECTOR, CONNECTOR_CLASS, SECRET
 from connectors.sources.problem import Identity, Problem
+from controller.authorities import problem_of
+from controller.ca_condition import ca_condition, left_out
 
 CLASS_NAME = "spec.connectorClassName"
+CA_REF = "spec.caCertSecretRef.name"
 SECRET_REF = "spec.auth.secretRef"  # noqa: S105 - a field's path
 
 
@@ -26,6 +31,10 @@ def findings(loaded: Loaded, snapshot: Snapshot, *, secrets_elsewhere: bool = Fa
         identity = Identity(CONNECTOR, key.namespace, key.name)
         found = _of_binding(binding, secrets_elsewhere=secrets_elsewhere)
         problems.extend(loaded.problem(identity, violation) for violation in found)
+    for authority in snapshot.authorities.for_all:
+        if message := problem_of(authority):
+            identity = Identity(SECRET, *authority.secret.key)
+            problems.append(loaded.problem(identity, Violation("", message, Severity.WARNING)))
     return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
@@ -37,3 +46,17 @@ def _of_binding(binding: Binding, *, secrets_elsewhere: bool) -> Iterator[Violat
     problem = binding.secret_problem
     if problem is not None and not (secrets_elsewhere and binding.secret is None):
         yield Violation(SECRET_REF, problem.message)
+    if binding.authority is not None:
+        yield from _of_authority(binding.authority, binding.connector.metadata.namespace, secrets_elsewhere)
+
+
+def _of_authority(authority: OwnAuthority, namespace: str, secrets_elsewhere: bool) -> Iterator[Violation]:
+    """Warnings: the Connector is served all the same, with the CAs that are trusted for all."""
+    if authority.bundle is None and secrets_elsewhere:
+        return
+    condition = ca_condition(authority, namespace)
+    if condition.status is ConditionStatus.FALSE:
+        yield Violation(CA_REF, condition.message, Severity.WARNING)
+    elif authority.bundle is not None and authority.bundle.problems:
+        message = f'of secret "{authority.name}" {left_out(authority.bundle.problems)}'
+        yield Violation(CA_REF, message, Severity.WARNING)

@@ -79,8 +79,14 @@ class HttpClient:
             ValueError: the request cannot be sent as it is; the message does not quote it.
         """
         url, headers = _url(request), _headers(request, self._user_agent)
-        outcome = await self._outcome(request, url, headers, read_body=read_body)
+        try:
+            outcome = await self._outcome(request, url, headers, read_body=read_body)
+        except asyncio.CancelledError:
+            # Its time was over: perhaps nobody is at these addresses any more.
+            self._dialer.failed(request.address)
+            raise
         if isinstance(outcome, Failure):
+            self._dialer.failed(request.address)
             # Outside of any `except`: what aiohttp raises holds the URL and every header (threat 14).
             raise ExchangeFailedError(outcome)
         return outcome
@@ -107,8 +113,6 @@ class HttpClient:
         except ExchangeFailedError as stopped:
             return stopped.failure
         except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, aiohttp.ClientConnectorError):
-                self._dialer.failed(request.address)
             return exchange_failure(error, request.address)
 
     def _session(self, dial: Dial, context: ssl.SSLContext | None, request: HttpRequest) -> aiohttp.ClientSession:

@@ -73,8 +73,9 @@ class Resolver:
             if len(self._running) >= MAX_LOOKUPS:
                 raise TooManyLookupsError(f"{MAX_LOOKUPS} names are being looked up at once")
             running = self._running[host, port] = self._start(host, port)
-        # Shielded: one client that leaves does not take the answer from the others.
-        return await asyncio.shield(running)
+        # Shielded: one client that leaves does not take the answer from the others. A list of its own for each: nobody
+        # changes what another has checked.
+        return list(await asyncio.shield(running))
 
     def forget(self, host: str, port: int) -> None:
         """The next one who asks has it looked up anew: nobody answered at these addresses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -40,5 +41,10 @@ def auth_type(**fields: Any) -> AuthType:
 
 def secret(name: str = "login", *, kind: str = OPAQUE, namespace: str = "default", **data: bytes) -> Secret:
     """A Secret with `data`."""
+    return secret_of(data, kind, name, namespace)
+
+
+def secret_of(data: Mapping[str, bytes], kind: str = OPAQUE, name: str = "login", namespace: str = "default") -> Secret:
+    """A Secret with keys that are no words of Python's."""
     values = {key: SecretValue(value) for key, value in data.items()}
     return Secret(ObjectMeta(name=name, namespace=namespace), kind, values)

@@ -3,18 +3,22 @@ from __future__ import annotations
 from dataclasses import replace as dataclass_replace
 
 import pytest
+import trustme
 from msgspec.structs import replace
 
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
+from connectors.model.feature_flags import FeatureFlags
 from connectors.model.metadata import ObjectMeta
 from connectors.model.reasons import ConditionReason, Reason
-from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, Secret
+from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret
 from connectors.model.secret_value import SecretValue
 from connectors.model.violation import Violation, errors
-from connectors.snapshot import Binding, Objects, TokenOwner, bind, build
-from tests.connectors.builders import basic_class, connector, connector_class, secret
+from connectors.snapshot import Binding, Objects, Snapshot, TokenOwner, bind, build
+from connectors.tls.pool import SYSTEM, ClientTls, Pool
+from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of
+from tests.peers.trust import pem, pool
 
 KEY = ConnectorKey("default", "tool")
 AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
@@ -225,3 +229,79 @@ def test_a_class_name_of_any_length_makes_no_long_message() -> None:
     refusal = only(Objects((connector(connectorClassName="x" * 300_000),))).refusal
     assert refusal is not None
     assert len(refusal.message) < 300
+
+
+ONE, OTHER = trustme.CA(), trustme.CA()
+ON = FeatureFlags(enable_custom_ca_certs=True)
+
+
+def authority(name: str, known: trustme.CA, namespace: str = "default") -> Secret:
+    return secret_of({"ca.crt": pem(known).encode()}, OPAQUE, name, namespace)
+
+
+def trusting(flags: FeatureFlags = ON, shared: trustme.CA = ONE, own: trustme.CA = OTHER) -> Objects:
+    """Two Connectors, one of them with a CA of its own, and one CA for all."""
+    connectors = (connector("plain"), connector("own", caCertSecretRef={"name": "ca"}))
+    shared_secret = authority("shared", shared, "connectors-system")
+    return Objects(connectors, (CLASS,), (authority("ca", own), shared_secret), flags, authorities=(shared_secret,))
+
+
+def trusted(snapshot: Snapshot) -> dict[str, Pool]:
+    return {key.name: binding.trust.pool for key, binding in snapshot.bindings.items()}
+
+
+def test_layers_of_trust() -> None:
+    snapshot = build(trusting())
+    assert trusted(snapshot) == {"plain": pool(ONE), "own": pool(ONE, OTHER)}
+    assert [bool(binding.authority) for binding in snapshot.bindings.values()] == [True, True]
+    assert snapshot.authorities.trust.pool == pool(ONE)
+
+
+def test_t22_with_the_flag_off_the_systems_store_is_trusted_and_nobody_else() -> None:
+    snapshot = build(trusting(FeatureFlags()))
+    assert trusted(snapshot) == {"plain": SYSTEM, "own": SYSTEM}
+    assert [binding.authority for binding in snapshot.bindings.values()] == [None, None]
+
+
+def test_a_change_of_cas_makes_the_bindings_anew_that_it_is_about() -> None:
+    objects = trusting()
+    first = build(objects)
+    same = build(objects, first)
+    assert all(same.bindings[key] is first.bindings[key] for key in first.bindings)
+    own = trusting(own=trustme.CA())
+    renewed = build(dataclass_replace(objects, secrets=(own.secrets[0], objects.secrets[1])), first)
+    changed = [key.name for key in first.bindings if renewed.bindings[key] is not first.bindings[key]]
+    assert changed == ["own"]
+    shared = trusting(shared=trustme.CA())
+    everybody = build(dataclass_replace(objects, authorities=shared.authorities), first)
+    assert all(everybody.bindings[key] is not first.bindings[key] for key in first.bindings)
+    off = build(dataclass_replace(objects, flags=FeatureFlags()), first)
+    assert trusted(off) == {"plain": SYSTEM, "own": SYSTEM}
+
+
+def test_a_copy_of_the_same_ca_changes_nothing() -> None:
+    objects = trusting()
+    first = build(objects)
+    again = trusting()
+    copied = build(dataclass_replace(objects, secrets=again.secrets, authorities=again.authorities), first)
+    assert all(copied.bindings[key] is first.bindings[key] for key in first.bindings)
+
+
+def test_a_connector_that_cannot_be_read_is_trusted_to_have_none() -> None:
+    item = Connector(metadata=ObjectMeta(name="plain", namespace="default"))
+    objects = dataclass_replace(trusting(), connectors=(item,), malformed={item.key: Violation("spec", "is odd")})
+    first = build(objects)
+    assert first.bindings[item.key].authority is None
+    assert build(objects, first).bindings[item.key] is first.bindings[item.key]
+
+
+def test_what_is_brought_to_handshakes() -> None:
+    leaf = ONE.issue_cert("client.example")
+    pair = {"tls.crt": leaf.cert_chain_pems[0].bytes(), "tls.key": leaf.private_key_pem.bytes()}
+    kind = connector_class(auth={"types": [{"name": "cert", "secretType": TLS}]})
+    item = connector(auth={"name": "cert", "secretRef": {"name": "login"}})
+    snapshot = build(Objects((item,), (kind,), (secret_of(pair, TLS),)))
+    certificate = snapshot.bindings[item.key].credential.certificate
+    assert certificate is not None
+    assert snapshot.client_tls() == {ClientTls(), ClientTls(SYSTEM, certificate)}
+    assert build(trusting()).client_tls() == {ClientTls(pool(ONE)), ClientTls(pool(ONE, OTHER))}

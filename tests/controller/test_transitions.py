@@ -58,3 +58,23 @@ def all_of(*children: Condition) -> list[Condition]:
 )
 def test_events(previous: list[Condition], current: list[Condition], expected: list[tuple[str, str]]) -> None:
     assert [(event.type.value, event.reason) for event in happenings(previous, current)] == expected
+
+
+def ca(reason: str, status: ConditionStatus = ConditionStatus.FALSE) -> Condition:
+    return Condition(type=CA, status=status, reason=reason, message=reason, severity="Info")
+
+
+@pytest.mark.parametrize(
+    ("previous", "current", "expected"),
+    [
+        (None, ca("SecretNotFound"), ["CACertSecretNotFound"]),
+        (ca("SecretNotFound"), ca("SecretNotFound"), []),
+        (ca("SecretNotFound"), ca("InvalidPEM"), ["InvalidCACert"]),
+        (ca("InvalidPEM"), ca("SecretNotFound"), ["CACertSecretNotFound"]),
+        (ca("Valid", ConditionStatus.TRUE), ca("InvalidPEM"), ["InvalidCACert"]),
+        (ca("InvalidPEM"), ca("Valid", ConditionStatus.TRUE), []),
+        (ca("Valid", ConditionStatus.TRUE), ca("NoCACert", ConditionStatus.TRUE), []),
+    ],
+)
+def test_each_reason_of_a_ca_has_its_event(previous: Condition | None, current: Condition, expected: list[str]) -> None:
+    assert [event.reason for event in happenings([previous] if previous else [], [current])] == expected

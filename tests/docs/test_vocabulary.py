@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from connectors.authorities import Authorities
 from connectors.class_checks import _NOT_GENERATED
 from connectors.expressions.functions import FUNCTIONS
 from connectors.kube.access import Access
@@ -19,14 +20,16 @@ from connectors.kube.metrics import KubeMetrics
 from connectors.model.conditions import ConditionStatus, ConditionType
 from connectors.model.metadata import API_VERSION
 from connectors.model.reasons import HTTP_STATUS, ConditionReason, Reason
+from connectors.process.clock import now
 from connectors.process.settings import Setting
 from connectors.sources.builtin import builtin_classes
 from connectors.sources.feature_flags import FLAGS
+from controller import authorities
 from controller import settings as controller_settings
 from controller.admission.metrics import AdmissionMetrics
 from controller.metrics import ControllerMetrics
 from controller.probes.metrics import ProbeMetrics
-from proxy import cluster_settings, exchange, relay
+from proxy import ca_metrics, cluster_settings, exchange, relay
 from proxy.access_log import AccessLine
 from proxy.audit_record import AuditCaller, AuditRecord, UsedSecret
 from proxy.hop_by_hop import HOP_BY_HOP
@@ -115,6 +118,8 @@ def test_metrics() -> None:
     registry = CollectorRegistry()
     ProxyMetrics(registry).auth_answers({"token": {}})
     ControllerMetrics(registry)
+    ca_metrics.AuthorityMetrics(registry, Authorities)
+    authorities.AuthorityMetrics(registry, Authorities, now)
     AdmissionMetrics(registry)
     ProbeMetrics(registry)
     KubeMetrics(registry, "PREFIX", KubeClient(Access()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -21,7 +21,7 @@ StartNginx = Callable[..., Awaitable[web.Nginx]]
 StartGitServer = Callable[..., Awaitable[git.GitServer]]
 """(prefix="/tools/git") -> GitServer"""
 StartProxy = Callable[..., Awaitable[proxy.ProxyProcess]]
-"""(manifests, *options, env=None, python=...) -> ProxyProcess"""
+"""(manifests, *options, env=None, python=..., entered=()) -> ProxyProcess"""
 
 
 @pytest.fixture
@@ -69,9 +69,13 @@ def start_proxy(exits: AsyncExitStack) -> StartProxy:
     """Start `connectors serve` on a folder of manifests."""
 
     async def start(
-        manifests: Path, *options: str, env: Mapping[str, str] | None = None, python: str = sys.executable
+        manifests: Path,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+        entered: Sequence[str] = (),
     ) -> proxy.ProxyProcess:
-        started = await proxy.start_proxy(manifests, *options, env=env, python=python)
+        started = await proxy.start_proxy(manifests, *options, env=env, python=python, entered=entered)
         exits.push_async_callback(started.child.stop)
         return started
 

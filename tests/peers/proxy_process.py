@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +50,18 @@ class ProxyProcess:
 
 
 async def start_proxy(
-    manifests: Path, *options: str, env: Mapping[str, str] | None = None, python: str = sys.executable
+    manifests: Path,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    python: str = sys.executable,
+    entered: Sequence[str] = (),
 ) -> ProxyProcess:
     """Start it on a folder of manifests, on ports of the kernel's choice; `env` comes on top of PATH alone.
 
-    Nothing is probed unless an option says so: what a tool sees is what the test sent.
+    `entered` stands before the command (tests/peers/namespace.py). Nothing is probed unless an option says
+    so: what a tool sees is what the test sent.
     """
-    command = [python, "-m", "standalone", "serve", str(manifests)]
+    command = [*entered, python, "-m", "standalone", "serve", str(manifests)]
     command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--probe-interval", "0", *options]
     environment = {"PATH": os.defpath, **(env or {})}
     child = await Child.start("connectors serve", command, env=environment, cwd=CHECKOUT)

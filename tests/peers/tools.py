@@ -15,6 +15,9 @@ PACKAGES = {
     "skopeo": "skopeo",
     "docker-registry": "docker-registry",
     "htpasswd": "apache2-utils",
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
 }
 """Program -> Debian package."""
 LACKING = "lacking"

@@ -12,17 +12,18 @@ import trustme
 
 from connectors.dialing.dialer import Dialer
 from connectors.model.addresses import Address, parse_address
+from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
 from connectors.snapshot import Binding
 from connectors.tls.pool import SYSTEM_TLS
 from proxy.settings import Timeouts
-from proxy.upstream import MAX_IDLE_PER_POOL, PoolKey, UpstreamConnection, Upstreams, pool_key
+from proxy.upstream import MAX_IDLE_PER_POOL, PoolKey, UpstreamConnection, Upstreams, is_current, pool_key
 from proxy.watchdog import NEVER, Watchdog
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.trust import dialer, tls, trust
-from tests.proxy.decisions import binding_of, tool
+from tests.proxy.decisions import binding_of, snapshot_of, tool
 
 
 class Reader:
@@ -250,6 +251,31 @@ async def test_pools_that_nothing_uses_any_more_are_closed(raw_upstream: RawUpst
     await until(lambda: pools.counts == (0, 1))
     assert kept.usable
     pools.upstreams.close()
+
+
+async def test_a_connection_of_earlier_cas_or_secrets_finishes_and_is_not_kept(raw_upstream: RawUpstream) -> None:
+    pools = Pools(raw_upstream)
+    connection = await pools.dial()
+    pools.stale.add(pools.key)
+    pools.upstreams.keep_current()
+    assert connection.usable, "it is in use"
+    pools.upstreams.give_back(connection)
+    await until(lambda: pools.counts == (0, 0))
+
+
+def test_which_pools_a_request_can_still_use() -> None:
+    login = bearer_token("s", "1", namespace="team")
+    snapshot = snapshot_of(TEAM, login)
+    (binding,) = snapshot.bindings.values()
+    key = pool_key(binding, parse_address("https://tool.example").origin)
+    assert is_current(key, snapshot)
+    for other in (
+        key._replace(trust="earlier"),
+        key._replace(secret="earlier"),
+        key._replace(uid="earlier"),
+        key._replace(connector=ConnectorKey("team", "gone")),
+    ):
+        assert not is_current(other, snapshot)
 
 
 async def test_a_dead_connection_is_not_kept(raw_upstream: RawUpstream) -> None:

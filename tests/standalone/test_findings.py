@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import trustme
+
 from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from standalone.findings import findings
+from tests.peers.trust import pem
 from tests.standalone.manifests import CONNECTOR, SECRET, TEAM_CLASS
 
 
@@ -51,3 +54,37 @@ def test_a_class_breaks_a_rule(tmp_path: Path) -> None:
     )
     assert of_class.startswith("7: ConnectorClass team: spec.params[0].type: ")
     assert "spec.connectorClassName: ConnectorClass team is invalid" in "".join(of_connector)
+
+
+FLAG = """
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: connectors-config}
+data: {enable-custom-ca-certs: "true"}
+"""
+JUNK = "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n"
+
+
+def ca_secret(value: str, name: str = "ca", namespace: str = "default") -> str:
+    labels = '{connectors.cpaas.io/ca-cert: "true"}'
+    metadata = f"{{name: {name}, namespace: {namespace}, labels: {labels}}}"
+    return f'---\napiVersion: v1\nkind: Secret\nmetadata: {metadata}\nstringData: {{ca.crt: "{value}"}}\n'
+
+
+WITH_CA = CONNECTOR.replace("spec:\n", "spec:\n  caCertSecretRef: {name: ca}\n")
+
+
+def test_cas_that_cannot_be_used_earn_a_warning(tmp_path: Path) -> None:
+    good = pem(trustme.CA()).replace("\n", "\\n")
+    assert found_in(tmp_path, WITH_CA + SECRET + FLAG + ca_secret(good)) == []
+    assert found_in(tmp_path, WITH_CA + SECRET) == [], "the flag is off"
+    (lost,) = found_in(tmp_path, WITH_CA + SECRET + FLAG)
+    assert 'spec.caCertSecretRef.name: secrets "ca" not found' in lost
+    assert found_in(tmp_path, WITH_CA + SECRET + FLAG, secrets_elsewhere=True) == []
+    (broken,) = found_in(tmp_path, WITH_CA + SECRET + FLAG + ca_secret(JUNK), secrets_elsewhere=True)
+    assert 'spec.caCertSecretRef.name: Secret "ca" contains invalid PEM data: ca.crt: certificate 1' in broken
+    (mixed,) = found_in(tmp_path, WITH_CA + SECRET + FLAG + ca_secret(good + JUNK))
+    assert mixed.endswith('of secret "ca" left out: ca.crt: certificate 2 is not X.509')
+    (shared,) = found_in(tmp_path, CONNECTOR + SECRET + FLAG + ca_secret(JUNK, "all", "connectors-system"))
+    assert ': Secret connectors-system/all: Secret "all" contains invalid PEM data' in shared

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import pytest
+import trustme
 
 from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.bearer_token import BearerToken
+from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CALLERS_OWN, CredentialError
 from connectors.credentials.generated import Generated
 from connectors.credentials.registry import credential_of, owned_by, scheme_for
 from connectors.model.connector_class import AuthType
 from connectors.model.reasons import ConditionReason
-from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, Secret
-from tests.connectors.builders import auth_type, secret
+from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
+from tests.connectors.builders import auth_type, secret, secret_of
 
 BASIC = auth_type(secretType=BASIC_AUTH)
 BEARER = auth_type(secretType=BEARER_TOKEN)
@@ -30,9 +32,10 @@ UNKNOWN = auth_type(secretType="kubernetes.io/ssh-auth")
         (OPAQUE_KEY, Generated),
         (auth_type(secretType=BASIC_AUTH, generator={"headers": [{"name": "X", "value": "y"}]}), Generated),
         (auth_type(secretType=BASIC_AUTH, generator={}), BasicAuth),
+        (auth_type(secretType=TLS), ClientCertificate),
         (UNKNOWN, type(None)),
     ],
-    ids=["basic", "bearer", "generated", "generator before type", "empty generator", "unknown"],
+    ids=["basic", "bearer", "generated", "generator before type", "empty generator", "tls", "unknown"],
 )
 def test_the_scheme_of_a_type(kind: AuthType, scheme: type) -> None:
     assert type(scheme_for(kind)) is scheme
@@ -64,3 +67,19 @@ def test_why_a_secret_cannot_serve(kind: AuthType, data: Secret, reason: Conditi
         credential_of(kind, data)
     assert caught.value.reason is reason
     assert said in caught.value.message
+
+
+LEAF = trustme.CA().issue_cert("client.example")
+PAIR = {"tls.crt": LEAF.cert_chain_pems[0].bytes(), "tls.key": LEAF.private_key_pem.bytes()}
+
+
+def test_a_client_certificate_is_shown_whatever_the_class_sends_besides() -> None:
+    alone = credential_of(auth_type(secretType=TLS), secret_of(PAIR, TLS))
+    assert alone.certificate is not None
+    assert alone.headers == ()
+    generator = {"headers": [{"name": "X-Tenant", "value": "a"}]}
+    with_field = credential_of(auth_type(secretType=TLS, generator=generator), secret_of(PAIR, TLS))
+    assert with_field.certificate is not None
+    assert [name for name, _ in with_field.headers] == [b"X-Tenant"]
+    with pytest.raises(CredentialError, match=r"tls\.crt"):
+        credential_of(auth_type(secretType=TLS, generator=generator), secret_of({**PAIR, "tls.crt": b""}, TLS))

@@ -12,15 +12,18 @@ import traceback
 import pytest
 import trustme
 
+from connectors.dialing.dial_settings import DialSettings
+from connectors.dialing.dialer import Dialer
 from connectors.dialing.exchange_failure import ExchangeFailedError
 from connectors.dialing.http_client import MAX_BODY, HttpClient
 from connectors.dialing.kind import FailureKind
+from connectors.dialing.resolver import Resolver
 from connectors.model.response import Response
-from tests.connectors.dialing.sending import USER_AGENT, answer_of, failure_of, get, header, sending_client
+from tests.connectors.dialing.sending import USER_AGENT, Answers, answer_of, failure_of, get, header, sending_client
 from tests.peers.fixtures import StartNginx
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream, answering
-from tests.peers.trust import dialer
+from tests.peers.trust import LOOPBACK, dialer
 
 CANARY = "canary-7d02"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -338,3 +341,29 @@ async def test_t14_a_refused_request_is_not_quoted(target: str) -> None:
             with pytest.raises(ValueError, match=r"not a|control") as caught:
                 await client.send(request, read_body=False)
             assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["nobody there", "no answer in time"])
+async def test_after_a_failure_the_name_is_looked_up_again(silent: bool) -> None:
+    names = Answers(["127.0.0.1"])
+    client = HttpClient(Dialer(DialSettings(LOOPBACK), Resolver(names, cache=60.0)), USER_AGENT)
+    async with RawUpstream() as tool:
+        port = tool.port
+        if silent:
+            for _ in range(2):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await client.send(get(f"http://tool.example:{port}"), read_body=False)
+    if not silent:
+        for _ in range(2):
+            await failure_of(client, get(f"http://tool.example:{port}"))
+    assert names.asked == ["tool.example"] * 2
+
+
+async def test_after_an_answer_it_is_not() -> None:
+    names = Answers(["127.0.0.1"])
+    client = HttpClient(Dialer(DialSettings(LOOPBACK), Resolver(names, cache=60.0)), USER_AGENT)
+    async with RawUpstream(answering(OK)) as tool:
+        for _ in range(2):
+            await client.send(get(f"http://tool.example:{tool.port}"), read_body=True)
+    assert names.asked == ["tool.example"]

@@ -8,6 +8,7 @@ import pytest
 
 from connectors.dialing import resolver
 from connectors.dialing.resolver import Resolver, TooManyLookupsError, look_up
+from tests.peers.clock import FakeClock
 
 
 class Names:
@@ -92,3 +93,78 @@ def test_the_systems_own_lookup() -> None:
     assert "127.0.0.1" in look_up("localhost", 80)
     with pytest.raises(OSError, match=r"\w"):
         look_up("does-not-exist.invalid", 80)
+
+
+def caching(names: Names, clock: FakeClock, seconds: float = 5.0) -> Resolver:
+    return Resolver(names, seconds, clock.monotonic)
+
+
+async def test_an_answer_counts_for_so_long() -> None:
+    names, clock = Names(), FakeClock()
+    kept = caching(names, clock)
+    for pause, asked in ((0.0, 1), (4.9, 1), (0.2, 2), (4.9, 2), (0.1, 3)):
+        await clock.advance(pause)
+        assert await kept.addresses("tool", 80) == ["192.0.2.1", "192.0.2.80"]
+        assert len(names.asked) == asked, "it begins with the answer, and being asked for does not prolong it"
+
+
+async def test_each_name_and_port_has_its_own_answer() -> None:
+    names = Names()
+    kept = caching(names, FakeClock())
+    for _ in range(2):
+        assert await kept.addresses("tool", 80) == ["192.0.2.1", "192.0.2.80"]
+        assert await kept.addresses("tool", 81) == ["192.0.2.1", "192.0.2.81"]
+        await kept.addresses("other", 80)
+    assert names.asked == ["tool", "tool", "other"]
+
+
+async def test_a_failure_does_not_count_any_longer_than_for_who_waits() -> None:
+    names = Names()
+    kept = caching(names, FakeClock())
+    for _ in range(2):
+        with pytest.raises(socket.gaierror):
+            await kept.addresses("missing", 80)
+    assert names.asked == ["missing"] * 2
+
+
+async def test_what_is_forgotten_is_asked_for_again() -> None:
+    names = Names()
+    kept = caching(names, FakeClock())
+    await kept.addresses("tool", 80)
+    await kept.addresses("tool", 81)
+    kept.forget("tool", 80)
+    kept.forget("unknown", 80)
+    await kept.addresses("tool", 81)
+    assert len(names.asked) == 2
+    await kept.addresses("tool", 80)
+    assert len(names.asked) == 3
+
+
+async def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MAX_CACHED", 2)
+    names, clock = Names(), FakeClock()
+    kept = caching(names, clock)
+    for _ in range(2):
+        for name in ("a", "b", "c"):
+            await kept.addresses(name, 80)
+    assert names.asked == ["a", "b", "c", "c"], "where there is no room, a name is asked for each time"
+    await clock.advance(5)
+    for _ in range(2):
+        await kept.addresses("c", 80)
+    assert names.asked == ["a", "b", "c", "c", "c"], "what does not count any more makes room"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+async def test_t09_nobody_can_change_what_others_are_told(seconds: float) -> None:
+    names = Names()
+    kept = caching(names, FakeClock(), seconds)
+    waiting = [asyncio.create_task(kept.addresses("slow", 80)) for _ in range(2)]
+    await asyncio.sleep(0)
+    names.release.set()
+    for answer in await asyncio.gather(*waiting):
+        assert answer == ["192.0.2.1", "192.0.2.80"]
+        answer[:] = ["169.254.169.254"]
+    for _ in range(2):
+        answer = await kept.addresses("slow", 80)
+        assert answer == ["192.0.2.1", "192.0.2.80"]
+        answer.clear()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connectors.model.check_addresses import check_addresses, is_loopback, parsed
-from connectors.model.violation import Severity
+from connectors.model.violation import Severity, errors
 from tests.connectors.builders import connector, connector_class
 
 CLASS = connector_class(
@@ -110,3 +110,20 @@ def test_as_many_repetitions_as_a_spec_can_hold_cost_a_warning_each_and_no_more(
         "is the same address as spec.addressExtensions[0].value; was another one meant?",
         "is the same address as spec.addressExtensions[1].value; was another one meant?",
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "auth", "paths"),
+    [
+        ("kubernetes.io/tls", {"name": "auth", "secretRef": {"name": "s"}}, ["spec.address"]),
+        ("kubernetes.io/tls", {"name": "auth"}, []),
+        ("kubernetes.io/basic-auth", {"name": "auth", "secretRef": {"name": "s"}}, []),
+    ],
+    ids=["a client certificate", "none is shown", "another type"],
+)
+def test_a_client_certificate_needs_https(kind: str, auth: Any, paths: list[str]) -> None:
+    demo = connector_class(auth={"types": [{"name": "auth", "secretType": kind, "optional": True}]})
+    for address in ("http://tool.example.com", "http://127.0.0.1:8080"):
+        found = errors(tuple(check_addresses(connector(address=address, auth=auth), demo)))
+        assert [violation.path for violation in found] == paths
+    assert not errors(tuple(check_addresses(connector(address="https://tool.example.com", auth=auth), demo)))

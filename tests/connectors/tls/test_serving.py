@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import trustme
@@ -150,25 +147,3 @@ def _agreed(context: ssl.SSLContext, port: int) -> tuple[bool, str | None]:
     ):
         tls.recv(1)  # in TLS 1.3 tickets come after the handshake
         return tls.session is not None and tls.session.has_ticket, tls.selected_alpn_protocol()
-
-
-def test_t14_no_file_is_left(
-    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: list[trustme.LeafCert]
-) -> None:
-    """Where there are no files in memory (macOS), one is written for a moment, for nobody else to read."""
-    modes: list[int] = []
-    make = tempfile.mkstemp
-
-    def watched(prefix: str) -> tuple[int, str]:
-        descriptor, path = make(prefix=prefix, dir=tmp_path)
-        modes.append(Path(path).stat().st_mode & 0o777)
-        return descriptor, path
-
-    monkeypatch.delattr(os, "memfd_create", raising=False)
-    monkeypatch.setattr(tempfile, "mkstemp", watched)
-    assert serving.serve(key_pair(leaves[0]))
-    with pytest.raises(KeyPairError):
-        serving.serve(replace(key_pair(leaves[0]), chain=b"junk"))
-    assert len(modes) == 2
-    assert set(modes) == {0o600}
-    assert list(tmp_path.iterdir()) == []

@@ -3,8 +3,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from connectors.authorities import OwnAuthority
 from connectors.credentials.credential import CredentialError
-from connectors.model.conditions import ConnectorStatus
+from connectors.model.conditions import ConditionType, ConnectorStatus
 from connectors.model.connector import Connector, ConnectorAuth, ConnectorKey, ConnectorSpec, SecretReference
 from connectors.model.connector_class import (
     RESOLVER_ANNOTATION,
@@ -22,6 +23,7 @@ from connectors.model.metadata import ObjectMeta
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Severity, Violation
 from connectors.snapshot import Binding
+from connectors.tls.certificates import Bundle
 from controller.destination import Platform, ServiceKey
 from controller.kinds.connector import Facts, plan
 from controller.proxy_address import ClusterProxy, LocalProxy
@@ -265,3 +267,34 @@ def test_a_refusal_keeps_its_first_message_until_the_connector_changes() -> None
     newer = Binding(msgspec.structs.replace(connector(), metadata=metadata), git())
     told = refused("at 0xc00e2dbb75", newer, first)
     assert [item.message for item in told.conditions[-2:]] == ["Service c-repo: at 0xc00e2dbb75"] * 2
+
+
+INVALID = OwnAuthority("ca", Bundle())
+
+
+@pytest.mark.parametrize(
+    ("authority", "told"),
+    [(None, None), (OwnAuthority(), ("True", "NoCACert")), (INVALID, ("False", "InvalidPEM"))],
+)
+def test_what_is_said_of_a_ca_stands_before_ready_and_does_not_count(
+    authority: OwnAuthority | None, told: tuple[str, str] | None
+) -> None:
+    found = plan(Binding(connector(), git(), authority=authority), None, LOCAL, "t1")
+    assert [item.type.value for item in found.status.conditions] == [
+        *NAMES[:5],
+        *(["CACertReady"] if told else []),
+        "Ready",
+    ]
+    assert summary(found.status) == [*WELL, *([told] if told else []), ("True", "")]
+    lost = plan(Binding(connector(), None, authority=authority), None, LOCAL, "t1")
+    assert lost.status.condition(ConditionType.READY).reason == "ConnectorClassNotFound"  # type: ignore[union-attr]
+    assert len(lost.status.conditions) == len(found.status.conditions)
+
+
+def test_events_of_a_ca() -> None:
+    before = plan(Binding(connector(), git(), authority=OwnAuthority("ca")), None, LOCAL, "t1")
+    assert [event.reason for event in before.events] == ["CACertSecretNotFound", "Ready"]
+    after = plan(Binding(connector(), git(), authority=INVALID), before.status, LOCAL, "t2")
+    assert [event.reason for event in after.events] == ["InvalidCACert"]
+    off = plan(Binding(connector(), git()), after.status, LOCAL, "t3")
+    assert off.events == ()

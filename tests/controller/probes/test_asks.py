@@ -3,14 +3,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import trustme
 
 from connectors.credentials.credential import CredentialError
 from connectors.model.reasons import ConditionReason
+from connectors.model.secret import TLS, Secret
 from connectors.snapshot import bind
-from controller.probes.asks import asks_of
+from controller.probes.asks import Asks, asks_of
 from controller.probes.outcome import Outcome
-from controller.probes.request import Ask
+from controller.probes.request import Ask, ProbeRequest
+from tests.connectors.builders import secret_of
 from tests.controller.probes.subjects import BEARER, binding, connector, http, probing_class
+from tests.peers.trust import trust
 
 BOTH = probing_class(http("/live", httpHeaders=BEARER), http("/auth", httpHeaders=BEARER))
 
@@ -61,3 +65,48 @@ def test_what_breaks_a_rule_is_not_probed(spec: dict[str, object]) -> None:
 def test_without_a_class_nothing_is_probed() -> None:
     asks = asks_of(bind(connector(), None, None), None)
     assert (asks.liveness, asks.auth) == (None, None)
+
+
+TLS_TYPES = [{"name": "auth", "secretType": TLS, "optional": True}]
+LEAF = trustme.CA().issue_cert("client.example")
+
+
+def pair() -> Secret:
+    data = {"tls.crt": LEAF.cert_chain_pems[0].bytes(), "tls.key": LEAF.private_key_pem.bytes()}
+    return secret_of(data, TLS, namespace="team")
+
+
+def requests(found: Asks) -> list[ProbeRequest]:
+    return [ask.request for _, ask in found.items() if isinstance(ask, Ask)]
+
+
+def test_t23_probes_trust_what_the_connectors_traffic_trusts() -> None:
+    known = trust(trustme.CA())
+    api = probing_class({"api": {"path": "/live"}}, http("/auth"), api={"uri": "https://api.example"})
+    for kind in (BOTH, api):
+        found = requests(asks_of(replace(binding(kind), trust=known), None))
+        assert [request.trust for request in found] == [known, known]
+
+
+def test_the_client_certificate_is_shown_by_both_probes() -> None:
+    bound = binding(probing_class(http("/live"), http("/auth"), types=TLS_TYPES), secret=pair())
+    found = requests(asks_of(bound, None))
+    assert bound.credential.certificate is not None
+    assert [request.certificate for request in found] == [bound.credential.certificate] * 2
+    assert all(request.authenticates and not request.holds_secret for request in found)
+
+
+def test_t25_the_client_certificate_goes_to_declared_origins_only() -> None:
+    elsewhere = http("/x", host="other.example", scheme="https")
+    asks = asks_of(binding(probing_class(elsewhere, elsewhere, types=TLS_TYPES), secret=pair()), None)
+    assert isinstance(asks.liveness, Ask)
+    assert asks.liveness.request.certificate is None
+    assert isinstance(asks.auth, Outcome)
+    assert asks.auth.reason is ConditionReason.ADDRESS_NOT_DECLARED
+    assert "the client certificate" in asks.auth.message
+
+
+def test_t25_a_classs_own_api_sees_no_client_certificate() -> None:
+    api = probing_class({"api": {"path": "/live"}}, api={"uri": "https://api.example"}, types=TLS_TYPES)
+    (request,) = requests(asks_of(binding(api, secret=pair()), None))
+    assert request.certificate is None

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.model.addresses import parse_address
+from connectors.model.key_pair import KeyPair
 from connectors.model.response import Response
 from connectors.model.secret_value import SecretValue
 from controller.probes.redirects import is_redirect, may_quote_secret, redirected
 from controller.probes.request import ProbeHeader, ProbeRequest, origin_of
+from tests.peers.trust import trust
 
 KEPT = ProbeHeader("X-Fixed", SecretValue(b"1"))
 SECRET = ProbeHeader("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
@@ -120,3 +125,12 @@ def test_t25_a_dot_behind_the_host_does_not_lead_to_another_server(own: str, wri
     found = redirected(asked, answer(f"http://{written}/c"))
     assert found is not None
     assert (found.address.host, found.target.reveal(), found.headers) == (own, b"/c", (SECRET,))
+
+
+@pytest.mark.parametrize(("location", "origin", "target"), LEADS)
+def test_t25_a_change_of_origin_leaves_the_client_certificate_behind(location: str, origin: str, target: bytes) -> None:
+    shown, known = KeyPair(b"chain", SecretValue(b"key")), trust(trustme.CA())
+    found = redirected(replace(request(), certificate=shown, trust=known), answer(location))
+    assert found is not None
+    assert (found.certificate is shown) is (origin == "https://tool.example:8443")
+    assert found.trust is known

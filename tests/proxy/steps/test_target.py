@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
 from proxy.decision import Mount
 from proxy.steps.target import check_loop
-from tests.peers.manifests import Manifest, connector_class
+from tests.peers.manifests import Manifest, auth, connector_class, secret
 from tests.proxy.decisions import HOSTS, forward_of, request, snapshot_of, tool, verdict_of
 
 NAME = b"/namespaces/team/connectors/tool"
@@ -136,3 +137,23 @@ def test_a_connectors_own_proxy_address_loops(address: str, loops: bool) -> None
     with pytest.raises(RefusedError) as refused:
         check_loop(chosen, snapshot, HOSTS)
     assert refused.value.refusal.reason is Reason.LOOP_DETECTED
+
+
+def test_a_client_certificate_goes_over_tls_or_not_at_all() -> None:
+    """The class's own default of an address: no check of the Connector names it."""
+    leaf = trustme.CA().issue_cert("client.example")
+    data = {"tls.crt": leaf.cert_chain_pems[0].bytes().decode(), "tls.key": leaf.private_key_pem.bytes().decode()}
+    kind = connector_class(
+        "mtls",
+        [{"name": "cert", "secretType": "kubernetes.io/tls"}],
+        addressExtensions=[{"name": "plain", "default": "http://tool.example"}],
+    )
+    manifests = [
+        kind,
+        tool(class_name="mtls", auth=auth("cert", "pair")),
+        secret("pair", data, "kubernetes.io/tls", namespace="team"),
+    ]
+    assert forward_of(request(), *manifests).address.scheme == "https"
+    refusal = verdict_of(request(headers=chooser(b"plain")), *manifests).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.CONNECTOR_INVALID

@@ -1,0 +1,99 @@
+"""A ClusterSource that runs, the snapshots it made, and objects for a fake API server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from connectors.kube.client import KubeClient
+from connectors.model.connector import ConnectorKey
+from connectors.model.metadata import API_VERSION
+from connectors.process.clock import SystemClock
+from connectors.snapshot import Binding, Snapshot
+from connectors.sources.cluster import ClusterSource
+from connectors.sources.store import SnapshotStore
+from tests.peers.fake_api_server import FakeApiServer
+
+SYSTEM = "connectors-system"
+KEY = ConnectorKey("team", "tool")
+AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
+BASIC = {"name": "basicAuth", "secretType": "kubernetes.io/basic-auth", "optional": True}
+
+
+def a_connector(name: str = "tool", **spec: Any) -> dict[str, Any]:
+    full = {"connectorClassName": "demo", "address": "https://tool.example", **spec}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Connector",
+        "metadata": {"name": name, "namespace": "team"},
+        "spec": full,
+    }
+
+
+def a_class(**spec: Any) -> dict[str, Any]:
+    full = {"proxy": {}, "auth": {"types": [BASIC]}, **spec}
+    return {"apiVersion": API_VERSION, "kind": "ConnectorClass", "metadata": {"name": "demo"}, "spec": full}
+
+
+def a_secret(
+    name: str = "login", namespace: str = "team", password: bytes = b"one", kind: str = "kubernetes.io/basic-auth"
+) -> dict[str, Any]:
+    values = {"username": b"u", "password": password, "token": password}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {key: base64.b64encode(value).decode() for key, value in values.items()},
+    }
+
+
+def flags(**data: str) -> dict[str, Any]:
+    metadata = {"name": "connectors-config", "namespace": SYSTEM}
+    named = {name.replace("_", "-"): value for name, value in data.items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": named}
+
+
+class Followed:
+    """A source that runs, and the snapshots it made."""
+
+    def __init__(self, server: FakeApiServer, client: KubeClient, *, token_secrets: bool = False) -> None:
+        self.server = server
+        self.store = SnapshotStore()
+        self.source = ClusterSource(client, SYSTEM, self.store, SystemClock(), token_secrets=token_secrets)
+        self.snapshots: list[Snapshot] = []
+        self.told: list[ConnectorKey | str] = []
+        self._news = asyncio.Event()
+        self.store.subscribe(self._took)
+        self._heard = asyncio.Event()
+        self.source.subscribe(self._hear, self._hear)
+
+    def _hear(self, key: ConnectorKey | str) -> None:
+        self.told.append(key)
+        self._heard.set()
+
+    def _took(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+        self._news.set()
+
+    async def until(self, true: Callable[[Snapshot], bool], seconds: float = 5.0) -> Snapshot:
+        async with asyncio.timeout(seconds):
+            while not (self.store.ready and true(self.store.current)):
+                self._news.clear()
+                await self._news.wait()
+        return self.store.current
+
+    async def until_told(self, wanted: set[ConnectorKey | str], seconds: float = 5.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not wanted <= set(self.told):
+                self._heard.clear()
+                await self._heard.wait()
+
+    async def binding(self, true: Callable[[Binding], bool]) -> Binding:
+        snapshot = await self.until(lambda now: KEY in now.bindings and true(now.bindings[KEY]))
+        return snapshot.bindings[KEY]
+
+
+Follow = Callable[..., Followed]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trustme
+
+from connectors.dialing.exchange_failure import ExchangeFailedError
+from connectors.dialing.kind import FailureKind
+from connectors.model.addresses import parse_address
+from connectors.model.key_pair import KeyPair
+from connectors.model.secret_value import SecretValue
+from connectors.tls.pool import SYSTEM_TRUST, Trust
+from controller.probes.client import USER_AGENT, ProbeClient
+from controller.probes.request import ProbeHeader, ProbeRequest
+from tests.peers.raw_upstream import RawUpstream, answering
+from tests.peers.trust import dialer, pool, trust
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def request(address: str, known: Trust = SYSTEM_TRUST, certificate: KeyPair | None = None) -> ProbeRequest:
+    header = ProbeHeader("X-Token", SecretValue(b"t"), from_secret=True)
+    target = SecretValue(b"/a?b")
+    return ProbeRequest("GET", parse_address(address), target, (header,), trust=known, certificate=certificate)
+
+
+async def send(made: ProbeRequest) -> int:
+    client = ProbeClient(dialer())
+    try:
+        return (await client.send(made, read_body=False)).status
+    finally:
+        await client.close()
+
+
+async def test_a_probe_as_it_goes_over_the_wire() -> None:
+    async with RawUpstream(answering(OK)) as tool:
+        assert await send(request(tool.address)) == 200
+        received = tool.connections[0].received.decode().replace(f":{tool.port}", "")
+    assert received == (
+        "GET /a?b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: identity\r\nX-Token: t\r\nAccept: */*\r\n"
+        f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
+    )
+
+
+async def test_t23_whom_the_connector_trusts_the_probe_does_and_nobody_else(
+    authority: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
+    async with RawUpstream(answering(OK), tls=server_tls) as tool:
+        assert await send(request(tool.address, trust(authority))) == 200
+        for known in (SYSTEM_TRUST, trust(trustme.CA())):
+            with pytest.raises(ExchangeFailedError) as caught:
+                await send(request(tool.address, known))
+            assert caught.value.failure.kind is FailureKind.TLS
+
+
+async def test_the_ca_of_the_api_server_counts_where_that_is_asked(
+    authority: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
+    async with RawUpstream(answering(OK), tls=server_tls) as tool:
+        origin = parse_address(tool.address).origin
+        assert await send(request(tool.address, Trust(pool(), pool(authority), frozenset({origin})))) == 200
+        with pytest.raises(ExchangeFailedError):
+            await send(request(tool.address, Trust(pool(), pool(authority), frozenset())))
+
+
+async def test_the_certificate_is_shown_to_a_tool_that_asks_for_one(
+    authority: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
+    users = trustme.CA()
+    users.configure_trust(server_tls)
+    server_tls.verify_mode = ssl.CERT_REQUIRED
+    leaf = users.issue_cert("client.example")
+    pair = KeyPair(leaf.cert_chain_pems[0].bytes(), SecretValue(leaf.private_key_pem.bytes()))
+    async with RawUpstream(answering(OK), tls=server_tls) as tool:
+        assert await send(request(tool.address, trust(authority), pair)) == 200
+        with pytest.raises(ExchangeFailedError):
+            await send(request(tool.address, trust(authority)))

@@ -1,0 +1,77 @@
+"""A change of CAs voids what was found, for Connectors and for classes' own APIs."""
+
+from __future__ import annotations
+
+import trustme
+from msgspec.structs import replace
+
+from connectors.model.connector import CaCertSecretRef, Connector, ConnectorKey, ConnectorSpec
+from connectors.model.feature_flags import FeatureFlags
+from connectors.model.secret import OPAQUE, Secret
+from connectors.snapshot import Objects, Snapshot, build
+from connectors.tls.pool import SYSTEM_TRUST
+from controller.destination import Platform
+from tests.connectors.builders import secret_of
+from tests.controller.probes.prober_scene import LIVE, Scene, scene
+from tests.controller.probes.subjects import connector, login, probing_class
+from tests.peers.trust import pem, trust
+
+ONE, OTHER, THIRD = trustme.CA(), trustme.CA(), trustme.CA()
+ON = FeatureFlags(enable_custom_ca_certs=True)
+SHARED = ConnectorKey("team", "shared")
+OWN = ConnectorKey("team", "own")
+LOGIN = login()
+API = probing_class(name="api", api={"uri": "https://api.example"})
+
+
+def ca(known: trustme.CA, name: str = "ca", namespace: str = "team") -> Secret:
+    return secret_of({"ca.crt": pem(known).encode()}, OPAQUE, name, namespace)
+
+
+def with_ca(item: Connector) -> Connector:
+    spec: ConnectorSpec = replace(item.spec, ca_cert_secret_ref=CaCertSecretRef(name="ca"))
+    return replace(item, spec=spec)
+
+
+CONNECTORS = (connector("shared"), with_ca(connector("own")))
+
+
+def moment(before: Snapshot | None, shared: Secret, own: Secret, flags: FeatureFlags = ON) -> Snapshot:
+    objects = Objects(CONNECTORS, (LIVE, API), (LOGIN, own), flags, authorities=(shared,))
+    return build(objects, before)
+
+
+async def probed(it: Scene, snapshot: Snapshot) -> list[str]:
+    """Which hosts are probed because of this snapshot: `tool.example` once for each Connector."""
+    before = len(it.sender.sent)
+    it.prober.follow(snapshot)
+    await it.clock.advance(0)
+    return sorted(request.address.host for request in it.sender.sent[before:])
+
+
+async def test_who_is_concerned_is_probed_at_once_and_nobody_else() -> None:
+    shared, own = ca(ONE, "shared", "connectors-system"), ca(ONE)
+    async with scene(platform=Platform()) as it:
+        first = moment(None, shared, own)
+        assert await probed(it, first) == ["api.example", "tool.example", "tool.example"]
+        same = moment(first, ca(ONE, "shared", "connectors-system"), ca(ONE))
+        assert await probed(it, same) == [], "the same certificates, written anew"
+        changed = moment(same, shared, ca(OTHER))
+        assert await probed(it, changed) == ["tool.example"]
+        assert it.sender.sent[-1].trust == trust(ONE, OTHER)
+        everybody = moment(changed, ca(THIRD, "shared", "connectors-system"), ca(ONE))
+        assert await probed(it, everybody) == ["api.example", "tool.example", "tool.example"]
+        off = moment(everybody, shared, own, FeatureFlags())
+        assert await probed(it, off) == ["api.example", "tool.example", "tool.example"]
+        assert [request.trust for request in it.sender.sent[-3:]] == [SYSTEM_TRUST] * 3
+
+
+async def test_an_answer_of_the_cas_before_does_not_count() -> None:
+    shared, own = ca(ONE, "shared", "connectors-system"), ca(ONE)
+    async with scene() as it:
+        first = moment(None, shared, own)
+        await probed(it, first)
+        assert it.known(OWN)[0] == "True"
+        it.prober.follow(moment(first, shared, ca(OTHER)))
+        assert it.known(OWN)[0] == "-"
+        assert it.known(SHARED)[0] == "True"
