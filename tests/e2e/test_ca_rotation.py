@@ -32,6 +32,9 @@ SECONDS = 30.0
 ROTATIONS = 3
 IN_EFFECT = 2.0
 """Seconds in which a change of CAs is in effect, and connections of the CAs before are gone."""
+GRACE = 0.5
+"""Seconds between two steps: a request that has begun is bound to the CAs that it began with."""
+GONE = "exited with code 0"
 SLOW_BYTES = 3_000_000
 HTTP = "log_format by_connection '$connection $uri';"
 SERVER = """
@@ -83,7 +86,8 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float) -> float:
 
 
 async def show(nginx: Nginx, leaf: trustme.LeafCert, issuer: trustme.CA) -> None:
-    """Have the tool show another certificate, from now on to everybody."""
+    """Have the tool show another certificate, to everybody: the process that showed the old one has gone."""
+    gone = nginx.child.log.count(GONE)
     leaf.private_key_pem.write_to_path(str(nginx.folder / "key.pem"))
     chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
     (nginx.folder / "chain.pem").write_bytes(chain)
@@ -99,7 +103,11 @@ async def show(nginx: Nginx, leaf: trustme.LeafCert, issuer: trustme.CA) -> None
         writer.close()
         return True
 
-    await until(shown, 5)
+    async def alone() -> bool:
+        return nginx.child.log.count(GONE) > gone
+
+    await until(shown, 10)
+    await until(alone, 10)
 
 
 def connections(nginx: Nginx) -> list[int]:
@@ -127,6 +135,7 @@ class Rotation:
 
     async def rotate(self, old: trustme.CA, new: trustme.CA) -> None:
         await self.known(old, new)
+        await asyncio.sleep(GRACE)
         await show(self.nginx, new.issue_cert("localhost"), new)
         slow = asyncio.create_task(self._slow())
         await asyncio.sleep(0.2)  # so that it runs while its CA goes
