@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -78,6 +78,7 @@ class Authorities:
     trust: Trust = SYSTEM_TRUST
     own_trust: Mapping[SecretKey, Trust] = field(default_factory=dict)
     own_state: Mapping[SecretKey, OwnAuthority] = field(default_factory=dict)
+    api_server: ApiServer | None = None
 
     def trust_of(self, connector: Connector) -> Trust:
         """Whom this Connector trusts: all layers together."""
@@ -102,19 +103,21 @@ def gather(given: Given, connectors: Iterable[Connector], previous: Authorities 
     """
     if not given.enabled:
         return NONE
-    known = {authority.secret.key: authority for authority in (*previous.for_all, *previous.own.values())}
+    known = {id(authority.secret): authority for authority in (*previous.for_all, *previous.own.values())}
 
     def read(secret: Secret) -> Authority:
-        before = known.get(secret.key)
-        return before if before and before.secret is secret else Authority(secret, read_bundle(secret.data))
+        return known.get(id(secret)) or Authority(secret, _read(secret))
 
     for_all = tuple(read(secret) for secret in given.for_all)
     referred = {key for connector in connectors if (key := ca_secret_key_of(connector))}
     own = {key: read(secret) for key in referred if (secret := given.secrets.get(key))}
     shared = [certificate for authority in for_all for certificate in authority.bundle.certificates]
+    same = _same(for_all, previous.for_all) and given.api_server == previous.api_server
 
-    def trust(certificates: Iterable[Certificate]) -> Trust:
-        return trust_of((*shared, *certificates), given.api_server)
+    def trust(before: Trust | None, certificates: Iterable[Certificate], *, kept: bool) -> Trust:
+        if before is not None and kept and same:
+            return before
+        return _kept(before, trust_of((*shared, *certificates), given.api_server))
 
     def state(key: SecretKey) -> OwnAuthority:
         authority = own.get(key)
@@ -124,10 +127,24 @@ def gather(given: Given, connectors: Iterable[Connector], previous: Authorities 
         return given.unread.get(key, "")
 
     own_trust = {
-        key: _kept(previous.own_trust.get(key), trust(authority.bundle.certificates)) for key, authority in own.items()
+        key: trust(previous.own_trust.get(key), authority.bundle.certificates, kept=previous.own.get(key) is authority)
+        for key, authority in own.items()
     }
     own_state = {key: _kept(previous.own_state.get(key), state(key)) for key in referred}
-    return Authorities(True, for_all, own, _kept(previous.trust, trust(())), own_trust, own_state)
+    everybody = trust(previous.trust, (), kept=previous.enabled)
+    return Authorities(True, for_all, own, everybody, own_trust, own_state, given.api_server)
+
+
+def _read(secret: Secret) -> Bundle:
+    try:
+        return read_bundle(secret.data)
+    except Exception as error:  # noqa: BLE001 - one Secret that no code of ours expected must not stop all others
+        return Bundle(problems=(f"it cannot be read ({type(error).__name__})",), invalid=1)
+
+
+def _same(these: Sequence[Authority], those: Sequence[Authority]) -> bool:
+    """The very same, in the same order."""
+    return len(these) == len(those) and all(this is that for this, that in zip(these, those, strict=True))
 
 
 def _kept(before: T | None, now: T) -> T:

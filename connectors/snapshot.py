@@ -134,7 +134,8 @@ def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
             before.connector is connector
             and before.connector_class is connector_class
             and before.secret is secret
-            and before.unread == unread
+            # Where something else is wrong, or nothing, nobody asks for the Secret.
+            and before.unread == (unread if before.secret_problem else "")
             and before.trust is trust
             and before.authority is authority
         )
@@ -258,6 +259,9 @@ def _credential(
         return credential_of(auth_type, secret, Subject(connector, connector_class, secret)), None
     except CredentialError as error:
         return ANONYMOUS, error
+    except Exception as error:  # noqa: BLE001 - one Secret that no code of ours expected must not stop all others
+        message = f"Secret {auth.secret_ref.name} cannot be read as a credential ({type(error).__name__})"
+        return ANONYMOUS, CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
 
 
 def secret_key_of(connector: Connector) -> SecretKey:

@@ -9,7 +9,9 @@ from connectors.model.connector_class import AuthType
 from connectors.model.key_pair import KeyPair
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret import Secret
-from connectors.tls.certificates import read_pem
+from connectors.model.secret_value import SecretValue
+from connectors.tls.certificates import PEM_FILE, Bundle, Certificate, as_pem, read_pem
+from connectors.tls.signing_key import KINDS, MAX_RSA, MIN_RSA, signing_key
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 """Its keys (core/v1, TLSCertKey and TLSPrivateKeyKey)."""
@@ -24,30 +26,47 @@ class ClientCertificate:
 
     def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
         """See Scheme."""
-        pair = KeyPair(require(secret, CERTIFICATE).reveal(), require(secret, KEY))
-        if problem := _problem(pair):
+        chain, key = read_pem(require(secret, CERTIFICATE).reveal()), require(secret, KEY).reveal()
+        block = signing_key(key)
+        if problem := _problem(chain, block):
             message = f"Secret {secret.metadata.name}: {problem}"
             raise CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
-        return Credential(certificate=pair)
+        # Of what was read and nothing else: a key that stands in tls.crt too is not shown to anybody.
+        shown = b"".join(as_pem(certificate) for certificate in chain.certificates)
+        return Credential(certificate=KeyPair(shown, SecretValue(block or b"")))
 
 
-def _problem(pair: KeyPair) -> str:
-    """Why it could not be shown to anybody; quotes nothing of it."""
-    # 12 MB, and a tenth of a second: only where somebody has such a Secret.
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
-    chain = read_pem(pair.chain)
+def _problem(chain: Bundle, block: bytes | None) -> str:
+    """Why the two could not be shown to anybody; quotes nothing of them."""
     if not chain.certificates:
         return f"{CERTIFICATE} holds no certificate in PEM; put the client's certificate there, then its issuers'"
+    if chain.problems:
+        return f"{chain.problems[0].replace(PEM_FILE, CERTIFICATE)}; take it out, or put the whole certificate there"
+    if block is None:
+        return f"{KEY} holds no private key in PEM of a kind that is used; put one of {KINDS} there, without a password"
+    return _mismatch(chain.certificates[0], block)
+
+
+def _mismatch(leaf: Certificate, block: bytes) -> str:
+    # 12 MB, and a tenth of a second: only where somebody has such a Secret.
+    from cryptography import x509
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
     try:
         # Not the slow proof that the primes are primes: who holds a bad key of his own harms nobody else.
-        key = load_pem_private_key(pair.key.reveal(), None, unsafe_skip_rsa_key_validation=True).public_key()
-        leaf = x509.load_der_x509_certificate(chain.certificates[0].der).public_key()
-        fits = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == leaf.public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        key = load_pem_private_key(block, None, unsafe_skip_rsa_key_validation=True).public_key()
+        if isinstance(key, RSAPublicKey) and not MIN_RSA <= key.key_size <= MAX_RSA:
+            return f"{KEY} is of RSA with {key.key_size} bits; use one of {KINDS}"
+        mine, shown = (
+            public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            for public in (key, x509.load_der_x509_certificate(leaf.der).public_key())
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return f"{KEY} holds no private key in PEM that could be read; put it there without a password"
-    return "" if fits else f"{KEY} does not belong to the first certificate of {CERTIFICATE}; put the two together"
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+        return f"{KEY} or {CERTIFICATE} cannot be read; put a private key of {KINDS} and its certificate there"
+    return (
+        ""
+        if mine == shown
+        else f"{KEY} does not belong to the first certificate of {CERTIFICATE}; put the two together"
+    )

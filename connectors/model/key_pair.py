@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from connectors.model.secret_value import SecretValue
 
@@ -11,5 +11,5 @@ from connectors.model.secret_value import SecretValue
 class KeyPair:
     """Both in PEM, the leaf first. Two are never equal: what was authenticated with one is nothing to another."""
 
-    chain: bytes
+    chain: bytes = field(repr=False)
     key: SecretValue

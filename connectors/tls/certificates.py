@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from connectors.model.secret_value import SecretValue
@@ -16,8 +16,16 @@ NO_BLOCK = "holds no CERTIFICATE block"
 MAX_PROBLEMS = 8
 """Problems of one Secret that are named; whoever has more has put a wrong file there, and a status is not a log."""
 
+MAX_CERTIFICATES = 512
+"""Certificates of one Secret. A whole system's store has 150; each that is loaded costs memory in each context."""
+MAX_LOOKED_AT = 64
+"""Broken blocks of one Secret before nobody looks any further."""
+TOO_MANY = f"more than {MAX_CERTIFICATES} certificates, or {MAX_LOOKED_AT} broken ones; the rest is left out"
+PEM_FILE = "ca.crt"
+
 _HEADER = b"-----BEGIN "
 _BEGIN, _END = b"CERTIFICATE-----", b"-----END CERTIFICATE-----"
+_LINE = 64
 _SPACE = re.compile(rb"\s+")
 _CACHED = 1024
 """Certificates that are remembered parsed: the same few stand in the Secrets of a thousand Connectors."""
@@ -27,11 +35,12 @@ _CACHED_BYTES = 8192
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One certificate that is trusted. `ends` is its notAfter, in seconds since 1970."""
+    """One certificate that is trusted. `ends` is its notAfter, in seconds since 1970; `subject` its name, in DER."""
 
-    der: bytes
+    der: bytes = field(repr=False)
     fingerprint: bytes
     ends: float
+    subject: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +73,11 @@ def read_bundle(data: Mapping[str, SecretValue]) -> Bundle:
         named = key.lower().endswith(SUFFIXES)
         if not named and _HEADER not in raw:
             continue
-        found = list(_blocks(raw))
-        for item in found:
+        found = False
+        for item in _blocks(raw):
+            found = True
+            if len(certificates) == MAX_CERTIFICATES or len(problems) == MAX_LOOKED_AT:
+                return _bundle(certificates, [*problems, f"{key}: {TOO_MANY}"])
             if isinstance(item, Certificate):
                 certificates.setdefault(item.fingerprint, item)
             else:
@@ -73,15 +85,26 @@ def read_bundle(data: Mapping[str, SecretValue]) -> Bundle:
         # A key of its own beside the certificates is how a kubernetes.io/tls Secret looks: nothing is wrong with that.
         if not found and named:
             problems.append(f"{key}: {NO_BLOCK}")
-    named_problems = problems[:MAX_PROBLEMS]
-    if left := len(problems) - len(named_problems):
-        named_problems.append(f"and {left} more")
-    return Bundle(tuple(certificates.values()), tuple(named_problems), len(problems))
+    return _bundle(certificates, problems)
+
+
+def _bundle(certificates: Mapping[bytes, Certificate], problems: list[str]) -> Bundle:
+    named = problems[:MAX_PROBLEMS]
+    if left := len(problems) - len(named):
+        named.append(f"and {left} more")
+    return Bundle(tuple(certificates.values()), tuple(named), len(problems))
 
 
 def read_pem(raw: bytes) -> Bundle:
-    """The certificates of one PEM file."""
-    return read_bundle({"ca.crt": SecretValue(raw)})
+    """The certificates of one PEM file; problems call it PEM_FILE."""
+    return read_bundle({PEM_FILE: SecretValue(raw)})
+
+
+def as_pem(certificate: Certificate) -> bytes:
+    """The certificate as a PEM block (RFC 7468 section 5)."""
+    text = base64.b64encode(certificate.der)
+    lines = (text[start : start + _LINE] for start in range(0, len(text), _LINE))
+    return b"-----BEGIN CERTIFICATE-----\n" + b"\n".join(lines) + b"\n" + _END + b"\n"
 
 
 def _blocks(raw: bytes) -> Iterator[Certificate | str]:
@@ -105,13 +128,14 @@ def _blocks(raw: bytes) -> Iterator[Certificate | str]:
 def _certificate(der: bytes) -> Certificate | None:
     # 12 MB, and a tenth of a second: only where somebody has certificates of his own.
     from cryptography import x509
+    from cryptography.exceptions import InternalError
     from cryptography.hazmat.primitives.hashes import SHA256
 
     try:
         parsed = x509.load_der_x509_certificate(der)
         ends = parsed.not_valid_after_utc.timestamp()
-        return Certificate(der, parsed.fingerprint(SHA256()), ends)
-    except (ValueError, TypeError, x509.InvalidVersion):
+        return Certificate(der, parsed.fingerprint(SHA256()), ends, parsed.subject.public_bytes())
+    except (ValueError, TypeError, x509.InvalidVersion, InternalError):
         return None
 
 

@@ -4,9 +4,11 @@ from dataclasses import replace as dataclass_replace
 
 import pytest
 import trustme
+from cryptography.exceptions import InternalError
 from msgspec.structs import replace
 
-from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN
+from connectors import snapshot as snapshot_module
+from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.feature_flags import FeatureFlags
@@ -305,3 +307,28 @@ def test_what_is_brought_to_handshakes() -> None:
     assert certificate is not None
     assert snapshot.client_tls() == {ClientTls(), ClientTls(SYSTEM, certificate)}
     assert build(trusting()).client_tls() == {ClientTls(pool(ONE)), ClientTls(pool(ONE, OTHER))}
+
+
+def test_what_no_code_expected_of_a_secret_costs_its_connector_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that raises what it does not document has ended both processes of a cluster, again and again."""
+
+    def broken(*_: object) -> Credential:
+        raise InternalError("canary-66f1", [])
+
+    monkeypatch.setattr(snapshot_module, "credential_of", broken)
+    binding = only(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,)))
+    assert binding.secret_problem is not None
+    assert binding.secret_problem.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "InternalError" in binding.secret_problem.message
+    assert "canary" not in binding.secret_problem.message
+
+
+def test_a_secret_that_is_not_read_yet_makes_no_binding_anew_where_something_else_is_wrong() -> None:
+    for classes in ((), (BROKEN_CLASS,)):
+        objects = Objects((connector(auth=AUTH),), classes, unread={LOGIN.key: "late"})
+        first = build(objects)
+        assert build(objects, first).bindings[KEY] is first.bindings[KEY]
+    waiting = Objects((connector(auth=AUTH),), (CLASS,), unread={LOGIN.key: "late"})
+    first = build(waiting)
+    assert build(waiting, first).bindings[KEY] is first.bindings[KEY]
+    assert build(dataclass_replace(waiting, unread={}), first).bindings[KEY] is not first.bindings[KEY]

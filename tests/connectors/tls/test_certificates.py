@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.model.secret_value import SecretValue
-from connectors.tls.certificates import MAX_PROBLEMS, Bundle, read_bundle, read_pem
+from connectors.tls import certificates
+from connectors.tls.certificates import MAX_LOOKED_AT, MAX_PROBLEMS, TOO_MANY, Bundle, as_pem, read_bundle, read_pem
 
 ONE, OTHER = trustme.CA(), trustme.CA()
 PEM = ONE.cert_pem.bytes()
@@ -123,3 +124,21 @@ def test_any_bytes_are_taken_and_none_are_quoted(junk: bytes, pieces: list[bytes
         assert problem.isascii()
         assert "canary" not in problem
         assert len(problem) < 80
+
+
+def test_there_are_only_so_many_certificates_of_one_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "MAX_CERTIFICATES", 1)
+    bundle = found(ca_crt=PEM + OTHER.cert_pem.bytes())
+    assert [certificate.der for certificate in bundle.certificates] == [der(ONE)]
+    assert bundle.problems == (f"ca.crt: {TOO_MANY}",)
+
+
+def test_nobody_reads_a_megabyte_of_junk_to_its_end() -> None:
+    bundle = found(ca_crt=NOT_X509 * 10_000)
+    assert bundle.invalid == MAX_LOOKED_AT + 1
+
+
+def test_a_certificate_is_written_as_it_was_read() -> None:
+    (certificate,) = read_pem(PEM).certificates
+    assert as_pem(certificate) == PEM
+    assert "der" not in repr(certificate)
