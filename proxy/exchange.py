@@ -21,7 +21,7 @@ from proxy.identity import Identity
 from proxy.inject import outgoing
 from proxy.refusals import Answered, refusal_response
 from proxy.relay import Progress, Relay, StaleConnectionError, Terms
-from proxy.upstream import UpstreamConnection, Upstreams, client_tls, pool_key
+from proxy.upstream import UpstreamConnection, Upstreams, client_tls, pool_key, trust_now
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2, without TRACE, which is refused."""
@@ -87,7 +87,8 @@ class Exchange:
         """Relay over a pooled connection, or a new one. One retry, and only of what may be sent twice (threat 30)."""
         upstreams, origin = self._parts.upstreams, forward.address.origin
         head = write_request(outgoing(request.head, forward))
-        key = pool_key(forward.binding, origin)
+        trust = trust_now(forward.binding, self._parts.store.current)
+        key = pool_key(forward.binding, origin, trust)
         repeatable = request.head.method in IDEMPOTENT and request.framing.kind is BodyKind.NONE
         terms = self._parts.terms
 
@@ -105,7 +106,14 @@ class Exchange:
                     raise RefusedError(_NOT_TWICE) from None
             else:
                 return
-        await relay(await upstreams.dial(key, forward.address, client_tls(forward.binding, origin)))
+        await relay(await self._dial(forward))
+
+    async def _dial(self, forward: Forward) -> UpstreamConnection:
+        """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""
+        binding, origin = forward.binding, forward.address.origin
+        trust = trust_now(binding, self._parts.store.current)
+        tls = client_tls(binding, origin, trust)
+        return await self._parts.upstreams.dial(pool_key(binding, origin, trust), forward.address, tls)
 
     def _settle(self, upstream: UpstreamConnection, progress: Progress) -> None:
         """A connection is kept only after a response that ended well; any other is closed at once (threat 15)."""

@@ -21,7 +21,7 @@ from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.snapshot import Binding, Snapshot
-from connectors.tls.pool import ClientTls
+from connectors.tls.pool import ClientTls, Trust
 from proxy.failures import dial_refusal
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
@@ -43,6 +43,7 @@ class PoolKey(NamedTuple):
 
     `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it. `trust` is
     the digest of the CAs that vouched for the tool: with other CAs it is asked for its certificate again.
+    `certificate` is whether one was shown to it: of one Secret two authentication types may make two things.
     """
 
     connector: ConnectorKey
@@ -50,14 +51,26 @@ class PoolKey(NamedTuple):
     secret: str
     origin: Origin
     trust: str
+    certificate: bool = False
 
 
-def pool_key(binding: Binding, origin: Origin) -> PoolKey:
-    """The pool for requests of this Binding to this origin."""
+def pool_key(binding: Binding, origin: Origin, trust: Trust | None = None) -> PoolKey:
+    """The pool for requests of this Binding to this origin. `trust`: what counts now, if not what the Binding has."""
     metadata = binding.connector.metadata
     version = binding.secret.metadata.resource_version if binding.secret else ""
-    trust = binding.trust.toward(origin).digest if origin.scheme == "https" else ""
-    return PoolKey(binding.connector.key, metadata.uid, version, origin, trust)
+    digest = (trust or binding.trust).toward(origin).digest if origin.scheme == "https" else ""
+    shown = binding.credential.certificate is not None
+    return PoolKey(binding.connector.key, metadata.uid, version, origin, digest, shown)
+
+
+def trust_now(binding: Binding, snapshot: Snapshot) -> Trust:
+    """Whom to believe for a request that was decided on by `binding`: it may have waited since, and CAs have changed.
+
+    Of a Connector that is gone its last word counts: the request that was let through before finishes.
+    """
+    current = snapshot.bindings.get(binding.connector.key)
+    same = current is not None and current.connector.metadata.uid == binding.connector.metadata.uid
+    return current.trust if current and same else binding.trust
 
 
 def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
@@ -66,9 +79,9 @@ def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
     return binding is not None and pool_key(binding, key.origin) == key
 
 
-def client_tls(binding: Binding, origin: Origin) -> ClientTls:
+def client_tls(binding: Binding, origin: Origin, trust: Trust) -> ClientTls:
     """What is brought to a handshake with this origin."""
-    return ClientTls(binding.trust.toward(origin), binding.credential.certificate)
+    return ClientTls(trust.toward(origin), binding.credential.certificate)
 
 
 class Receiver(Protocol):
@@ -262,8 +275,9 @@ class Upstreams:
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 candidates = await self._dialer.candidates(address)
-                context = await self._dialer.context(tls) if address.scheme == "https" else None
-                return await self._connect(key, address, context, candidates)
+                if address.scheme == "http":
+                    return await self._connect(key, address, None, candidates)
+                return await self._dialer.secured(tls, lambda context: self._connect(key, address, context, candidates))
         except TimeoutError as error:
             self._dialer.failed(address)
             raise RefusedError(dial_refusal(error if candidates else LookupTimeoutError(), address)) from None

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
 
 from connectors.dialing.checked import checked_addresses
 from connectors.dialing.dial_settings import DialSettings
+from connectors.dialing.issuers import WrongIssuerError, is_wrong_issuer
 from connectors.dialing.resolver import Resolver
 from connectors.model.addresses import Address
 from connectors.tls.contexts import Contexts
 from connectors.tls.pool import ClientTls
+
+T = TypeVar("T")
 
 
 class Dialer:
@@ -24,9 +30,23 @@ class Dialer:
         """See checked_addresses."""
         return await checked_addresses(self._resolver, self._guard, address)
 
-    async def context(self, tls: ClientTls) -> ssl.SSLContext:
-        """See Contexts.context."""
-        return await self.contexts.context(tls)
+    async def secured(self, tls: ClientTls, connect: Callable[[ssl.SSLContext], Awaitable[T]]) -> T:
+        """Call `connect` with the context; where a CA of another's name was taken for the issuer, with others too.
+
+        Raises:
+            KeyPairError: the certificate to show cannot be loaded.
+            Exception: what `connect` raises, of the whole pool.
+        """
+        try:
+            return await connect(await self.contexts.context(tls))
+        except (ssl.SSLCertVerificationError, WrongIssuerError) as error:
+            if not is_wrong_issuer(error):
+                raise
+            first = error
+        for choice in tls.choices:
+            with suppress(ssl.SSLCertVerificationError, WrongIssuerError):
+                return await connect(await self.contexts.context(choice))
+        raise first
 
     def failed(self, address: Address) -> None:
         """None of its candidates took a connection: the next one who asks looks the name up again."""

@@ -20,6 +20,7 @@ from yarl import URL
 from connectors.dialing.dial import Dial
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.exchange_failure import ExchangeFailedError, exchange_failure
+from connectors.dialing.issuers import WrongIssuerError, is_wrong_issuer
 from connectors.dialing.kind import Failure
 from connectors.dialing.reading import BoundedConnector
 from connectors.model.addresses import Address
@@ -100,9 +101,8 @@ class HttpClient:
     async def _outcome(
         self, request: HttpRequest, url: URL, headers: CIMultiDict[str], *, read_body: bool
     ) -> Response | Failure:
-        try:
-            dial = Dial(await self._dialer.candidates(request.address))
-            context = await self._dialer.context(request.tls) if request.address.scheme == "https" else None
+        async def attempt(context: ssl.SSLContext | None) -> Response:
+            dial = Dial(candidates)
             session = self._session(dial, context, request)
             try:
                 return await _exchange(session, request.method, url, headers, read_body=read_body)
@@ -110,6 +110,12 @@ class HttpClient:
                 dial.drop()
                 self._running.discard(session)
                 await session.close()
+
+        try:
+            candidates = await self._dialer.candidates(request.address)
+            if request.address.scheme == "http":
+                return await attempt(None)
+            return await self._dialer.secured(request.tls, attempt)
         except ExchangeFailedError as stopped:
             return stopped.failure
         except (aiohttp.ClientError, OSError) as error:
@@ -124,7 +130,7 @@ class HttpClient:
             try:
                 return await handler(sent)
             except (aiohttp.ClientError, OSError) as error:
-                raise ExchangeFailedError(exchange_failure(error, request.address)) from None
+                raise _stopped(error, request.address) from None
 
         connector = BoundedConnector(
             asyncio.get_running_loop(), ssl=context or True, resolver=dial, socket_factory=dial.socket,
@@ -137,6 +143,13 @@ class HttpClient:
         )  # fmt: skip
         self._running.add(session)
         return session
+
+
+def _stopped(error: aiohttp.ClientError | OSError, address: Address) -> ExchangeFailedError:
+    failure = exchange_failure(error, address)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError) and is_wrong_issuer(error.certificate_error):
+        return WrongIssuerError(failure)
+    return ExchangeFailedError(failure)
 
 
 async def _exchange(

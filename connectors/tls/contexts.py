@@ -7,11 +7,13 @@ import logging
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import certifi
 
-from connectors.tls.loading import load_key_pair
+from connectors.process.settings import foreign_variable
+from connectors.tls.loading import KeyPairError, load_key_pair
 from connectors.tls.pool import SYSTEM_TLS, ClientTls
 from connectors.tls.version import TlsVersion
 
@@ -21,6 +23,10 @@ MAX_CONTEXTS = 128
 """Contexts kept. With the system's 140 certificates one takes 0.9 MB, and 20 ms of a thread to build; equal pools share
 one, so that a cluster with one CA of its own has two."""
 
+STORE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+CIPHERS = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
+"""Python's own for TLS 1.2, without DHE, which nobody needs any more and Go has never spoken: with a group of 8,192
+bits a tool could stop everything for 0.4 s with each handshake. (TLS 1.3 has suites of its own.)"""
 VERSIONS: Mapping[TlsVersion, ssl.TLSVersion] = {
     TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
     TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
@@ -47,8 +53,7 @@ class Contexts:
             KeyPairError: the certificate to show cannot be loaded.
         """
         found = self._kept.get(tls)
-        if found is None or (found.done() and (found.cancelled() or found.exception() is not None)):
-            # What failed is tried again: the system's store may have been out of reach.
+        if found is None or _may_pass(found):
             found = self._kept[tls] = asyncio.ensure_future(asyncio.to_thread(self._build, tls, self._minimum))
             found.add_done_callback(_seen)
             while len(self._kept) > MAX_CONTEXTS:
@@ -59,7 +64,7 @@ class Contexts:
 
     def keep_only(self, used: Container[ClientTls]) -> None:
         """Let go of the others: their CAs, and private keys, are nobody's any more. The system's own stays."""
-        for tls in [tls for tls in self._kept if tls not in used and tls != SYSTEM_TLS]:
+        for tls in [tls for tls in self._kept if replace(tls, choice=0) not in used and tls != SYSTEM_TLS]:
             del self._kept[tls]
 
 
@@ -77,8 +82,9 @@ def build_context(tls: ClientTls, minimum: TlsVersion = TlsVersion.TLS_1_2) -> s
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     context.set_alpn_protocols(["http/1.1"])
+    context.set_ciphers(CIPHERS)
     _load_system_store(context)
-    for certificate in tls.pool.certificates:
+    for certificate in tls.authorities:
         _load(context, certificate.der)
     if tls.certificate is not None:
         load_key_pair(context, tls.certificate)
@@ -96,7 +102,12 @@ def _load(context: ssl.SSLContext, der: bytes) -> None:
 def _load_system_store(context: ssl.SSLContext) -> None:
     """The operating system's store (OpenSSL honours SSL_CERT_FILE and SSL_CERT_DIR), certifi where there is none."""
     context.load_default_certs()
-    if not _has_system_store():
+    if _has_system_store():
+        return
+    if any(foreign_variable(name) for name in STORE_VARIABLES):
+        # Somebody has said whom to trust: that it is not there is no reason to trust half of the world instead.
+        logger.error("%s name no store of CA certificates: no public CA is trusted", " and ".join(STORE_VARIABLES))
+    else:
         logger.warning("this machine has no store of CA certificates where OpenSSL looks: using those of certifi")
         context.load_verify_locations(cafile=certifi.where())
 
@@ -106,6 +117,13 @@ def _has_system_store() -> bool:
     file_found = paths.cafile is not None and Path(paths.cafile).is_file()
     folder_found = paths.capath is not None and any(Path(paths.capath).iterdir())
     return file_found or folder_found
+
+
+def _may_pass(future: asyncio.Future[ssl.SSLContext]) -> bool:
+    """Whether it failed, and not for good: the system's store may be out of reach; a key that does not fit stays so."""
+    if not future.done():
+        return False
+    return future.cancelled() or (future.exception() is not None and not isinstance(future.exception(), KeyPairError))
 
 
 def _seen(future: asyncio.Future[ssl.SSLContext]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connectors.model.addresses import Origin
 from connectors.model.key_pair import KeyPair
@@ -15,13 +16,17 @@ from connectors.tls.certificates import Bundle, Certificate
 class Pool:
     """Certificates that are trusted besides the system's store. Pools of the same certificates are equal.
 
-    `digest` names the pool: what was connected under one is not used under another.
+    `digest` names the pool: what was connected under one is not used under another. `namesakes`: how many certificates
+    share a subject, at most (see ClientTls.choice).
     """
 
     certificates: tuple[Certificate, ...] = field(default=(), compare=False, repr=False)
     digest: str = ""
+    namesakes: int = field(default=1, compare=False)
 
 
+MAX_NAMESAKES = 8
+"""CAs of one name that are tried: a rotation has two, and each is a handshake."""
 SYSTEM = Pool()
 """The system's store and nothing else."""
 
@@ -33,7 +38,8 @@ def pool_of(certificates: Iterable[Certificate]) -> Pool:
         return SYSTEM
     fingerprints = sorted(unique)
     digest = hashlib.sha256(b"".join(fingerprints)).hexdigest()
-    return Pool(tuple(unique[fingerprint] for fingerprint in fingerprints), digest)
+    namesakes = max(Counter(certificate.subject for certificate in unique.values()).values())
+    return Pool(tuple(unique[fingerprint] for fingerprint in fingerprints), digest, min(namesakes, MAX_NAMESAKES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,32 @@ def trust_of(certificates: Iterable[Certificate], api_server: ApiServer | None) 
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """What this end brings to a handshake with a tool: whom it believes, and the certificate it shows, if any."""
+    """What this end brings to a handshake with a tool: whom it believes, and the certificate it shows, if any.
+
+    `choice`: 0 for the whole pool. OpenSSL looks for an issuer by its subject, and tries one of that name: a CA that
+    was made anew under its old name, as most are, hides the other. With N from 1 on the Nth of each name is loaded.
+    """
 
     pool: Pool = SYSTEM
     certificate: KeyPair | None = None
+    choice: int = 0
+
+    @property
+    def authorities(self) -> tuple[Certificate, ...]:
+        """The certificates of the pool that are loaded."""
+        if not self.choice:
+            return self.pool.certificates
+        named: dict[bytes, list[Certificate]] = {}
+        for certificate in self.pool.certificates:
+            named.setdefault(certificate.subject, []).append(certificate)
+        return tuple(same[(self.choice - 1) % len(same)] for same in named.values())
+
+    @property
+    def choices(self) -> tuple[ClientTls, ...]:
+        """What to try after the whole pool; nothing where every name is its own."""
+        if self.pool.namesakes == 1:
+            return ()
+        return tuple(replace(self, choice=number + 1) for number in range(self.pool.namesakes))
 
 
 SYSTEM_TLS = ClientTls()

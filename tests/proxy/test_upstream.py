@@ -18,7 +18,7 @@ from connectors.model.refusal import RefusedError
 from connectors.snapshot import Binding
 from connectors.tls.pool import SYSTEM_TLS
 from proxy.settings import Timeouts
-from proxy.upstream import MAX_IDLE_PER_POOL, PoolKey, UpstreamConnection, Upstreams, is_current, pool_key
+from proxy.upstream import MAX_IDLE_PER_POOL, PoolKey, UpstreamConnection, Upstreams, is_current, pool_key, trust_now
 from proxy.watchdog import NEVER, Watchdog
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.raw_upstream import RawUpstream
@@ -276,6 +276,18 @@ def test_which_pools_a_request_can_still_use() -> None:
         key._replace(connector=ConnectorKey("team", "gone")),
     ):
         assert not is_current(other, snapshot)
+
+
+def test_a_request_that_has_waited_believes_whom_one_that_begins_now_would() -> None:
+    before, known = bound(), trust(trustme.CA())
+    key = before.connector.key
+    now = replace(snapshot_of(TEAM), bindings={key: replace(before, trust=known)})
+    assert trust_now(before, now) == known
+    origin = parse_address("https://tool.example").origin
+    assert is_current(pool_key(before, origin, trust_now(before, now)), now)
+    assert trust_now(before, replace(now, bindings={})) == before.trust
+    another = replace(now, bindings={key: replace(bound(uid="another"), trust=known)})
+    assert trust_now(before, another) == before.trust
 
 
 async def test_a_dead_connection_is_not_kept(raw_upstream: RawUpstream) -> None:

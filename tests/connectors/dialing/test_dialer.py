@@ -49,8 +49,8 @@ async def test_after_a_failure_the_name_is_looked_up_again_and_no_other() -> Non
 async def test_t22_contexts_verify_and_speak_no_less_than_the_settings_say() -> None:
     dialer = Dialer(DialSettings(minimum=TlsVersion.TLS_1_3))
     brought = tls(trustme.CA())
-    context = await dialer.context(brought)
+    context = await dialer.contexts.context(brought)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
-    assert await dialer.context(brought) is context
-    assert await dialer.context(tls(trustme.CA())) is not context
+    assert await dialer.contexts.context(brought) is context
+    assert await dialer.contexts.context(tls(trustme.CA())) is not context

@@ -12,12 +12,13 @@ import trustme
 
 from connectors.model.key_pair import KeyPair
 from connectors.model.secret_value import SecretValue
-from connectors.tls.certificates import Certificate
-from connectors.tls.contexts import MAX_CONTEXTS, Contexts, build_context
+from connectors.tls.certificates import Certificate, read_pem
+from connectors.tls.contexts import MAX_CONTEXTS, STORE_VARIABLES, Contexts, build_context
 from connectors.tls.loading import KeyPairError
 from connectors.tls.pool import SYSTEM_TLS, ClientTls, pool_of
 from connectors.tls.version import TlsVersion
-from tests.peers.trust import pool, tls
+from tests.peers.namesakes import Namesake
+from tests.peers.trust import pem, pool, tls
 
 ONE, OTHER = trustme.CA(), trustme.CA()
 
@@ -62,11 +63,24 @@ def test_custom_cas_come_on_top_of_the_systems(system: trustme.CA) -> None:
 def test_without_a_store_certifi_stands_in(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with_system_store(monkeypatch, tmp_path / "lost.pem", tmp_path)
+    found = ssl.get_default_verify_paths()._replace(cafile=None, capath=str(tmp_path))  # type: ignore[arg-type]
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: found)
+    for name in STORE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     expected = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     expected.load_verify_locations(cafile=certifi.where())
-    assert fingerprints(build_context(SYSTEM_TLS)) == fingerprints(expected)
+    assert fingerprints(build_context(SYSTEM_TLS)) >= fingerprints(expected)
     assert "certifi" in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["", "/nosuch"])
+def test_t22_a_store_that_was_named_and_is_not_there_is_not_widened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, folder: str
+) -> None:
+    with_system_store(monkeypatch, tmp_path / "lost.pem", folder or tmp_path)
+    assert fingerprints(build_context(SYSTEM_TLS)) == set()
+    assert fingerprints(build_context(tls(ONE))) == der(ONE)
+    assert "SSL_CERT_FILE and SSL_CERT_DIR name no store" in caplog.text
 
 
 def test_t24_a_private_key_in_the_systems_store_is_no_authority(
@@ -141,13 +155,18 @@ async def test_building_blocks_nobody_and_is_done_once_for_all_who_wait() -> Non
     assert builder.threads.isdisjoint({threading.get_ident()})
 
 
-async def test_what_failed_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("error", "builds"), [(OSError("store"), 2), (KeyPairError("no"), 1)])
+async def test_what_failed_is_tried_again_unless_it_failed_for_good(
+    error: OSError, builds: int, caplog: pytest.LogCaptureFixture
+) -> None:
     builder = Builder()
-    builder.failing = {tls(ONE): KeyPairError("no")}
+    builder.failing = {tls(ONE): error}
     contexts = Contexts(build=builder)
-    with pytest.raises(KeyPairError):
+    with pytest.raises(OSError, match=str(error)):
         await contexts.context(tls(ONE))
-    assert await contexts.context(tls(ONE))
+    outcomes = await asyncio.gather(contexts.context(tls(ONE)), return_exceptions=True)
+    assert isinstance(outcomes[0], ssl.SSLContext if builds == 2 else KeyPairError)
+    assert len(builder.built) == builds
     assert caplog.records == []
 
 
@@ -189,3 +208,36 @@ async def test_nobody_is_told_of_a_failure_that_nobody_waits_for(caplog: pytest.
     with caplog.at_level(logging.DEBUG):
         assert await contexts.context(tls(OTHER))
     assert "never retrieved" not in caplog.text
+
+
+def test_a_choice_among_namesakes_loads_one_of_each_name(system: trustme.CA) -> None:
+    one, two = Namesake(), Namesake()
+    alone = trustme.CA()
+    several = pool_of(read_pem((one.pem + two.pem + pem(alone)).encode()).certificates)
+    brought = ClientTls(several)
+    assert len(brought.choices) == 2
+    loaded = [fingerprints(build_context(choice)) for choice in (brought, *brought.choices)]
+    assert [len(found) for found in loaded] == [4, 3, 3]
+    assert loaded[1] | loaded[2] == loaded[0]
+    assert all(der(system, alone) <= found for found in loaded)
+    assert ClientTls(pool(alone)).choices == ()
+
+
+async def test_a_choice_stays_as_long_as_its_pool_does() -> None:
+    builder = Builder()
+    contexts = Contexts(build=builder)
+    brought = ClientTls(pool_of(read_pem((Namesake().pem + Namesake().pem).encode()).certificates))
+    for used in (brought, *brought.choices):
+        await contexts.context(used)
+    contexts.keep_only({brought})
+    await contexts.context(brought.choices[0])
+    assert len(builder.built) == 3
+    contexts.keep_only({tls(ONE)})
+    await contexts.context(brought.choices[0])
+    assert len(builder.built) == 4
+
+
+def test_a_tool_cannot_choose_what_takes_long() -> None:
+    names = [cipher["name"] for cipher in build_context(SYSTEM_TLS).get_ciphers()]
+    assert names
+    assert not [name for name in names if name.startswith("DHE-")]
