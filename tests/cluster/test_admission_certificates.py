@@ -37,6 +37,9 @@ SHORT = Times(leaf_life=timedelta(seconds=9), authority_life=timedelta(seconds=2
 AUTHORITIES = 3
 """As many one after the other: two renewals in full."""
 WRITERS = 4
+PAUSE = 0.03
+"""Seconds between two questions of one client: the load of a busy pipeline. A flat-out one would starve the replicas,
+which are in this process, until a certificate ends before its successor is there."""
 LAG = 0.7
 """Seconds that the slowest API server is behind; less than the overlap, as hours are more than it ever takes."""
 
@@ -55,7 +58,7 @@ async def replica(reviewed: Reviewed, exits: AsyncExitStack, folder: Path, times
 
 
 class Stream:
-    """Writes of Connectors without a pause, each of which the webhook is asked about."""
+    """Writes of Connectors without an end, each of which the webhook is asked about."""
 
     def __init__(self, reviewed: Reviewed) -> None:
         self._reviewed = reviewed
@@ -80,6 +83,7 @@ class Stream:
             self.count += 1
             if answer.status != 200:
                 self.lost.append(answer)
+            await asyncio.sleep(PAUSE)
 
     def stop(self) -> None:
         self._stop = True
@@ -106,6 +110,7 @@ class Laggard:
                 await shown(self._port, heard[0][1])
             except OSError as error:
                 self.failed.append(repr(error))
+            await asyncio.sleep(PAUSE)
 
     def stop(self) -> None:
         self._stop = True
