@@ -32,8 +32,10 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 LOCAL = frozenset({"127.0.0.1", "localhost"})
-SHORT = Times(leaf_life=timedelta(seconds=9), authority_life=timedelta(seconds=21), overlap=timedelta(seconds=1.5))
-"""Lives of seconds, and an overlap that both the API server's watch and ours need a small part of."""
+SHORT = Times(leaf_life=timedelta(seconds=15), authority_life=timedelta(seconds=21), overlap=timedelta(seconds=2.5))
+"""Lives of seconds, a third of which (after a renewal is due) is more than the pauses between steps, replicas that get
+in each other's way and the whole seconds of certificates can take together; and an overlap that both the API server's
+watch and ours need a small part of."""
 AUTHORITIES = 3
 """As many one after the other: two renewals in full."""
 WRITERS = 4
