@@ -19,8 +19,9 @@ demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server
 serve: $(VENV)/.runtime ## Serve examples/quickstart beside a git server on port 3000, until Ctrl-C
 	@$(BIN)/python -m standalone demo --serve
 
+# Two processes, each with whole files in their order: docs/decisions/test-processes.md says why.
 test: $(VENV)/.dev ## Run the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check $(CODE)

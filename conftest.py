@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 
 import pytest
+from hypothesis import settings
 
 from tests.peers.tools import LACKING
 
 pytest_plugins = ["tests.peers.cluster_fixtures", "tests.peers.fixtures"]
+
+# Hypothesis' own deadline is wall time of one example, which on a busy machine is anything. What promises a time says
+# so in its test, and pytest-timeout ends what hangs. The rest stays as Hypothesis has it here, or where CI is set.
+settings.register_profile("any machine", settings(deadline=None))
+settings.load_profile("any machine")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -33,11 +33,16 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 LOCAL = frozenset({"127.0.0.1", "localhost"})
-SHORT = Times(leaf_life=timedelta(seconds=9), authority_life=timedelta(seconds=21), overlap=timedelta(seconds=1.5))
-"""Lives of seconds, and an overlap that both the API server's watch and ours need a small part of."""
+SHORT = Times(leaf_life=timedelta(seconds=15), authority_life=timedelta(seconds=21), overlap=timedelta(seconds=2.5))
+"""Lives of seconds, a third of which (after a renewal is due) is more than the pauses between steps, replicas that get
+in each other's way and the whole seconds of certificates can take together; and an overlap that both the API server's
+watch and ours need a small part of."""
 AUTHORITIES = 3
 """As many one after the other: two renewals in full."""
 WRITERS = 4
+PAUSE = 0.03
+"""Seconds between two questions of one client: the load of a busy pipeline. A flat-out one would starve the replicas,
+which are in this process, until a certificate ends before its successor is there."""
 LAG = 0.7
 """Seconds that the slowest API server is behind; less than the overlap, as hours are more than it ever takes."""
 
@@ -56,7 +61,7 @@ async def replica(reviewed: Reviewed, exits: AsyncExitStack, folder: Path, times
 
 
 class Stream:
-    """Writes of Connectors without a pause, each of which the webhook is asked about."""
+    """Writes of Connectors without an end, each of which the webhook is asked about."""
 
     def __init__(self, reviewed: Reviewed) -> None:
         self._reviewed = reviewed
@@ -81,6 +86,7 @@ class Stream:
             self.count += 1
             if answer.status != 200:
                 self.lost.append(answer)
+            await asyncio.sleep(PAUSE)
 
     def stop(self) -> None:
         self._stop = True
@@ -107,6 +113,7 @@ class Laggard:
                 await shown(self._port, heard[0][1])
             except OSError as error:
                 self.failed.append(repr(error))
+            await asyncio.sleep(PAUSE)
 
     def stop(self) -> None:
         self._stop = True

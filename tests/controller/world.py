@@ -219,12 +219,13 @@ class World:
         released, told = asyncio.Event(), self.server._notify
 
         async def notify() -> None:
-            if part in self.server.requests[-1].path:
+            if part in self.server.requests[-1].path and not released.is_set():
+                # From its arrival on, and not before: the clock stands while it crosses loopback.
+                self.patient = False
                 await released.wait()
             await told()
 
         self.server._notify = notify  # type: ignore[method-assign]
-        self.patient = False
 
         def release() -> None:
             self.patient = True

@@ -182,7 +182,12 @@ async def test_standard_output_holds_records_alone_and_a_hang_up_ends_nothing(
 
 
 async def test_a_hang_up_ends_a_proxy_without_an_audit_log(manifests: Path, start_proxy: StartProxy) -> None:
-    proxy = await start_proxy(manifests)
+    # A child inherits it where it is ignored, as under nohup.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        proxy = await start_proxy(manifests)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     os.kill(proxy.child.pid, signal.SIGHUP)
     assert await proxy.child.wait() == -signal.SIGHUP
 

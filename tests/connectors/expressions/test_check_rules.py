@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -102,6 +102,6 @@ LETTERS = b'"' + b"ab" * 500_000 + b'"'
 )
 def test_what_is_left_takes_no_seconds(source: str, body: bytes) -> None:
     check = compile_check(source)
-    began = perf_counter()
+    began = thread_time()
     assert not check.holds(Response(200, JSON, body))
-    assert perf_counter() - began < 5, "half a second is meant; the rest is for a busy machine"
+    assert thread_time() - began < 5, "half a second is meant; the rest is for a busy machine"

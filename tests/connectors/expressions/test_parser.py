@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -98,14 +98,14 @@ DATA = from_data({"a": "x", "b": "", "l": ["1", "2", ["3"]], "m": {"k": "v", "j"
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_templates_of_any_pieces_render_or_are_refused(source: str) -> None:
-    began, output = perf_counter(), b""
+    began, output = thread_time(), b""
     try:
         output = evaluate(parse(source), DATA)
     except TemplateError as error:
         output = str(error).removeprefix("line ").encode()
         output = output if output[:1].isdigit() else b"<no value>"
     assert b"<no value>" not in output
-    assert perf_counter() - began < 2
+    assert thread_time() - began < 2
 
 
 @given(st.text(alphabet='{}-|.$:=,() \n"`\\%absecrtSDingpfxh0123/*', max_size=60))

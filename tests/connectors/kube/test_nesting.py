@@ -108,9 +108,10 @@ def test_megabytes_cost_little(tree: bytes) -> None:
 
 
 def seconds(work: Any) -> float:
-    begun = time.perf_counter()
+    """Of the CPU, which nobody else on the machine can take."""
+    begun = time.thread_time()
     work()
-    return time.perf_counter() - begun
+    return time.thread_time() - begun
 
 
 def test_what_is_too_long_to_be_cut() -> None:

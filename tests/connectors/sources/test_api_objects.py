@@ -209,9 +209,9 @@ def test_a_spec_is_measured_before_it_is_cut(kind: str, tree: bytes, monkeypatch
     monkeypatch.setattr(nesting, "shallow", watched)
     closed = tree + b"]" * (tree.count(b"[") - tree.count(b"]"))
     text = Raw(json.dumps(manifest(kind, spec={"params": "DEEP"})).encode().replace(b'"DEEP"', closed))
-    begun = time.perf_counter()
+    begun = time.thread_time()
     held = read_connector(text) if kind == "Connector" else read_class(text)
-    assert time.perf_counter() - begun < 0.2
+    assert time.thread_time() - begun < 0.2, "CPU seconds, which nobody else on the machine can take"
     assert held.malformed is not None
     size = len(b'{"params": }') + len(closed)
     assert f"has {size} bytes" in held.malformed.message

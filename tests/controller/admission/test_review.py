@@ -148,10 +148,10 @@ def test_any_depth_is_taken(depth: int) -> None:
 def test_what_is_both_long_and_deep_is_not_even_cut() -> None:
     deep = "[" * 4_000_000 + "]" * 4_000_000
     raw = json.dumps(review(connector(params="DEEP"))).replace('"DEEP"', deep).encode()
-    begun = time.perf_counter()
+    begun = time.thread_time()
     with pytest.raises(ReviewError, match="nested too deeply"):
         decode_review(raw)
-    assert time.perf_counter() - begun < 0.05
+    assert time.thread_time() - begun < 0.05, "CPU seconds, which nobody else on the machine can take"
     with pytest.raises(ReviewError):
         decode_review(b'{"x":' + b"[" * 8_000_000)
 

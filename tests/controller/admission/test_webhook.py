@@ -280,12 +280,16 @@ class Unfinished:
 
         monkeypatch.setattr(web.BaseRequest, "read", counted)
 
-    async def send(self, count: int, length: int) -> None:
+    async def send(self, count: int, length: int, turns: int) -> None:
+        """Begin that many; returns when as many as there are turns are being read."""
         for _ in range(count):
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             writer.write(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * 100)
             self._open.append((reader, writer))
-        await asyncio.sleep(0.1)  # for all of them to cross loopback
+        async with asyncio.timeout(5):
+            while self.read < turns:  # noqa: ASYNC110 - only asking tells
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # for the others to cross loopback
 
     async def told(self) -> list[int]:
         """The codes that they are answered with."""
@@ -300,7 +304,7 @@ async def test_large_bodies_that_never_end_are_not_read_beside_each_other(
 ) -> None:
     """25 of 8 MiB would be more memory than there is."""
     unfinished = Unfinished(tried, monkeypatch)
-    await unfinished.send(25, MAX_BODY)
+    await unfinished.send(25, MAX_BODY, LARGE_AT_ONCE)
     assert unfinished.read == LARGE_AT_ONCE
     tried.server.put(connector_class())
     assert (await tried.answer(connector()))["allowed"], "a small one does not wait for them"
@@ -314,7 +318,7 @@ async def test_small_bodies_that_never_end_have_as_many_turns_as_there_are(
     tried: Tried, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unfinished = Unfinished(tried, monkeypatch)
-    await unfinished.send(SMALL_AT_ONCE + 20, SMALL)
+    await unfinished.send(SMALL_AT_ONCE + 20, SMALL, SMALL_AT_ONCE)
     assert unfinished.read == SMALL_AT_ONCE
     tried.server.put(connector_class())
     asking = asyncio.create_task(tried.answer(connector()))
@@ -326,7 +330,7 @@ async def test_small_bodies_that_never_end_have_as_many_turns_as_there_are(
 
 async def test_the_wait_for_a_turn_counts_into_the_deadline(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
     unfinished = Unfinished(tried, monkeypatch)
-    await unfinished.send(SMALL_AT_ONCE, SMALL)
+    await unfinished.send(SMALL_AT_ONCE, SMALL, SMALL_AT_ONCE)
     tried.server.put(connector_class())
     tried.server.hold_gets()
     asking = asyncio.create_task(tried.answer(connector()))
