@@ -117,6 +117,14 @@ class ClientConnection(asyncio.Protocol):
         if self._relay:
             self._relay.client_writable(True)
 
+    def eof_received(self) -> None:
+        """The client sends nothing more, and so is gone: what is cut short by that must not look complete.
+
+        A tunnel has no end that could be mistaken: what is still to be sent there is sent.
+        """
+        if self._relay is not None and not self._relay.progress.tunnelled:
+            self._reset()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._transport = None
@@ -182,6 +190,9 @@ class ClientConnection(asyncio.Protocol):
         A transport's own abort() sends FIN, which to a close-delimited body is its proper end; SO_LINGER 0 sends RST.
         """
         self.cut_off = True
+        self._reset()
+
+    def _reset(self) -> None:
         if self._transport:
             if connection := self._transport.get_extra_info("socket"):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)

@@ -17,6 +17,9 @@ from typing import Any, cast
 CHUNK = 64 * 1024
 """Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1)."""
 
+MAX_ANSWERED = 64 * 1024
+"""Bytes of answers to the protocol itself in a connection's life: a handshake's, and a thousand key updates'."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -33,6 +36,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         self._ended = False
         self._paused = False
         self._ahead = b""
+        self._answered = 0
 
     # -- TCP's side
 
@@ -43,8 +47,10 @@ class Secured(asyncio.Transport, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Decrypt it."""
-        self._incoming.write(data)
-        self._advance()
+        # In pieces: a buffer of OpenSSL's stays as large as it ever was, for as long as there is the connection.
+        for start in range(0, len(data), CHUNK):
+            self._incoming.write(data[start : start + CHUNK])
+            self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -70,8 +76,17 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         if self._ended or not self._shaken:
             return
         rest = memoryview(data)
-        while rest:
-            rest = rest[self._tls.write(rest) :]
+        try:
+            while rest:
+                rest = rest[self._tls.write(rest) :]
+                if self._outgoing.pending >= CHUNK:
+                    self._flush()
+        except ssl.SSLError as error:
+            # Half of a key update or of another hello has come, and OpenSSL sends nothing before the other half has.
+            logger.debug("a client's TLS failed: %s", error.reason)
+            self._ended = True
+            self.abort()
+            return
         self._flush()
 
     def get_write_buffer_size(self) -> int:
@@ -139,13 +154,21 @@ class Secured(asyncio.Transport, asyncio.Protocol):
             logger.debug("a client's TLS failed: %s", error.reason)
             self._flush()  # the alert that says why
             self._ended = True
+            self._client.eof_received()
             self.close()
         else:
+            # What is not data: answers to key updates, and to attempts to shake hands anew. Whoever does not read could
+            # have them pile up.
+            self._answered += self._outgoing.pending
+            if self._answered > MAX_ANSWERED:
+                self.abort()
+                return
             self._flush()
             data, self._ahead = self._ahead + data, b""
             if data:
                 self._client.data_received(data)
             if over:
+                self._client.eof_received()
                 self.close()
 
     def _decrypted(self) -> tuple[bytes, bool]:

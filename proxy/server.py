@@ -42,7 +42,7 @@ class Server:
         watchdog: Watchdog,
         handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]],
         on_malformed: Callable[[Refusal], str],
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         """`tls`: how clients are served over TLS; None: they speak plain HTTP."""
         self._settings = settings
@@ -108,9 +108,10 @@ class Server:
             self._say_full()
             return _NoRoom()
         connection = ClientConnection(self._terms)
+        protocol = Secured(self._tls(), connection) if self._tls else connection
         self._connections.add(connection)
         self._all_gone.clear()
-        return Secured(self._tls, connection) if self._tls else connection
+        return protocol
 
     def _say_full(self) -> None:
         now = time.monotonic()

@@ -139,7 +139,7 @@ def build_proxy(
         audit=audit,
         terms=Terms(settings.limits, timeouts, ClientSide(settings.scheme)),
     )
-    context = certificate.context if certificate else None
+    context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, Exchange(parts).handle, audit.malformed, context)
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, audit_log, certificate)

@@ -50,6 +50,7 @@ REVEALS = {
     "connectors/model/secret_value.py": "defines it",
     "connectors/tls/certificates.py": "looks for CA certificates, which are nobody's secret",
     "connectors/tls/loading.py": "loads a private key into a TLS context",
+    "connectors/tls/serving.py": "takes the digest of what is served",
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
     "controller/probes/api_request.py": "puts a rendered path behind the API's own, once it is known to hold no secret",
     "controller/probes/redirects.py": "resolves a Location against the address that was asked",

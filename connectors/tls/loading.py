@@ -31,6 +31,8 @@ def load_key_pair(context: ssl.SSLContext, pair: KeyPair) -> None:
         except ssl.SSLError as error:
             other = ": it is another certificate's" if error.reason == "KEY_VALUES_MISMATCH" else ""
             raise KeyPairError(f"the certificate cannot be read, or its key does not fit{other}") from None
+        except OSError as error:
+            raise KeyPairError(f"the certificate cannot be loaded: {error.strerror}") from None
         except ValueError:
             raise KeyPairError("the key is encrypted; give one without a passphrase") from None
 
@@ -43,7 +45,10 @@ def _no_password() -> str:
 @contextmanager
 def _file(pair: KeyPair) -> Iterator[str]:
     """Both in PEM as a file in memory: Python's ssl reads files alone, and the container's file system is read-only."""
-    descriptor, path = _opened()
+    try:
+        descriptor, path = _opened()
+    except OSError as error:
+        raise KeyPairError(f"the certificate cannot be loaded: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(pair.chain + b"\n" + pair.key.reveal())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 import stat
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from connectors.process.clock import Clock
 from connectors.tls.certificates import read_pem
 from connectors.tls.loading import KeyPairError
 from connectors.tls.serving import Serving
+from connectors.tls.signing_key import signing_key
 
 logger = logging.getLogger("connectors.tls")
 
@@ -46,8 +48,8 @@ class Mounted:
 
     @property
     def context(self) -> ssl.SSLContext:
-        """For the listener."""
-        return self._serving.context
+        """For a connection that begins now."""
+        return self._serving.now
 
     def missing(self) -> str | None:
         """Why there is no certificate to serve (a ReadyCheck)."""
@@ -81,7 +83,8 @@ class Mounted:
         if b"PRIVATE KEY-----" not in key:
             raise KeyPairError(f"{self._files.key} holds no private key in PEM")
         try:
-            changed = self._serving.serve(KeyPair(chain, SecretValue(key)))
+            # One file may hold both: of the second the key alone, or the leaf would be shown twice.
+            changed = self._serving.serve(KeyPair(chain, SecretValue(signing_key(key) or key)))
         except KeyPairError as error:
             raise KeyPairError(f"{self._files}: {error}") from None
         if changed:
@@ -96,9 +99,10 @@ class Mounted:
 
 def _read(path: Path) -> bytes:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise KeyPairError(f"{path} is not a file")  # of a pipe nobody knows when it ends, and everything waits
-        with path.open("rb") as file:
+        # Of a pipe nobody knows when it ends, and everything waits.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise KeyPairError(f"{path} is not a file")
             raw = file.read(MAX_BYTES + 1)
     except KeyPairError:
         raise

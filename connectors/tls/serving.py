@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ class Serving:
         """
         self._serves_until = serves_until
         self._minimum = minimum
-        self._chain = b""
+        self._served = b""
         self._current: ssl.SSLContext | None = None
         self.context = _context(minimum)
         # Not another certificate for the live context: OpenSSL keeps one for each kind of key there, and would go on
@@ -34,17 +35,28 @@ class Serving:
         """Whether there is a certificate to serve."""
         return self._current is not None
 
+    @property
+    def now(self) -> ssl.SSLContext:
+        """For one connection, where the listener can choose.
+
+        No session can be resumed with it that began under another certificate; nor has it a callback, for which Python
+        decodes the name that a client asks for, and prints a traceback where that is no ASCII.
+        """
+        return self._current or self.context
+
     def serve(self, pair: KeyPair) -> bool:
         """From now on this one; False where it is served already. Connections that there are keep theirs.
 
         Raises:
             KeyPairError: it cannot be; the one before stays.
         """
-        if pair.chain == self._chain:
+        # Of both: a wrong key beside the chain that is served would be found out at the next start only.
+        served = hashlib.sha256(pair.chain + b"\0" + pair.key.reveal().strip()).digest()
+        if served == self._served:
             return False
         fresh = _context(self._minimum)
         load_key_pair(fresh, pair)
-        self._current, self._chain = fresh, pair.chain
+        self._current, self._served = fresh, served
         if found := read_pem(pair.chain).certificates:
             self._serves_until(found[0].ends)
         return True
@@ -63,6 +75,8 @@ def _context(minimum: TlsVersion) -> ssl.SSLContext:
     # A session that is resumed shows no certificate, so nobody would see a new one. The first is for TLS 1.3, the other
     # for 1.2, where a client may still resume by session id: Go's, and so API servers, do not.
     context.num_tickets = 0
+    # No finite-field groups in TLS 1.3 either: one of 8,192 bits stops everything for 0.1 s with each hello.
+    context.set_ecdh_curve("prime256v1")
     # The third is what OpenSSL 3 does by itself: a client could have the same connection shaken again and again.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     return context

@@ -3,13 +3,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from pathlib import Path
 
 import pytest
 import trustme
 
 from connectors.tls.serving import Serving
-from proxy.secured import Secured
+from proxy.secured import MAX_ANSWERED, Secured
 from tests.peers.handshakes import client_context
+from tests.peers.tls_client import APPLICATION, HALF_A_KEY_UPDATE, HANDSHAKE, Records, logging_context
 from tests.peers.trust import key_pair
 
 
@@ -70,6 +72,9 @@ class Client(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.calls.append("resume")
 
+    def eof_received(self) -> None:
+        self.calls.append("eof")
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.calls.append("lost")
 
@@ -77,14 +82,17 @@ class Client(asyncio.Protocol):
 class Line:
     """A TLS client, and the proxy's end."""
 
-    def __init__(self, authority: trustme.CA, certificate: trustme.LeafCert) -> None:
+    def __init__(self, authority: trustme.CA, certificate: trustme.LeafCert, log: Path | None = None) -> None:
+        """`log`: where the secrets of the connection go, for who crafts records."""
         serving = Serving(lambda _: None)
         serving.serve(key_pair(certificate))
         self.client, self.wire = Client(), Wire()
-        self.secured = Secured(serving.context, self.client)
+        self.secured = Secured(serving.now, self.client)
         self.secured.connection_made(self.wire)
         self._to_peer, self._from_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
         context = client_context(authority.cert_pem.bytes())
+        if log:
+            logging_context(context, log)
         self.peer = context.wrap_bio(self._to_peer, self._from_peer, server_hostname="localhost")
 
     def shake(self) -> None:
@@ -242,3 +250,62 @@ async def test_what_was_changed_on_its_way_is_never_passed_on(line: Line) -> Non
     assert (line.client.got, line.wire.ended) == (b"", "close")
     with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
         line.seen()
+
+
+@pytest.fixture
+def crafted(authority: trustme.CA, localhost_certificate: trustme.LeafCert, tmp_path: Path) -> tuple[Line, Records]:
+    """A connection behind its handshake, and the records that its client could send."""
+    log = tmp_path / "keys.log"
+    line = Line(authority, localhost_certificate, log)
+    line.shake()
+    cipher = line.peer.cipher()
+    assert cipher is not None
+    return line, Records(cipher[0], log)
+
+
+def test_records_that_are_crafted_are_understood(crafted: tuple[Line, Records]) -> None:
+    line, records = crafted
+    line.secured.data_received(records.record(APPLICATION, b"one") + records.updated())
+    line.secured.data_received(records.record(APPLICATION, b"two"))
+    assert line.client.got == b"onetwo"
+    line.secured.write(b"answer")
+    assert line.seen() == b"answer"
+
+
+def test_half_a_key_update_ends_the_connection_once_something_is_to_be_sent(
+    crafted: tuple[Line, Records], caplog: pytest.LogCaptureFixture
+) -> None:
+    """OpenSSL refuses to send meanwhile: that must not be raised into whoever has an answer."""
+    line, records = crafted
+    line.secured.data_received(records.record(APPLICATION, b"hello") + records.record(HANDSHAKE, HALF_A_KEY_UPDATE))
+    line.secured.write(b"answer")
+    assert line.wire.ended == "abort"
+    line.secured.write(b"more")
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
+
+
+def test_answers_to_key_updates_do_not_pile_up(crafted: tuple[Line, Records]) -> None:
+    line, records = crafted
+    count = 0
+    while not line.wire.ended and count < 100_000:
+        line.secured.data_received(records.updated())
+        count += 1
+    assert line.wire.ended == "abort"
+    assert len(line.wire.sent) < 2 * MAX_ANSWERED
+    assert count > 100, "clients that update their keys now and then are served"
+
+
+@pytest.mark.parametrize("how", ["goodbye", "rubbish"])
+def test_the_client_connection_hears_of_the_end(crafted: tuple[Line, Records], how: str) -> None:
+    line, records = crafted
+    line.secured.data_received(records.record(21, b"\x01\x00") if how == "goodbye" else b"rubbish, rubbish")
+    assert line.client.calls == ["made", "eof"]
+
+
+def test_a_large_burst_leaves_no_large_buffer(crafted: tuple[Line, Records]) -> None:
+    line, records = crafted
+    burst = b"".join(records.record(APPLICATION, b"x" * 16_000) for _ in range(32))
+    before = line.secured._incoming.pending
+    line.secured.data_received(burst)
+    assert len(line.client.got) == 32 * 16_000
+    assert line.secured._incoming.pending == before == 0
