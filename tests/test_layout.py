@@ -31,6 +31,7 @@ TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
     "tests/connectors/sources/test_cluster_authorities.py": "CAs that come and go; test_cluster.py is full",
     "tests/controller/kinds/test_connector_probed.py": "what probes say; test_connector.py is full",
+    "tests/controller/test_controller_trust.py": "the controller with CAs for all; test_controller.py is full",
     "tests/controller/test_controller_probes.py": "the controller with what it probes; test_controller.py is full",
     "tests/controller/probes/test_prober_histories.py": "any history of the prober; test_prober.py is full",
     "tests/controller/probes/test_prober_trust.py": "changes of CAs; test_prober.py is full",

@@ -332,3 +332,14 @@ def test_a_secret_that_is_not_read_yet_makes_no_binding_anew_where_something_els
     first = build(waiting)
     assert build(waiting, first).bindings[KEY] is first.bindings[KEY]
     assert build(dataclass_replace(waiting, unread={}), first).bindings[KEY] is not first.bindings[KEY]
+
+
+def test_what_is_said_of_a_ca_is_of_now() -> None:
+    objects = Objects((connector(caCertSecretRef={"name": "ca"}),), (CLASS,), flags=ON)
+    lost = build(objects)
+    broken = build(dataclass_replace(objects, secrets=(secret_of({"ca.crt": b"junk"}, OPAQUE, "ca"),)), lost)
+    assert broken.bindings[KEY].trust == lost.bindings[KEY].trust
+    before, now = lost.bindings[KEY].authority, broken.bindings[KEY].authority
+    assert before is not None
+    assert now is not None
+    assert (before.bundle is None, now.bundle is None) == (True, False)

@@ -12,6 +12,7 @@ import yaml
 
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
+from connectors.model.feature_flags import FeatureFlags
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import Secret
 from connectors.model.secret_value import SecretValue
@@ -21,7 +22,7 @@ from tests.peers.manifests import Manifest
 
 def objects_of(*manifests: Manifest) -> Objects:
     """The objects of these manifests, and the built-in classes."""
-    by_kind: dict[str, list[Manifest]] = {"Connector": [], "ConnectorClass": [], "Secret": []}
+    by_kind: dict[str, list[Manifest]] = {"Connector": [], "ConnectorClass": [], "Secret": [], "ConfigMap": []}
     for manifest in manifests:
         by_kind[manifest["kind"]].append(manifest)
     own = tuple(msgspec.convert(manifest, ConnectorClass) for manifest in by_kind["ConnectorClass"])
@@ -30,6 +31,7 @@ def objects_of(*manifests: Manifest) -> Objects:
         connectors=tuple(msgspec.convert(manifest, Connector) for manifest in by_kind["Connector"]),
         classes=own + tuple(item for item in _built_in_classes() if item.metadata.name not in taken),
         secrets=tuple(_secret(manifest) for manifest in by_kind["Secret"]),
+        flags=next((_flags(manifest) for manifest in by_kind["ConfigMap"]), FeatureFlags()),
     )
 
 
@@ -38,6 +40,10 @@ def _built_in_classes() -> tuple[ConnectorClass, ...]:
     folder = files("connectors").joinpath("classes")
     texts = [entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name.endswith(".yaml")]
     return tuple(msgspec.convert(yaml.safe_load(text), ConnectorClass) for text in texts)
+
+
+def _flags(manifest: Manifest) -> FeatureFlags:
+    return msgspec.convert({name: value == "true" for name, value in manifest["data"].items()}, FeatureFlags)
 
 
 def _secret(manifest: Manifest) -> Secret:

@@ -309,3 +309,12 @@ def test_a_large_burst_leaves_no_large_buffer(crafted: tuple[Line, Records]) -> 
     line.secured.data_received(burst)
     assert len(line.client.got) == 32 * 16_000
     assert line.secured._incoming.pending == before == 0
+
+
+def test_an_odd_server_name_is_no_news(authority: trustme.CA, localhost_certificate: trustme.LeafCert) -> None:
+    """What nobody catches would be a failure here: pytest makes one of it."""
+    line = Line(authority, localhost_certificate)
+    with pytest.raises(ssl.SSLWantReadError):
+        line.peer.do_handshake()
+    line.secured.data_received(line._from_peer.read().replace(b"localhost", b"\xff\xfecal\nost"))
+    assert line.wire.sent, "the handshake goes on, or ends with an alert"

@@ -10,11 +10,14 @@ from dataclasses import replace
 import pytest
 import trustme
 
+from connectors.credentials.credential import Credential
 from connectors.dialing.dialer import Dialer
 from connectors.model.addresses import Address, parse_address
 from connectors.model.connector import ConnectorKey
+from connectors.model.key_pair import KeyPair
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
+from connectors.model.secret_value import SecretValue
 from connectors.snapshot import Binding
 from connectors.tls.pool import SYSTEM_TLS
 from proxy.settings import Timeouts
@@ -110,6 +113,12 @@ def test_t13_the_same_connector_origin_secret_and_trust_share_a_pool() -> None:
 )
 def test_t13_whatever_differs_has_its_own_pool(binding: Binding, address: str) -> None:
     assert pool_key(binding, parse_address(address).origin) != BASE
+
+
+def test_t13_whether_a_certificate_is_shown_makes_two_pools() -> None:
+    """Of one Secret two authentication types may make two things."""
+    shown = replace(bound(), credential=Credential(certificate=KeyPair(b"chain", SecretValue(b"key"))))
+    assert pool_key(shown, parse_address("https://tool.example").origin) != BASE
 
 
 def test_cas_are_nothing_to_a_connection_without_tls() -> None:

@@ -85,3 +85,30 @@ async def test_the_api_servers_own_ca_counts_toward_it_alone(
         assert trust.toward(parse_address(url).origin) == pool(authority)
     for url in ("https://tool.example", "https://kubernetes.default.svc.evil.example", "https://kubernetes"):
         assert trust.toward(parse_address(url).origin) == SYSTEM_POOL
+
+
+async def test_a_renewed_ca_of_the_api_server_counts(
+    server_tls: ssl.SSLContext, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """The kubelet writes ca.crt anew while the process runs."""
+    file = tmp_path / "ca.crt"
+    file.write_text(pem(authority))
+    async with FakeApiServer(server_tls) as server:
+        server.put(a_class())
+        server.put(a_connector())
+        server.put(flags(enable_custom_ca_certs="true"))
+        client = KubeClient(Access(server.kubeconfig(tmp_path, ca=file)))
+        await client.start()
+        followed = Followed(server, client)
+        running = asyncio.create_task(followed.source.run())
+        origin = parse_address(server.url).origin
+        await followed.binding(lambda now: now.trust.toward(origin) == pool(authority))
+        other = trustme.CA()
+        file.write_text(pem(authority, other))
+        transport = client._transport
+        assert transport._pool is not None
+        assert await transport._renewed(transport._pool), "it looks once a minute, and at once where it is refused"
+        await followed.binding(lambda now: now.trust.toward(origin) == pool(authority, other))
+        running.cancel()
+        await asyncio.wait([running])
+        await client.close()

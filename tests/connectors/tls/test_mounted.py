@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import re
@@ -132,3 +133,44 @@ def test_an_encrypted_key_is_called_that(volume: Volume, mounted: Mounted, pairs
     volume.put(KeyPair(pairs[0].chain, encrypted(pairs[0].key)))
     with pytest.raises(KeyPairError, match="the key is encrypted; give one without a passphrase"):
         mounted.load()
+
+
+def test_one_file_may_hold_both(
+    tmp_path: Path, serving: Serving, pairs: tuple[KeyPair, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, served = pairs[0], list[KeyPair]()
+    path = tmp_path / "both.pem"
+    path.write_bytes(pair.key.reveal() + pair.chain)
+
+    def serve(given: KeyPair) -> bool:
+        served.append(given)
+        return True
+
+    monkeypatch.setattr(serving, "serve", serve)
+    Mounted(PairFiles(path, path), serving, FakeClock()).load()
+    assert b"CERTIFICATE" not in served[0].key.reveal()
+
+
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(
+    tmp_path: Path, serving: Serving, pairs: tuple[KeyPair, ...]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "chain.pem").write_bytes(pairs[0].chain)
+    with pytest.raises(KeyPairError, match="is not a file"):
+        Mounted(PairFiles(tmp_path / "chain.pem", tmp_path / "pipe"), serving, FakeClock()).load()
+
+
+def test_without_a_descriptor_to_spare_it_is_tried_again(
+    volume: Volume, mounted: Mounted, pairs: tuple[KeyPair, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    volume.put(pairs[0])
+
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "memfd_create", none_left)
+        mounted.look()
+    assert "Too many open files" in caplog.text
+    mounted.look()
+    assert mounted.missing() is None

@@ -147,3 +147,38 @@ def _agreed(context: ssl.SSLContext, port: int) -> tuple[bool, str | None]:
     ):
         tls.recv(1)  # in TLS 1.3 tickets come after the handshake
         return tls.session is not None and tls.session.has_ticket, tls.selected_alpn_protocol()
+
+
+async def test_a_wrong_key_beside_the_chain_that_is_served_is_found_out(
+    serving: Serving, leaves: list[trustme.LeafCert]
+) -> None:
+    one, other = key_pair(leaves[0]), key_pair(leaves[2])
+    serving.serve(one)
+    with pytest.raises(KeyPairError, match="another certificate's"):
+        serving.serve(replace(one, key=other.key))
+    assert not serving.serve(one)
+
+
+async def test_no_group_is_spoken_that_takes_long(
+    serving: Serving, port: int, leaves: list[trustme.LeafCert], authority: trustme.CA
+) -> None:
+    """Python names no list of groups: P-256 alone, which everybody speaks, keeps those over finite fields out."""
+    serving.serve(key_pair(leaves[0]))
+    for curve, well in (("prime256v1", True), ("secp384r1", False)):
+        context = client_context(authority.cert_pem.bytes())
+        context.set_ecdh_curve(curve)
+        opening = asyncio.open_connection("127.0.0.1", port, ssl=context)
+        if well:
+            _, writer = await opening
+            writer.close()
+        else:
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await opening
+
+
+def test_what_a_connection_gets_now_has_no_callback(serving: Serving, leaves: list[trustme.LeafCert]) -> None:
+    """Python decodes the name that a client asks for before it calls one, and prints a traceback where it is odd."""
+    assert serving.now is serving.context
+    serving.serve(key_pair(leaves[0]))
+    assert serving.now is not serving.context
+    assert serving.now.sni_callback is None

@@ -64,6 +64,8 @@ async def test_who_is_concerned_is_probed_at_once_and_nobody_else() -> None:
         off = moment(everybody, shared, own, FeatureFlags())
         assert await probed(it, off) == ["api.example", "tool.example", "tool.example"]
         assert [request.trust for request in it.sender.sent[-3:]] == [SYSTEM_TRUST] * 3
+        for_all = [request.trust for request in it.sender.sent if request.address.host == "api.example"]
+        assert for_all == [trust(ONE), trust(THIRD), SYSTEM_TRUST]
 
 
 async def test_an_answer_of_the_cas_before_does_not_count() -> None:

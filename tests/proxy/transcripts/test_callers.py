@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from base64 import b64encode
 from typing import Any
 
 import pytest
+import trustme
 
 from connectors.kube.errors import ForbiddenError, UnavailableError
 from connectors.kube.resources import TOKEN_REVIEWS, Resource
@@ -15,12 +17,19 @@ from proxy.settings import CallerSettings, ClientAuth, ProxySettings
 from proxy.wiring import Cluster
 from tests.peers.clock import FakeClock
 from tests.peers.dialogue import OK, get, message, seen
-from tests.peers.manifests import connector_class
+from tests.peers.manifests import connector, connector_class, secret
+from tests.peers.trust import pem
 from tests.proxy.transcripts.conftest import Talk
 
 TOKEN = b"c4ller.t0ken.of.ci"
 BEARER = b"Authorization: Bearer " + TOKEN
 DECLARING = connector_class("declaring", proxy={"authExtractor": {"header": "PRIVATE-TOKEN"}})
+FLAG = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "connectors-config"},
+    "data": {"enable-custom-ca-certs": "true"},
+}
 SETTINGS = ProxySettings(client_auth=ClientAuth.KUBERNETES, callers=CallerSettings(failure_rate=1))
 
 
@@ -209,3 +218,21 @@ async def test_the_log_names_who_was_let_in_and_who_was_not(talk: Talk, cluster:
     await line.client_is_refused(b"403", b"Forbidden")
     await asyncio.sleep(0)
     assert "caller=default/builder " in line.proxy.log.getvalue()
+
+
+async def test_who_has_waited_for_the_api_server_is_served_with_the_cas_of_now(
+    talk: Talk, cluster: Cluster, api: ApiServer, server_tls: ssl.SSLContext, authority: trustme.CA
+) -> None:
+    """The tool's authority is trusted, by the system, from the beginning; another one comes while the caller waits."""
+    line = await talk(settings=SETTINGS, cluster=cluster, tls=server_tls)
+    api.gate.clear()
+    line.client_sends(get(b"/x", BEARER))
+    await api.asked.wait()
+    another = secret("ca", {"ca.crt": pem(trustme.CA())})
+    line.proxy.swap(FLAG, another, connector("tool", line.upstream.address, caCertSecretRef={"name": "ca"}))
+    api.gate.set()
+    await line.tool_sees(seen(b"/x"))
+    line.tool_sends(OK)
+    await line.client_gets(OK)
+    idle = line.proxy.metric("connectors_proxy_upstream_connections", state="idle")
+    assert idle == 1, "it was made with the CAs of now, so it is kept"

@@ -93,6 +93,19 @@ async def test_t15_client_abort_during_the_response_closes_the_upstream(talk: Ta
     await line.tool.wait_closed()
 
 
+async def test_client_that_sends_nothing_more_is_reset_where_its_answer_would_look_complete(talk: Talk) -> None:
+    """Its end is taken for its leaving. A body that ends with the connection must not end in order then."""
+    line = await talk()
+    line.client_sends(get())
+    await line.tool_sees(seen())
+    line.tool_sends(message(b"HTTP/1.1 200 OK", body=b"some"))
+    await line.client_gets(message(b"HTTP/1.1 200 OK", b"Connection: close", body=b"some"))
+    line.client.half_close()
+    await line.tool.wait_closed()
+    await line.client.wait_lost()
+    assert line.client.was_reset
+
+
 async def test_t15_client_abort_during_the_request_body_closes_the_upstream(talk: Talk) -> None:
     line = await talk()
     line.client_sends(message(POST, b"Host: <proxy>", b"Content-Length: 100", body=b"some"))
