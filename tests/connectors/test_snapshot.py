@@ -8,13 +8,14 @@ from cryptography.exceptions import InternalError
 from msgspec.structs import replace
 
 from connectors import snapshot as snapshot_module
+from connectors.authorities import OwnAuthority
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.feature_flags import FeatureFlags
 from connectors.model.metadata import ObjectMeta
 from connectors.model.reasons import ConditionReason, Reason
-from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret
+from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret, SecretKey
 from connectors.model.secret_value import SecretValue
 from connectors.model.violation import Violation, errors
 from connectors.snapshot import Binding, Objects, Snapshot, TokenOwner, bind, build
@@ -336,7 +337,13 @@ def test_a_secret_that_is_not_read_yet_makes_no_binding_anew_where_something_els
 
 def test_what_is_said_of_a_ca_is_of_now() -> None:
     objects = Objects((connector(caCertSecretRef={"name": "ca"}),), (CLASS,), flags=ON)
-    lost = build(objects)
+    late = build(dataclass_replace(objects, unread={SecretKey("default", "ca"): "late"}))
+    lost = build(objects, late)
+    assert lost.bindings[KEY].trust is late.bindings[KEY].trust
+    assert (late.bindings[KEY].authority, lost.bindings[KEY].authority) == (
+        OwnAuthority("ca", None, "late"),
+        OwnAuthority("ca"),
+    )
     broken = build(dataclass_replace(objects, secrets=(secret_of({"ca.crt": b"junk"}, OPAQUE, "ca"),)), lost)
     assert broken.bindings[KEY].trust == lost.bindings[KEY].trust
     before, now = lost.bindings[KEY].authority, broken.bindings[KEY].authority
