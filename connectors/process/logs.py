@@ -99,6 +99,8 @@ def set_up_logging(log_format: LogFormat, level: LogLevel, stream: TextIO | None
     root.setLevel(threshold)
     for name, lowest in PINNED.items():
         logging.getLogger(name).setLevel(max(lowest, threshold))
+    # Libraries warn of odd certificates, say; by itself Python would write that between the records, as it likes.
+    logging.captureWarnings(capture=True)
     # The same filter again is none.
     logging.getLogger(HTTP_SERVER).addFilter(_NO_HTTP_QUOTED)
 

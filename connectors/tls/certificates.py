@@ -134,6 +134,8 @@ def _certificate(der: bytes) -> Certificate | None:
     try:
         parsed = x509.load_der_x509_certificate(der)
         ends = parsed.not_valid_after_utc.timestamp()
+        # Read as it is, for OpenSSL reads it too: what it would not take must not count as trusted.
+        _ = parsed.issuer
         return Certificate(der, parsed.fingerprint(SHA256()), ends, parsed.subject.public_bytes())
     except (ValueError, TypeError, x509.InvalidVersion, InternalError):
         return None

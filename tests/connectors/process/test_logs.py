@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -28,7 +29,9 @@ def restored_logging() -> Iterator[None]:
     names = ["", "aiohttp", "asyncio", "kubernetes_asyncio", "watchfiles"]
     before = {name: logging.getLogger(name).level for name in names}
     handlers = logging.getLogger().handlers[:]
+    logging.captureWarnings(capture=False)
     yield
+    logging.captureWarnings(capture=False)
     logging.getLogger().handlers[:] = handlers
     for name, level in before.items():
         logging.getLogger(name).setLevel(level)
@@ -91,6 +94,19 @@ def test_level_and_format() -> None:
     logging.getLogger("a").info("not seen")
     logging.getLogger("a").warning("seen")
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["seen"]
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_what_a_library_warns_of_is_a_record_too() -> None:
+    stream = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up_logging(LogFormat.JSON, LogLevel.INFO, stream)
+        warnings.warn("an odd\nserial number", stacklevel=1)
+    (line,) = stream.getvalue().splitlines()
+    said = json.loads(line)
+    assert said["level"] == "warning"
+    assert "UserWarning: an odd\nserial number" in said["message"]
 
 
 @pytest.mark.usefixtures("restored_logging")

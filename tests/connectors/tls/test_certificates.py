@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import datetime
+import ssl
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -142,3 +144,17 @@ def test_a_certificate_is_written_as_it_was_read() -> None:
     (certificate,) = read_pem(PEM).certificates
     assert as_pem(certificate) == PEM
     assert "der" not in repr(certificate)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_what_counts_as_loaded_is_loaded() -> None:
+    """CACertReady says what is in the pool: the library that reads it must take no more than the one that verifies."""
+    (whole,) = read_pem(PEM).certificates
+    taken = 0
+    for position, byte in enumerate(whole.der):
+        for other in (byte ^ 1, byte ^ 0x80, 0xFF):
+            der = whole.der[:position] + bytes([other]) + whole.der[position + 1 :]
+            for certificate in read_pem(as_pem(replace(whole, der=der))).certificates:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate.der)
+                taken += 1
+    assert taken > len(whole.der)
