@@ -12,19 +12,20 @@ import asyncio
 import re
 import secrets
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from bench.cluster import on_api_server
 from bench.load import small
-from tests.peers.api_server import ADMIN_TOKEN, ApiServer, assets_folder
+from tests.peers.api_server import ADMIN_TOKEN, ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
 from tests.peers.crds import install_crds
 from tests.peers.manifests import connector
@@ -205,14 +206,7 @@ def main() -> int:
     parser.add_argument("--callers", type=int, default=1000)
     parser.add_argument("--connectors", type=int, default=100)
     arguments = parser.parse_args()
-    assets = assets_folder()
-    if assets is None:
-        print("KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory() as folder, ApiServer(assets, Path(folder)) as server:
-        work = _measure(server, Path(folder), callers=arguments.callers, connectors=arguments.connectors)
-        print("\n".join(asyncio.run(work)))
-    return 0
+    return on_api_server(partial(_measure, callers=arguments.callers, connectors=arguments.connectors))
 
 
 if __name__ == "__main__":

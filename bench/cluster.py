@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,17 @@ REQUESTS = re.compile(r'_kube_requests_total\{code="(\d+)",resource="(\w+)",verb
 
 class BenchError(Exception):
     """Something is lacking or did not come about; the message says what."""
+
+
+def on_api_server(measure: Callable[[ApiServer, Path], Coroutine[Any, Any, list[str]]]) -> int:
+    """Print the lines that `measure` has of a new API server, which gets a folder too. Returns the exit code."""
+    assets = assets_folder()
+    if assets is None:
+        print("KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder, ApiServer(assets, Path(folder)) as server:
+        print("\n".join(asyncio.run(measure(server, Path(folder)))))
+    return 0
 
 
 class Api:

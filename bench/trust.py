@@ -11,22 +11,23 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import trustme
 
-from bench.cluster import MIB
+from bench.cluster import MIB, on_api_server
+from connectors.authorities import LABEL
 from connectors.tls.contexts import build_context
 from connectors.tls.pool import SYSTEM_TLS
 from tests.cluster.installed import Cluster, condition
-from tests.peers.api_server import ApiServer, assets_folder
+from tests.peers.api_server import ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy, start_controller
 from tests.peers.crds import install_crds
 from tests.peers.kubectl import Kubectl
@@ -35,7 +36,6 @@ from tests.peers.nginx import start_nginx
 from tests.peers.trust import pem, tls
 
 TEAM, SYSTEM = "team", "connectors-system"
-LABEL = "connectors.cpaas.io/ca-cert"
 CONFIG = f"/api/v1/namespaces/{SYSTEM}/configmaps"
 POLL = 0.005
 TRUSTED, NOT = 200, 502
@@ -177,14 +177,7 @@ def main() -> int:
     parser.add_argument("--connectors", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
-    assets = assets_folder()
-    if assets is None:
-        print("KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory() as folder, ApiServer(assets, Path(folder)) as server:
-        work = _run(server, Path(folder), many=arguments.connectors, rounds=arguments.rounds)
-        print("\n".join(asyncio.run(work)))
-    return 0
+    return on_api_server(partial(_run, many=arguments.connectors, rounds=arguments.rounds))
 
 
 if __name__ == "__main__":
