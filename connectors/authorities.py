@@ -85,6 +85,11 @@ class Authorities:
         key = ca_secret_key_of(connector)
         return self.own_trust.get(key, self.trust) if key else self.trust
 
+    @property
+    def by_source(self) -> Mapping[str, tuple[Authority, ...]]:
+        """The Secrets of each layer, by the name that metrics have for it."""
+        return {"global": self.for_all, "connector": tuple(self.own.values())}
+
     def own_of(self, connector: Connector) -> OwnAuthority | None:
         """What the Connector's own reference leads to; None with the flag off."""
         if not self.enabled:
@@ -120,11 +125,9 @@ def gather(given: Given, connectors: Iterable[Connector], previous: Authorities 
         return _kept(before, trust_of((*shared, *certificates), given.api_server))
 
     def state(key: SecretKey) -> OwnAuthority:
-        authority = own.get(key)
-        return OwnAuthority(key.name, authority.bundle) if authority else OwnAuthority(key.name, None, unread(key))
-
-    def unread(key: SecretKey) -> str:
-        return given.unread.get(key, "")
+        if authority := own.get(key):
+            return OwnAuthority(key.name, authority.bundle)
+        return OwnAuthority(key.name, None, given.unread.get(key, ""))
 
     own_trust = {
         key: trust(previous.own_trust.get(key), authority.bundle.certificates, kept=previous.own.get(key) is authority)

@@ -74,7 +74,7 @@ class AuthorityMetrics(Collector):
         )
         authorities = self._current()
         if authorities.enabled:
-            for source, held in (("global", authorities.for_all), ("connector", tuple(authorities.own.values()))):
+            for source, held in authorities.by_source.items():
                 for state, count in self._counts(held).items():
                     family.add_metric((source, state), count)
         yield family

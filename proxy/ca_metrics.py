@@ -27,8 +27,7 @@ class AuthorityMetrics(Collector):
             "spec.caCertSecretRef).",
             labels=("source", "namespace", "secret"),
         )
-        authorities = self._current()
-        for source, held in (("global", authorities.for_all), ("connector", tuple(authorities.own.values()))):
+        for source, held in self._current().by_source.items():
             for authority in held:
                 if (ends := authority.bundle.first_end) is not None:
                     family.add_metric((source, *authority.secret.key), ends)

@@ -275,9 +275,9 @@ class Upstreams:
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 candidates = await self._dialer.candidates(address)
-                if address.scheme == "http":
-                    return await self._connect(key, address, None, candidates)
-                return await self._dialer.secured(tls, lambda context: self._connect(key, address, context, candidates))
+                return await self._dialer.connected(
+                    address, tls, lambda context: self._connect(key, address, context, candidates)
+                )
         except TimeoutError as error:
             self._dialer.failed(address)
             raise RefusedError(dial_refusal(error if candidates else LookupTimeoutError(), address)) from None

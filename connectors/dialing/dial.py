@@ -1,4 +1,4 @@
-"""One dial of a probe: aiohttp connects to the addresses that were checked, and to nothing else."""
+"""One dial of HttpClient: aiohttp connects to the addresses that were checked, and to nothing else."""
 
 from __future__ import annotations
 

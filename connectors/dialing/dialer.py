@@ -30,13 +30,19 @@ class Dialer:
         """See checked_addresses."""
         return await checked_addresses(self._resolver, self._guard, address)
 
-    async def secured(self, tls: ClientTls, connect: Callable[[ssl.SSLContext], Awaitable[T]]) -> T:
-        """Call `connect` with the context; where a CA of another's name was taken for the issuer, with others too.
+    async def connected(
+        self, address: Address, tls: ClientTls, connect: Callable[[ssl.SSLContext | None], Awaitable[T]]
+    ) -> T:
+        """Call `connect` with the context, None for http.
+
+        Where a CA of another's name was taken for the issuer it is called again, with others of that name.
 
         Raises:
             KeyPairError: the certificate to show cannot be loaded.
             Exception: what `connect` raises, of the whole pool.
         """
+        if address.scheme == "http":
+            return await connect(None)
         try:
             return await connect(await self.contexts.context(tls))
         except (ssl.SSLCertVerificationError, WrongIssuerError) as error:

@@ -42,7 +42,7 @@ def exchange_failure(error: aiohttp.ClientError | OSError, address: Address) -> 
 
 
 def timeout_failure(address: Address) -> Failure:
-    """What to tell where the whole probe took too long: nobody knows how far it got."""
+    """What to tell where the whole of it took too long: nobody knows how far it got."""
     message = f"no answer from {place(address)} in time; is the tool, or the name server for its name, slow or away?"
     return Failure(FailureKind.TIMEOUT, message)
 

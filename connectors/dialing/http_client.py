@@ -113,9 +113,7 @@ class HttpClient:
 
         try:
             candidates = await self._dialer.candidates(request.address)
-            if request.address.scheme == "http":
-                return await attempt(None)
-            return await self._dialer.secured(request.tls, attempt)
+            return await self._dialer.connected(request.address, request.tls, attempt)
         except ExchangeFailedError as stopped:
             return stopped.failure
         except (aiohttp.ClientError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a probe takes from a connection, at most and at a time. The tool decides how much it sends, and how fast.
+"""What HttpClient takes from a connection, at most and at a time. The tool decides how much it sends, and how fast.
 
 aiohttp parses all that one read returns before anything else has its turn, and waits through any number of interim
 answers: 64 tools that sent nothing else kept the controller's loop busy for 7 s at a stretch, 350 MiB in use.
