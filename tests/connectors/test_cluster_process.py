@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -15,12 +14,6 @@ from tests.peers.fake_api_server import FakeApiServer
 
 SYSTEM = "connectors-system"
 ANY_PORT = HostPort("127.0.0.1", 0)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as server:
-        yield server
 
 
 def plan(server: FakeApiServer, folder: Path, admin: HostPort = ANY_PORT) -> ClusterPlan:

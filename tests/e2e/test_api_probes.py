@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.e2e.probed import Conditions, conditions_once
 from tests.peers.fixtures import StartProxy
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, connector_class, write
 from tests.peers.proxy_process import ProxyProcess
@@ -72,15 +71,11 @@ def asking(uri: str) -> Manifest:
 
 async def said(proxy: ProxyProcess, path: str, **wanted: tuple[str, str]) -> None:
     """Return once the object's conditions say that."""
-    end = time.monotonic() + 10
-    async with aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(proxy.admin + BASE + path) as answer:
-                conditions = json.loads(await answer.text())["status"]["conditions"]
-            found = {item["type"]: (item["status"], item.get("reason", "")) for item in conditions}
-            if all(found[kind] == expected for kind, expected in wanted.items()):
-                return
-            assert time.monotonic() < end, conditions
+
+    def true(now: Conditions) -> bool:
+        return all((now[kind]["status"], now[kind].get("reason", "")) == expected for kind, expected in wanted.items())
+
+    await conditions_once(proxy, BASE + path, true)
 
 
 WELL = ("True", "")

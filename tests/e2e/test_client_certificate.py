@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import trustme
 
-from tests.e2e.probed import AUTH, LIVENESS
+from tests.e2e.probed import AUTH, LIVENESS, TOOL, Conditions, conditions_once
 from tests.peers.fixtures import StartNginx, StartProxy
 from tests.peers.manifests import Manifest, auth, connector, connector_class, secret, write
 from tests.peers.nginx import Nginx
@@ -21,7 +21,6 @@ from tests.peers.trust import pem
 
 pytestmark = [pytest.mark.e2e, pytest.mark.nginx]
 
-OBJECT = "/apis/connectors.alauda.io/v1alpha1/namespaces/default/connectors/tool"
 SERVER, USERS = trustme.CA(), trustme.CA()
 TYPES = [{"name": "certificate", "secretType": "kubernetes.io/tls", "optional": True}]
 PROBE = {"http": {"path": "/"}}
@@ -60,17 +59,11 @@ async def get(proxy: ProxyProcess) -> tuple[int, str, str]:
         return answer.status, answer.headers.get("X-Connectors-Reason", ""), await answer.text()
 
 
-async def until(proxy: ProxyProcess, kind: str, status: str, reason: str = "") -> dict[str, Any]:
-    end = time.monotonic() + 10
-    async with aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(proxy.admin + OBJECT) as answer:
-                items = json.loads(await answer.text())["status"]["conditions"]
-            found: dict[str, Any] = next(item for item in items if item["type"] == kind)
-            if (found["status"], found.get("reason", "")) == (status, reason):
-                return found
-            assert time.monotonic() < end, items
-            await asyncio.sleep(0.02)
+async def until(proxy: ProxyProcess, kind: str, status: str, reason: str = "") -> Mapping[str, Any]:
+    def true(now: Conditions) -> bool:
+        return (now[kind]["status"], now[kind].get("reason", "")) == (status, reason)
+
+    return (await conditions_once(proxy, TOOL, true))[kind]
 
 
 def serial(leaf: trustme.LeafCert) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,17 @@ import aiohttp
 import pytest
 import trustme
 
-from tests.e2e.probed import LIVENESS
+from tests.e2e.probed import LIVENESS, TOOL, conditions_once
 from tests.peers.fixtures import StartNginx, StartProxy
 from tests.peers.manifests import connector, write
 from tests.peers.proxy_process import ProxyProcess
 
 pytestmark = [pytest.mark.e2e, pytest.mark.nginx]
 
-OBJECT = "/apis/connectors.alauda.io/v1alpha1/namespaces/default/connectors/tool"
 
-
-async def probed(proxy: ProxyProcess) -> dict[str, Any]:
+async def probed(proxy: ProxyProcess) -> Mapping[str, Any]:
     """LivenessReady, once it was probed."""
-    end = time.monotonic() + 10
-    async with aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(proxy.admin + OBJECT) as answer:
-                conditions = json.loads(await answer.text())["status"]["conditions"]
-            found: dict[str, Any] = next(item for item in conditions if item["type"] == LIVENESS)
-            if found["status"] != "Unknown":
-                return found
-            assert time.monotonic() < end, found
+    return (await conditions_once(proxy, TOOL, lambda now: now[LIVENESS]["status"] != "Unknown"))[LIVENESS]
 
 
 async def proxied(proxy: ProxyProcess) -> tuple[int, str]:

@@ -13,12 +13,6 @@ from tests.peers.fake_api_server import FakeApiServer
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as server:
-        yield server
-
-
-@pytest.fixture
 async def client(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
     client = KubeClient(Access(server.kubeconfig(tmp_path)), request_timeout=2.0)
     await client.start()

@@ -15,12 +15,6 @@ from tests.peers.fake_api_server import FakeApiServer
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as server:
-        yield server
-
-
-@pytest.fixture
 async def follow(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Follow]:
     client = KubeClient(Access(tmp_path / "kubeconfig"))
     server.kubeconfig(tmp_path)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,21 +67,30 @@ async def test_with_the_flag_off_nobodys_ca_is_fetched(server: FakeApiServer, fo
     assert not [asked.path for asked in server.requests if asked.path.endswith("/secrets/ca")]
 
 
-async def test_the_api_servers_own_ca_counts_toward_it_alone(
-    server_tls: ssl.SSLContext, authority: trustme.CA, authority_file: Path, tmp_path: Path
-) -> None:
+@asynccontextmanager
+async def followed_over_tls(
+    server_tls: ssl.SSLContext, ca: Path, folder: Path
+) -> AsyncIterator[tuple[FakeApiServer, KubeClient, Followed]]:
+    """A source with one Connector, whose API server is verified by the CA in that file."""
     async with FakeApiServer(server_tls) as server:
         server.put(a_class())
         server.put(a_connector())
         server.put(flags(enable_custom_ca_certs="true"))
-        client = KubeClient(Access(server.kubeconfig(tmp_path, ca=authority_file)))
+        client = KubeClient(Access(server.kubeconfig(folder, ca=ca)))
         await client.start()
         followed = Followed(server, client)
         running = asyncio.create_task(followed.source.run())
-        trust = (await followed.binding(lambda now: now.authority is not None)).trust
+        yield server, client, followed
         running.cancel()
         await asyncio.wait([running])
         await client.close()
+
+
+async def test_the_api_servers_own_ca_counts_toward_it_alone(
+    server_tls: ssl.SSLContext, authority: trustme.CA, authority_file: Path, tmp_path: Path
+) -> None:
+    async with followed_over_tls(server_tls, authority_file, tmp_path) as (server, _, followed):
+        trust = (await followed.binding(lambda now: now.authority is not None)).trust
     origins = [f"https://{name}" for name in ("kubernetes.default", "kubernetes.default.svc")]
     for url in (*origins, "https://kubernetes.default.svc.cluster.local:443", server.url):
         assert trust.toward(parse_address(url).origin) == pool(authority)
@@ -93,14 +104,7 @@ async def test_a_renewed_ca_of_the_api_server_counts(
     """The kubelet writes ca.crt anew while the process runs."""
     file = tmp_path / "ca.crt"
     file.write_text(pem(authority))
-    async with FakeApiServer(server_tls) as server:
-        server.put(a_class())
-        server.put(a_connector())
-        server.put(flags(enable_custom_ca_certs="true"))
-        client = KubeClient(Access(server.kubeconfig(tmp_path, ca=file)))
-        await client.start()
-        followed = Followed(server, client)
-        running = asyncio.create_task(followed.source.run())
+    async with followed_over_tls(server_tls, file, tmp_path) as (server, client, followed):
         origin = parse_address(server.url).origin
         await followed.binding(lambda now: now.trust.toward(origin) == pool(authority))
         other = trustme.CA()
@@ -109,6 +113,3 @@ async def test_a_renewed_ca_of_the_api_server_counts(
         assert transport._pool is not None
         assert await transport._renewed(transport._pool), "it looks once a minute, and at once where it is refused"
         await followed.binding(lambda now: now.trust.toward(origin) == pool(authority, other))
-        running.cancel()
-        await asyncio.wait([running])
-        await client.close()
