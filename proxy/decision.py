@@ -9,6 +9,7 @@ from connectors.model.connector import ConnectorKey
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
 from connectors.snapshot import Binding
+from proxy.evidence import Evidence
 from proxy.presented import Presented
 
 
@@ -23,7 +24,8 @@ class Facts(NamedTuple):
     """What I/O has gathered about the caller for a decision.
 
     `authenticated` says that callers must prove who they are; `caller` is who did, None where nobody. `misplaced`: the
-    token stood in a field that the Connector's class does not read; `presented` is that token.
+    token stood in a field that the Connector's class does not read; `presented` is that token. `evidence` is what the
+    API server's answers rest on, None where it was not asked.
     """
 
     authenticated: bool = False
@@ -31,6 +33,7 @@ class Facts(NamedTuple):
     permission: Permission = Permission()
     misplaced: bool = False
     presented: Presented | None = None
+    evidence: Evidence | None = None
 
 
 class Route(NamedTuple):

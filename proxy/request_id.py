@@ -17,6 +17,10 @@ class RequestIds:
         self._prefix = secrets.token_hex(8)
         self._numbers = count(1)
 
-    def next(self) -> str:
-        """An id that no other request has."""
-        return f"{self._prefix}-{next(self._numbers):x}"
+    def take(self) -> int:
+        """A number that no other request of this process has."""
+        return next(self._numbers)
+
+    def text(self, number: int) -> str:
+        """The id of the request that took this number."""
+        return f"{self._prefix}-{number:x}"

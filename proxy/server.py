@@ -8,12 +8,11 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import cast
 
 from connectors.model.refusal import Refusal
-from proxy.client import After, ClientConnection, ClientTerms
-from proxy.http1.head import ParsedRequest
+from proxy.client import ClientConnection, ClientTerms, Requests
 from proxy.refusals import Answered, refusal_response
 from proxy.secured import Secured
 from proxy.settings import ProxySettings
@@ -40,7 +39,7 @@ class Server:
         self,
         settings: ProxySettings,
         watchdog: Watchdog,
-        handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]],
+        requests: Requests,
         on_malformed: Callable[[Refusal], str],
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
@@ -48,7 +47,7 @@ class Server:
         self._settings = settings
         self._tls = tls
         self._on_malformed = on_malformed
-        self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, handle, self._refuse, self._gone)
+        self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, requests, self._refuse, self._gone)
         self._connections: set[ClientConnection] = set()
         if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
             watchdog.on_tick(self._look_for_peers)

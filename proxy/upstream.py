@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -101,29 +100,25 @@ class Receiver(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to a tool: in use by one relay, or idle in its pool, or gone."""
+    """One connection to a tool: in use by one relay, or idle in its pool, or gone.
+
+    Everything that arrives goes to `receiver`; where there is none, what arrives was not asked for. `generation` is
+    that in which its pool was last found current.
+    """
 
     def __init__(self, key: PoolKey, on_lost: Callable[[UpstreamConnection], None]) -> None:
         self.key = key
         self.deadline = NEVER
         self.idle_since = 0.0
         self.used_before = False
+        self.receiver: Receiver | None = None
+        self.generation = 0
         self._on_lost = on_lost
-        self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, and with TLS verified."""
         self._transport = cast("asyncio.Transport", transport)
-
-    def attach(self, receiver: Receiver) -> None:
-        """Everything that arrives goes to `receiver` from now on."""
-        self._receiver = receiver
-        self.deadline = NEVER
-
-    def detach(self) -> None:
-        """Nobody reads any more: what still arrives was not asked for."""
-        self._receiver = None
 
     def write(self, data: bytes) -> None:
         """Send to the tool."""
@@ -168,28 +163,28 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """To the relay in charge."""
-        if self._receiver:
-            self._receiver.from_upstream(data)
+        if self.receiver:
+            self.receiver.from_upstream(data)
         else:
             # An answer that nobody asked for: whatever comes next could be taken for the next request's.
             self.abort()
 
     def pause_writing(self) -> None:
         """The tool reads more slowly than it is written to."""
-        if self._receiver:
-            self._receiver.upstream_writable(False)
+        if self.receiver:
+            self.receiver.upstream_writable(False)
 
     def resume_writing(self) -> None:
         """The tool has caught up."""
-        if self._receiver:
-            self._receiver.upstream_writable(True)
+        if self.receiver:
+            self.receiver.upstream_writable(True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The tool, or this end, has closed."""
         self._transport = None
         self._on_lost(self)
-        if self._receiver:
-            self._receiver.upstream_lost(exc)
+        if self.receiver:
+            self.receiver.upstream_lost(exc)
 
 
 class Upstreams:
@@ -210,8 +205,9 @@ class Upstreams:
         self._is_own_address = is_own_address
         self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
-        self._idle: dict[PoolKey, deque[UpstreamConnection]] = {}
+        self._idle: dict[PoolKey, list[UpstreamConnection]] = {}
         self._idle_count = 0
+        self._generation = 1
 
     @property
     def active(self) -> int:
@@ -223,46 +219,49 @@ class Upstreams:
         """How many connections wait in their pools."""
         return self._idle_count
 
-    def take(self, key: PoolKey, *, repeatable: bool) -> UpstreamConnection | None:
+    def take(self, key: PoolKey, now: float, *, repeatable: bool) -> UpstreamConnection | None:
         """An idle connection of this pool, the most recently used first; None where there is none fit.
 
-        `repeatable`: whether the request could be sent again should the connection turn out to be dead.
+        `now` is the monotonic time; `repeatable`: whether the request could be sent again should the connection turn
+        out to be dead.
         """
         pool = self._idle.get(key)
-        now = time.monotonic()
         while pool:
             connection = pool.pop()
-            self._forget_idle(connection, pool)
-            fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
+            self._idle_count -= 1
             # The watchdog strikes late by up to its interval; the tool does not.
-            if connection.usable and now < connection.deadline and fresh:
+            fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
+            if fresh and now < connection.deadline and connection.usable:
+                connection.deadline = NEVER
                 return connection
             connection.close()
         return None
 
-    def give_back(self, connection: UpstreamConnection, keep_alive: bytes = b"") -> None:
+    def give_back(self, connection: UpstreamConnection, now: float, keep_alive: bytes = b"") -> None:
         """Keep a connection whose last response has ended. `keep_alive` is the tool's Keep-Alive field, if any."""
-        now = time.monotonic()
         seconds = self._timeouts.upstream_idle
-        if limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive):
+        if keep_alive and (limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive)):
             # One second less than the tool says: its timer started before ours.
             seconds = min(seconds, float(limit[1]) - 1.0)
-        full = len(self._idle.get(connection.key, ())) >= MAX_IDLE_PER_POOL
+        key = connection.key
+        pool = self._idle.get(key)
+        if pool is None:
+            pool = self._idle[key] = []
         # One of an earlier Secret, or of earlier CAs, has served its last request.
-        if not connection.usable or seconds <= 0 or full or not self._is_current(connection.key):
+        current = connection.generation == self._generation or self._is_current(key)
+        if not current or seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL or not connection.usable:
             connection.close()
             return
+        connection.generation = self._generation
         connection.used_before = True
         connection.idle_since = now
         connection.deadline = now + seconds
-        self._idle.setdefault(connection.key, deque()).append(connection)
+        pool.append(connection)
         self._idle_count += 1
-        self._watchdog.watch(connection)
 
     def finish(self, connection: UpstreamConnection) -> None:
         """Close behind what is still to be sent: the end of a tunnel."""
         connection.deadline = time.monotonic() + self._timeouts.connect
-        self._watchdog.watch(connection)
         connection.close()
 
     async def dial(self, key: PoolKey, address: Address, tls: ClientTls) -> UpstreamConnection:
@@ -302,6 +301,7 @@ class Upstreams:
             # Lost again before this task ran: nobody would hear of it any more.
             raise ConnectionResetError("the connection was closed at once")
         self._all.add(connection)
+        self._watchdog.watch(connection)
         self._refuse_own(*connection.peer(), connection)
         return connection
 
@@ -314,8 +314,10 @@ class Upstreams:
 
     def keep_current(self) -> None:
         """Close the idle connections of pools that no request can use any more: what they stand for has changed."""
-        for key in [key for key in self._idle if not self._is_current(key)]:
-            for connection in list(self._idle[key]):
+        self._generation += 1
+        for key in [key for key, pool in self._idle.items() if not pool or not self._is_current(key)]:
+            for connection in self._idle.pop(key):
+                self._idle_count -= 1
                 connection.close()
 
     def close(self) -> None:
@@ -323,19 +325,13 @@ class Upstreams:
         for connection in list(self._all):
             connection.abort()
 
-    def _forget_idle(self, connection: UpstreamConnection, pool: deque[UpstreamConnection]) -> None:
-        self._idle_count -= 1
-        self._watchdog.forget(connection)
-        if not pool:
-            self._idle.pop(connection.key, None)
-
     def _lost(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
         self._watchdog.forget(connection)
         pool = self._idle.get(connection.key)
         if pool and connection in pool:
             pool.remove(connection)
-            self._forget_idle(connection, pool)
+            self._idle_count -= 1
 
 
 async def _destination(candidates: Sequence[str], port: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from proxy.host_form import HostForm
 from proxy.identity import Authority, Identity, TokenSecrets
 from proxy.kubernetes_authority import KubernetesAuthority
 from proxy.metrics import ProxyMetrics
-from proxy.relay import Terms
+from proxy.relay import Bounds
 from proxy.scrub import ClientSide
 from proxy.server import Server
 from proxy.settings import ClientAuth, ListenerTls, ProxySettings, Timeouts
@@ -137,10 +137,12 @@ def build_proxy(
         hosts=HostForm(settings.cluster_domain, localhost=settings.localhost_names),
         upstreams=upstreams,
         audit=audit,
-        terms=Terms(settings.limits, timeouts, ClientSide(settings.scheme)),
+        bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
     )
+    exchange = Exchange(parts)
+    store.subscribe(exchange.serve)
     context = (lambda: certificate.context) if certificate else None
-    server = Server(settings, watchdog, Exchange(parts).handle, audit.malformed, context)
+    server = Server(settings, watchdog, exchange, audit.malformed, context)
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, audit_log, certificate)
 

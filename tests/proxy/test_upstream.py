@@ -64,7 +64,7 @@ class Pools:
 
     async def idle(self, keep_alive: bytes = b"") -> UpstreamConnection:
         connection = await self.dial()
-        self.upstreams.give_back(connection, keep_alive)
+        self.upstreams.give_back(connection, time.monotonic(), keep_alive)
         return connection
 
     @property
@@ -130,9 +130,9 @@ async def test_t13_an_idle_connection_serves_its_own_pool_only(raw_upstream: Raw
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     other = pools.key._replace(uid="other")
-    assert pools.upstreams.take(other, repeatable=True) is None
+    assert pools.upstreams.take(other, time.monotonic(), repeatable=True) is None
     assert pools.counts == (0, 1)
-    assert pools.upstreams.take(pools.key, repeatable=True) is connection
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is connection
     assert connection.used_before
     assert pools.counts == (1, 0)
     pools.upstreams.close()
@@ -141,11 +141,11 @@ async def test_t13_an_idle_connection_serves_its_own_pool_only(raw_upstream: Raw
 async def test_the_most_recently_used_comes_first(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     first, second = await pools.dial(), await pools.dial()
-    pools.upstreams.give_back(second)
-    pools.upstreams.give_back(first)
-    assert pools.upstreams.take(pools.key, repeatable=True) is first
-    assert pools.upstreams.take(pools.key, repeatable=True) is second
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    pools.upstreams.give_back(second, time.monotonic())
+    pools.upstreams.give_back(first, time.monotonic())
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is first
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is second
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     pools.upstreams.close()
 
 
@@ -153,7 +153,7 @@ async def test_a_pool_is_bounded(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     connections = [await pools.dial() for _ in range(MAX_IDLE_PER_POOL + 1)]
     for connection in connections:
-        pools.upstreams.give_back(connection)
+        pools.upstreams.give_back(connection, time.monotonic())
     assert pools.upstreams.idle == MAX_IDLE_PER_POOL
     await until(lambda: pools.counts == (0, MAX_IDLE_PER_POOL))
     pools.upstreams.close()
@@ -177,7 +177,7 @@ async def test_too_short_to_keep(raw_upstream: RawUpstream, keep_alive: bytes) -
     await pools.idle(keep_alive)
     peer = await raw_upstream.accept()
     await peer.wait_closed()
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     await until(lambda: pools.counts == (0, 0))
 
 
@@ -194,7 +194,7 @@ async def test_a_connection_past_its_deadline_is_not_used_however_late_the_watch
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     connection.deadline = time.monotonic()
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     await (await raw_upstream.accept()).wait_closed()
 
 
@@ -202,14 +202,14 @@ async def test_t30_what_cannot_be_repeated_gets_no_long_idle_connection(raw_upst
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     connection.idle_since -= 1.5
-    assert pools.upstreams.take(pools.key, repeatable=False) is connection
-    pools.upstreams.give_back(connection)
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=False) is connection
+    pools.upstreams.give_back(connection, time.monotonic())
     connection.idle_since -= 2.5
-    assert pools.upstreams.take(pools.key, repeatable=False) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=False) is None
     await until(lambda: pools.counts == (0, 0))
     connection = await pools.idle()
     connection.idle_since -= 2.5
-    assert pools.upstreams.take(pools.key, repeatable=True) is connection
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is connection
     pools.upstreams.close()
 
 
@@ -220,7 +220,7 @@ async def test_t11_unsolicited_bytes_end_an_idle_connection(raw_upstream: RawUps
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     await peer.wait_closed()
     await until(lambda: pools.counts == (0, 0))
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
 
 
 async def test_a_connection_that_the_tool_closed_is_gone(raw_upstream: RawUpstream) -> None:
@@ -228,13 +228,13 @@ async def test_a_connection_that_the_tool_closed_is_gone(raw_upstream: RawUpstre
     await pools.idle()
     (await raw_upstream.accept()).close()
     await until(lambda: pools.counts == (0, 0))
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
 
 
 async def test_bytes_and_the_end_reach_whoever_reads(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     connection, reader = await pools.dial(), Reader()
-    connection.attach(reader)
+    connection.receiver = reader
     assert connection.deadline is NEVER
     connection.write(b"ping")
     peer = await raw_upstream.accept()
@@ -254,7 +254,7 @@ async def test_bytes_and_the_end_reach_whoever_reads(raw_upstream: RawUpstream) 
 async def test_pools_that_nothing_uses_any_more_are_closed(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     kept, gone = await pools.idle(), await pools.dial(pools.key._replace(uid="gone"))
-    pools.upstreams.give_back(gone)
+    pools.upstreams.give_back(gone, time.monotonic())
     pools.stale.add(gone.key)
     pools.upstreams.keep_current()
     await until(lambda: pools.counts == (0, 1))
@@ -268,7 +268,7 @@ async def test_a_connection_of_earlier_cas_or_secrets_finishes_and_is_not_kept(r
     pools.stale.add(pools.key)
     pools.upstreams.keep_current()
     assert connection.usable, "it is in use"
-    pools.upstreams.give_back(connection)
+    pools.upstreams.give_back(connection, time.monotonic())
     await until(lambda: pools.counts == (0, 0))
 
 
@@ -303,8 +303,8 @@ async def test_a_dead_connection_is_not_kept(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     connection = await pools.dial()
     connection.abort()
-    pools.upstreams.give_back(connection)
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    pools.upstreams.give_back(connection, time.monotonic())
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     await until(lambda: pools.counts == (0, 0))
 
 
