@@ -67,6 +67,12 @@ class Binding:
     unread: str = ""
     trust: Trust = SYSTEM_TRUST
     authority: OwnAuthority | None = None
+    key: ConnectorKey = field(init=False)
+    class_name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.connector.key)
+        object.__setattr__(self, "class_name", self.connector.spec.connector_class_name)
 
     @property
     def has_proxy(self) -> bool:

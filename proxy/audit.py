@@ -98,24 +98,21 @@ class Audit:
 
     def end(self, record: Record, now: float) -> None:
         """The request is over, well or not, at the monotonic time `now`."""
-        duration = now - record.began
-        binding = record.binding
-        connector = binding.connector if binding else None
-        metrics = self._metrics.of(connector.key if connector else NO_CONNECTOR)
-        connector_class = connector.spec.connector_class_name if connector else ""
-        metrics.count(connector_class, record.method, record.answered or record.status)
-        metrics.duration.observe(duration)
-        upstream = 0.0
-        if record.first_byte_at:
-            upstream = record.first_byte_at - record.began
-            metrics.upstream_duration.observe(upstream)
+        duration, first_byte_at, connector, connector_class = now - record.began, record.first_byte_at, NO_CONNECTOR, ""
+        if record.binding is not None:
+            connector, connector_class = record.binding.key, record.binding.class_name
+        metrics = self._metrics.of(connector)
+        metrics.count(connector_class, record.method, record.answered or record.status, duration)
+        if first_byte_at:
+            metrics.upstream_duration.observe(first_byte_at - record.began)
         metrics.bytes_in += record.bytes_in
         metrics.bytes_out += record.bytes_out
         self._metrics.in_flight -= 1
-        if record.refusal:
+        if record.refusal is not None:
             self._metrics.refused(record.refusal.reason)
         if self._logs:
-            self._log(self._line(record, duration, max(upstream, 0.0)), record)
+            upstream = max(first_byte_at - record.began, 0.0) if first_byte_at else 0.0
+            self._log(self._line(record, duration, upstream), record)
 
     def malformed(self, refusal: Refusal) -> str:
         """A head that could not be parsed was refused: there is no request to speak of. Returns the id of what came."""
@@ -131,7 +128,7 @@ class Audit:
         return AccessLine(
             time=timestamp(time.time()),
             caller=str(record.caller or ""),
-            connector=str(record.binding.connector.key) if record.binding else "",
+            connector=str(record.binding.key) if record.binding else "",
             method=record.method.decode("latin-1"),
             path=_path(record.target),
             status=record.status,

@@ -95,9 +95,10 @@ class Exchange:
         now = time.monotonic()
         record = self._audit.begin(plain.method, plain.path, now)
         record.caller = passage.caller
+        relay = Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query))
+        started = self._go(relay, now)
         if len(data) > end:
-            client.put_back(data[end:])
-        self._go(Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query)), now)
+            client.put_back(relay.from_client(data[end:]) if started else data[end:])
         return True
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
@@ -140,23 +141,24 @@ class Exchange:
             raise RefusedError(verdict.refusal or _UNDECIDED)
         binding, memory, plain = forward.binding, self._memory, asked.plain
         pool = pool_key(binding, forward.address.origin, trust_now(binding, self._store.current))
-        passage = Passage(request, route, forward, facts, pool, memory.lines_of(binding.connector.key))
+        passage = Passage(request, route, forward, facts, pool, memory.lines_of(binding.key))
         if memory.snapshot is snapshot and plain and may_be_used_again(passage, request, plain, forward):
             memory.learn(plain, passage)
         relay = Relay(self._terms, record, passage, asked.client, forward.target)
         relay.spent = forward.spent
         self._go(relay, time.monotonic())
 
-    def _go(self, relay: Relay, now: float) -> None:
-        """Send what was let through: over a kept connection, or a new one."""
+    def _go(self, relay: Relay, now: float) -> bool:
+        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now."""
         record, passage = relay.record, relay.passage
         record.binding = passage.forward.binding
-        record.let_through(passage.forward, now)
+        record.forward, record.decided = passage.forward, now
         upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))
-        else:
-            relay.start(upstream, now)
+            return False
+        relay.start(upstream, now)
+        return True
 
     async def _dial(self, relay: Relay) -> None:
         """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""

@@ -95,7 +95,9 @@ class Memory:
 
     def find(self, plain: Plain) -> Passage | None:
         """The passage of this block under this prefix, if there is one that still holds."""
-        found = self._passages.get(self._key(plain))
+        digest = self._keyed.copy()
+        digest.update(plain.block)
+        found = self._passages.get(digest.digest() + plain.prefix)
         if found is None or found.evidence is None or found.evidence.holds():
             return found
         self._forget(self._key(plain), self._shares[_owner(found)])
@@ -126,4 +128,4 @@ class Memory:
 
 
 def _owner(passage: Passage) -> ConnectorKey:
-    return passage.forward.binding.connector.key
+    return passage.forward.binding.key

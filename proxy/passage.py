@@ -43,6 +43,8 @@ class Way(NamedTuple):
 
     def target(self, path: bytes, query: bytes) -> bytes:
         """The request-target, before the credential's part of the query (contract: "Target")."""
+        if not self.strip:
+            return self.prefix + path + query
         rest = path[self.strip :]
         return (self.prefix + rest if rest else self.bare) + query
 

@@ -103,7 +103,7 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to a tool: in use by one relay, or idle in its pool, or gone.
 
     Everything that arrives goes to `receiver`; where there is none, what arrives was not asked for. `generation` is
-    that in which its pool was last found current.
+    that in which its key was last found current, and `pool` where it goes when it is idle.
     """
 
     def __init__(self, key: PoolKey, on_lost: Callable[[UpstreamConnection], None]) -> None:
@@ -113,6 +113,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.used_before = False
         self.receiver: Receiver | None = None
         self.generation = 0
+        self.pool: list[UpstreamConnection] = []
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
 
@@ -243,21 +244,27 @@ class Upstreams:
         if keep_alive and (limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive)):
             # One second less than the tool says: its timer started before ours.
             seconds = min(seconds, float(limit[1]) - 1.0)
-        key = connection.key
-        pool = self._idle.get(key)
-        if pool is None:
-            pool = self._idle[key] = []
         # One of an earlier Secret, or of earlier CAs, has served its last request.
-        current = connection.generation == self._generation or self._is_current(key)
-        if not current or seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL or not connection.usable:
+        if connection.generation != self._generation and not self._still_current(connection):
             connection.close()
             return
-        connection.generation = self._generation
+        pool = connection.pool
+        if seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL or not connection.usable:
+            connection.close()
+            return
         connection.used_before = True
         connection.idle_since = now
         connection.deadline = now + seconds
         pool.append(connection)
         self._idle_count += 1
+
+    def _still_current(self, connection: UpstreamConnection) -> bool:
+        """Looked at once for each change of what is served, not for each request."""
+        if not self._is_current(connection.key):
+            return False
+        connection.generation = self._generation
+        connection.pool = self._idle.setdefault(connection.key, [])
+        return True
 
     def finish(self, connection: UpstreamConnection) -> None:
         """Close behind what is still to be sent: the end of a tunnel."""
