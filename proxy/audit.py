@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
-from connectors.snapshot import Binding
+from connectors.plan import Plan
 from proxy.access_log import AccessLine, AccessLog, timestamp
 from proxy.audit_log import AuditLog
 from proxy.audit_record import AuditRecord, Decision, UsedSecret, audit_caller
@@ -34,7 +34,7 @@ class Record:
     request_id: str
     began: float
     caller: User | None = None
-    binding: Binding | None = None
+    plan: Plan | None = None
     forward: Forward | None = None
     decided: float = 0.0
     refusal: Refusal | None = None
@@ -84,10 +84,9 @@ class Audit:
         now = time.monotonic()
         duration = now - record.began
         upstream = progress.first_byte_at - record.began if progress.first_byte_at else 0.0
-        connector = record.binding.connector if record.binding else None
-        metrics = self._metrics.of(connector.key if connector else NO_CONNECTOR)
-        connector_class = connector.spec.connector_class_name if connector else ""
-        metrics.count(connector_class, record.request.head.method, record.status)
+        plan = record.plan
+        metrics = self._metrics.of(plan.key if plan else NO_CONNECTOR)
+        metrics.count(plan.class_name if plan else "", record.request.head.method, record.status)
         metrics.duration.observe(duration)
         if progress.first_byte_at:
             metrics.upstream_duration.observe(upstream)
@@ -121,7 +120,7 @@ def _line(record: Record, duration: float, upstream: float) -> AccessLine:
     return AccessLine(
         time=timestamp(time.time()),
         caller=str(record.caller or ""),
-        connector=str(record.binding.connector.key) if record.binding else "",
+        connector=str(record.plan.key) if record.plan else "",
         method=head.method.decode("latin-1"),
         path=_path(head.target),
         status=record.status,
@@ -144,14 +143,13 @@ def _path(target: bytes) -> str:
 
 def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
     """What the access log says, and who, where to, and with which Secret. `record` is None for a malformed head."""
-    metadata = record.binding.connector.metadata if record and record.binding else None
     return AuditRecord(
         time=line.time,
         request=line.request,
         caller=audit_caller(record.caller if record else None),
         connector=line.connector,
-        connector_uid=metadata.uid if metadata else "",
-        address=str(record.forward.address) if record and record.forward else "",
+        connector_uid=record.plan.uid if record and record.plan else "",
+        address=str(record.forward.target.address) if record and record.forward else "",
         method=line.method,
         path=line.path,
         decision=record.decision if record else Decision.REFUSED,
@@ -168,8 +166,5 @@ def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
 
 def _secret(record: Record | None) -> UsedSecret | None:
     """The Secret of the credential that went to the tool."""
-    binding = record.forward.binding if record and record.forward and record.progress.sent else None
-    if binding is None or binding.secret is None:
-        return None
-    metadata = binding.secret.metadata
-    return UsedSecret(metadata.name, metadata.resource_version)
+    plan = record.forward.plan if record and record.forward and record.progress.sent else None
+    return UsedSecret(plan.secret_name, plan.secret_version) if plan and plan.secret_name else None

@@ -6,22 +6,23 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from connectors.model.host_form import HostForm
 from connectors.model.message import Version
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.sources.store import SnapshotStore
+from connectors.tls.pool import SYSTEM_TLS
 from proxy.audit import Audit, Record
 from proxy.client import After, ClientConnection
 from proxy.decide import decide, find
 from proxy.decision import Forward
-from proxy.host_form import HostForm
 from proxy.http1.framing import BodyKind
 from proxy.http1.head import ParsedRequest, write_request
 from proxy.identity import Identity
 from proxy.inject import outgoing
 from proxy.refusals import Answered, refusal_response
 from proxy.relay import Progress, Relay, StaleConnectionError, Terms
-from proxy.upstream import UpstreamConnection, Upstreams, client_tls, pool_key, trust_now
+from proxy.upstream import UpstreamConnection, Upstreams, target_now
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2, without TRACE, which is refused."""
@@ -73,10 +74,10 @@ class Exchange:
             raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
         snapshot, hosts = self._parts.store.current, self._parts.hosts
         route = find(request.head, snapshot, hosts)
-        record.binding = route.binding
+        record.plan = route.plan
         facts = await self._parts.identity.facts(request.head, route, snapshot, client.peer)
         record.caller = facts.caller
-        verdict = decide(request.head, route, snapshot, hosts, facts)
+        verdict = decide(request.head, route, snapshot, facts)
         if verdict.forward is None:
             raise RefusedError(verdict.refusal or _UNDECIDED)
         return verdict.forward
@@ -85,10 +86,9 @@ class Exchange:
         self, request: ParsedRequest, forward: Forward, client: ClientConnection, progress: Progress
     ) -> None:
         """Relay over a pooled connection, or a new one. One retry, and only of what may be sent twice (threat 30)."""
-        upstreams, origin = self._parts.upstreams, forward.address.origin
+        upstreams = self._parts.upstreams
         head = write_request(outgoing(request.head, forward))
-        trust = trust_now(forward.binding, self._parts.store.current)
-        key = pool_key(forward.binding, origin, trust)
+        key = target_now(forward, self._parts.store.current).pool
         repeatable = request.head.method in IDEMPOTENT and request.framing.kind is BodyKind.NONE
         terms = self._parts.terms
 
@@ -110,10 +110,8 @@ class Exchange:
 
     async def _dial(self, forward: Forward) -> UpstreamConnection:
         """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""
-        binding, origin = forward.binding, forward.address.origin
-        trust = trust_now(binding, self._parts.store.current)
-        tls = client_tls(binding, origin, trust)
-        return await self._parts.upstreams.dial(pool_key(binding, origin, trust), forward.address, tls)
+        target = target_now(forward, self._parts.store.current)
+        return await self._parts.upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
 
     def _settle(self, upstream: UpstreamConnection, progress: Progress) -> None:
         """A connection is kept only after a response that ended well; any other is closed at once (threat 15)."""

@@ -14,7 +14,7 @@ from proxy.http1.head import parse_request
 from proxy.relay import Progress, Relay, StaleConnectionError, Terms
 from proxy.scrub import ClientSide
 from proxy.settings import Limits, Timeouts
-from proxy.upstream import UpstreamConnection, pool_key
+from proxy.upstream import UpstreamConnection
 from tests.proxy.decisions import forward_of, request, tool
 from tests.proxy.test_client import Wire, turns
 
@@ -59,8 +59,7 @@ class Desk:
 
     def __init__(self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False) -> None:
         self.client, self.wire, self.progress = Client(), Wire(), Progress()
-        binding, address = FORWARD.binding, FORWARD.address
-        self.upstream = UpstreamConnection(pool_key(binding, address.origin), lambda _: None)
+        self.upstream = UpstreamConnection(FORWARD.target.pool, lambda _: None)
         self.upstream.connection_made(self.wire)
         self.upstream.used_before = used
         terms = Terms(Limits(), Timeouts(), ClientSide())
