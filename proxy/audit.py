@@ -7,7 +7,7 @@ import time
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
-from connectors.snapshot import Binding
+from connectors.plan import Plan
 from proxy.access_log import AccessLine, AccessLog, timestamp
 from proxy.audit_log import AuditLog
 from proxy.audit_record import AuditRecord, Decision, UsedSecret, audit_caller
@@ -33,8 +33,8 @@ class Record:
     """
 
     __slots__ = (
-        "answered", "began", "binding", "bytes_in", "bytes_out", "caller", "decided", "ending", "first_byte_at",
-        "forward", "method", "number", "refusal", "sent", "target",
+        "answered", "began", "bytes_in", "bytes_out", "caller", "decided", "ending", "first_byte_at",
+        "forward", "method", "number", "plan", "refusal", "sent", "target",
     )  # fmt: skip
 
     def __init__(self, method: bytes, target: bytes, number: int, began: float) -> None:
@@ -43,7 +43,7 @@ class Record:
         self.number = number
         self.began = began
         self.caller: User | None = None
-        self.binding: Binding | None = None
+        self.plan: Plan | None = None
         self.forward: Forward | None = None
         self.decided = 0.0
         self.refusal: Refusal | None = None
@@ -99,8 +99,8 @@ class Audit:
     def end(self, record: Record, now: float) -> None:
         """The request is over, well or not, at the monotonic time `now`."""
         duration, first_byte_at, connector, connector_class = now - record.began, record.first_byte_at, NO_CONNECTOR, ""
-        if record.binding is not None:
-            connector, connector_class = record.binding.key, record.binding.class_name
+        if record.plan is not None:
+            connector, connector_class = record.plan.key, record.plan.class_name
         metrics = self._metrics.of(connector)
         metrics.count(connector_class, record.method, record.answered or record.status, duration)
         if first_byte_at:
@@ -128,7 +128,7 @@ class Audit:
         return AccessLine(
             time=timestamp(time.time()),
             caller=str(record.caller or ""),
-            connector=str(record.binding.key) if record.binding else "",
+            connector=str(record.plan.key) if record.plan else "",
             method=record.method.decode("latin-1"),
             path=_path(record.target),
             status=record.status,
@@ -157,14 +157,13 @@ def _path(target: bytes) -> str:
 
 def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
     """What the access log says, and who, where to, and with which Secret. `record` is None for a malformed head."""
-    metadata = record.binding.connector.metadata if record and record.binding else None
     return AuditRecord(
         time=line.time,
         request=line.request,
         caller=audit_caller(record.caller if record else None),
         connector=line.connector,
-        connector_uid=metadata.uid if metadata else "",
-        address=str(record.forward.address) if record and record.forward else "",
+        connector_uid=record.plan.uid if record and record.plan else "",
+        address=str(record.forward.target.address) if record and record.forward else "",
         method=line.method,
         path=line.path,
         decision=record.decision if record else Decision.REFUSED,
@@ -181,8 +180,5 @@ def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
 
 def _secret(record: Record | None) -> UsedSecret | None:
     """The Secret of the credential that went to the tool."""
-    binding = record.forward.binding if record and record.forward and record.sent else None
-    if binding is None or binding.secret is None:
-        return None
-    metadata = binding.secret.metadata
-    return UsedSecret(metadata.name, metadata.resource_version)
+    plan = record.forward.plan if record and record.forward and record.sent else None
+    return UsedSecret(plan.secret_name, plan.secret_version) if plan and plan.secret_name else None

@@ -78,7 +78,7 @@ class Memory:
     def __init__(self, snapshot: Snapshot | None) -> None:
         """`snapshot` None: nothing serves yet."""
         self.snapshot = snapshot
-        number = max(len(snapshot.bindings), 1) if snapshot else 1
+        number = max(len(snapshot.plans), 1) if snapshot else 1
         self._share = min(MAX_BYTES // number, MAX_SHARE)
         self._line_share = min(MAX_LINE_BYTES // number, MAX_LINE_SHARE)
         self._keyed = sha256(secrets.token_bytes(64))
@@ -128,4 +128,4 @@ class Memory:
 
 
 def _owner(passage: Passage) -> ConnectorKey:
-    return passage.forward.binding.key
+    return passage.forward.plan.key

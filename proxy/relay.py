@@ -142,7 +142,7 @@ class Relay:
     def forward(self) -> Forward:
         """The decision with this request's own target."""
         if self._forward is None:
-            self._forward = self.passage.forward._replace(target=self.target, spent=self.spent)
+            self._forward = self.passage.forward._replace(request_target=self.target, spent=self.spent)
         return self._forward
 
     @property

@@ -9,18 +9,19 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.failure import LookupTimeoutError
-from connectors.model.addresses import Address, Origin
-from connectors.model.connector import ConnectorKey
+from connectors.model.addresses import Address
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
-from connectors.snapshot import Binding, Snapshot
+from connectors.plan import Plan, PoolKey, Target, trusting
+from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
+from proxy.decision import Forward
 from proxy.failures import dial_refusal
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
@@ -37,50 +38,25 @@ ATTEMPT_DELAY = 0.25
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 
 
-class PoolKey(NamedTuple):
-    """What two requests must have in common to use the same connection (threat 13).
-
-    `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it. `trust` is
-    the digest of the CAs that vouched for the tool: with other CAs it is asked for its certificate again.
-    `certificate` is whether one was shown to it: of one Secret two authentication types may make two things.
-    """
-
-    connector: ConnectorKey
-    uid: str
-    secret: str
-    origin: Origin
-    trust: str
-    certificate: bool = False
-
-
-def pool_key(binding: Binding, origin: Origin, trust: Trust | None = None) -> PoolKey:
-    """The pool for requests of this Binding to this origin. `trust`: what counts now, if not what the Binding has."""
-    metadata = binding.connector.metadata
-    version = binding.secret.metadata.resource_version if binding.secret else ""
-    digest = (trust or binding.trust).toward(origin).digest if origin.scheme == "https" else ""
-    shown = binding.credential.certificate is not None
-    return PoolKey(binding.connector.key, metadata.uid, version, origin, digest, shown)
-
-
-def trust_now(binding: Binding, snapshot: Snapshot) -> Trust:
-    """Whom to believe for a request that was decided on by `binding`: it may have waited since, and CAs have changed.
+def trust_now(plan: Plan, snapshot: Snapshot) -> Trust:
+    """Whom to believe for a request that was decided on by `plan`: it may have waited since, and CAs have changed.
 
     Of a Connector that is gone its last word counts: the request that was let through before finishes.
     """
-    current = snapshot.bindings.get(binding.connector.key)
-    same = current is not None and current.connector.metadata.uid == binding.connector.metadata.uid
-    return current.trust if current and same else binding.trust
+    current = snapshot.plans.get(plan.key)
+    return current.trust if current and current.uid == plan.uid else plan.trust
+
+
+def target_now(forward: Forward, snapshot: Snapshot) -> Target:
+    """The Target of a request that begins now, or goes on after it has waited: with the CAs that count now."""
+    trust = trust_now(forward.plan, snapshot)
+    return forward.target if trust is forward.plan.trust else trusting(forward.target, trust)
 
 
 def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
-    """Whether a request that begins now could use this pool: same Connector, Secret and CAs."""
-    binding = snapshot.bindings.get(key.connector)
-    return binding is not None and pool_key(binding, key.origin) == key
-
-
-def client_tls(binding: Binding, origin: Origin, trust: Trust) -> ClientTls:
-    """What is brought to a handshake with this origin."""
-    return ClientTls(trust.toward(origin), binding.credential.certificate)
+    """Whether a request that begins now could use this pool: same Connector, address, Secret and CAs."""
+    plan = snapshot.plans.get(key.connector)
+    return plan is not None and any(target.pool == key for target in plan.targets.values())
 
 
 class Receiver(Protocol):

@@ -25,13 +25,13 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.tls.pool import SYSTEM_TLS
 from proxy.settings import Timeouts
-from proxy.upstream import ATTEMPT_DELAY, Upstreams, pool_key
+from proxy.upstream import ATTEMPT_DELAY, Upstreams
 from proxy.watchdog import Watchdog
 from tests.connectors.dialing.sending import Answers
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.tools import LACKING
 from tests.peers.trust import LOOPBACK, tls
-from tests.proxy.decisions import binding_of, tool
+from tests.proxy.decisions import plan_of, pool_key, tool
 
 FEW = DialGuard(allow=parse_networks("127.0.0.1,127.0.0.2"))
 """These may be dialled, and nothing else of loopback."""
@@ -104,7 +104,7 @@ def upstreams(
 
 async def dialled(made: Upstreams, address: Address, *authorities: trustme.CA) -> str:
     """The address that a connection was made to; nothing stays open."""
-    connection = await made.dial(pool_key(binding_of(tool()), address.origin), address, tls(*authorities))
+    connection = await made.dial(pool_key(plan_of(tool())), address, tls(*authorities))
     ip, _, _ = connection.peer()
     connection.abort()
     await asyncio.sleep(0)
@@ -113,7 +113,7 @@ async def dialled(made: Upstreams, address: Address, *authorities: trustme.CA) -
 
 async def refused(made: Upstreams, address: Address) -> Refusal:
     try:
-        connection = await made.dial(pool_key(binding_of(tool()), address.origin), address, SYSTEM_TLS)
+        connection = await made.dial(pool_key(plan_of(tool())), address, SYSTEM_TLS)
     except RefusedError as error:
         refusal = error.refusal
     else:
