@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from msgspec import Struct
+
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
@@ -23,7 +25,7 @@ _REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
 """Refusals that can come behind the decision, of the address that is about to be dialled."""
 
 
-class Record:
+class Record(Struct, eq=False):
     """One request as it goes on; what the audit reads of it, also when it ended badly.
 
     Times are in seconds of the monotonic clock, 0 where it has not come to that: `decided`, that it was let through,
@@ -32,27 +34,24 @@ class Record:
     end that the client was not told of in a status: "" for none. Bytes are of bodies.
     """
 
-    __slots__ = (
-        "answered", "began", "bytes_in", "bytes_out", "caller", "decided", "ending", "first_byte_at",
-        "forward", "method", "number", "plan", "refusal", "sent", "target",
-    )  # fmt: skip
+    method: bytes
+    target: bytes
+    number: int
+    began: float
+    caller: User | None = None
+    plan: Plan | None = None
+    forward: Forward | None = None
+    decided: float = 0.0
+    refusal: Refusal | None = None
+    answered: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte_at: float = 0.0
+    sent: bool = False
+    ending: str = ""
 
-    def __init__(self, method: bytes, target: bytes, number: int, began: float) -> None:
-        self.method = method
-        self.target = target
-        self.number = number
-        self.began = began
-        self.caller: User | None = None
-        self.plan: Plan | None = None
-        self.forward: Forward | None = None
-        self.decided = 0.0
-        self.refusal: Refusal | None = None
-        self.answered = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.first_byte_at = 0.0
-        self.sent = False
-        self.ending = ""
+    def __repr__(self) -> str:
+        return f"Record({self.number})"  # its target can hold a caller's token
 
     def let_through(self, forward: Forward, now: float) -> None:
         """The decision was that it may go on."""
