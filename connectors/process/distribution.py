@@ -17,7 +17,7 @@ class Distribution:
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self._fresh: list[float] = []
-        # Counts, their sum and what is not counted yet, replaced together: a scrape in another thread sees no half of it.
+        # Counts, their sum, what is not counted yet: replaced together, for a scrape in another thread.
         self._counted: tuple[list[int], float, list[float]] = [0] * (len(bounds) + 1), 0.0, self._fresh
 
     def observe(self, seconds: float) -> None:
