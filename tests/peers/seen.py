@@ -1,0 +1,80 @@
+"""What can be seen of a proxy from outside, without what differs each time: ids, dates, durations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+_OWN_ANSWER = b"\r\nX-Connectors-Reason: "
+_VARYING = re.compile(rb"\r\n(Date|X-Request-Id): [^\r]*")
+_TIMED = re.compile(r"^\S+ access |(?<= )duration=\S+|(?<= )upstream=\S+|(?<= )request=[0-9a-f]{16}-[0-9a-f]+$")
+_DURATIONS = ("duration", "authorization", "upstream")
+_PASSING = ("_bucket", "_sum", "_created", "_generation", "_age_seconds", "_in_flight", "_connections")
+_ANSWERED = {"api": "answered", "cache": "answered"}
+"""Whether an answer about a caller was asked for or remembered is what may differ between a proxy and a fresh one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of some requests: bytes at the tool and at the client, what metrics gained, log lines and records."""
+
+    tool: tuple[bytes, ...]
+    client: tuple[bytes, ...]
+    metrics: Mapping[str, float]
+    access: tuple[str, ...]
+    audit: tuple[str, ...]
+
+    @property
+    def statuses(self) -> tuple[bytes, ...]:
+        """Of each final answer; empty where there was none."""
+        return tuple(answer[9:12] for answer in self.client)
+
+
+def masked_answer(answer: bytes) -> bytes:
+    """An answer at the client; in the proxy's own, without id and date."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    return (_VARYING.sub(rb"\r\n\1: <masked>", head) if _OWN_ANSWER in head else head) + end + body
+
+
+def masked_line(line: str) -> str:
+    """A line of the access log, of either format, without id, time and durations."""
+    if line.startswith("{"):
+        return masked_record(line)
+    return _TIMED.sub(lambda found: found[0].partition("=")[0] if "=" in found[0] else "access ", line)
+
+
+def masked_record(line: str) -> str:
+    """A JSON record without id, time and durations; whether the tool began to answer stays."""
+    record: dict[str, Any] = json.loads(line)
+    for name in ("time", "request"):
+        assert record.pop(name), line
+    for name in _DURATIONS:
+        if name in record:
+            value = record.pop(name)
+            assert value >= 0, line
+            record[name] = name == "upstream" and value > 0
+    return json.dumps(record, sort_keys=True)
+
+
+def counts(registry: CollectorRegistry) -> dict[str, float]:
+    """The counters, each by its name and labels."""
+    found: dict[str, float] = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            if not sample.name.endswith(_PASSING):
+                labels = {**sample.labels}
+                if "source" in labels:
+                    labels["source"] = _ANSWERED.get(labels["source"], labels["source"])
+                key = f"{sample.name}{sorted(labels.items())}"
+                found[key] = found.get(key, 0.0) + sample.value
+    return found
+
+
+def gained(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """What `after` has more than `before`; what is unchanged is left out."""
+    return {key: value - before.get(key, 0.0) for key, value in after.items() if value != before.get(key, 0.0)}
