@@ -65,9 +65,9 @@ class AnsweringTool:
         return self._upstream.connections
 
     @property
-    def unfinished(self) -> tuple[bytes, ...]:
-        """What came and is no whole request."""
-        return tuple(connection.unread for connection in self.connections if connection.unread)
+    def unfinished(self) -> tuple[RawStream, ...]:
+        """The connections on which something came that is no whole request."""
+        return tuple(connection for connection in self.connections if connection.unread)
 
     async def _serve(self, stream: RawStream) -> None:
         try:

@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pprint import pformat
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-_OWN_ANSWER = b"\r\nX-Connectors-Reason: "
-_VARYING = re.compile(rb"\r\n(Date|X-Request-Id): [^\r]*")
+_OWN_ANSWER = re.compile(
+    rb"(\r\nDate: )[^\r]*(\r\nCache-Control: no-store\r\nX-Connectors-Reason: [A-Za-z]+\r\nX-Request-Id: )"
+    rb"[0-9a-f]{16}-[0-9a-f]+"
+)
 _TIMED = re.compile(r"^\S+ access |(?<= )duration=\S+|(?<= )upstream=\S+|(?<= )request=[0-9a-f]{16}-[0-9a-f]+$")
 _DURATIONS = ("duration", "authorization", "upstream")
 _PASSING = ("_bucket", "_sum", "_created", "_generation", "_age_seconds", "_in_flight", "_connections")
@@ -35,10 +38,9 @@ class Seen:
         return tuple(answer[9:12] for answer in self.client)
 
 
-def masked_answer(answer: bytes) -> bytes:
-    """An answer at the client; in the proxy's own, without id and date."""
-    head, end, body = answer.partition(b"\r\n\r\n")
-    return (_VARYING.sub(rb"\r\n\1: <masked>", head) if _OWN_ANSWER in head else head) + end + body
+def masked_answers(answers: bytes) -> bytes:
+    """Answers at the client; those that are the proxy's own without id and date."""
+    return _OWN_ANSWER.sub(rb"\1<date>\2<id>", answers)
 
 
 def masked_line(line: str) -> str:
@@ -78,3 +80,16 @@ def counts(registry: CollectorRegistry) -> dict[str, float]:
 def gained(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
     """What `after` has more than `before`; what is unchanged is left out."""
     return {key: value - before.get(key, 0.0) for key, value in after.items() if value != before.get(key, 0.0)}
+
+
+def check_same(got: Seen, expected: Seen, where: str) -> None:
+    """Nothing differs.
+
+    Raises:
+        AssertionError: it says what does.
+    """
+    for part in Seen.__slots__:
+        one, other = getattr(got, part), getattr(expected, part)
+        if one != other:
+            shown = pformat(one, width=160), pformat(other, width=160)
+            raise AssertionError(f"{where}: {part} differs\ngot      {shown[0]}\nexpected {shown[1]}")

@@ -22,10 +22,13 @@ ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
 """What is counted here does not depend on the loop."""
 FLOOD = 1030
 """Blocks of one client: more than a table of 1,024 has room for."""
-FULL = 1000
-"""Blocks of one client: all of which such a table holds."""
+FEW = 700
+"""Blocks of one client, all of which such a table holds."""
+PARTS = 50
+"""Lines of one answer that no other answer has."""
 BOUND = 4 * 1024 * 1024
 """Bytes that one client may make the proxy remember, with one Connector."""
+EMPTY = b"Content-Length: 0"
 TWICE = 2
 """Nothing is remembered at first sight."""
 SLACK = 5
@@ -70,22 +73,15 @@ def grown() -> Iterator[Callable[[], int]]:
         tracemalloc.stop()
 
 
-def forget(scene: Scene) -> None:
-    """What the peers have kept of the requests is not the proxy's."""
-    scene.leave()
-    scene.answers.clear()
-    scene.tool.requests.clear()
-    for connection in scene.tool.connections:
-        connection.forget()
-
-
 async def flood(scene: Scene, request: Callable[[int], bytes], times: int, count: int = FLOOD) -> None:
     """So many requests, no two alike, each so often."""
     for number in range(count):
         await prime(scene, request(number), times=times)
         if not number % 64:
-            forget(scene)
-    forget(scene)
+            scene.forget()
+    scene.leave()
+    await scene.settled()
+    scene.forget()
 
 
 @ONE_LOOP
@@ -93,7 +89,7 @@ async def test_r05_p10_t32_one_client_makes_the_proxy_remember_little(stage: Sta
     scene = await stage(two, audit=False)
     await prime(scene, VICTIM)
     with grown() as more:
-        await flood(scene, lambda number: asking(b"tool", b"X-Block: %04d" % number + b"x" * 7000), TWICE, FULL)
+        await flood(scene, lambda number: asking(b"tool", b"X-Block: %04d" % number + b"x" * 7000), TWICE, FEW)
         assert more() < BOUND
 
 
@@ -107,7 +103,7 @@ async def test_r05_a_large_credential_counts_for_what_it_is(stage: Stage) -> Non
 
     scene = await stage(objects, audit=False)
     with grown() as more:
-        await flood(scene, lambda number: asking(b"tool", b"X-Block: %04d" % number + b"x" * 1000), TWICE, FULL)
+        await flood(scene, lambda number: asking(b"tool", b"X-Block: %04d" % number + b"x" * 1000), TWICE, FEW // 2)
         assert more() < BOUND
 
 
@@ -144,30 +140,37 @@ async def test_r05_what_is_seen_once_pushes_nothing_out(stage: Stage) -> None:
     assert await work(scene, own) <= before + SLACK
 
 
-def labelled(label: bytes, size: int) -> Callable[[bytes], bytes]:
-    """An answer whose X-Request-Id is another one each time."""
+def labelled(label: bytes, parts: int = 1) -> Callable[[bytes], bytes]:
+    """An answer with so many lines that stand in two answers, and never again."""
     numbers = count()
 
     def answer(_: bytes) -> bytes:
-        identity = b"X-Request-Id: %b-%06d" % (label, next(numbers)) + b"x" * size
-        return message(b"HTTP/1.1 200 OK", identity, b"Server: %b" % label, b"Content-Length: 2", body=b"ok")
+        number = next(numbers) // 2
+        lines = [b"X-Part-%d: %b-%06d-" % (part, label, number) + b"x" * 400 for part in range(parts)]
+        return message(b"HTTP/1.1 200 OK", *lines, b"Server: " + label, b"Content-Length: 2", body=b"ok")
 
     return answer
 
 
 @ONE_LOOP
-@pytest.mark.parametrize("size", [0, 3000])
-async def test_r19_lines_of_one_tool_take_little_and_push_out_none_of_another(
-    stage: Stage, tool: AnsweringTool, exits: AsyncExitStack, size: int
-) -> None:
-    other = await exits.enter_async_context(AnsweringTool(labelled(b"quiet", 0)))
-    scene = await stage(lambda address: (connector("tool", address), connector("other", other.address)), audit=False)
-    await prime(scene, VICTIM, times=8)
-    before = await work(scene, VICTIM)
-    tool.answer = labelled(b"loud", size)
+async def test_r19_lines_of_answers_take_little(stage: Stage, tool: AnsweringTool) -> None:
+    scene = await stage(two, audit=False)
+    tool.answer = labelled(b"loud", PARTS)
     with grown() as more:
-        await flood(scene, lambda _: asking(b"tool"), 5)
+        await flood(scene, lambda _: asking(b"tool"), 1, FEW)
         assert more() < BOUND
+
+
+@ONE_LOOP
+async def test_r19_lines_of_one_tool_push_out_none_of_another(
+    stage: Stage, tool: AnsweringTool, exits: AsyncExitStack
+) -> None:
+    other = await exits.enter_async_context(AnsweringTool(lambda _: message(b"HTTP/1.1 200 OK", b"X: y", EMPTY)))
+    scene = await stage(lambda address: (connector("tool", address), connector("other", other.address)), audit=False)
+    await prime(scene, VICTIM)
+    before = await work(scene, VICTIM)
+    tool.answer = labelled(b"loud", PARTS)
+    await flood(scene, lambda _: asking(b"tool"), 1)
     assert await work(scene, VICTIM) <= before + SLACK
 
 
@@ -212,7 +215,7 @@ async def test_r06_p09_t14_what_changed_is_gone_from_memory_in_the_turn_of_the_c
         await scene.asks(asks_with_token())
     scene.leave()
     await scene.settled()
-    forget(scene)
+    scene.forget()
     assert holds(credential), "it serves, so it must be found: else this test finds nothing at all"
     assert holds(token) == [], "of a caller's token a digest is enough"
     scene.swap(follower)
@@ -220,6 +223,6 @@ async def test_r06_p09_t14_what_changed_is_gone_from_memory_in_the_turn_of_the_c
         await scene.asks(asks_with_token())
         scene.leave()
         await scene.settled()
-        forget(scene)
+        scene.forget()
     assert holds(credential) == []
     assert holds(token) == []
