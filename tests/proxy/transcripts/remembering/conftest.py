@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.dialing.dialer import Dialer
 from proxy.settings import ProxySettings
 from proxy.wiring import Cluster
 from tests.peers.answering_tool import AnsweringTool
@@ -29,11 +30,16 @@ def stage(exits: AsyncExitStack, serve: Serve, tool: AnsweringTool, tmp_path: Pa
     numbers = count()
 
     async def start(
-        objects: Objects, settings: ProxySettings | None = None, cluster: Cluster | None = None, *, audit: bool = True
+        objects: Objects,
+        settings: ProxySettings | None = None,
+        cluster: Cluster | None = None,
+        *,
+        dialer: Dialer | None = None,
+        audit: bool = True,
     ) -> Scene:
         file = tmp_path / f"audit-{next(numbers)}.log"
         settings = replace(settings or ProxySettings(), audit_log=str(file) if audit else "")
-        inner = await serve(*objects(tool.address), settings=settings, cluster=cluster)
+        inner = await serve(*objects(tool.address), settings=settings, cluster=cluster, dialer=dialer)
         scene = Scene(inner, tool, file)
         exits.callback(scene.leave)
         return scene

@@ -128,7 +128,7 @@ class Scene:
 Move = bytes | Callable[[Scene], Awaitable[object]]
 """A request to send, or something else to do."""
 Stage = Callable[..., Awaitable[Scene]]
-"""(objects, settings=None, cluster=None) -> Scene; all scenes of a test have the same tool."""
+"""(objects, settings=None, cluster=None, *, dialer=None, audit=True) -> Scene; all of a test have one tool."""
 
 
 async def play(scene: Scene, moves: Sequence[Move]) -> None:
