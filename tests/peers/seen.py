@@ -18,6 +18,7 @@ _OWN_ANSWER = re.compile(
 _TIMED = re.compile(r"^\S+ access |(?<= )duration=\S+|(?<= )upstream=\S+|(?<= )request=[0-9a-f]{16}-[0-9a-f]+$")
 _DURATIONS = ("duration", "authorization", "upstream")
 _PASSING = ("_bucket", "_sum", "_created", "_generation", "_age_seconds", "_in_flight", "_connections")
+_AT_WORK = ("connectors_proxy_requests_in_flight", "connectors_proxy_upstream_connections")
 _ANSWERED = {"api": "answered", "cache": "answered"}
 """Whether an answer about a caller was asked for or remembered is what may differ between a proxy and a fresh one."""
 
@@ -63,18 +64,20 @@ def masked_record(line: str) -> str:
     return json.dumps(record, sort_keys=True)
 
 
-def counts(registry: CollectorRegistry) -> dict[str, float]:
-    """The counters, each by its name and labels."""
-    found: dict[str, float] = {}
+def measured(registry: CollectorRegistry) -> tuple[float, dict[str, float]]:
+    """How many requests run and how many connections they hold; the counters, each by its name and labels."""
+    at_work, found = 0.0, dict[str, float]()
     for family in registry.collect():
         for sample in family.samples:
-            if not sample.name.endswith(_PASSING):
-                labels = {**sample.labels}
-                if "source" in labels:
-                    labels["source"] = _ANSWERED.get(labels["source"], labels["source"])
-                key = f"{sample.name}{sorted(labels.items())}"
-                found[key] = found.get(key, 0.0) + sample.value
-    return found
+            if sample.name in _AT_WORK and sample.labels.get("state") != "idle":
+                at_work += abs(sample.value)
+            if sample.name.endswith(_PASSING):
+                continue
+            source = sample.labels.get("source", "")
+            labels = sample.labels | {"source": _ANSWERED.get(source, source)} if source else sample.labels
+            key = f"{sample.name}{sorted(labels.items())}"
+            found[key] = found.get(key, 0.0) + sample.value
+    return at_work, found
 
 
 def gained(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

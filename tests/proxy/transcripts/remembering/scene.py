@@ -7,18 +7,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from proxy.settings import ProxySettings
 from tests.peers.answering_tool import AnsweringTool, read_chunks, turns
 from tests.peers.inner_proxy import InnerProxy
 from tests.peers.manifests import Manifest
 from tests.peers.raw_client import connect
 from tests.peers.raw_stream import PeerTimeoutError, RawStream
-from tests.peers.seen import Seen, check_same, counts, gained, masked_answers, masked_line, masked_record
+from tests.peers.seen import Seen, check_same, gained, masked_answers, masked_line, masked_record, measured
 
 TIMES = 4
 """How often a request is sent so that whatever can be remembered of it is: nothing is at first sight."""
 ROUNDS = 3
 """How often the probes are played: what they leave behind must not change what they get either."""
 SECONDS = 10.0
+ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
+"""For what does not depend on the loop: how bytes are judged, what is counted and kept."""
 
 Objects = Callable[[str], Sequence[Manifest]]
 """The manifests for a tool at this address."""
@@ -80,36 +85,41 @@ class Scene:
         self.answers.append(masked_answers(got))
         return got
 
-    async def settled(self) -> None:
-        """No request is running, and none holds a connection to the tool."""
-        await until(lambda: self._gauges() == (0, 0))
+    async def settled(self) -> dict[str, float]:
+        """No request is running, and none holds a connection to the tool; what was counted by then."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                at_work, counted = measured(self.proxy.registry)
+                if not at_work:
+                    break
+                await asyncio.sleep(0)
         await turns(10)
-
-    def _gauges(self) -> tuple[float, float]:
-        metric = self.proxy.metric
-        connections = metric("connectors_proxy_upstream_connections", state="active")
-        return metric("connectors_proxy_requests_in_flight"), connections
+        return counted
 
     async def mark(self) -> None:
         """What is seen is seen from here."""
-        await self.settled()
-        self._counts = counts(self.proxy.registry)
+        self._mark(await self.settled())
+
+    def _mark(self, counted: dict[str, float]) -> None:
+        self._counts = counted
         self._starts = (len(self.tool.requests), len(self.lines), len(self.records))
         self._broken = frozenset(self.tool.unfinished)
         self.answers.clear()
 
     async def seen(self, lines: int = 0) -> Seen:
-        """What was seen since the mark, once there are so many lines in the access log."""
-        await self.settled()
+        """What was seen since the mark, once the access log has so many lines; the next look begins here."""
+        counted = await self.settled()
         tool, access, audit = self._starts
         await until(lambda: len(self.lines) - access >= lines)
-        return Seen(
+        seen = Seen(
             tool=(*self.tool.requests[tool:], *self._unfinished()),
             client=tuple(self.answers),
-            metrics=gained(self._counts, counts(self.proxy.registry)),
+            metrics=gained(self._counts, counted),
             access=tuple(masked_line(line) for line in self.lines[access:]),
             audit=tuple(masked_record(line) for line in self.records[audit:]),
         )
+        self._mark(counted)
+        return seen
 
     def _unfinished(self) -> list[bytes]:
         return [connection.unread for connection in self.tool.unfinished if connection not in self._broken]
@@ -148,31 +158,39 @@ async def prime(scene: Scene, *moves: Move, times: int = TIMES) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """Compares probes that come behind `primes` with the same on a fresh proxy.
+    """Compares each of `probes`, behind `primes`, with the same on a proxy that has seen nothing at all.
 
-    `change` is done between the two, and before the probes on the fresh proxy.
+    `change` is done between the two, and before the probe on the fresh proxy.
     """
 
     primes: Sequence[Move]
     probes: Sequence[Move]
     change: Callable[[Scene], Awaitable[object]] | None = None
-    rounds: int = ROUNDS
+    times: int = TIMES
 
-    async def check(self, fresh: Scene, known: Scene) -> Seen:
-        """Play on both; returns what is seen of the fresh one."""
-        if self.change:
-            await self.change(fresh)
-        await fresh.mark()
-        await play(fresh, self.probes)
-        expected = await fresh.seen()
-        await prime(known, *self.primes)
+    async def check(self, stage: Stage, objects: Objects, settings: ProxySettings | None = None) -> tuple[Seen, ...]:
+        """Play all; returns what is seen of the fresh ones."""
+        expected = tuple([await self._fresh(await stage(objects, settings), probe) for probe in self.probes])
+        known = await stage(objects, settings)
+        await prime(known, *self.primes, times=self.times)
         if self.change:
             await self.change(known)
-        for number in range(self.rounds):
-            await known.mark()
-            await play(known, self.probes)
-            check_same(await known.seen(len(expected.access)), expected, f"round {number}")
+        await known.mark()
+        for number in range(ROUNDS):
+            for probe, wanted in zip(self.probes, expected, strict=True):
+                await play(known, [probe])
+                check_same(await known.seen(len(wanted.access)), wanted, f"round {number}, {probe!r}")
         return expected
+
+    async def _fresh(self, scene: Scene, probe: Move) -> Seen:
+        if self.change:
+            await self.change(scene)
+        await scene.mark()
+        await play(scene, [probe])
+        seen = await scene.seen()
+        scene.leave()
+        await scene.proxy.proxy.drain()
+        return seen
 
 
 async def read_answer(client: RawStream, request: bytes) -> bool:

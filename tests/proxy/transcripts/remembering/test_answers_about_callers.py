@@ -15,7 +15,7 @@ from proxy.wiring import Cluster
 from tests.peers.clock import FakeClock
 from tests.peers.reviewer import Reviewer
 from tests.proxy.transcripts.remembering.requests import TOKEN, asking, bearer, named, objects
-from tests.proxy.transcripts.remembering.scene import Scene, Stage, prime
+from tests.proxy.transcripts.remembering.scene import ONE_LOOP, Scene, Stage, prime
 
 TTL = 10.0
 STALE = 300.0
@@ -192,7 +192,7 @@ async def test_r07_the_permission_for_the_paths_connector_ends_by_itself(
     await gets(scene, BY_PATH, 403, 403)
 
 
-@pytest.mark.asyncio(loop_factories=["uvloop"])
+@ONE_LOOP
 async def test_r07_an_answer_that_was_dropped_lets_no_caller_in(stage: Stage, api: Reviewer, clock: FakeClock) -> None:
     """So many other tokens come that the store of answers has no room for the first one any more."""
     scene = await stage(objects, replace(SETTINGS, access_log=AccessLogFormat.OFF), Cluster(api, clock), audit=False)

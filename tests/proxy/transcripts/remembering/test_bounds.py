@@ -16,10 +16,8 @@ from tests.peers.dialogue import message
 from tests.peers.heap import holds
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector
 from tests.peers.work import counted
-from tests.proxy.transcripts.remembering.scene import TIMES, Scene, Stage, prime
+from tests.proxy.transcripts.remembering.scene import ONE_LOOP, TIMES, Scene, Stage, prime
 
-ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
-"""What is counted here does not depend on the loop."""
 FLOOD = 1030
 """Blocks of one client: more than a table of 1,024 has room for."""
 FEW = 700

@@ -27,7 +27,7 @@ from tests.proxy.transcripts.remembering.requests import (
     bearer,
     objects,
 )
-from tests.proxy.transcripts.remembering.scene import Objects, Same, Scene, Stage, prime
+from tests.proxy.transcripts.remembering.scene import ONE_LOOP, Objects, Same, Scene, Stage, prime
 
 EMPTY = b"Content-Length: 0"
 KNOWN = asking(b"/x", bearer(), b"PRIVATE-TOKEN: x", b"X-Own: y")
@@ -109,15 +109,17 @@ def changed(change: Change) -> Objects:
     return lambda address: change(objects(address))
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_r06_a_change_is_in_effect_for_the_next_request(stage: Stage, change: Change) -> None:
     async def swap(scene: Scene) -> None:
         scene.swap(changed(change))
 
     same = Same([KNOWN, asking(b"/y", bearer(SECOND))], [KNOWN, asking(b"/y", bearer(SECOND))], swap)
-    await same.check(await stage(objects, CALLERS), await stage(objects, CALLERS))
+    await same.check(stage, objects, CALLERS)
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_r04_r06_a_change_back_is_in_effect_as_well(stage: Stage, change: Change) -> None:
     """What was refused is let through when the cause is gone, and the other way round."""
@@ -127,9 +129,10 @@ async def test_r04_r06_a_change_back_is_in_effect_as_well(stage: Stage, change: 
 
     before = changed(change)
     same = Same([KNOWN, asking(b"/y", bearer(SECOND))], [KNOWN, asking(b"/y", bearer(SECOND))], swap_back)
-    await same.check(await stage(before, CALLERS), await stage(before, CALLERS))
+    await same.check(stage, before, CALLERS)
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_r06_a_change_between_two_pipelined_requests(stage: Stage, change: Change) -> None:
     """The second one is on its way already when the objects change, and the tool has not answered the first."""
@@ -314,4 +317,4 @@ async def test_r03_the_same_name_in_another_namespace_is_another_connector(stage
         return (*objects(address), connector("tool", address + "/apart", namespace="apart"))
 
     apart = asking(b"/x", bearer(), host=b"c-tool.apart.localhost")
-    await Same([KNOWN], [apart, KNOWN]).check(await stage(both, CALLERS), await stage(both, CALLERS))
+    await Same([KNOWN], [apart, KNOWN]).check(stage, both, CALLERS)

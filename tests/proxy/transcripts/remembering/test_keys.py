@@ -21,7 +21,7 @@ from tests.proxy.transcripts.remembering.requests import (
     named,
     objects,
 )
-from tests.proxy.transcripts.remembering.scene import Same, Scene, Stage
+from tests.proxy.transcripts.remembering.scene import ONE_LOOP, Same, Scene, Stage
 
 KNOWN = asking(b"/x", bearer(), b"Accept: text/html", b"X-Last: z")
 BLOCK = KNOWN.partition(b"\r\n")[2]
@@ -53,8 +53,8 @@ async def test_r01_the_block_is_that_of_the_request(stage: Stage, probe: bytes, 
     async def asks(scene: Scene) -> None:
         await scene.asks(probe, answers=len(statuses))
 
-    expected = await Same([KNOWN], [asks]).check(await stage(objects, CALLERS), await stage(objects, CALLERS))
-    got = b"".join(expected.client)
+    expected = await Same([KNOWN], [asks]).check(stage, objects, CALLERS)
+    got = b"".join(expected[0].client)
     assert tuple(part[:3] for part in got.split(b"HTTP/1.1 ")[1:]) == statuses
 
 
@@ -114,14 +114,16 @@ NEAR = {
 }
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("near", NEAR.values(), ids=NEAR)
 async def test_r02_only_the_whole_block_is_a_known_one(stage: Stage, near: bytes) -> None:
-    await Same([KNOWN], [near, KNOWN, near]).check(await stage(objects, CALLERS), await stage(objects, CALLERS))
+    await Same([KNOWN], [near, KNOWN, near]).check(stage, objects, CALLERS)
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("near", NEAR.values(), ids=NEAR)
 async def test_r02_what_is_near_a_known_block_teaches_nothing_about_it(stage: Stage, near: bytes) -> None:
-    await Same([near], [KNOWN]).check(await stage(objects, CALLERS), await stage(objects, CALLERS))
+    await Same([near], [KNOWN]).check(stage, objects, CALLERS)
 
 
 FORMS = {
@@ -135,9 +137,10 @@ FORMS = {
 }
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("probe", FORMS.values(), ids=FORMS)
 async def test_r03_a_known_block_behind_another_kind_of_line(stage: Stage, probe: bytes) -> None:
-    await Same([KNOWN], [probe, KNOWN, probe]).check(await stage(objects, CALLERS), await stage(objects, CALLERS))
+    await Same([KNOWN], [probe, KNOWN, probe]).check(stage, objects, CALLERS)
 
 
 NAMELESS = asking(b"/namespaces/default/connectors/tool/x", bearer(), host=NO_HOST)
@@ -145,6 +148,7 @@ FRONT = asking(b"/namespaces/default/connectors/tool/x", bearer(), host=named(b"
 EXTENDED = asking(b"/namespaces/default/connectors/extended/x", bearer(), host=NO_HOST)
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("prime", [NAMELESS, FRONT, EXTENDED], ids=["Host of none", "Host that lets the path", "ext"])
 @pytest.mark.parametrize(
     "path",
@@ -168,7 +172,7 @@ async def test_r03_a_known_block_whose_connector_the_path_names(stage: Stage, pr
     """The block is the same for every Connector then: what was remembered of one must serve no other."""
     start = prime.index(b" /") + 1
     probe = prime[:start] + path + prime[prime.index(b" HTTP/1.1") :]
-    await Same([prime], [probe, prime, probe]).check(await stage(objects, CALLERS), await stage(objects, CALLERS))
+    await Same([prime], [probe, prime, probe]).check(stage, objects, CALLERS)
 
 
 async def test_r02_t21_two_callers_of_one_block_length(talk: Talk) -> None:
