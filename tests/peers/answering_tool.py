@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from tests.peers.raw_stream import PeerTimeoutError, RawStream
+from tests.peers.raw_stream import SECONDS, PeerTimeoutError, RawStream
 from tests.peers.raw_upstream import RawUpstream
 
 LONG = 600.0
@@ -39,6 +39,7 @@ class AnsweringTool:
         self.answer = answer
         self.requests: list[bytes] = []
         self._upstream = RawUpstream(self._serve)
+        self._came = asyncio.Event()
 
     async def __aenter__(self) -> AnsweringTool:
         await self._upstream.__aenter__()
@@ -69,6 +70,12 @@ class AnsweringTool:
         """The connections on which something came that is no whole request."""
         return tuple(connection for connection in self.connections if connection.unread)
 
+    async def has_seen(self, count: int) -> None:
+        """Return once so many requests have come."""
+        async with asyncio.timeout(SECONDS):
+            while len(self.requests) < count:
+                await self._came.wait()
+
     async def _serve(self, stream: RawStream) -> None:
         try:
             while True:
@@ -80,6 +87,8 @@ class AnsweringTool:
         head = await stream.read_head(LONG)
         request = head + await read_body(stream, head)
         self.requests.append(request)
+        self._came.set()
+        self._came = asyncio.Event()
         reply = self.answer(request)
         await send(stream, reply if isinstance(reply, Reply) else Reply((reply,)))
 
