@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
-import socket
-import ssl
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
-
-from aiohappyeyeballs import AddrInfoType, start_connection
+from collections.abc import Callable
+from typing import Protocol, cast
 
 from connectors.dialing.dialer import Dialer
-from connectors.dialing.failure import LookupTimeoutError
 from connectors.model.addresses import Address
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal, RefusedError
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
 from proxy.decision import Forward
-from proxy.failures import dial_refusal
+from proxy.dialling import Dialling
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -33,8 +25,6 @@ MAX_IDLE_TO_REPEAT_NOTHING = 2.0
 
 Tools close idle connections from about 5 s on; a POST that meets the closing is lost, and no proxy may send it twice.
 """
-ATTEMPT_DELAY = 0.25
-"""Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 
 
@@ -178,8 +168,7 @@ class Upstreams:
         """`is_own_address(ip, port, local_ip)` knows this proxy; `is_current` which pools a request could still use."""
         self._timeouts = timeouts
         self._watchdog = watchdog
-        self._dialer = dialer
-        self._is_own_address = is_own_address
+        self._dialling = Dialling(dialer, timeouts.connect, is_own_address)
         self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
         self._idle: dict[PoolKey, list[UpstreamConnection]] = {}
@@ -253,47 +242,11 @@ class Upstreams:
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
-        candidates: list[str] = []
-        try:
-            async with asyncio.timeout(self._timeouts.connect):
-                candidates = await self._dialer.candidates(address)
-                return await self._dialer.connected(
-                    address, tls, lambda context: self._connect(key, address, context, candidates)
-                )
-        except TimeoutError as error:
-            self._dialer.failed(address)
-            raise RefusedError(dial_refusal(error if candidates else LookupTimeoutError(), address)) from None
-        except OSError as error:
-            self._dialer.failed(address)
-            raise RefusedError(dial_refusal(error, address)) from None
-
-    async def _connect(
-        self, key: PoolKey, address: Address, context: ssl.SSLContext | None, candidates: Sequence[str]
-    ) -> UpstreamConnection:
-        for candidate in candidates:
-            self._refuse_own(candidate, address.port, "")
         connection = UpstreamConnection(key, self._lost)
-        # SNI and the certificate's name stay those of the address, whichever of its IP addresses is dialled.
-        await asyncio.get_running_loop().create_connection(
-            lambda: connection,
-            ssl=context,
-            server_hostname=address.server_name if context else None,
-            **await _destination(candidates, address.port),
-        )
-        if not connection.usable:
-            # Lost again before this task ran: nobody would hear of it any more.
-            raise ConnectionResetError("the connection was closed at once")
+        await self._dialling.connect(address, tls, connection)
         self._all.add(connection)
         self._watchdog.watch(connection)
-        self._refuse_own(*connection.peer(), connection)
         return connection
-
-    def _refuse_own(self, ip: str, port: int, local_ip: str, connection: UpstreamConnection | None = None) -> None:
-        if self._is_own_address(ip, port, local_ip):
-            if connection:
-                connection.abort()
-            message = "the Connector's address leads back to this proxy; point it at the tool itself"
-            raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
 
     def keep_current(self) -> None:
         """Close the idle connections of pools that no request can use any more: what they stand for has changed."""
@@ -315,26 +268,3 @@ class Upstreams:
         if pool and connection in pool:
             pool.remove(connection)
             self._idle_count -= 1
-
-
-async def _destination(candidates: Sequence[str], port: int) -> dict[str, Any]:
-    """Where create_connection is to go: the one candidate, or a socket to the first of several that answers.
-
-    The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
-
-    Raises:
-        OSError: none of several does.
-    """
-    if len(candidates) == 1:
-        return {"host": candidates[0], "port": port}
-    infos = [_address_info(ip, port) for ip in candidates]
-    try:
-        return {"sock": await start_connection(infos, happy_eyeballs_delay=ATTEMPT_DELAY)}
-    except RuntimeError as error:
-        # What uvloop raises where asyncio raises an OSError.
-        raise ConnectionError(str(error)) from None
-
-
-def _address_info(ip: str, port: int) -> AddrInfoType:
-    family = socket.AF_INET6 if ipaddress.ip_address(ip).version == 6 else socket.AF_INET
-    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)
