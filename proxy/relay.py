@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -17,6 +17,7 @@ from connectors.model.message import ResponseHead
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.audit import Record
+from proxy.bodies import Course, Reports
 from proxy.decision import Forward
 from proxy.http1.body import BodyReader, NoBody, body_reader
 from proxy.http1.buffers import ResponseBuffer
@@ -25,11 +26,11 @@ from proxy.http1.framing import BodyKind, framing_of_response
 from proxy.http1.head import HEAD_END, write_response
 from proxy.inject import request_trailers
 from proxy.passage import Passage
-from proxy.postponed import Postponed
 from proxy.presented import Presented
 from proxy.response import Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts
+from proxy.splice import Outcome, Pipes
 from proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Bounds:
     limits: Limits
     timeouts: Timeouts
     side: ClientSide
+    pipes: Pipes = field(default_factory=Pipes)
 
 
 class Terms(NamedTuple):
@@ -104,9 +106,10 @@ class Relay:
     _awaits_continue = False
     _client_full = False
     _tool_full = False
-    # Made on first use: each refers back to this relay, and such a cycle is the garbage collector's to find.
-    _from_tool: Postponed | None = None
-    _of_client: Postponed | None = None
+    _tool_fault: Exception | None = None
+    # Bodies that do not come in one read. Each refers back to this relay, which lets go of it at its end.
+    _up: Course | None = None
+    _down: Course | None = None
 
     def __init__(self, terms: Terms, record: Record, passage: Passage, client: ClientConnection, target: bytes) -> None:
         self._terms = terms
@@ -170,26 +173,42 @@ class Relay:
         self.record.bytes_in += len(passed)
         self.upstream.write(passed)
         self._touch()
-        if rest and not self._request_body.done:
-            if self._of_client is None:
-                self._of_client = Postponed(self.client.loop, self._from_client_again, self._update_client_reading)
-            self._of_client.put(rest)
-            return b""
-        return rest
+        if self._request_body.done:
+            return rest
+        if self._up is None:
+            reports = Reports(self._from_client_again, self._update_client_reading, self._moved_up, self._up_over)
+            self._up = Course(self._terms.bounds.pipes, self._request_body, self.client, self.upstream, reports)
+        self._up.goes_on(rest)
+        return b""
 
     def _from_client_again(self, data: bytes) -> None:
         self.client.put_back(self.from_client(data))
 
+    def _moved_up(self, count: int) -> None:
+        self.record.bytes_in += count
+        self._touch()
+
+    def _up_over(self, outcome: Outcome) -> None:
+        if outcome is Outcome.SOURCE_LOST:
+            self.client.eof_received()
+        elif outcome is Outcome.SINK_LOST:
+            # What the tool has said before can still be read. An error is told once, so that what is read ends as if in
+            # order.
+            self._tool_fault = ConnectionResetError("the tool has closed its connection within a request's body")
+        self._update_client_reading()
+
     def client_writable(self, writable: bool) -> None:
         """Back-pressure: read from the tool only what the client takes."""
         self._client_full = not writable
+        if writable and self._down is not None:
+            self._down.sink_is_free()
         self._update_upstream_reading()
         self._touch()
 
     def _update_upstream_reading(self) -> None:
         if self._phase is not _OVER:
             self.held_upstream = True
-            self.upstream.pause_reading(self._client_full or bool(self._from_tool))
+            self.upstream.pause_reading(self._client_full or (self._down is not None and self._down.holds))
 
     def client_lost(self) -> None:
         """The client is gone."""
@@ -201,7 +220,7 @@ class Relay:
             return
         if self._phase is not _HEAD:
             self._cut("timeout")
-        elif not (self._request_body.done or self._tool_full or self._awaits_continue):
+        elif not (self._request_body.done or self._tool_is_full or self._awaits_continue):
             # It is the client that keeps everybody waiting for its body.
             self._cut("client timeout")
         else:
@@ -230,17 +249,20 @@ class Relay:
     def upstream_writable(self, writable: bool) -> None:
         """Back-pressure: read from the client only what the tool takes."""
         self._tool_full = not writable
+        if writable and self._up is not None:
+            self._up.sink_is_free()
         self._update_client_reading()
         self._touch()
 
     def _update_client_reading(self) -> None:
         if self._phase is not _OVER:
-            self.client.pause_reading(self._tool_full or bool(self._of_client))
+            self.client.pause_reading(self._tool_full or (self._up is not None and self._up.holds))
 
     def upstream_lost(self, error: Exception | None) -> None:
         """The tool's side of the connection is gone."""
-        if self._from_tool:
-            self._from_tool.flush()
+        error = error or self._tool_fault
+        if self._down is not None:
+            self._down.flush()
         if self._phase is _OVER:
             return
         if self._phase is _TUNNEL or (self._response_kind is _CLOSE and error is None):
@@ -356,13 +378,34 @@ class Relay:
         if head or passed:
             self.client.write(head + passed if head else passed)
         if self._response_body.done:
-            # Bytes behind the response's end were not asked for: the connection cannot be trusted with another request.
-            self.upstream_reusable = self._persistent and not rest and self._request_body.done
-            self._over(End.DONE)
-        elif rest:
-            if self._from_tool is None:
-                self._from_tool = Postponed(self.client.loop, self.from_upstream, self._update_upstream_reading)
-            self._from_tool.put(rest)
+            self._through(bool(rest))
+            return
+        if self._down is None:
+            reports = Reports(self.from_upstream, self._update_upstream_reading, self._moved_down, self._down_over)
+            self._down = Course(self._terms.bounds.pipes, self._response_body, self.upstream, self.client, reports)
+        self._down.goes_on(rest)
+
+    def _through(self, more: bool) -> None:  # noqa: FBT001
+        """The response has come to its end, and `more` lies behind it.
+
+        That was not asked for: its connection cannot be trusted with another request.
+        """
+        self.upstream_reusable = self._persistent and not more and self._request_body.done
+        self._over(End.DONE)
+
+    def _moved_down(self, count: int) -> None:
+        self.record.bytes_out += count
+        self._touch()
+
+    def _down_over(self, outcome: Outcome) -> None:
+        if outcome is Outcome.GIVEN_UP:
+            self._update_upstream_reading()
+        elif outcome is Outcome.SOURCE_LOST:
+            self.upstream_lost(None)
+        elif outcome is Outcome.SINK_LOST:
+            self.client.eof_received()
+        else:
+            self._through(outcome is Outcome.DONE_AND_MORE)
 
     def _client_broke(self, error: MessageError) -> None:
         if self._phase is _BODY:
@@ -379,6 +422,13 @@ class Relay:
 
     # -- ends
 
+    def let_go(self) -> None:
+        """Move no body any more, nor keep a descriptor of its connections: one of them is about to be closed."""
+        for course in (self._up, self._down):
+            if course is not None:
+                course.close()
+        self._up = self._down = None
+
     def _touch(self) -> None:
         if self._phase is not _OVER:
             timeouts = self._terms.bounds.timeouts
@@ -388,6 +438,7 @@ class Relay:
     def _cut(self, ending: str) -> None:
         """A response that cannot be completed must not look complete: reset the client's connection."""
         self.record.ending = ending
+        self.let_go()
         self.client_reusable = False
         self.upstream_reusable = False
         self.client.abort()
@@ -402,4 +453,6 @@ class Relay:
         if self._phase is not _OVER:
             self._phase = _OVER
             self.end = end
+            if self._up is not None or self._down is not None:
+                self.let_go()
             self._terms.ended(self)
