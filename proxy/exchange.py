@@ -81,7 +81,7 @@ class Exchange:
 
     def begin(self, data: bytes, client: ClientConnection) -> bool:
         """Begin the request that `data` begins with, if its block is known; whether it was."""
-        memory = self._memory
+        now, memory = time.monotonic(), self._memory
         plain = plain_head(data)
         if plain is None or memory.snapshot is not self._store.current:
             return False
@@ -93,11 +93,10 @@ class Exchange:
             return False  # known in part, too long as a whole
         if passage.evidence is not None:
             passage.evidence.count()
-        now = time.monotonic()
         record = self._audit.begin(plain.method, plain.path, now)
         record.caller = passage.caller
         relay = Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query))
-        started = self._go(relay, now)
+        started = self._go(relay, time.monotonic())
         if len(data) > end:
             client.put_back(relay.from_client(data[end:]) if started else data[end:])
         return True
