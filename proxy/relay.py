@@ -82,13 +82,14 @@ class End(Enum):
 class Relay:
     """Moves one request to `upstream` and its response to `client`.
 
-    `target` is the request-target without the credential's part of its query, `spent` the caller's token where a
-    trailer could still hold it. `held_upstream`: reading from the tool was held back. What is set in the class is what
-    most requests never change.
+    `head` is what goes to the tool, `target` the request-target without the credential's part of its query, `spent` the
+    caller's token where a trailer could still hold it. `held_upstream`: reading from the tool was held back. What is
+    set in the class is what most requests never change.
     """
 
     end = End.DONE
     refusal: Refusal | None = None
+    head = b""
     spent: Presented | None = None
     client_reusable = False
     upstream_reusable = False
@@ -127,7 +128,7 @@ class Relay:
             self._awaits_continue = passage.waits
         self.upstream = upstream
         upstream.receiver = self
-        upstream.write(passage.head(record.method, self.target))
+        upstream.write(self.head)
         record.sent = True
         client.deadline = now + self._terms.bounds.timeouts.first_byte
         client.attach(self)
@@ -135,7 +136,7 @@ class Relay:
     def another(self) -> Relay:
         """The same request once more."""
         again = Relay(self._terms, self.record, self.passage, self.client, self.target)
-        again.spent = self.spent
+        again.head, again.spent = self.head, self.spent
         return again
 
     @property
