@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint check bench bench-cluster bench-callers bench-probes bench-trust format clean
+.PHONY: help demo serve test lint check bench bench-cluster bench-callers bench-dial bench-probes bench-trust format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -39,6 +39,9 @@ bench-cluster: $(VENV)/.dev ## Measure with 2,000 Connectors on an API server (n
 
 bench-callers: $(VENV)/.dev ## Measure 1,000 callers on 100 Connectors and a flood (needs KUBEBUILDER_ASSETS, nginx and wrk; half a minute)
 	@$(BIN)/python -m bench.callers
+
+bench-dial: $(VENV)/.dev ## Measure what connections cost, plain and TLS, against nginx (needs nginx, wrk and curl; about three minutes)
+	@$(BIN)/python -m bench.dial
 
 bench-probes: $(VENV)/.dev ## Measure 5,000 Connectors that are probed (needs KUBEBUILDER_ASSETS and kubectl; about five minutes)
 	@$(BIN)/python -m bench.probes

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from msgspec import Struct
+
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
-from connectors.snapshot import Binding
+from connectors.plan import Plan
 from proxy.access_log import AccessLine, AccessLog, timestamp
 from proxy.audit_log import AuditLog
 from proxy.audit_record import AuditRecord, Decision, UsedSecret, audit_caller
@@ -23,7 +25,7 @@ _REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
 """Refusals that can come behind the decision, of the address that is about to be dialled."""
 
 
-class Record:
+class Record(Struct, eq=False):
     """One request as it goes on; what the audit reads of it, also when it ended badly.
 
     Times are in seconds of the monotonic clock, 0 where it has not come to that: `decided`, that it was let through,
@@ -32,27 +34,24 @@ class Record:
     end that the client was not told of in a status: "" for none. Bytes are of bodies.
     """
 
-    __slots__ = (
-        "answered", "began", "binding", "bytes_in", "bytes_out", "caller", "decided", "ending", "first_byte_at",
-        "forward", "method", "number", "refusal", "sent", "target",
-    )  # fmt: skip
+    method: bytes
+    target: bytes
+    number: int
+    began: float
+    caller: User | None = None
+    plan: Plan | None = None
+    forward: Forward | None = None
+    decided: float = 0.0
+    refusal: Refusal | None = None
+    answered: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte_at: float = 0.0
+    sent: bool = False
+    ending: str = ""
 
-    def __init__(self, method: bytes, target: bytes, number: int, began: float) -> None:
-        self.method = method
-        self.target = target
-        self.number = number
-        self.began = began
-        self.caller: User | None = None
-        self.binding: Binding | None = None
-        self.forward: Forward | None = None
-        self.decided = 0.0
-        self.refusal: Refusal | None = None
-        self.answered = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.first_byte_at = 0.0
-        self.sent = False
-        self.ending = ""
+    def __repr__(self) -> str:
+        return f"Record({self.number})"  # its target can hold a caller's token
 
     def let_through(self, forward: Forward, now: float) -> None:
         """The decision was that it may go on."""
@@ -98,24 +97,21 @@ class Audit:
 
     def end(self, record: Record, now: float) -> None:
         """The request is over, well or not, at the monotonic time `now`."""
-        duration = now - record.began
-        binding = record.binding
-        connector = binding.connector if binding else None
-        metrics = self._metrics.of(connector.key if connector else NO_CONNECTOR)
-        connector_class = connector.spec.connector_class_name if connector else ""
-        metrics.count(connector_class, record.method, record.answered or record.status)
-        metrics.duration.observe(duration)
-        upstream = 0.0
-        if record.first_byte_at:
-            upstream = record.first_byte_at - record.began
-            metrics.upstream_duration.observe(upstream)
+        duration, first_byte_at, connector, connector_class = now - record.began, record.first_byte_at, NO_CONNECTOR, ""
+        if record.plan is not None:
+            connector, connector_class = record.plan.key, record.plan.class_name
+        metrics = self._metrics.of(connector)
+        metrics.count(connector_class, record.method, record.answered or record.status, duration)
+        if first_byte_at:
+            metrics.upstream_duration.observe(first_byte_at - record.began)
         metrics.bytes_in += record.bytes_in
         metrics.bytes_out += record.bytes_out
         self._metrics.in_flight -= 1
-        if record.refusal:
+        if record.refusal is not None:
             self._metrics.refused(record.refusal.reason)
         if self._logs:
-            self._log(self._line(record, duration, max(upstream, 0.0)), record)
+            upstream = max(first_byte_at - record.began, 0.0) if first_byte_at else 0.0
+            self._log(self._line(record, duration, upstream), record)
 
     def malformed(self, refusal: Refusal) -> str:
         """A head that could not be parsed was refused: there is no request to speak of. Returns the id of what came."""
@@ -131,7 +127,7 @@ class Audit:
         return AccessLine(
             time=timestamp(time.time()),
             caller=str(record.caller or ""),
-            connector=str(record.binding.connector.key) if record.binding else "",
+            connector=str(record.plan.key) if record.plan else "",
             method=record.method.decode("latin-1"),
             path=_path(record.target),
             status=record.status,
@@ -160,14 +156,13 @@ def _path(target: bytes) -> str:
 
 def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
     """What the access log says, and who, where to, and with which Secret. `record` is None for a malformed head."""
-    metadata = record.binding.connector.metadata if record and record.binding else None
     return AuditRecord(
         time=line.time,
         request=line.request,
         caller=audit_caller(record.caller if record else None),
         connector=line.connector,
-        connector_uid=metadata.uid if metadata else "",
-        address=str(record.forward.address) if record and record.forward else "",
+        connector_uid=record.plan.uid if record and record.plan else "",
+        address=str(record.forward.target.address) if record and record.forward else "",
         method=line.method,
         path=line.path,
         decision=record.decision if record else Decision.REFUSED,
@@ -184,8 +179,5 @@ def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
 
 def _secret(record: Record | None) -> UsedSecret | None:
     """The Secret of the credential that went to the tool."""
-    binding = record.forward.binding if record and record.forward and record.sent else None
-    if binding is None or binding.secret is None:
-        return None
-    metadata = binding.secret.metadata
-    return UsedSecret(metadata.name, metadata.resource_version)
+    plan = record.forward.plan if record and record.forward and record.sent else None
+    return UsedSecret(plan.secret_name, plan.secret_version) if plan and plan.secret_name else None

@@ -116,8 +116,15 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""
-        if self._open and self._began(data):
-            return
+        if self._open:
+            try:
+                if self._terms.requests.begin(data, self):
+                    return
+            except Exception:
+                # Without this a defect would leave the connection hanging.
+                logger.exception(DEFECT)
+                self.abort()
+                return
         if self._lingering_until:
             self.deadline = min(time.monotonic() + LINGER_IDLE, self._lingering_until)
             return
@@ -132,16 +139,6 @@ class ClientConnection(asyncio.Protocol):
                 self._head_begins()
             self._advance(data if whole else b"")
         self._update_reading()
-
-    def _began(self, data: bytes) -> bool:
-        """Whether `data` began a request that is known; a defect ends the connection, and is told."""
-        try:
-            return self._terms.requests.begin(data, self)
-        except Exception:
-            # Without this a defect would leave the connection hanging.
-            logger.exception(DEFECT)
-            self.abort()
-            return True
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to."""

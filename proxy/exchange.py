@@ -9,15 +9,16 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from connectors.model.host_form import HostForm
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
+from connectors.tls.pool import SYSTEM_TLS
 from proxy.audit import Audit, Record
 from proxy.client import DEFECT, After, ClientConnection
 from proxy.decide import decide, find
 from proxy.decision import Facts, Route
-from proxy.host_form import HostForm
 from proxy.http1.head import HEAD_END, ParsedRequest
 from proxy.http1.plain import Plain, plain_head
 from proxy.identity import Identity
@@ -25,7 +26,7 @@ from proxy.memory import Memory
 from proxy.passage import Manners, Passage, manners_of, may_be_used_again
 from proxy.refusals import Answered, refusal_response
 from proxy.relay import Bounds, End, Relay, Terms
-from proxy.upstream import Upstreams, client_tls, pool_key, trust_now
+from proxy.upstream import Upstreams, target_now
 
 _Work = Coroutine[Any, Any, None]
 
@@ -80,7 +81,7 @@ class Exchange:
 
     def begin(self, data: bytes, client: ClientConnection) -> bool:
         """Begin the request that `data` begins with, if its block is known; whether it was."""
-        memory = self._memory
+        now, memory = time.monotonic(), self._memory
         plain = plain_head(data)
         if plain is None or memory.snapshot is not self._store.current:
             return False
@@ -92,12 +93,12 @@ class Exchange:
             return False  # known in part, too long as a whole
         if passage.evidence is not None:
             passage.evidence.count()
-        now = time.monotonic()
         record = self._audit.begin(plain.method, plain.path, now)
         record.caller = passage.caller
+        relay = Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query))
+        started = self._go(relay, time.monotonic())
         if len(data) > end:
-            client.put_back(data[end:])
-        self._go(Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query)), now)
+            client.put_back(relay.from_client(data[end:]) if started else data[end:])
         return True
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
@@ -110,7 +111,7 @@ class Exchange:
                 raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
             snapshot = self._store.current
             route = find(head, snapshot, self._hosts)
-            record.binding = route.binding
+            record.plan = route.plan
             facts = self._identity.facts_now(head, route, snapshot)
             if facts is None:
                 self._wait(record, manners_of(request), client, self._identify(asked, route, snapshot))
@@ -134,36 +135,35 @@ class Exchange:
         """
         request, record = asked.request, asked.record
         record.caller = facts.caller
-        verdict = decide(request.head, route, snapshot, self._hosts, facts)
+        verdict = decide(request.head, route, snapshot, facts)
         forward = verdict.forward
         if forward is None:
             raise RefusedError(verdict.refusal or _UNDECIDED)
-        binding, memory, plain = forward.binding, self._memory, asked.plain
-        pool = pool_key(binding, forward.address.origin, trust_now(binding, self._store.current))
-        passage = Passage(request, route, forward, facts, pool, memory.lines_of(binding.connector.key))
+        memory, plain = self._memory, asked.plain
+        pool = target_now(forward, self._store.current).pool
+        passage = Passage(request, route, forward, facts, pool, memory.lines_of(forward.plan.key))
         if memory.snapshot is snapshot and plain and may_be_used_again(passage, request, plain, forward):
             memory.learn(plain, passage)
-        relay = Relay(self._terms, record, passage, asked.client, forward.target)
+        relay = Relay(self._terms, record, passage, asked.client, forward.request_target)
         relay.spent = forward.spent
         self._go(relay, time.monotonic())
 
-    def _go(self, relay: Relay, now: float) -> None:
-        """Send what was let through: over a kept connection, or a new one."""
+    def _go(self, relay: Relay, now: float) -> bool:
+        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now."""
         record, passage = relay.record, relay.passage
-        record.binding = passage.forward.binding
-        record.let_through(passage.forward, now)
+        record.plan = passage.forward.plan
+        record.forward, record.decided = passage.forward, now
         upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))
-        else:
-            relay.start(upstream, now)
+            return False
+        relay.start(upstream, now)
+        return True
 
     async def _dial(self, relay: Relay) -> None:
         """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""
-        binding, address = relay.passage.forward.binding, relay.passage.forward.address
-        trust = trust_now(binding, self._store.current)
-        tls = client_tls(binding, address.origin, trust)
-        upstream = await self._upstreams.dial(pool_key(binding, address.origin, trust), address, tls)
+        target = target_now(relay.passage.forward, self._store.current)
+        upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
         relay.start(upstream, time.monotonic())
 
     # -- what has to be waited for

@@ -139,10 +139,9 @@ async def _judged(
 
 def _fields_read(route: Route, snapshot: Snapshot) -> frozenset[bytes]:
     """Where a token may stand for this Connector; anywhere, where there is none."""
-    if route.binding is None:
+    if route.plan is None:
         return snapshot.caller_headers | {AUTHORIZATION}
-    own = route.binding.connector_class.caller_header if route.binding.connector_class else b""
-    return frozenset({AUTHORIZATION, own})
+    return frozenset({AUTHORIZATION, route.plan.caller_header})
 
 
 _NO_FACTS = Facts()

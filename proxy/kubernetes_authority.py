@@ -108,7 +108,7 @@ class KubernetesAuthority:
 
         digest, claims = self._known(token)
         digest = self._digest(digest, *key, "proxy" if full else "")
-        of_nothing = key not in approach.snapshot.bindings
+        of_nothing = key not in approach.snapshot.plans
         asked = Asked(digest, claims.ends, approach.client, of_nothing, approach.evidence)
         return await self._permissions.get(asked, question) is True
 
@@ -143,7 +143,7 @@ class KubernetesAuthority:
 def _can_be(approach: Approach) -> bool:
     """Whether an object can have that name at all; one that is there can, and most are."""
     key = approach.key
-    return key in approach.snapshot.bindings or not (namespace_problem(key.namespace) or object_name_problem(key.name))
+    return key in approach.snapshot.plans or not (namespace_problem(key.namespace) or object_name_problem(key.name))
 
 
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:

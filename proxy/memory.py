@@ -81,7 +81,7 @@ class Memory:
     def __init__(self, snapshot: Snapshot | None) -> None:
         """`snapshot` None: nothing serves yet."""
         self.snapshot = snapshot
-        number = max(len(snapshot.bindings), 1) if snapshot else 1
+        number = max(len(snapshot.plans), 1) if snapshot else 1
         self._share = min(MAX_BYTES // number, MAX_SHARE)
         self._line_share = min(MAX_LINE_BYTES // number, MAX_LINE_SHARE)
         self._keyed = sha256(secrets.token_bytes(64))
@@ -98,7 +98,9 @@ class Memory:
 
     def find(self, plain: Plain) -> Passage | None:
         """The passage of this block under this prefix, if there is one that still holds."""
-        found = self._passages.get(self._key(plain))
+        digest = self._keyed.copy()
+        digest.update(plain.block)
+        found = self._passages.get(digest.digest() + plain.prefix)
         if found is None or found.evidence is None or found.evidence.holds():
             return found
         self._forget(self._key(plain), self._shares[_owner(found)])
@@ -133,4 +135,4 @@ def _cost(plain: Plain, passage: Passage) -> int:
 
 
 def _owner(passage: Passage) -> ConnectorKey:
-    return passage.forward.binding.connector.key
+    return passage.forward.plan.key

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from connectors.credentials.credential import apply, without_query
-from connectors.model.message import RequestHead, Version
+from connectors.model.message import Version
 from connectors.model.user import User
+from connectors.plan import PoolKey
 from proxy.decision import Facts, Forward, Route
 from proxy.evidence import Evidence
 from proxy.hop_by_hop import wants_websocket
 from proxy.http1.framing import BodyKind, Framing
 from proxy.http1.head import ParsedRequest, write_fields
 from proxy.http1.plain import Plain
-from proxy.inject import outgoing
+from proxy.inject import outgoing, own_target
 from proxy.response import KnownLines
-from proxy.upstream import PoolKey
 
 _LINE_END = b" HTTP/1.1\r\n"
 _NOT_AGAIN = (b"expect", b"http2-settings", b"proxy-authorization", b"te", b"upgrade", b"x-openapi-address")
@@ -43,6 +42,8 @@ class Way(NamedTuple):
 
     def target(self, path: bytes, query: bytes) -> bytes:
         """The request-target, before the credential's part of the query (contract: "Target")."""
+        if not self.strip:
+            return self.prefix + path + query
         rest = path[self.strip :]
         return (self.prefix + rest if rest else self.bare) + query
 
@@ -79,7 +80,7 @@ class Passage:
         self, request: ParsedRequest, route: Route, forward: Forward, facts: Facts, pool: PoolKey, known: KnownLines
     ) -> None:
         head = request.head
-        self.forward = forward._replace(target=b"", spent=None)
+        self.forward = forward._replace(request_target=b"", spent=None)
         self.caller: User | None = facts.caller
         self.evidence: Evidence | None = facts.evidence
         self.framing: Framing = request.framing
@@ -87,7 +88,7 @@ class Passage:
         self.has_body, self.keep_alive, self.old = self.manners
         self.pool = pool
         self.known = known
-        self._plain_query = not (forward.binding.owned.query or forward.binding.credential.query)
+        self._plain_query = forward.target.query is None and forward.target.mint is None
         self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(outgoing(head, forward).headers)))
         self.way = way_of(route, forward)
         self.websocket = wants_websocket(head)
@@ -99,15 +100,13 @@ class Passage:
     def head(self, method: bytes, target: bytes) -> bytes:
         """The head to send, for a request-target before the credential's part of its query."""
         if not self._plain_query:
-            binding = self.forward.binding
-            target = without_query(target, binding.owned.query)
-            target = apply(RequestHead(method, target, ()), binding.credential).target
+            target = own_target(method, target, self.forward.target)
         return method + b" " + target + self.tail
 
 
 def way_of(route: Route, forward: Forward) -> Way:
     """The same rule as `choose_target`'s, for every path that begins with this route's prefix."""
-    address, tool_prefix = forward.address, route.tool_prefix
+    address, tool_prefix = forward.target.address, route.tool_prefix
     bare = address.prefix + tool_prefix + b"/" if tool_prefix else address.path
     return Way(address.prefix + tool_prefix, len(route.client_prefix), bare or b"/")
 
@@ -122,4 +121,4 @@ def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, fo
     if forward.spent is not None and request.framing.kind is BodyKind.CHUNKED:
         return False  # the caller's token is looked for in trailers, too, and is not kept
     same_line = (head.method, head.target) == (plain.method, plain.path + plain.query)
-    return same_line and passage.way.target(plain.path, plain.query) == forward.target
+    return same_line and passage.way.target(plain.path, plain.query) == forward.request_target

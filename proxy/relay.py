@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from proxy.client import ClientConnection  # which imports this module for the same reason
 
 _SWITCHING_PROTOCOLS = 101
+_BODYLESS = (204, 304)
 _NO_BODY: Final = NoBody()
 
 
@@ -119,7 +120,10 @@ class Relay:
         """Send the request; what follows comes by callbacks, and `Terms.ended` hears of the end."""
         passage, record, client = self.passage, self.record, self.client
         if passage.has_body:
-            self._request_body = body_reader(passage.framing, partial(request_trailers, self.forward))
+            framing = passage.framing
+            chunked = framing.kind is _CHUNKED
+            trailers = partial(request_trailers, self.forward) if chunked else response_trailers
+            self._request_body = body_reader(framing, trailers)
             self._awaits_continue = passage.waits
         self.upstream = upstream
         upstream.receiver = self
@@ -138,7 +142,7 @@ class Relay:
     def forward(self) -> Forward:
         """The decision with this request's own target."""
         if self._forward is None:
-            self._forward = self.passage.forward._replace(target=self.target, spent=self.spent)
+            self._forward = self.passage.forward._replace(request_target=self.target, spent=self.spent)
         return self._forward
 
     @property
@@ -310,14 +314,16 @@ class Relay:
     def _answer(self, answer: Answer, rest: bytes) -> None:
         """The head for the client, and `rest`, the beginning of what is behind it."""
         record, lines = self.record, answer.lines
-        framing = framing_of_response(answer.framing, answer.status, record.method)
+        framing, status = answer.framing, answer.status
+        if framing is None or record.method == b"HEAD" or status in _BODYLESS:
+            framing = framing_of_response(framing, status, record.method)
         kind = framing.kind
         decode = kind is _CHUNKED and self.passage.old
         reusable = self.passage.keep_alive and kind is not _CLOSE and not decode and self._request_body.done
         self.client_reusable = reusable = reusable and not self.client.draining
         self.upstream_keep_alive = answer.keep_alive
         self._persistent = answer.persistent
-        record.answered = answer.status
+        record.answered = status
         if decode:
             lines = without_coding(lines)
         if not reusable:

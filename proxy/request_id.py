@@ -15,11 +15,8 @@ class RequestIds:
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(8)
-        self._numbers = count(1)
-
-    def take(self) -> int:
-        """A number that no other request of this process has."""
-        return next(self._numbers)
+        self.take = count(1).__next__
+        """Gives a number that no other request of this process has."""
 
     def text(self, number: int) -> str:
         """The id of the request that took this number."""

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from connectors.credentials.credential import fold
+from connectors.http.fields import HOP_BY_HOP
 from connectors.model.message import Headers, ResponseHead, Version
-from proxy.hop_by_hop import HOP_BY_HOP
 from proxy.http1.framing import CHUNKED, MAX_LENGTH_DIGITS, BodyKind, Framing, declared_framing
 from proxy.http1.head import connection_tokens
 from proxy.scrub import CHANGED

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 
 from connectors.credentials.credential import fold
+from connectors.http.fields import NEVER_TRAILERS
 from connectors.model.message import Headers, ResponseHead
 from proxy.challenges import without_bearer
 from proxy.cookies import rewrite_cookie
 from proxy.decision import Forward
-from proxy.hop_by_hop import NEVER_TRAILERS, not_forwarded
+from proxy.hop_by_hop import not_forwarded
 from proxy.locations import rewrite_location
 from proxy.reflected import ADDRESS_FIELDS, without_credential
 
@@ -48,7 +49,7 @@ def response_trailers(trailers: Headers) -> Headers:
 
 def field_for_client(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
     """The field's value for the client; None where the field is not passed on."""
-    shown = without_credential(name, value, forward.binding)
+    shown = without_credential(name, value, forward.target.query)
     if shown is None:
         return None
     value = shown

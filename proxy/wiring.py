@@ -24,7 +24,6 @@ from proxy.audit_file import AuditFile
 from proxy.audit_log import AuditLog
 from proxy.ca_metrics import AuthorityMetrics
 from proxy.exchange import Exchange, Parts
-from proxy.host_form import HostForm
 from proxy.identity import Authority, Identity, TokenSecrets
 from proxy.kubernetes_authority import KubernetesAuthority
 from proxy.metrics import ProxyMetrics
@@ -134,7 +133,7 @@ def build_proxy(
     parts = Parts(
         store=store,
         identity=Identity(authority),
-        hosts=HostForm(settings.cluster_domain, localhost=settings.localhost_names),
+        hosts=settings.hosts,
         upstreams=upstreams,
         audit=audit,
         bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
@@ -149,7 +148,7 @@ def build_proxy(
 
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:
     def serve_snapshot(snapshot: Snapshot) -> None:
-        metrics.snapshot_serves(snapshot.generation, snapshot.bindings.keys())
+        metrics.snapshot_serves(snapshot.generation, snapshot.plans.keys())
         dials.contexts.keep_only(snapshot.client_tls())
         upstreams.keep_current()
 

@@ -36,7 +36,6 @@ TESTS_WITHOUT_MODULE = {
     "tests/controller/probes/test_prober_histories.py": "any history of the prober; test_prober.py is full",
     "tests/controller/probes/test_prober_trust.py": "changes of CAs; test_prober.py is full",
     "tests/controller/probes/test_prober_line.py": "probes that wait for others; test_prober.py is full",
-    "tests/proxy/test_upstream_dial.py": "which addresses of a tool are dialled; test_upstream.py is nearly full",
 }
 MODULES_WITHOUT_TEST: dict[str, str] = {}
 """Source modules that need no test of their own, each with the reason."""

@@ -52,7 +52,7 @@ def plain_head(data: bytes) -> Plain | None:
         return None
     method, prefix, path, query = line.groups(b"")
     # From the request line's own end on: a block that is empty is found as such, and not as the next one.
-    end = data.find(HEAD_END, start - 2, start + MAX_BLOCK) + len(HEAD_END)
+    end = data.find(HEAD_END, start - 2, start + MAX_BLOCK) + 4
     if prefix:
         path = prefix + path
     if end <= start + 2 or not path or b".." in path:

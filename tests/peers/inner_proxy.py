@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from connectors.dialing.dialer import Dialer
 from connectors.sources.store import SnapshotStore
 from proxy.settings import ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy
@@ -43,12 +44,15 @@ class InnerProxy:
 
 
 async def start_inner_proxy(
-    *manifests: Manifest, settings: ProxySettings | None = None, cluster: Cluster | None = None
+    *manifests: Manifest,
+    settings: ProxySettings | None = None,
+    cluster: Cluster | None = None,
+    dialer: Dialer | None = None,
 ) -> InnerProxy:
-    """Serve these manifests; end it with `proxy.drain()`. `cluster` is asked about callers."""
+    """Serve these manifests; end it with `proxy.drain()`. `cluster` is asked about callers, `dialer` for addresses."""
     store, registry, log = SnapshotStore(), CollectorRegistry(), io.StringIO()
     settings = replace(settings or ProxySettings(), port=0)
-    proxy = build_proxy(settings, store, registry, log, cluster)
+    proxy = build_proxy(settings, store, registry, log, cluster, dialer)
     store.swap(objects_of(*manifests))
     await proxy.start()
     return InnerProxy(proxy, store, registry, log)

@@ -80,6 +80,11 @@ class RawStream(asyncio.Protocol):
         """Wait until the connection is gone in both directions."""
         await self._wait(lambda: self.lost, "the connection's loss", seconds, past_eof=True)
 
+    def forget(self) -> None:
+        """Let go of what was consumed: `received` begins again with what is unread."""
+        del self._received[: self._cursor]
+        self._cursor = 0
+
     # --- what the test does
 
     @property

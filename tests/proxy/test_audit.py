@@ -20,7 +20,7 @@ from proxy.audit_record import AuditCaller, AuditRecord, Decision, UsedSecret
 from proxy.metrics import ProxyMetrics
 from proxy.settings import AccessLogFormat
 from tests.peers.manifests import Manifest, auth, basic_auth
-from tests.proxy.decisions import binding_of, forward_of, tool
+from tests.proxy.decisions import forward_of, plan_of, tool
 from tests.proxy.decisions import request as head_of
 
 CANARY = "canary-4b17"
@@ -71,7 +71,7 @@ async def test_a_relayed_request() -> None:
     desk = Desk()
     record = desk.begin(b"/x/y?token=" + CANARY.encode())
     assert desk.sample("requests_in_flight") == 1
-    record.caller, record.binding = service_account_user("team", "builder"), binding_of(tool())
+    record.caller, record.plan = service_account_user("team", "builder"), plan_of(tool())
     record.answered, record.bytes_in, record.bytes_out = 201, 3, 4
     record.first_byte_at = time.monotonic()
     line = await desk.line(record)
@@ -157,7 +157,7 @@ def let_through(desk: Desk, *manifests: Manifest, with_secret: bool = True) -> R
     record.caller = service_account_user("team", "builder")
     login = auth("basicAuth", "login" if with_secret else None)
     forward = forward_of(head_of(b"/x"), *manifests, tool("https://tool.example/api/", auth=login))
-    record.binding = forward.binding
+    record.plan = forward.plan
     record.let_through(forward, time.monotonic())
     return record
 
@@ -169,7 +169,7 @@ async def test_the_audit_log_of_a_relayed_request(desk: Desk) -> None:
     found = await desk.audited(record)
     assert found.caller == AuditCaller("system:serviceaccount:team:builder", "", (), "")
     assert (found.decision, found.reason, found.address) == (Decision.ALLOWED, "", "https://tool.example/api/")
-    version = record.binding.secret.metadata.resource_version if record.binding and record.binding.secret else ""
+    version = record.plan.secret_version if record.plan else ""
     assert version
     assert found.secret == UsedSecret("login", version)
     assert 0 < found.authorization <= found.upstream <= found.duration < 5
@@ -197,7 +197,7 @@ async def test_a_refusal_behind_the_decision_is_one(desk: Desk, reason: Reason) 
 
 async def test_the_audit_log_of_a_refused_request(desk: Desk) -> None:
     record = desk.begin()
-    record.binding = binding_of(tool())
+    record.plan = plan_of(tool())
     record.refusal = Refusal(Reason.FORBIDDEN, CANARY)
     found = await desk.audited(record)
     assert (found.decision, found.reason, found.status) == (Decision.REFUSED, "Forbidden", 403)

@@ -19,7 +19,7 @@ from proxy.relay import Bounds, End, Relay, Terms
 from proxy.response import KnownLines
 from proxy.scrub import ClientSide
 from proxy.settings import Limits, Timeouts
-from proxy.upstream import UpstreamConnection, pool_key
+from proxy.upstream import UpstreamConnection
 from tests.proxy.decisions import ANYBODY, HOSTS, forward_of, request, snapshot_of, tool
 from tests.proxy.test_client import Wire, turns
 
@@ -64,8 +64,7 @@ class Desk:
 
     def __init__(self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False) -> None:
         self.client, self.wire = Client(), Wire()
-        binding, address = FORWARD.binding, FORWARD.address
-        self.upstream = UpstreamConnection(pool_key(binding, address.origin), lambda _: None)
+        self.upstream = UpstreamConnection(FORWARD.target.pool, lambda _: None)
         self.upstream.connection_made(self.wire)
         self.upstream.used_before = used
         self.over = asyncio.Event()
@@ -76,8 +75,8 @@ class Desk:
         passage = Passage(parsed, route, FORWARD, ANYBODY, self.upstream.key, known)
         over = self.over
         terms = Terms(Bounds(Limits(), Timeouts(), ClientSide()), lambda _: over.set())
-        self.relay = Relay(terms, self.record, passage, self.client, FORWARD.target)
-        self.head = passage.head(parsed.head.method, FORWARD.target)
+        self.relay = Relay(terms, self.record, passage, self.client, FORWARD.request_target)
+        self.head = passage.head(parsed.head.method, FORWARD.request_target)
         self.relay.start(self.upstream, time.monotonic())
 
     async def refusal(self) -> Reason:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from connectors.dialing.dialer import Dialer
 from proxy.settings import ProxySettings
 from proxy.wiring import Cluster
 from tests.peers.dialogue import Dialogue
@@ -21,7 +22,7 @@ from tests.peers.raw_client import connect
 from tests.peers.raw_upstream import RawUpstream
 
 Serve = Callable[..., Awaitable[InnerProxy]]
-"""(*manifests, settings=None, cluster=None) -> InnerProxy"""
+"""(*manifests, settings=None, cluster=None, dialer=None) -> InnerProxy"""
 Talk = Callable[..., Awaitable[Dialogue]]
 """(*manifests, prefix="", class_name="generic", settings=None, cluster=None, tls=None, client_tls=None, **spec)
 -> Dialogue.
@@ -47,9 +48,12 @@ def serve(exits: AsyncExitStack) -> Serve:
     """Start a proxy in this process."""
 
     async def start(
-        *manifests: Manifest, settings: ProxySettings | None = None, cluster: Cluster | None = None
+        *manifests: Manifest,
+        settings: ProxySettings | None = None,
+        cluster: Cluster | None = None,
+        dialer: Dialer | None = None,
     ) -> InnerProxy:
-        inner = await start_inner_proxy(*manifests, settings=settings, cluster=cluster)
+        inner = await start_inner_proxy(*manifests, settings=settings, cluster=cluster, dialer=dialer)
         exits.push_async_callback(inner.proxy.drain)
         return inner
 

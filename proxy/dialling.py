@@ -1,0 +1,112 @@
+"""One new connection to a tool: its name -> addresses that were checked -> one of those, and TLS on it (threat 9)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from connectors.dialing.dialer import Dialer
+from connectors.dialing.failure import LookupTimeoutError
+from connectors.model.addresses import Address
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal, RefusedError
+from connectors.tls.pool import ClientTls
+from proxy.failures import dial_refusal
+
+ATTEMPT_DELAY = 0.25
+"""Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
+
+
+class Dialling:
+    """Connects protocols to tools; keeps none of them."""
+
+    def __init__(self, dialer: Dialer, seconds: float, is_own_address: Callable[[str, int, str], bool]) -> None:
+        """`seconds`: for all of one dial. `is_own_address(ip, port, local_ip)` knows this proxy."""
+        self._dialer = dialer
+        self._seconds = seconds
+        self._is_own_address = is_own_address
+
+    async def connect(self, address: Address, tls: ClientTls, protocol: asyncio.Protocol) -> None:
+        """Connect `protocol`: the name is resolved once, each address is checked, and exactly those are tried.
+
+        Raises:
+            RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
+        """
+        candidates: list[str] = []
+        try:
+            async with asyncio.timeout(self._seconds):
+                candidates = await self._dialer.candidates(address)
+                for candidate in candidates:
+                    self._refuse_own(candidate, address.port, "")
+                transport = await self._connected(address, tls, protocol, candidates)
+            if transport.is_closing():
+                # Lost again before this task ran: nobody would hear of it any more.
+                raise ConnectionResetError("the connection was closed at once")
+        except OSError as error:  # TimeoutError is one
+            self._dialer.failed(address)
+            timeout = isinstance(error, TimeoutError) and not candidates
+            raise RefusedError(dial_refusal(LookupTimeoutError() if timeout else error, address)) from None
+        self._refuse_own_end(transport)
+
+    async def _connected(
+        self, address: Address, tls: ClientTls, protocol: asyncio.Protocol, candidates: Sequence[str]
+    ) -> asyncio.BaseTransport:
+        # SNI and the certificate's name stay those of the address, whichever of its IP addresses is dialled.
+        return await self._dialer.connected(
+            address,
+            tls,
+            lambda context: _connection(
+                protocol,
+                candidates,
+                address.port,
+                {"ssl": context, "server_hostname": address.server_name} if context else {},
+            ),
+        )
+
+    def _refuse_own_end(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername") or ("", 0)
+        own = transport.get_extra_info("sockname") or ("", 0)
+        try:
+            self._refuse_own(str(peer[0]), int(peer[1]), str(own[0]))
+        except RefusedError:
+            cast("asyncio.Transport", transport).abort()
+            raise
+
+    def _refuse_own(self, ip: str, port: int, local_ip: str) -> None:
+        if self._is_own_address(ip, port, local_ip):
+            message = "the Connector's address leads back to this proxy; point it at the tool itself"
+            raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
+
+
+async def _connection(
+    protocol: asyncio.Protocol, candidates: Sequence[str], port: int, options: dict[str, Any]
+) -> asyncio.BaseTransport:
+    """A connection to the one candidate, or to the first of several that answers.
+
+    The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
+
+    Raises:
+        OSError: none of them does.
+    """
+    loop = asyncio.get_running_loop()
+    if len(candidates) == 1:
+        transport, _ = await loop.create_connection(lambda: protocol, candidates[0], port, **options)
+        return transport
+    infos = [_address_info(ip, port) for ip in candidates]
+    try:
+        dialled = await start_connection(infos, happy_eyeballs_delay=ATTEMPT_DELAY)
+    except RuntimeError as error:
+        # What uvloop raises where asyncio raises an OSError.
+        raise ConnectionError(str(error)) from None
+    transport, _ = await loop.create_connection(lambda: protocol, sock=dialled, **options)
+    return transport
+
+
+def _address_info(ip: str, port: int) -> AddrInfoType:
+    family = socket.AF_INET6 if ipaddress.ip_address(ip).version == 6 else socket.AF_INET
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)
