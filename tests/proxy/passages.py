@@ -12,7 +12,6 @@ from proxy.http1.head import ParsedRequest, parse_request
 from proxy.http1.plain import Plain, plain_head
 from proxy.passage import Passage, may_be_used_again
 from proxy.response import KnownLines
-from proxy.upstream import pool_key
 from tests.proxy.decisions import ANYBODY, HOSTS, OWN_HOST
 
 LINE = b"GET /x HTTP/1.1"
@@ -50,10 +49,8 @@ def judged(raw: bytes, snapshot: Snapshot, facts: Facts = ANYBODY) -> Judged:
     """The request, and what is decided on it; it must not be refused."""
     request = parse_request(raw, header_count=128)
     route = find(request.head, snapshot, HOSTS)
-    verdict = decide(request.head, route, snapshot, HOSTS, facts)
+    verdict = decide(request.head, route, snapshot, facts)
     assert verdict.forward is not None, verdict.refusal
-    binding = verdict.forward.binding
-    pool = pool_key(binding, verdict.forward.address.origin)
-    passage = Passage(request, route, verdict.forward, facts, pool, _LINES)
+    passage = Passage(request, route, verdict.forward, facts, verdict.forward.target.pool, _LINES)
     plain = plain_head(raw) if request.head.version is Version.HTTP_1_1 else None
     return Judged(request, plain, verdict.forward, passage)

@@ -100,7 +100,9 @@ def test_it_holds_while_each_answer_does(
         answer.kept = kept
     clocks.monotonic += later
     clocks.wall += later + stepped
-    good = [kept and age + later < TTL and (ends is None or later + stepped < ends) for age, ends, kept in given_answers]
+    good = [
+        kept and age + later < TTL and (ends is None or later + stepped < ends) for age, ends, kept in given_answers
+    ]
     assert clocks.evidence.holds() is (bool(good) and all(good))
 
 

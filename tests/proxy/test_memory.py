@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector import ConnectorKey
 from connectors.model.user import User, service_account_user
-from connectors.snapshot import Binding, Snapshot
+from connectors.plan import Plan, Target
+from connectors.snapshot import Snapshot
 from proxy.decide import find
 from proxy.decision import Facts, Permission
 from proxy.evidence import Answer, Evidence
@@ -21,10 +22,10 @@ from proxy.identity import Identity, TokenSecrets
 from proxy.memory import COST, EVIDENCE_COST, MAX_BYTES, MAX_LINE_BYTES, MAX_LINE_SHARE, MAX_SHARE, Memory
 from proxy.passage import Passage
 from proxy.response import KnownLines
+from tests.peers.heap import bytes_of, texts_with
 from tests.peers.manifests import auth, basic_auth, caller_token, connector
 from tests.proxy.decisions import ANYBODY, HOSTS, snapshot_of, tool
 from tests.proxy.passages import head_of, judged, plain_of
-from tests.proxy.reachable import bytes_of, texts_with
 
 TOKEN = b"callers-token-of-more-than-16-bytes"
 SECRET = "canary-of-the-tools"
@@ -46,7 +47,9 @@ def of(name: str = "", evidence: Evidence | None = None) -> Facts:
     return Facts(True, user, Permission(allowed=True), evidence=evidence) if name else ANYBODY
 
 
-def told(*fields: bytes, to: str = "tool", line: bytes = b"GET /x HTTP/1.1", by: Facts = ANYBODY) -> tuple[Plain, Passage]:
+def told(
+    *fields: bytes, to: str = "tool", line: bytes = b"GET /x HTTP/1.1", by: Facts = ANYBODY
+) -> tuple[Plain, Passage]:
     """A request to this Connector, and what was decided on it."""
     raw = head_of(*fields, line=line, host=f"c-{to}.team.localhost".encode())
     got = judged(raw, snapshot(), by)
@@ -255,7 +258,7 @@ def test_1030_blocks_of_7_kilobytes_push_out_nothing_of_others(memory: Memory) -
     assert held(memory) <= MAX_BYTES
 
 
-SHARED = (Snapshot, Binding, Connector, User, Answer, KnownLines)
+SHARED = (Plan, Target, User, Answer, KnownLines)
 
 
 def held(memory: Memory) -> int:

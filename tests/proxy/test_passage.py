@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors.model.connector_class import RESOLVER_ANNOTATION
 from connectors.model.user import service_account_user
 from proxy.decision import Facts, Permission
-from proxy.evidence import Answer, Evidence
+from proxy.evidence import Evidence
 from proxy.http1.framing import CHUNKED, NO_BODY, BodyKind, Framing
 from proxy.http1.head import parse_request, write_request
 from proxy.inject import outgoing
@@ -83,7 +83,7 @@ def with_token(evidence: Evidence | None = None) -> Facts:
 
 
 FACTS = [ANYBODY, OURS, with_token()]
-FIELD_LISTS = st.lists(st.sampled_from(FIELDS), max_size=5, unique=True).filter(lambda got: not FRAMINGS <= set(got))
+FIELD_LISTS = st.lists(st.sampled_from(FIELDS), max_size=5, unique=True).filter(lambda got: not set(got) >= FRAMINGS)
 ENDINGS = st.tuples(st.sampled_from(METHODS), st.sampled_from(RESTS), st.sampled_from(QUERIES))
 
 
@@ -112,7 +112,7 @@ def test_the_head_to_send_is_the_one_that_the_long_way_writes(
     host, prefix, fields = asked
     got = judged(head_of(*fields, line=line_of(prefix, ending), host=host), SNAPSHOT, facts)
     head = got.request.head
-    assert got.passage.head(head.method, got.forward.target) == write_request(outgoing(head, got.forward))
+    assert got.passage.head(head.method, got.forward.request_target) == write_request(outgoing(head, got.forward))
 
 
 def same(first: Judged, second: Judged) -> None:
@@ -143,7 +143,7 @@ def test_what_may_be_used_again_says_what_a_fresh_decision_would(
         return
     second = judged(raw, SNAPSHOT, facts)
     target = first.passage.way.target(plain.path, plain.query)
-    assert target == second.forward.target
+    assert target == second.forward.request_target
     assert first.passage.head(plain.method, target) == write_request(outgoing(second.request.head, second.forward))
     same(first, second)
 
@@ -162,7 +162,8 @@ def test_the_way_of_a_path(address: str, prefix: bytes, way: Way) -> None:
     raw = head_of(line=b"GET " + prefix + b"/x HTTP/1.1")
     assert judged(raw, snapshot_of(tool(address))).passage.way == way
     assert way.target(prefix + b"/x", b"?q") == way.prefix + b"/x?q"
-    assert way.target(prefix, b"?q") == (way.bare if prefix else way.prefix or b"/") + b"?q"
+    if prefix:  # without one there is always a path
+        assert way.target(prefix, b"?q") == way.bare + b"?q"
 
 
 # -- what must not be used again
@@ -225,7 +226,7 @@ def test_an_old_request_is_not_used_again_whatever_its_head_looks_like() -> None
 
 def test_a_way_that_leads_elsewhere_is_not_used_again() -> None:
     got = judged(head_of(), SNAPSHOT)
-    assert not got._replace(forward=got.forward._replace(target=b"/elsewhere")).again
+    assert not got._replace(forward=got.forward._replace(request_target=b"/elsewhere")).again
 
 
 # -- what a passage holds, and shows
@@ -259,9 +260,9 @@ def test_rare_wishes() -> None:
 
 def test_of_the_request_line_and_the_callers_token_nothing_is_kept() -> None:
     passage = judged(head_of(BEARER, line=b"GET /canary-path?canary-query HTTP/1.1"), SNAPSHOT, with_token()).passage
-    assert (passage.forward.target, passage.forward.spent) == (b"", None)
+    assert (passage.forward.request_target, passage.forward.spent) == (b"", None)
     assert passage.caller == OURS.caller
-    assert b"canary-path" not in passage.tail
+    assert b"canary-path" not in bytes(passage.tail)
 
 
 def shown(item: object) -> set[str]:
