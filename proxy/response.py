@@ -139,6 +139,8 @@ def _treatment(name: bytes, value: bytes) -> Treatment | None:
             return {b"close": _CLOSE, b"keep-alive": DROP}.get(value.lower())
         case b"keep-alive":
             return Treatment("not for the client", keep_alive=value)
+        case b"close":
+            return None  # `Connection: close` nominates it, and then it is not for the client
     folded = fold(name)
     if folded in CHANGED:
         return _REWRITE
