@@ -15,6 +15,7 @@ from connectors.model.connector import ConnectorKey
 from connectors.snapshot import Binding, Snapshot
 from connectors.tls.pool import ClientTls, Trust
 from proxy.dialling import Dialling
+from proxy.sessions import Sessions
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -192,11 +193,14 @@ class Upstreams:
         dialer: Dialer,
         is_own_address: Callable[[str, int, str], bool],
         is_current: Callable[[PoolKey], bool] = lambda _: True,
+        sessions: Sessions[PoolKey] | None = None,
     ) -> None:
         """`is_own_address(ip, port, local_ip)` knows this proxy; `is_current` which pools a request could still use."""
         self._timeouts = timeouts
         self._watchdog = watchdog
-        self._dialling = Dialling(dialer, timeouts.connect, is_own_address)
+        self._sessions = sessions or Sessions(is_current)
+        watchdog.on_tick(self._sessions.forget_old)
+        self._dialling = Dialling(dialer, timeouts.connect, is_own_address, self._sessions)
         self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
         self._idle: dict[PoolKey, deque[UpstreamConnection]] = {}
@@ -261,12 +265,16 @@ class Upstreams:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
         connection = UpstreamConnection(key, self._lost)
-        await self._dialling.connect(address, tls, connection)
+        await self._dialling.connect(key, address, tls, connection)
         self._all.add(connection)
         return connection
 
     def keep_current(self) -> None:
-        """Close the idle connections of pools that no request can use any more: what they stand for has changed."""
+        """Close the idle connections of pools that no request can use any more: what they stand for has changed.
+
+        Their TLS sessions go with them.
+        """
+        self._sessions.keep_current()
         for key in [key for key in self._idle if not self._is_current(key)]:
             for connection in list(self._idle[key]):
                 connection.close()
