@@ -18,7 +18,7 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.audit import Record
 from proxy.decision import Forward
-from proxy.http1.body import BodyReader, NoBody, body_reader
+from proxy.http1.body import BodyReader, NoBody, body_reader, is_one_chunk
 from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import BodyKind, framing_of_response, response_framing
@@ -331,9 +331,9 @@ class Relay:
         elif passage.old:
             # This hop's own field, where the version's default does not say it (RFC 9112 section 9.3).
             head += b"Connection: keep-alive\r\n"
-        if kind is _LENGTH and len(rest) == framing.length:
+        if len(rest) == framing.length if kind is _LENGTH else kind is _CHUNKED and not decode and is_one_chunk(rest):
             self.client.write(head + b"\r\n" + rest)
-            record.bytes_out += framing.length
+            record.bytes_out += len(rest)
             self.upstream_reusable = answer.persistent and complete
             self._over(End.DONE)
             return
