@@ -270,3 +270,20 @@ async def test_an_idle_connection_keeps_no_buffer(desk: Desk) -> None:
     await desk.receive(get(b"/1")[:-1], get(b"/1")[-1:])
     assert desk.requests == [b"/1"]
     assert desk.client._buffer is None
+
+
+class Knowing(Desk):
+    """A desk that knows every head, and whose tools have to be dialled first."""
+
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        client.wait_for(asyncio.ensure_future(asyncio.sleep(3600)))
+        return True
+
+
+async def test_no_time_of_the_connections_own_runs_while_an_exchange_waits_for_others() -> None:
+    desk = Knowing()
+    assert desk.client.deadline is not NEVER
+    await desk.receive(get(b"/1"))
+    assert desk.client.deadline is NEVER
+    desk.client.connection_lost(None)
+    await turns()
