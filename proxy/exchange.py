@@ -81,7 +81,7 @@ class Exchange:
 
     def begin(self, data: bytes, client: ClientConnection) -> bool:
         """Begin the request that `data` begins with, if its block is known; whether it was."""
-        memory = self._memory
+        now, memory = time.monotonic(), self._memory
         plain = plain_head(data)
         if plain is None or memory.snapshot is not self._store.current:
             return False
@@ -93,13 +93,19 @@ class Exchange:
             return False  # known in part, too long as a whole
         if passage.evidence is not None:
             passage.evidence.count()
-        now = time.monotonic()
         record = self._audit.begin(plain.method, plain.path, now)
         record.caller = passage.caller
         relay = Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query))
-        started = self._go(relay, now)
-        if len(data) > end:
-            client.put_back(relay.from_client(data[end:]) if started else data[end:])
+        rest = data[end:]
+        try:
+            if self._go(relay, time.monotonic()) and rest:
+                rest = relay.from_client(rest)
+        except RefusedError as error:
+            client.put_back(rest)
+            self._refuse(record, error.refusal, client, passage.manners)
+            return True
+        if rest:
+            client.put_back(rest)
         return True
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
@@ -150,10 +156,15 @@ class Exchange:
         self._go(relay, time.monotonic())
 
     def _go(self, relay: Relay, now: float) -> bool:
-        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now."""
+        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now.
+
+        Raises:
+            RefusedError: what must be made for this very request cannot be.
+        """
         record, passage = relay.record, relay.passage
         record.plan = passage.forward.plan
         record.forward, record.decided = passage.forward, now
+        relay.head = passage.head(record.method, relay.target)
         upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))
