@@ -91,6 +91,9 @@ class Course:
                 self._postponed = Postponed(self._loop, self._reports.again, self._reports.changed)
             self._postponed.put(rest)
         elif self._way is Way.READ and left_of(self._reader) >= WORTH:
+            if self._sockets() is None:
+                self._way = Way.READ_ONLY
+                return
             self._way = Way.ASKED
             # Behind this turn: uvloop sends at its end what was written in it.
             self._loop.call_soon(self._move)
@@ -111,6 +114,8 @@ class Course:
         if self._way is Way.EMPTYING and self._sink.transport is not None:
             self._sink.transport.set_write_buffer_limits()
         self._way = Way.OVER
+        if self._postponed is not None:
+            self._postponed.drop()
         if self._splice is not None:
             self._splice.close()
             self._splice = None
@@ -119,13 +124,16 @@ class Course:
         """Let the kernel move what is left, if that is possible now, or as soon as it is."""
         if self._way is not Way.ASKED:
             return
-        source, sink = socket_of(self._source.transport), socket_of(self._sink.transport)
-        if source is None or sink is None:
-            self._way = Way.READ_ONLY
-        elif left_of(self._reader) < WORTH:
+        sockets = self._sockets()
+        if sockets is None or left_of(self._reader) < WORTH:
             self._way = Way.READ_ONLY
         elif self._sink_is_empty():
-            self._begin(source, sink)
+            self._begin(*sockets)
+
+    def _sockets(self) -> tuple[Duplicable, Duplicable] | None:
+        """Source and sink, where both are plain and still there."""
+        source, sink = socket_of(self._source.transport), socket_of(self._sink.transport)
+        return None if source is None or sink is None else (source, sink)
 
     def _sink_is_empty(self) -> bool:
         """Whether it has taken everything; where it has not, `sink_is_free` is called when it has."""

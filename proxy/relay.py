@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from connectors.model.message import ResponseHead
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.audit import Record
-from proxy.bodies import Course, Reports
+from proxy.bodies import Bodies, Phase
 from proxy.decision import Forward
-from proxy.http1.body import BodyReader, NoBody, body_reader, is_one_chunk
+from proxy.http1.body import body_reader, is_one_chunk
 from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import BodyKind, framing_of_response, response_framing
@@ -30,7 +30,7 @@ from proxy.presented import Presented
 from proxy.response import Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts
-from proxy.splice import Outcome, Pipes
+from proxy.splice import Pipes
 from proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -38,16 +38,6 @@ if TYPE_CHECKING:
 
 _SWITCHING_PROTOCOLS = 101
 _BODYLESS = (204, 304)
-_NO_BODY: Final = NoBody()
-
-
-class Phase(Enum):
-    """How far a response has come."""
-
-    HEAD = "head"
-    BODY = "body"
-    TUNNEL = "tunnel"
-    OVER = "over"
 
 
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
@@ -81,12 +71,11 @@ class End(Enum):
     CLIENT_LOST = "client lost"
 
 
-class Relay:
+class Relay(Bodies):
     """Moves one request to `upstream` and its response to `client`.
 
     `head` is what goes to the tool, `target` the request-target without the credential's part of its query, `spent` the
-    caller's token where a trailer could still hold it. `held_upstream`: reading from the tool was held back. What is
-    set in the class is what most requests never change.
+    caller's token where a trailer could still hold it. What is set in the class is what most requests never change.
     """
 
     end = End.DONE
@@ -94,23 +83,11 @@ class Relay:
     head = b""
     spent: Presented | None = None
     client_reusable = False
-    upstream_reusable = False
     upstream_keep_alive = b""
     tunnelled = False
-    held_upstream = False
     _forward: Forward | None = None
-    _request_body: BodyReader = _NO_BODY
     _response_head: ResponseBuffer | None = None
-    _response_body: BodyReader = _NO_BODY
     _response_kind = BodyKind.NONE
-    _persistent = False
-    _awaits_continue = False
-    _client_full = False
-    _tool_full = False
-    _tool_fault: Exception | None = None
-    # Bodies that do not come in one read. Each refers back to this relay, which lets go of it at its end.
-    _up: Course | None = None
-    _down: Course | None = None
 
     def __init__(self, terms: Terms, record: Record, passage: Passage, client: ClientConnection, target: bytes) -> None:
         self._terms = terms
@@ -156,61 +133,6 @@ class Relay:
 
     # -- from the client
 
-    def from_client(self, data: bytes) -> bytes:
-        """Take what the client sent; gives back what belongs to its next request."""
-        if self._phase is _TUNNEL:
-            self.record.bytes_in += len(data)
-            self.upstream.write(data)
-            self._touch()
-            return b""
-        if self._request_body.done or self._phase is _OVER:
-            return data
-        try:
-            passed, rest = self._request_body.feed(data)
-        except MessageError as error:
-            self._client_broke(error)
-            return b""
-        self._awaits_continue = False
-        self.record.bytes_in += len(passed)
-        self.upstream.write(passed)
-        self._touch()
-        if self._request_body.done:
-            return rest
-        if self._up is None:
-            reports = Reports(self._from_client_again, self._update_client_reading, self._moved_up, self._up_over)
-            self._up = Course(self._terms.bounds.pipes, self._request_body, self.client, self.upstream, reports)
-        self._up.goes_on(rest)
-        return b""
-
-    def _from_client_again(self, data: bytes) -> None:
-        self.client.put_back(self.from_client(data))
-
-    def _moved_up(self, count: int) -> None:
-        self.record.bytes_in += count
-        self._touch()
-
-    def _up_over(self, outcome: Outcome) -> None:
-        if outcome is Outcome.SOURCE_LOST:
-            self.client.eof_received()
-        elif outcome is Outcome.SINK_LOST:
-            # What the tool has said before can still be read. An error is told once, so that what is read ends as if in
-            # order.
-            self._tool_fault = ConnectionResetError("the tool has closed its connection within a request's body")
-        self._update_client_reading()
-
-    def client_writable(self, writable: bool) -> None:
-        """Back-pressure: read from the tool only what the client takes."""
-        self._client_full = not writable
-        if writable and self._down is not None:
-            self._down.sink_is_free()
-        self._update_upstream_reading()
-        self._touch()
-
-    def _update_upstream_reading(self) -> None:
-        if self._phase is not _OVER:
-            self.held_upstream = True
-            self.upstream.pause_reading(self._client_full or (self._down is not None and self._down.holds))
-
     def client_lost(self) -> None:
         """The client is gone."""
         self._over(End.CLIENT_LOST)
@@ -247,18 +169,6 @@ class Relay:
             # Behind it: what has just arrived decides which of the times runs from now on.
             self._touch()
 
-    def upstream_writable(self, writable: bool) -> None:
-        """Back-pressure: read from the client only what the tool takes."""
-        self._tool_full = not writable
-        if writable and self._up is not None:
-            self._up.sink_is_free()
-        self._update_client_reading()
-        self._touch()
-
-    def _update_client_reading(self) -> None:
-        if self._phase is not _OVER:
-            self.client.pause_reading(self._tool_full or (self._up is not None and self._up.holds))
-
     def upstream_lost(self, error: Exception | None) -> None:
         """The tool's side of the connection is gone."""
         error = error or self._tool_fault
@@ -269,7 +179,7 @@ class Relay:
         if self._phase is _TUNNEL or (self._response_kind is _CLOSE and error is None):
             self._over(End.DONE)
         elif self._phase is _BODY:
-            self._cut("upstream closed early")
+            self._send_then_cut("upstream closed early")
         elif self._response_head:
             self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, "the tool closed the connection within a response head"))
         elif self.upstream.used_before and not self.record.first_byte_at:
@@ -365,45 +275,7 @@ class Relay:
         self._response_body = body_reader(framing, response_trailers, decode=decode)
         self._pass_on(head + b"\r\n", rest)
 
-    def _pass_on(self, head: bytes, data: bytes) -> None:
-        """Pass on body bytes, behind the head where it goes with them."""
-        try:
-            passed, rest = self._response_body.feed(data)
-        except MessageError:
-            self.client.write(head)
-            raise
-        self.record.bytes_out += len(passed)
-        if head or passed:
-            self.client.write(head + passed if head else passed)
-        if self._response_body.done:
-            self._through(bool(rest))
-            return
-        if self._down is None:
-            reports = Reports(self.from_upstream, self._update_upstream_reading, self._moved_down, self._down_over)
-            self._down = Course(self._terms.bounds.pipes, self._response_body, self.upstream, self.client, reports)
-        self._down.goes_on(rest)
-
-    def _through(self, more: bool) -> None:  # noqa: FBT001
-        """The response has come to its end, and `more` lies behind it.
-
-        That was not asked for: its connection cannot be trusted with another request.
-        """
-        self.upstream_reusable = self._persistent and not more and self._request_body.done
-        self._over(End.DONE)
-
-    def _moved_down(self, count: int) -> None:
-        self.record.bytes_out += count
-        self._touch()
-
-    def _down_over(self, outcome: Outcome) -> None:
-        if outcome is Outcome.GIVEN_UP:
-            self._update_upstream_reading()
-        elif outcome is Outcome.SOURCE_LOST:
-            self.upstream_lost(None)
-        elif outcome is Outcome.SINK_LOST:
-            self.client.eof_received()
-        else:
-            self._through(outcome is Outcome.DONE_AND_MORE)
+    # -- ends
 
     def _client_broke(self, error: MessageError) -> None:
         if self._phase is _BODY:
@@ -418,20 +290,8 @@ class Relay:
         else:
             self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, error.message))
 
-    # -- ends
-
-    def let_go(self) -> None:
-        """Move no body any more, nor keep a descriptor of its connections: one of them is about to be closed."""
-        for course in (self._up, self._down):
-            if course is not None:
-                course.close()
-        self._up = self._down = None
-
-    def _touch(self) -> None:
-        if self._phase is not _OVER:
-            timeouts = self._terms.bounds.timeouts
-            waiting = self._phase is _HEAD
-            self.client.deadline = time.monotonic() + (timeouts.first_byte if waiting else timeouts.idle)
+    def _complete(self) -> None:
+        self._over(End.DONE)
 
     def _cut(self, ending: str) -> None:
         """A response that cannot be completed must not look complete: reset the client's connection."""
@@ -451,6 +311,6 @@ class Relay:
         if self._phase is not _OVER:
             self._phase = _OVER
             self.end = end
-            if self._up is not None or self._down is not None:
+            if self._up or self._down or self._last:
                 self.let_go()
             self._terms.ended(self)

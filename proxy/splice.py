@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 POSSIBLE: Final = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
 """Linux alone has both."""
 WORTH: Final = 1024 * 1024
-"""Bytes from which a body is moved so: pipe, duplicates and their registration cost about as much as copying 100 KiB."""
+"""Bytes from which a body is moved so: to set it up costs about as much as it costs to copy 200 KiB."""
 PIPE: Final = 1024 * 1024
 """Bytes asked of the kernel for a pipe, and moved at once: what is under way of one body is no more."""
 PIPE_AT_LEAST: Final = 64 * 1024
@@ -71,8 +71,10 @@ class Duplicable(Protocol):
 class Pipes:
     """How many pipes are in use: those of one proxy."""
 
-    def __init__(self, limit: int = MAX_PIPES) -> None:
+    def __init__(self, limit: int = MAX_PIPES, at_least: int = PIPE_AT_LEAST) -> None:
+        """`limit`: how many at once; `at_least`: bytes that one must hold."""
         self._left = limit
+        self._at_least = at_least
 
     def take(self) -> tuple[int, int]:
         """The reading and the writing end of a new pipe.
@@ -87,7 +89,7 @@ class Pipes:
             size = fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE)
         except OSError:  # above a limit of the system, or of the user
             size = fcntl.fcntl(ends[1], fcntl.F_GETPIPE_SZ)
-        if size < PIPE_AT_LEAST:
+        if size < self._at_least:
             close_all(*ends)
             raise OSError("the kernel gives small pipes alone")
         self._left -= 1
@@ -134,10 +136,7 @@ class Splice:
         """Let go of everything, at once: a reset is sent only when no duplicate of its descriptor is open any more."""
         if self._state is State.OVER:
             return
-        if self._state is State.SOURCE:
-            self._loop.remove_reader(self._source.fileno())
-        else:
-            self._loop.remove_writer(self._sink.fileno())
+        self._unwatch()
         self._state = State.OVER
         self._source.close()
         self._sink.close()
@@ -147,7 +146,7 @@ class Splice:
         if self._fill():
             self._drain()
             self._go_on()
-        elif self._state is not State.OVER:
+        elif self._state is State.SOURCE:
             # There is something, and it cannot be had: to wait for it once more would be to turn in circles.
             self._end(Outcome.GIVEN_UP)
 
@@ -201,13 +200,18 @@ class Splice:
         state = State.SINK if self._inside else State.SOURCE
         if self._state in (state, State.OVER):
             return
+        self._unwatch()
         self._state = state
         if state is State.SINK:
-            self._loop.remove_reader(self._source.fileno())
             self._loop.add_writer(self._sink.fileno(), self._writable)
         else:
-            self._loop.remove_writer(self._sink.fileno())
             self._loop.add_reader(self._source.fileno(), self._readable)
+
+    def _unwatch(self) -> None:
+        if self._state is State.SOURCE:
+            self._loop.remove_reader(self._source.fileno())
+        else:
+            self._loop.remove_writer(self._sink.fileno())
 
     def _end(self, outcome: Outcome) -> None:
         self.close()
