@@ -20,6 +20,7 @@ from connectors.process.heap import Settling, settle
 from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
 from connectors.process.version import VERSION
+from connectors.snapshot import EVERYTHING, Wanted
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 
@@ -35,7 +36,7 @@ class ClusterPlan:
     """What one command line asks for. `name` is that of the component, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
-    `cluster_domain`: the DNS domain of the cluster's Services.
+    `cluster_domain`: the DNS domain of the cluster's Services. `wanted`: what the process makes of each Connector.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ClusterPlan:
     admin: HostPort
     token_secrets: bool = False
     cluster_domain: str = "cluster.local"
+    wanted: Wanted = EVERYTHING
 
 
 class ClusterProcess:
@@ -54,7 +56,7 @@ class ClusterProcess:
         ProcessCollector(registry=self.registry)
         self.clock = SystemClock()
         self.client = KubeClient(plan.access, user_agent=f"connectors/{VERSION} ({plan.name})")
-        self.store = SnapshotStore()
+        self.store = SnapshotStore(plan.wanted)
         self.source = ClusterSource(
             self.client,
             plan.namespace,

@@ -1,28 +1,25 @@
-"""The Snapshot: all objects as one frozen value, each Connector judged and bound once, indexed as requests ask."""
+"""The Snapshot: all objects as one frozen value, each Connector looked at once, indexed as requests ask."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from connectors.authorities import NONE, Authorities, Given, OwnAuthority, gather
+from connectors.authorities import NONE, Authorities, Given, gather
 from connectors.class_checks import check_connector_class
-from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned, fold
-from connectors.credentials.registry import credential_of, owned_by
-from connectors.expressions.subject import Subject
-from connectors.model.addresses import Address, declared_addresses
-from connectors.model.checks import check_connector
+from connectors.examination import Inputs, examine, secret_key_of
+from connectors.judgement import Judgement, judgement_of
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.feature_flags import FeatureFlags
+from connectors.model.host_form import HostForm
 from connectors.model.key_pair import KeyPair
-from connectors.model.reasons import ConditionReason, Reason
-from connectors.model.refusal import Refusal
 from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
 from connectors.model.violation import Violation, errors
-from connectors.tls.pool import SYSTEM_TRUST, ApiServer, ClientTls, Trust
+from connectors.plan import Plan, compile_plan
+from connectors.tls.pool import ApiServer, ClientTls, Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +42,20 @@ class Objects:
     api_server: ApiServer | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Binding:
-    """A Connector with all that a request to it needs.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a process makes of each Connector: Plans for traffic, Judgements for status, or both.
 
-    `secret_problem` is why its Secret cannot serve, None where it can or none is asked for; `unread` is set where
-    nobody knows yet whether there is such a Secret, and is then the problem's message. `refusal` is what every
-    request gets instead of the tool's answer. `addresses` is keyed by extension name; "" is spec.address. `trust` is
-    whose certificates are believed; `authority` what spec.caCertSecretRef leads to, None where custom CAs are off.
+    `hosts` knows the names that Connectors have as hosts of this proxy; the default knows more of them than most need,
+    so that no loop goes unseen.
     """
 
-    connector: Connector
-    connector_class: ConnectorClass | None
-    secret: Secret | None = None
-    violations: tuple[Violation, ...] = ()
-    addresses: Mapping[str, Address] = field(default_factory=dict)
-    credential: Credential = ANONYMOUS
-    owned: Owned = CALLERS_OWN
-    secret_problem: CredentialError | None = None
-    refusal: Refusal | None = None
-    unread: str = ""
-    trust: Trust = SYSTEM_TRUST
-    authority: OwnAuthority | None = None
+    plans: bool = True
+    judgements: bool = True
+    hosts: HostForm = field(default_factory=lambda: HostForm(localhost=True))
 
-    @property
-    def has_proxy(self) -> bool:
-        """Whether the class gives its Connectors a proxy address. An unknown class may well have one."""
-        return self.connector_class is None or self.connector_class.spec.proxy is not None
+
+EVERYTHING = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +70,20 @@ class TokenOwner:
 class Snapshot:
     """One moment of all objects. A request reads it once and keeps it to its end.
 
-    `class_violations` is keyed by the class's name and lists every class, those without a violation too.
-    `caller_headers` are the headers, in lower case, that may hold a caller's token by the word of any valid class;
-    `proxy_uris` are the addresses that classes give for their proxies, a path or a URL. `authorities` are the CAs.
+    `plans` and `judgements` are of every Connector; where the process has no use for them there are none (see Wanted).
+    `inputs` is what they were made of. `class_violations` is keyed by the class's name and lists every class, those
+    without a violation too. `caller_headers` are the headers, in lower case, that may hold a caller's token by the word
+    of any valid class; `proxy_uris` are the addresses that classes give for their proxies, a path or a URL.
+    `authorities` are the CAs.
     """
 
     generation: int
-    bindings: Mapping[ConnectorKey, Binding]
+    plans: Mapping[ConnectorKey, Plan]
+    judgements: Mapping[ConnectorKey, Judgement]
     classes: Mapping[str, ConnectorClass]
     token_owners: Mapping[bytes, TokenOwner]
     flags: FeatureFlags
+    inputs: Mapping[ConnectorKey, Inputs] = field(default_factory=dict)
     class_violations: Mapping[str, tuple[Violation, ...]] = field(default_factory=dict)
     caller_headers: frozenset[bytes] = frozenset()
     proxy_uris: frozenset[str] = frozenset()
@@ -105,9 +93,11 @@ class Snapshot:
         """Everything that may be brought to a handshake while this snapshot serves."""
         # By identity at first: thousands of Connectors share a handful of them.
         trusts = {id(trust): trust for trust in (self.authorities.trust, *self.authorities.own_trust.values())}
-        bindings = [binding for binding in self.bindings.values() if binding.credential.certificate]
         shown: list[tuple[Trust, KeyPair | None]] = [(trust, None) for trust in trusts.values()]
-        shown += [(binding.trust, binding.credential.certificate) for binding in bindings]
+        made: tuple[Plan | Judgement, ...] = (*self.plans.values(), *self.judgements.values())
+        for of_one in made:
+            if of_one.credential.certificate:
+                shown.append((of_one.trust, of_one.credential.certificate))
         pools = ((pool, certificate) for trust, certificate in shown for pool in (trust.pool, trust.at_api_server))
         return frozenset(ClientTls(pool, certificate) for pool, certificate in pools)
 
@@ -116,50 +106,69 @@ class Snapshot:
         return self.token_owners.get(_digest(token))
 
 
-def build(objects: Objects, previous: Snapshot | None = None) -> Snapshot:
-    """All objects -> Snapshot. A Connector of which nothing changed keeps the Binding of `previous`."""
+def build(objects: Objects, previous: Snapshot | None = None, wanted: Wanted = EVERYTHING) -> Snapshot:
+    """All objects -> Snapshot. A Connector of which nothing changed keeps what `previous` made of it."""
     classes = {item.metadata.name: item for item in objects.classes}
     class_violations = {name: _judged(item, objects.malformed.get(name), previous) for name, item in classes.items()}
     secrets = {item.key: item for item in objects.secrets}
     authorities = _authorities(objects, secrets, previous)
-    bindings = {}
+    made = _Made({}, {}, {})
     for connector in objects.connectors:
-        connector_class = classes.get(connector.spec.connector_class_name)
-        secret_key = secret_key_of(connector)
-        secret, unread = secrets.get(secret_key), objects.unread.get(secret_key, "")
-        malformed = objects.malformed.get(connector.key)
-        trust, authority = authorities.trust_of(connector), None if malformed else authorities.own_of(connector)
-        before = previous.bindings.get(connector.key) if previous else None
-        unchanged = before is not None and (
-            before.connector is connector
-            and before.connector_class is connector_class
-            and before.secret is secret
-            # Where something else is wrong, or nothing, nobody asks for the Secret.
-            and before.unread == (unread if before.secret_problem else "")
-            and before.trust is trust
-            and before.authority is authority
+        key, secret_key = connector.key, secret_key_of(connector)
+        secret, class_name = secrets.get(secret_key), connector.spec.connector_class_name
+        inputs = Inputs(
+            connector,
+            classes.get(class_name),
+            class_violations.get(class_name, ()),
+            secret,
+            objects.malformed.get(key),
+            objects.unread.get(secret_key, "") if secret is None else "",
+            authorities.trust_of(connector),
+            authorities.own_of(connector),
         )
-        if before and unchanged:
-            bindings[connector.key] = before
-            continue
-        if malformed:
-            bindings[connector.key] = replace(_unreadable(connector, malformed), trust=trust)
-            continue
-        of_class = class_violations.get(connector.spec.connector_class_name, ())
-        bound = bind(connector, connector_class, secret, of_class)
-        bound = _unread(bound, unread) if unread and secret is None else bound
-        bindings[connector.key] = replace(bound, trust=trust, authority=authority)
+        if previous and key in previous.inputs and inputs.same(previous.inputs[key]):
+            made.keep(key, previous)
+        else:
+            made.make(key, inputs, wanted)
     return Snapshot(
         generation=previous.generation + 1 if previous else 1,
-        bindings=MappingProxyType(bindings),
+        plans=MappingProxyType(made.plans),
+        judgements=MappingProxyType(made.judgements),
         classes=MappingProxyType(classes),
         token_owners=MappingProxyType(_token_owners(objects.secrets)),
         flags=objects.flags,
+        inputs=MappingProxyType(made.inputs),
         class_violations=MappingProxyType(class_violations),
         caller_headers=frozenset(item.caller_header for item in _usable(classes, class_violations)) - {b""},
         proxy_uris=frozenset(item.spec.proxy.uri for item in objects.classes if item.spec.proxy) - {""},
         authorities=authorities,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What is made of Connectors, while it is being made."""
+
+    inputs: dict[ConnectorKey, Inputs]
+    plans: dict[ConnectorKey, Plan]
+    judgements: dict[ConnectorKey, Judgement]
+
+    def keep(self, key: ConnectorKey, previous: Snapshot) -> None:
+        """Take over what was made before."""
+        self.inputs[key] = previous.inputs[key]
+        if key in previous.plans:
+            self.plans[key] = previous.plans[key]
+        if key in previous.judgements:
+            self.judgements[key] = previous.judgements[key]
+
+    def make(self, key: ConnectorKey, inputs: Inputs, wanted: Wanted) -> None:
+        """Look at the Connector once, and make what is wanted of that."""
+        self.inputs[key] = inputs
+        examined = examine(inputs)
+        if wanted.plans:
+            self.plans[key] = compile_plan(examined, wanted.hosts)
+        if wanted.judgements:
+            self.judgements[key] = judgement_of(examined)
 
 
 def _authorities(objects: Objects, secrets: Mapping[SecretKey, Secret], previous: Snapshot | None) -> Authorities:
@@ -174,47 +183,6 @@ def _usable(
     return (item for name, item in classes.items() if not errors(violations[name]))
 
 
-def bind(
-    connector: Connector,
-    connector_class: ConnectorClass | None,
-    secret: Secret | None,
-    class_violations: tuple[Violation, ...] = (),
-) -> Binding:
-    """Judge one Connector against its class, of which `class_violations` are known, and its Secret."""
-    if connector_class is None:
-        name, violations = connector.spec.connector_class_name, check_connector(connector, None)
-        message = f'connectorclass "{name}" not found; create it, or correct spec.connectorClassName'
-        if misnamed := next((found for found in violations if found.path == "spec.connectorClassName"), None):
-            message = f"Connector {connector.key} is invalid: {misnamed}"  # the name itself may be of any length
-        not_found = Refusal(Reason.CONNECTOR_INVALID, message)
-        return Binding(connector, None, secret, violations, refusal=not_found)
-    violations = of_invalid_class(connector_class, class_violations) + check_connector(connector, connector_class)
-    owned = _owned(connector_class)
-    if fatal := errors(violations):
-        invalid = Refusal(Reason.CONNECTOR_INVALID, f"Connector {connector.key} is invalid: {fatal[0]}")
-        return Binding(connector, connector_class, secret, violations, owned=owned, refusal=invalid)
-    addresses = declared_addresses(connector, connector_class)
-    credential, problem = _credential(connector, connector_class, secret)
-    refusal = None
-    if problem:
-        refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {problem.message}")
-    return Binding(connector, connector_class, secret, violations, addresses, credential, owned, problem, refusal)
-
-
-def _unread(bound: Binding, why: str) -> Binding:
-    """The same, where its Secret may exist or not: it does not serve, and nobody is told that it is missing."""
-    if bound.secret_problem is None:
-        return bound
-    problem = CredentialError(ConditionReason.SECRET_PENDING, why)
-    refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {bound.connector.key}: {why}")
-    return replace(bound, secret_problem=problem, refusal=refusal, unread=why)
-
-
-def _unreadable(connector: Connector, violation: Violation) -> Binding:
-    refusal = Refusal(Reason.CONNECTOR_INVALID, f"Connector {connector.key} is invalid: {violation}")
-    return Binding(connector, None, violations=(violation,), refusal=refusal)
-
-
 def _judged(
     connector_class: ConnectorClass, malformed: Violation | None, previous: Snapshot | None
 ) -> tuple[Violation, ...]:
@@ -224,51 +192,6 @@ def _judged(
     if previous is not None and previous.classes.get(name) is connector_class:
         return previous.class_violations[name]
     return check_connector_class(connector_class)
-
-
-def of_invalid_class(connector_class: ConnectorClass, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
-    """What a broken class means for its Connector: templates of such a class cannot be trusted to compile."""
-    fatal = errors(violations)
-    if not fatal:
-        return ()
-    message = f"ConnectorClass {connector_class.metadata.name} is invalid, correct it first: {fatal[0]}"
-    return (Violation("spec.connectorClassName", message),)
-
-
-def _owned(connector_class: ConnectorClass) -> Owned:
-    """What any of its types may inject, and the field that may hold a caller's own token (threat 21).
-
-    Of an invalid class too: the names are removed even though no template of it is ever rendered.
-    """
-    header = connector_class.caller_header
-    caller = frozenset({fold(header)}) if header else frozenset()
-    return owned_by(connector_class.auth_types) | Owned(headers=caller)
-
-
-def _credential(
-    connector: Connector, connector_class: ConnectorClass, secret: Secret | None
-) -> tuple[Credential, CredentialError | None]:
-    auth = connector.spec.auth
-    if auth is None or auth.secret_ref is None:
-        return ANONYMOUS, None
-    auth_type = connector_class.auth_type(auth.name)
-    if secret is None or auth_type is None:
-        message = f'secrets "{auth.secret_ref.name}" not found; create it in namespace {connector.metadata.namespace}'
-        return ANONYMOUS, CredentialError(ConditionReason.SECRET_NOT_FOUND, message)
-    try:
-        return credential_of(auth_type, secret, Subject(connector, connector_class, secret)), None
-    except CredentialError as error:
-        return ANONYMOUS, error
-    except Exception as error:  # noqa: BLE001 - one Secret that no code of ours expected must not stop all others
-        message = f"Secret {auth.secret_ref.name} cannot be read as a credential ({type(error).__name__})"
-        return ANONYMOUS, CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
-
-
-def secret_key_of(connector: Connector) -> SecretKey:
-    """Always in the Connector's own namespace, whatever secretRef.namespace says (threat 7); checks refuse another."""
-    auth = connector.spec.auth
-    name = auth.secret_ref.name if auth and auth.secret_ref else ""
-    return SecretKey(connector.metadata.namespace, name)
 
 
 def _token_owners(secrets: tuple[Secret, ...]) -> dict[bytes, TokenOwner]:

@@ -17,6 +17,7 @@ from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
 from connectors.process.run import Signals, refuse, run
 from connectors.process.settings import Values, foreign_variable, parse_command_line
+from connectors.snapshot import Wanted
 from controller.admission.admission import AdmissionSettings, ListenError
 from controller.controller import ControllerSettings
 from controller.destination import Platform
@@ -58,7 +59,14 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     platform = Platform(values[NAMESPACE], values[CLUSTER_DOMAIN], values[PROXY_SERVICE])
     candidate = Candidate(_identity(), values[NAMESPACE]) if values[LEADER_ELECT] else None
     domain = values[CLUSTER_DOMAIN]
-    cluster = ClusterPlan("controller", access, values[NAMESPACE], values[ADMIN], cluster_domain=domain)
+    cluster = ClusterPlan(
+        "controller",
+        access,
+        values[NAMESPACE],
+        values[ADMIN],
+        cluster_domain=domain,
+        wanted=Wanted(plans=False),
+    )
     set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
     return run(_work(Plan(cluster, _controller(values, platform), candidate, _admission(values))))
 
@@ -94,7 +102,7 @@ async def _work(plan: Plan) -> int:
         if admission is not None:
             await admission.start()
         if await process.wait_ready(signals.first):
-            logger.info("ready: %d connectors", len(process.store.current.bindings))
+            logger.info("ready: %d connectors", len(process.store.current.judgements))
             await process.wait(signals.first)
         logger.info("stopping")
     except ListenError as error:

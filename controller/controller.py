@@ -153,7 +153,7 @@ class Controller:
         snapshot = self._around.store.current
         self._prober.follow(snapshot)
         self._authorities.follow(snapshot.authorities)
-        everything: list[Key] = [*snapshot.classes, *snapshot.bindings]
+        everything: list[Key] = [*snapshot.classes, *snapshot.judgements]
         for key in everything:
             self.queue.add(key)
         async with asyncio.TaskGroup() as tasks:
@@ -216,7 +216,7 @@ class Controller:
             self.queue.add(key)
 
     def _swapped(self, snapshot: Snapshot) -> None:
-        """Whatever is judged anew is looked at; a Connector of which nothing changed keeps its Binding."""
+        """Whatever is judged anew is looked at; a Connector of which nothing changed keeps its Judgement."""
         before, self._snapshot = self._snapshot, snapshot
         if self._leading:
             self._prober.follow(snapshot)
@@ -224,9 +224,9 @@ class Controller:
         self.services.refer(
             key for item in snapshot.classes.values() for key in referred_services(item, self._settings.platform)
         )
-        old = before.bindings if before else {}
-        for key in {*old, *snapshot.bindings}:
-            if old.get(key) is not snapshot.bindings.get(key):
+        old = before.judgements if before else {}
+        for key in {*old, *snapshot.judgements}:
+            if old.get(key) is not snapshot.judgements.get(key):
                 self._wake(key)
         old_classes = before.classes if before else {}
         for name, item in snapshot.classes.items():
@@ -249,6 +249,6 @@ class Controller:
             return
         for name in classes:
             self._wake(name)
-        for connector_key, binding in self._snapshot.bindings.items():
-            if binding.connector.spec.connector_class_name in classes:
+        for connector_key, judgement in self._snapshot.judgements.items():
+            if judgement.connector.spec.connector_class_name in classes:
                 self._wake(connector_key)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from connectors.judgement import Judgement
 from connectors.model.conditions import Condition, ConditionType
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ClassProxy, Resolver
 from connectors.model.names import proxy_host, service_name
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import errors
-from connectors.snapshot import Binding
 from controller.conditions import false, true, unknown
 from controller.destination import Behind, External, Platform, Unusable, proxy_destination
 from controller.service import (
@@ -58,34 +58,34 @@ class Allocation:
     action: ServiceAction | None = None
 
 
-def allocate(binding: Binding, proxy: Proxy) -> Allocation:
+def allocate(judgement: Judgement, proxy: Proxy) -> Allocation:
     """What is true of the proxy address now, and what is to be done about it. The class must be known."""
-    wanted = binding.connector_class.spec.proxy if binding.connector_class else None
+    wanted = judgement.connector_class.spec.proxy if judgement.connector_class else None
     if isinstance(proxy, LocalProxy):
         if wanted is None:
             return Allocation(true(_KIND, ConditionReason.NON_PROXY))
-        return Allocation(true(_KIND), proxy.url + _suffix(binding))
+        return Allocation(true(_KIND), proxy.url + _suffix(judgement))
     if wanted is None:
-        return Allocation(true(_KIND, ConditionReason.NON_PROXY), action=_removal(binding, proxy))
-    return _in_cluster(binding, wanted, proxy)
+        return Allocation(true(_KIND, ConditionReason.NON_PROXY), action=_removal(judgement, proxy))
+    return _in_cluster(judgement, wanted, proxy)
 
 
-def _in_cluster(binding: Binding, wanted: ClassProxy, proxy: ClusterProxy) -> Allocation:
+def _in_cluster(judgement: Judgement, wanted: ClassProxy, proxy: ClusterProxy) -> Allocation:
     destination = proxy_destination(wanted, proxy.platform)
     if isinstance(destination, Unusable):
         message = f"the class's spec.proxy cannot be used: {destination.message}"
         return Allocation(unknown(_KIND, ConditionReason.CONNECTOR_CLASS_INVALID, message))
     if isinstance(destination, External):
-        url = destination.url.rstrip("/") + _suffix(binding) if _suffix(binding) else destination.url
-        return Allocation(true(_KIND), url, _removal(binding, proxy))
+        url = destination.url.rstrip("/") + _suffix(judgement) if _suffix(judgement) else destination.url
+        return Allocation(true(_KIND), url, _removal(judgement, proxy))
     # What cannot name a Service is never asked of the API server.
-    if unnamable := [item for item in errors(binding.violations) if item.path.startswith("metadata.")]:
+    if unnamable := [item for item in errors(judgement.violations) if item.path.startswith("metadata.")]:
         return Allocation(unknown(_KIND, ConditionReason.CONNECTOR_INVALID, f"not judged: {unnamable[0]}"))
-    return _behind(binding, destination, proxy)
+    return _behind(judgement, destination, proxy)
 
 
-def _behind(binding: Binding, destination: Behind, proxy: ClusterProxy) -> Allocation:
-    connector, held = binding.connector, proxy.service
+def _behind(judgement: Judgement, destination: Behind, proxy: ClusterProxy) -> Allocation:
+    connector, held = judgement.connector, proxy.service
     name = service_name(connector.metadata.name)
     if held is not None and not is_owned(held, connector):
         return _of_another(connector, held, proxy)
@@ -93,7 +93,7 @@ def _behind(binding: Binding, destination: Behind, proxy: ClusterProxy) -> Alloc
         return Allocation(_pending(f"Service {name} is being deleted; it is made again once it is gone"))
     action = required_action(connector, held, proxy.platform.host(destination.service))
     url = f"http://{proxy_host(connector.key, f'svc.{proxy.platform.cluster_domain}')}{destination.path}"
-    url += _suffix(binding)
+    url += _suffix(judgement)
     if action is not None:
         doing = "being made" if held is None else "not as it should be; it is being put right"
         return Allocation(_failed(name, proxy) or _pending(f"Service {name} is {doing}"), url if held else None, action)
@@ -118,19 +118,19 @@ def _of_another(connector: Connector, held: HeldService, proxy: ClusterProxy) ->
     return Allocation(false(_KIND, ConditionReason.PROXY_SERVICE_CONFLICT, message))
 
 
-def _removal(binding: Binding, proxy: ClusterProxy) -> Remove | None:
+def _removal(judgement: Judgement, proxy: ClusterProxy) -> Remove | None:
     """Only on the word of a class that can be understood: one that cannot be read has no proxy either."""
     held = proxy.service
-    of_class = any(item.path == "spec.connectorClassName" for item in errors(binding.violations))
-    if held is None or held.deleting or of_class or not is_owned(held, binding.connector):
+    of_class = any(item.path == "spec.connectorClassName" for item in errors(judgement.violations))
+    if held is None or held.deleting or of_class or not is_owned(held, judgement.connector):
         return None
     return Remove(held)
 
 
-def _suffix(binding: Binding) -> str:
-    if binding.connector_class is None or binding.connector_class.resolver is not Resolver.PATH:
+def _suffix(judgement: Judgement) -> str:
+    if judgement.connector_class is None or judgement.connector_class.resolver is not Resolver.PATH:
         return ""
-    key = binding.connector.key
+    key = judgement.connector.key
     return f"/namespaces/{key.namespace}/connectors/{key.name}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from connectors.judgement import Judgement
 from connectors.kube.errors import ApiStatusError, ConflictError, NotFoundError, UnauthorizedError
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS
 from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
@@ -16,7 +17,6 @@ from connectors.model.connector_class import ConnectorClass
 from connectors.model.metadata import ObjectMeta
 from connectors.model.names import service_name
 from connectors.process.clock import Clock, rfc3339
-from connectors.snapshot import Binding
 from connectors.sources.api_objects import HeldConnector
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
@@ -100,29 +100,29 @@ class Reconciler:
             self._known.services.unwatch(ServiceKey(key.namespace, service_name(key.name)))
             self._metrics.gone(key)
             return Outcome(Result.UNCHANGED)
-        binding = self._known.store.current.bindings.get(key)
-        if binding is None or held.deleting or not _same(binding.connector.metadata, held.connector.metadata):
+        judgement = self._known.store.current.judgements.get(key)
+        if judgement is None or held.deleting or not _same(judgement.connector.metadata, held.connector.metadata):
             # The next snapshot brings the newer object and wakes this key.
             return Outcome(Result.UNCHANGED)
-        proxy = self._proxy(binding)
+        proxy = self._proxy(judgement)
         if proxy is None:
             return Outcome(Result.UNCHANGED)
-        return await self._planned(binding, held, proxy)
+        return await self._planned(judgement, held, proxy)
 
-    async def _planned(self, binding: Binding, held: HeldConnector, proxy: ClusterProxy) -> Outcome:
+    async def _planned(self, judgement: Judgement, held: HeldConnector, proxy: ClusterProxy) -> Outcome:
         now = rfc3339(self._known.clock.now())
-        probes = self._known.probes(binding.connector.key)
-        plan = connector.plan(binding, held.status, connector.Facts(proxy, probes), now)
+        probes = self._known.probes(judgement.connector.key)
+        plan = connector.plan(judgement, held.status, connector.Facts(proxy, probes), now)
         wrote = False
         for _ in range(ROUNDS):
             if plan.service is None or proxy.problem:
                 break
             proxy, wrote = await self._applied(plan, proxy), True
-            plan = connector.plan(binding, held.status, connector.Facts(proxy, probes), now)
-        key = binding.connector.key
+            plan = connector.plan(judgement, held.status, connector.Facts(proxy, probes), now)
+        key = judgement.connector.key
         self._metrics.judged(key, plan.status.conditions)
         if plan.status != held.status:
-            metadata = binding.connector.metadata
+            metadata = judgement.connector.metadata
             with self._echo(key, (held.connector, plan.status)):
                 raw = await self._applier.status(CONNECTORS, metadata, held.resource_version, plan.status)
                 self._told(key, held, raw)
@@ -161,11 +161,11 @@ class Reconciler:
         except ApiStatusError as error:
             return replace(proxy, problem=str(error))
 
-    def _proxy(self, binding: Binding) -> ClusterProxy | None:
+    def _proxy(self, judgement: Judgement) -> ClusterProxy | None:
         """The facts about Services, None while some are not known; then Services tells as soon as they are."""
         services, platform = self._known.services, self._known.platform
-        own = service_key(binding.connector)
-        spec = binding.connector_class.spec.proxy if binding.connector_class else None
+        own = service_key(judgement.connector)
+        spec = judgement.connector_class.spec.proxy if judgement.connector_class else None
         destination = proxy_destination(spec, platform) if spec else None
         backend = destination.service if isinstance(destination, Behind) else None
         if not services.known(own) or (backend is not None and not services.known(backend)):

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from connectors.process.clock import Clock
 from proxy.api_gate import PATIENCE, ApiGate, TooManyFailuresError, UnansweredError
+from proxy.evidence import Answer, Evidence
 
 V = TypeVar("V")
 
@@ -42,21 +43,15 @@ class Asked(NamedTuple):
     """One question. `key` is a digest; `ends`: when the token does, seconds since the epoch; `client`: who asks.
 
     `of_nothing`: it is about what does not exist. Then a yes is of no use to anybody: it is not remembered, and counts
-    as a failure of this client's, who could else ask without end and push out what others need.
+    as a failure of this client's, who could else ask without end and push out what others need. `evidence` hears of the
+    answer that was given.
     """
 
     key: bytes
     ends: float | None
     client: str
     of_nothing: bool = False
-
-
-class _Answer(NamedTuple, Generic[V]):
-    """Asked at a monotonic time, about a token that ends at a time of the wall clock."""
-
-    value: V | None
-    at: float
-    ends: float | None
+    evidence: Evidence | None = None
 
 
 class _Running(NamedTuple, Generic[V]):
@@ -77,8 +72,8 @@ class Answers(Generic[V]):
         self._clock = clock
         self._keeping = keeping
         self._gate = gate
-        self._yes: OrderedDict[bytes, _Answer[V]] = OrderedDict()
-        self._no: OrderedDict[bytes, _Answer[V]] = OrderedDict()
+        self._yes: OrderedDict[bytes, Answer[V]] = OrderedDict()
+        self._no: OrderedDict[bytes, Answer[V]] = OrderedDict()
         self._running: dict[bytes, _Running[V]] = {}
 
     async def get(self, asked: Asked, question: Callable[[], Awaitable[V | None]]) -> V | None:
@@ -91,7 +86,12 @@ class Answers(Generic[V]):
         answer = self._fresh(asked.key)
         if answer is not None:
             self.sources[Source.CACHE] += 1
+            if asked.evidence:
+                until = answer.at + self._keeping.fresh
+                asked.evidence.rests_on(answer, until, (self.sources, Source.CACHE))
             return answer.value
+        if asked.evidence:
+            asked.evidence.lasting = False
         try:
             return await self._asked(asked, question)
         except TooManyFailuresError:
@@ -151,7 +151,7 @@ class Answers(Generic[V]):
         finally:
             sent.set()
         self.sources[Source.API] += 1
-        self._remember(asked, _Answer(value, at, asked.ends))
+        self._remember(asked, Answer(value, at, asked.ends))
         if value is None or asked.of_nothing:
             self._gate.budget.failed(asked.client, self._clock.monotonic())
         return value
@@ -160,28 +160,29 @@ class Answers(Generic[V]):
         if not known and not self._gate.budget.allows(asked.client, self._clock.monotonic()):
             raise TooManyFailuresError
 
-    def _remember(self, asked: Asked, answer: _Answer[V]) -> None:
-        self._yes.pop(asked.key, None)
-        self._no.pop(asked.key, None)
+    def _remember(self, asked: Asked, answer: Answer[V]) -> None:
+        for kept in (self._yes, self._no):
+            if replaced := kept.pop(asked.key, None):
+                replaced.kept = False
         if asked.of_nothing and answer.value is not None:
             return
         kept = self._no if answer.value is None else self._yes
         kept[asked.key] = answer
         while len(kept) > MAX_REMEMBERED:
-            kept.popitem(last=False)
+            kept.popitem(last=False)[1].kept = False
 
     def _over(self, key: bytes, done: asyncio.Task[V | None]) -> None:
         del self._running[key]
         if not done.cancelled():
             done.exception()  # everybody who asked may have left: then nobody else looks at it
 
-    def _fresh(self, key: bytes) -> _Answer[V] | None:
+    def _fresh(self, key: bytes) -> Answer[V] | None:
         return self._counting(self._yes.get(key) or self._no.get(key), self._keeping.fresh)
 
-    def _stale(self, key: bytes) -> _Answer[V] | None:
+    def _stale(self, key: bytes) -> Answer[V] | None:
         return self._counting(self._yes.get(key), self._keeping.stale)
 
-    def _counting(self, answer: _Answer[V] | None, seconds: float) -> _Answer[V] | None:
+    def _counting(self, answer: Answer[V] | None, seconds: float) -> Answer[V] | None:
         """The answer, if it is not older than that and its token, for a yes, has not ended."""
         if answer is None or self._clock.monotonic() - answer.at >= seconds:
             return None

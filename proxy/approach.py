@@ -6,11 +6,16 @@ from typing import NamedTuple
 
 from connectors.model.connector import ConnectorKey
 from connectors.snapshot import Snapshot
+from proxy.evidence import Evidence
 
 
 class Approach(NamedTuple):
-    """`client` is the address that the connection came from, without its port; empty where it is not known."""
+    """`client` is the address that the connection came from, without its port; empty where it is not known.
+
+    `evidence` hears of the answers that were used; None where it is not of use.
+    """
 
     key: ConnectorKey
     snapshot: Snapshot
     client: str = ""
+    evidence: Evidence | None = None

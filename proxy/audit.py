@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
-from connectors.snapshot import Binding
+from connectors.plan import Plan
 from proxy.access_log import AccessLine, AccessLog, timestamp
 from proxy.audit_log import AuditLog
 from proxy.audit_record import AuditRecord, Decision, UsedSecret, audit_caller
 from proxy.decision import Forward
-from proxy.http1.head import ParsedRequest
 from proxy.metrics import NO_CONNECTOR, ProxyMetrics
-from proxy.relay import Progress
 from proxy.request_id import RequestIds
 
 CLIENT_CLOSED_REQUEST = 499
@@ -26,23 +25,37 @@ _REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
 """Refusals that can come behind the decision, of the address that is about to be dialled."""
 
 
-@dataclass(slots=True)
-class Record:
-    """One request as it goes on. Times are in seconds of the monotonic clock; `decided`: 0 until it is let through."""
+class Record(Struct, eq=False):
+    """One request as it goes on; what the audit reads of it, also when it ended badly.
 
-    request: ParsedRequest
-    request_id: str
+    Times are in seconds of the monotonic clock, 0 where it has not come to that: `decided`, that it was let through,
+    `first_byte_at`, the tool's first byte. `target` is the client's, `number` that of the request's id. `answered` is
+    the status that the tool gave, `sent` whether the request, credential included, went to the tool. `ending` names an
+    end that the client was not told of in a status: "" for none. Bytes are of bodies.
+    """
+
+    method: bytes
+    target: bytes
+    number: int
     began: float
     caller: User | None = None
-    binding: Binding | None = None
+    plan: Plan | None = None
     forward: Forward | None = None
     decided: float = 0.0
     refusal: Refusal | None = None
-    progress: Progress = field(default_factory=Progress)
+    answered: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte_at: float = 0.0
+    sent: bool = False
+    ending: str = ""
 
-    def let_through(self, forward: Forward) -> None:
+    def __repr__(self) -> str:
+        return f"Record({self.number})"  # its target can hold a caller's token
+
+    def let_through(self, forward: Forward, now: float) -> None:
         """The decision was that it may go on."""
-        self.forward, self.decided = forward, time.monotonic()
+        self.forward, self.decided = forward, now
 
     @property
     def decision(self) -> Decision:
@@ -53,14 +66,14 @@ class Record:
     @property
     def status(self) -> int:
         """The status that the client got; 499 where it left before one."""
-        if self.progress.status:
-            return self.progress.status
+        if self.answered:
+            return self.answered
         return self.refusal.status.value if self.refusal else CLIENT_CLOSED_REQUEST
 
     @property
     def reason(self) -> str:
         """Why the proxy answered itself, or how the exchange broke off; empty where all went well."""
-        return self.refusal.reason.value if self.refusal else self.progress.ending
+        return self.refusal.reason.value if self.refusal else self.ending
 
 
 class Audit:
@@ -73,65 +86,65 @@ class Audit:
         self._ids = RequestIds()
         self._logs = access_log.enabled or audit_log is not None
 
-    def begin(self, request: ParsedRequest) -> Record:
-        """A request's head has arrived."""
+    def begin(self, method: bytes, target: bytes, now: float) -> Record:
+        """A request's head has arrived, at the monotonic time `now`."""
         self._metrics.in_flight += 1
-        return Record(request, self._ids.next(), time.monotonic())
+        return Record(method, target, self._ids.take(), now)
 
-    def end(self, record: Record) -> None:
-        """The request is over, well or not."""
-        progress = record.progress
-        now = time.monotonic()
-        duration = now - record.began
-        upstream = progress.first_byte_at - record.began if progress.first_byte_at else 0.0
-        connector = record.binding.connector if record.binding else None
-        metrics = self._metrics.of(connector.key if connector else NO_CONNECTOR)
-        connector_class = connector.spec.connector_class_name if connector else ""
-        metrics.count(connector_class, record.request.head.method, record.status)
-        metrics.duration.observe(duration)
-        if progress.first_byte_at:
-            metrics.upstream_duration.observe(upstream)
-        metrics.bytes_in += progress.bytes_in
-        metrics.bytes_out += progress.bytes_out
+    def request_id(self, record: Record) -> str:
+        """What a user quotes, and an operator finds in the logs."""
+        return self._ids.text(record.number)
+
+    def end(self, record: Record, now: float) -> None:
+        """The request is over, well or not, at the monotonic time `now`."""
+        duration, first_byte_at, connector, connector_class = now - record.began, record.first_byte_at, NO_CONNECTOR, ""
+        if record.plan is not None:
+            connector, connector_class = record.plan.key, record.plan.class_name
+        metrics = self._metrics.of(connector)
+        metrics.count(connector_class, record.method, record.answered or record.status, duration)
+        if first_byte_at:
+            metrics.upstream_duration.observe(first_byte_at - record.began)
+        metrics.bytes_in += record.bytes_in
+        metrics.bytes_out += record.bytes_out
         self._metrics.in_flight -= 1
-        if record.refusal:
+        if record.refusal is not None:
             self._metrics.refused(record.refusal.reason)
         if self._logs:
-            self._log(_line(record, duration, max(upstream, 0.0)), record)
+            upstream = max(first_byte_at - record.began, 0.0) if first_byte_at else 0.0
+            self._log(self._line(record, duration, upstream), record)
 
     def malformed(self, refusal: Refusal) -> str:
         """A head that could not be parsed was refused: there is no request to speak of. Returns the id of what came."""
         self._metrics.refused(refusal.reason)
-        request_id = self._ids.next()
+        request_id = self._ids.text(self._ids.take())
         if self._logs:
             moment, reason = timestamp(time.time()), refusal.reason.value
             line = AccessLine(moment, "", "", "-", "-", refusal.status.value, 0, 0, 0.0, 0.0, reason, request_id)
             self._log(line, None)
         return request_id
 
+    def _line(self, record: Record, duration: float, upstream: float) -> AccessLine:
+        # By position: by name it takes twice as long.
+        return AccessLine(
+            timestamp(time.time()),
+            str(record.caller or ""),
+            str(record.plan.key) if record.plan else "",
+            record.method.decode("latin-1"),
+            _path(record.target),
+            record.status,
+            record.bytes_in,
+            record.bytes_out,
+            duration,
+            upstream,
+            record.reason,
+            self.request_id(record),
+        )
+
     def _log(self, line: AccessLine, record: Record | None) -> None:
         if self._access_log.enabled:
             self._access_log.write(line)
         if self._audit_log:
             self._audit_log.write(_audited(line, record))
-
-
-def _line(record: Record, duration: float, upstream: float) -> AccessLine:
-    head, progress = record.request.head, record.progress
-    return AccessLine(
-        time=timestamp(time.time()),
-        caller=str(record.caller or ""),
-        connector=str(record.binding.connector.key) if record.binding else "",
-        method=head.method.decode("latin-1"),
-        path=_path(head.target),
-        status=record.status,
-        bytes_in=progress.bytes_in,
-        bytes_out=progress.bytes_out,
-        duration=round(duration, 6),
-        upstream=round(upstream, 6),
-        reason=record.reason,
-        request=record.request_id,
-    )
 
 
 def _path(target: bytes) -> str:
@@ -144,14 +157,13 @@ def _path(target: bytes) -> str:
 
 def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
     """What the access log says, and who, where to, and with which Secret. `record` is None for a malformed head."""
-    metadata = record.binding.connector.metadata if record and record.binding else None
     return AuditRecord(
         time=line.time,
         request=line.request,
         caller=audit_caller(record.caller if record else None),
         connector=line.connector,
-        connector_uid=metadata.uid if metadata else "",
-        address=str(record.forward.address) if record and record.forward else "",
+        connector_uid=record.plan.uid if record and record.plan else "",
+        address=str(record.forward.target.address) if record and record.forward else "",
         method=line.method,
         path=line.path,
         decision=record.decision if record else Decision.REFUSED,
@@ -159,17 +171,14 @@ def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
         status=line.status,
         bytes_in=line.bytes_in,
         bytes_out=line.bytes_out,
-        duration=line.duration,
-        authorization=round(record.decided - record.began, 6) if record and record.decided else line.duration,
-        upstream=line.upstream,
+        duration=round(line.duration, 6),
+        authorization=round(record.decided - record.began if record and record.decided else line.duration, 6),
+        upstream=round(line.upstream, 6),
         secret=_secret(record),
     )
 
 
 def _secret(record: Record | None) -> UsedSecret | None:
     """The Secret of the credential that went to the tool."""
-    binding = record.forward.binding if record and record.forward and record.progress.sent else None
-    if binding is None or binding.secret is None:
-        return None
-    metadata = binding.secret.metadata
-    return UsedSecret(metadata.name, metadata.resource_version)
+    plan = record.forward.plan if record and record.forward and record.sent else None
+    return UsedSecret(plan.secret_name, plan.secret_version) if plan and plan.secret_name else None

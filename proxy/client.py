@@ -7,15 +7,16 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import cast
+from typing import Protocol, cast
 
 from connectors.model.refusal import Refusal
 from proxy.http1.buffers import RequestBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.head import ParsedRequest
+from proxy.http1.plain import Plain, plain_head
 from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
@@ -26,6 +27,7 @@ LINGER_IDLE = 5.0
 LINGER_TOTAL = 30.0
 """Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close)."""
 
+DEFECT = "a client connection ended on an unexpected error; please report it"
 _PEER_HAS_LEFT = (7, 8)
 """TCP_CLOSE and TCP_CLOSE_WAIT of the kernel's tcp_states.h: reset by the peer, and closed by it."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
@@ -43,33 +45,58 @@ class After(Enum):
     """Close, but read and drop what of the request is still on its way."""
 
 
+_KEEP = After.KEEP
+
+
+class Requests(Protocol):
+    """Runs the requests of connections (proxy/exchange.py), and calls `over` of the connection at the end of each."""
+
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        """Begin the request that `data` begins with, if its head is known; whether it was."""
+        ...
+
+    def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
+        """Begin a request that was parsed. `plain` is its head apart, where that came whole and plain."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ClientTerms:
     """What every client connection is bound by, and whom it calls.
 
-    `handle` runs one exchange; `refuse` answers a head that could not be parsed; `gone` hears of the end.
+    `refuse` answers a head that could not be parsed; `gone` hears of the end.
     """
 
     limits: Limits
     timeouts: Timeouts
     watchdog: Watchdog
-    handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]]
+    requests: Requests
     refuse: Callable[[Refusal, ClientConnection], None]
     gone: Callable[[ClientConnection], None]
 
 
 class ClientConnection(asyncio.Protocol):
-    """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun."""
+    """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun.
+
+    `_relay` is the running exchange's, once its upstream is there; `_waiting` what the exchange waits for before.
+    `_open`: the next bytes begin a request, and nothing stands in its way.
+    """
+
+    __slots__ = (
+        "_buffer", "_busy", "_held_back", "_in_head", "_lingering_until", "_open", "_paused", "_relay", "_terms",
+        "_transport", "_waiting", "_writable", "cut_off", "deadline", "draining", "loop",
+    )  # fmt: skip
 
     def __init__(self, terms: ClientTerms) -> None:
         self._terms = terms
         self.loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._buffer = RequestBuffer(terms.limits)
-        self._head: asyncio.Future[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        self._buffer: RequestBuffer | None = None
         self._relay: Relay | None = None
+        self._busy = False
+        self._open = False
+        self._writable = True
         self._held_back = False
         self._paused = False
         self._in_head = False
@@ -85,10 +112,19 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.deadline = time.monotonic() + self._terms.timeouts.head
         self._terms.watchdog.watch(self)
-        self._task = self.loop.create_task(self._serve())
+        self._open = True
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""
+        if self._open:
+            try:
+                if self._terms.requests.begin(data, self):
+                    return
+            except Exception:
+                # Without this a defect would leave the connection hanging.
+                logger.exception(DEFECT)
+                self.abort()
+                return
         if self._lingering_until:
             self.deadline = min(time.monotonic() + LINGER_IDLE, self._lingering_until)
             return
@@ -96,43 +132,46 @@ class ClientConnection(asyncio.Protocol):
             data = self._relay.from_client(data)
             if not data:
                 return
-        self._buffer.add(data)
-        if self._head is not None:
-            self._head_begins()
-            if not self._head.done():
-                self._head.set_result(None)
+        whole = self._open
+        self._keep(data)
+        if not self._busy:
+            if self._writable:
+                self._head_begins()
+            self._advance(data if whole else b"")
         self._update_reading()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to."""
-        self._writable = self.loop.create_future()
+        self._writable = self._open = False
         if self._relay:
             self._relay.client_writable(False)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        if self._writable and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        self._writable = True
         if self._relay:
             self._relay.client_writable(True)
+        elif not self._busy:
+            self._rest()
 
     def eof_received(self) -> None:
         """The client sends nothing more, and so is gone: what is cut short by that must not look complete.
 
         A tunnel has no end that could be mistaken: what is still to be sent there is sent.
         """
-        if self._relay is not None and not self._relay.progress.tunnelled:
+        if self._relay is not None and not self._relay.tunnelled:
             self._reset()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """The client is gone: wherever the exchange waits, it ends now, its upstream with it (threat 15)."""
         self._transport = None
+        self._open = False
         self._terms.watchdog.forget(self)
         self._terms.gone(self)
-        if self._task:
-            # Wherever the exchange waits, it ends now, and closes its upstream on the way out (threat 15).
-            self._task.cancel()
+        if self._relay:
+            self._relay.client_lost()
+        elif self._waiting:
+            self._waiting.cancel()
 
     @property
     def peer(self) -> str:
@@ -145,23 +184,41 @@ class ClientConnection(asyncio.Protocol):
         """Whether it is gone, and not by our doing."""
         return self._transport is None and not self.cut_off
 
-    # -- the relay's side (ClientSideConnection)
+    # -- the exchange's side (ClientSideConnection)
+
+    def wait_for(self, waiting: asyncio.Task[None]) -> None:
+        """The exchange waits for others, who have times of their own: `waiting` is cancelled when the client leaves."""
+        self._busy, self._open, self._relay, self._waiting = True, False, None, waiting
+        self.deadline = NEVER
 
     def attach(self, relay: Relay) -> None:
         """From now on `relay` gets the body, what is buffered first."""
+        self._busy, self._open, self._waiting = True, False, None
         self._relay = relay
-        if self._buffer:
-            self.put_back(relay.from_client(self._buffer.take_all()))
-        if self._writable:
+        if self._buffer is not None:
+            self.put_back(relay.from_client(self._taken()))
+            self._update_reading()
+        if not self._writable:
             relay.client_writable(False)
-        self._update_reading()
 
-    def detach(self) -> None:
-        """The relay is over."""
-        self._relay = None
-        self._held_back = False
-        self._update_reading()
-        self.deadline = NEVER
+    def over(self, after: After, now: float) -> None:
+        """The exchange has ended, at the monotonic time `now`. Called once for each request."""
+        self._relay = self._waiting = None
+        self._busy = self._held_back = False
+        if after is not _KEEP:
+            self._linger() if after is After.LINGER else self._close()
+        elif self._buffer is not None:
+            # Pipelined: the others get their turn before the next one.
+            self._busy = True
+            self.loop.call_soon(self._next)
+        else:
+            self.deadline = now + self._terms.timeouts.keep_alive
+            if self._writable and not self.draining and self._transport is not None:
+                self._open = True
+            else:
+                self._rest()
+        if self._paused or self._buffer is not None:
+            self._update_reading()
 
     def write(self, data: bytes) -> None:
         """Send; what cannot be sent at once is buffered, and pause_writing says when that is too much."""
@@ -175,14 +232,14 @@ class ClientConnection(asyncio.Protocol):
 
     def take_buffered(self) -> bytes:
         """What was read ahead."""
-        buffered = self._buffer.take_all()
+        buffered = self._taken()
         self._update_reading()
         return buffered
 
     def put_back(self, rest: bytes) -> None:
         """What a relay was given and is the next request's."""
         if rest:
-            self._buffer.add(rest)
+            self._keep(rest)
 
     def abort(self) -> None:
         """Reset the connection: what was sent must not look complete.
@@ -203,7 +260,8 @@ class ClientConnection(asyncio.Protocol):
     def drain(self) -> None:
         """The process ends: close now if idle, else after the running exchange."""
         self.draining = True
-        if self._head is not None and not self._buffer and self._transport:
+        self._open = False
+        if not self._busy and self._buffer is None and self._writable and self._transport:
             self._transport.close()
 
     def look_for_peer(self) -> None:
@@ -222,54 +280,68 @@ class ClientConnection(asyncio.Protocol):
             # Not close(): it would go on waiting for a peer that takes nothing of what is still to be sent.
             self._transport.abort()
 
-    async def _serve(self) -> None:
-        """Every request of this connection, in order. Ends with the connection; the only root of its exceptions."""
-        after = After.KEEP
+    # -- between two requests
+
+    def _taken(self) -> bytes:
+        """What is kept for later, and none of it any more: a connection without has no buffer."""
+        if self._buffer is None:
+            return b""
+        taken, self._buffer = self._buffer.take_all(), None
+        return taken
+
+    def _keep(self, data: bytes) -> None:
+        """For later: the next head, or a body before its upstream is there."""
+        self._open = False
+        if self._buffer is None:
+            self._buffer = RequestBuffer(self._terms.limits)
+        self._buffer.add(data)
+
+    def _next(self) -> None:
+        """In a turn of its own: the next request of those that came together."""
+        self._busy = False
+        if self._transport is not None:
+            self._advance()
+            self._update_reading()
+
+    def _rest(self) -> None:
+        """No exchange runs, and nothing was read ahead, or it could not be begun before."""
+        if not self._writable:
+            self.deadline = time.monotonic() + self._terms.timeouts.idle
+        elif self._buffer is not None:
+            self._advance()
+        elif self.draining:
+            self._close()
+        else:
+            self._open = self._transport is not None and not (self._lingering_until or self._in_head)
+
+    def _advance(self, whole: bytes = b"") -> None:
+        """Begin the next request, where its head is complete. `whole`: it is all that has come, in one piece."""
+        if self._buffer is None or self._transport is None:
+            return
+        if not self._writable:
+            self.deadline = time.monotonic() + self._terms.timeouts.idle
+            return
         try:
-            while after is After.KEEP and (request := await self._next_request()) is not None:
-                self.deadline = NEVER
-                after = await self._terms.handle(request, self)
+            request = self._buffer.next_request()
+            if not self._buffer:
+                self._buffer = None
+            if request is None:
+                self._more()
+                return
+            self._in_head = False
+            self._busy, self.deadline = True, NEVER
+            self._terms.requests.handle(request, self, plain_head(whole))
         except MessageError as error:
             self._terms.refuse(Refusal(error.reason, error.message), self)
-            after = After.LINGER
-        except Exception:
-            # The root of this task: without this a defect would leave the connection hanging.
-            logger.exception("a client connection ended on an unexpected error; please report it")
-            self.abort()
-        if after is After.LINGER:
             self._linger()
-        else:
-            self._close()
+        except Exception:
+            logger.exception(DEFECT)
+            self.abort()
 
-    async def _next_request(self) -> ParsedRequest | None:
-        while True:
-            if self._writable:
-                self.deadline = time.monotonic() + self._terms.timeouts.idle
-                await self._writable
-                self.deadline = NEVER
-            request = self._buffer.next_request() if self._buffer else None
-            if request:
-                self._in_head = False
-                if self._buffer:
-                    # Pipelined: the others get their turn before the next one.
-                    await asyncio.sleep(0)
-            if request or self._transport is None or (self.draining and not self._buffer):
-                return request
-            await self._more()
-
-    async def _more(self) -> None:
-        """Wait for more of a head."""
-        if self._buffer:
+    def _more(self) -> None:
+        """A head is not complete yet. Empty lines alone have begun one, too."""
+        if self._buffer is not None:
             self._head_begins()
-        elif self.deadline is NEVER:
-            self.deadline = time.monotonic() + self._terms.timeouts.keep_alive
-        self._head = self.loop.create_future()
-        self._update_reading()
-        try:
-            await self._head
-        finally:
-            self._head = None
-            self._update_reading()
 
     def _head_begins(self) -> None:
         """A head's time runs from its first byte, or that of an empty line before it, and nothing stretches it."""
@@ -279,8 +351,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _update_reading(self) -> None:
         """The one place that decides whether to read: not while the tool takes nothing, nor ever more ahead."""
-        awaited = self._head is not None or self._lingering_until
-        paused = self._held_back or (len(self._buffer) > MAX_BUFFERED and not awaited)
+        ahead = self._buffer is not None and len(self._buffer) > MAX_BUFFERED
+        awaited = (not self._busy and self._writable) or self._lingering_until
+        paused = self._held_back or (ahead and not awaited)
         if paused == self._paused or self._transport is None or self._transport.is_closing():
             return
         self._paused = paused
@@ -291,13 +364,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close, but let the peer read first: what it still sends is dropped for a while (RFC 9112 section 9.6)."""
+        self._open = False
         if self._transport is None or self._transport.is_closing():
             return
         now = time.monotonic()
         self._lingering_until = now + LINGER_TOTAL
         unsent = self._transport.get_write_buffer_size() > 0
         self.deadline = now + (self._terms.timeouts.idle if unsent else LINGER_IDLE)
-        self._buffer.take_all()
+        self._buffer = None
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._update_reading()
@@ -306,6 +380,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close behind what is still to be sent, for which the peer gets as long as for any other byte."""
+        self._open = False
         if self._transport:
             self.deadline = time.monotonic() + self._terms.timeouts.idle
             self._transport.close()

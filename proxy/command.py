@@ -16,6 +16,7 @@ from connectors.process.logs import set_up_logging
 from connectors.process.parsers import HostPort
 from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, foreign_variable, parse_command_line
+from connectors.snapshot import Wanted
 from connectors.tls.loading import KeyPairError
 from proxy.audit_log import AuditLogError
 from proxy.cluster_settings import SETTINGS, cluster_settings
@@ -54,6 +55,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         values[ADMIN],
         token_secrets=token_secrets,
         cluster_domain=settings.cluster_domain,
+        wanted=Wanted(judgements=False, hosts=settings.hosts),
     )
     set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
     return run(_serve(Plan(cluster, settings)))
@@ -83,7 +85,7 @@ async def _traffic(settings: ProxySettings, process: ClusterProcess, proxy: Prox
         await proxy.start()
     except OSError as error:
         return refuse(PROGRAM, cannot_listen(HostPort(settings.host, settings.port), "--listen", error))
-    connectors = len(process.store.current.bindings)
+    connectors = len(process.store.current.plans)
     where = HostPort(settings.host, proxy.port)
     logger.info("ready: %d connectors on %s://%s", connectors, settings.scheme, where)
     try:

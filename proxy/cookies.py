@@ -20,7 +20,7 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
         name = attribute.partition(b"=")[0].strip().lower()
         if name == b"domain":
             continue
-        if name == b"secure" and client_scheme == "http" and forward.address.scheme == "https":
+        if name == b"secure" and client_scheme == "http" and forward.target.address.scheme == "https":
             continue
         if name == b"path":
             has_path = _attribute_value(attribute).startswith(b"/")

@@ -5,11 +5,11 @@ In between lies I/O: `find` says which Connector is meant, proxy/identity.py gat
 
 from __future__ import annotations
 
+from connectors.model.host_form import HostForm
 from connectors.model.message import RequestHead
 from connectors.model.refusal import RefusedError
 from connectors.snapshot import Snapshot
 from proxy.decision import Facts, Route, Verdict
-from proxy.host_form import HostForm
 from proxy.steps.authorize import authorize
 from proxy.steps.method import check_method
 from proxy.steps.resolve import resolve
@@ -26,12 +26,12 @@ def find(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     return resolve(head, snapshot, hosts)
 
 
-def decide(head: RequestHead, route: Route, snapshot: Snapshot, hosts: HostForm, facts: Facts) -> Verdict:
+def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) -> Verdict:
     """authorize -> target. Total: every request gets a Verdict, and what is unknown is refused."""
     try:
-        binding = authorize(route, facts)
-        forward = choose_target(route, binding, head)
-        check_loop(forward.address, snapshot, hosts)
+        plan = authorize(route, facts)
+        forward = choose_target(route, plan, head)
+        check_loop(forward.target, snapshot)
     except RefusedError as error:
-        return Verdict(route.binding, refusal=error.refusal)
-    return Verdict(binding, forward=forward._replace(spent=facts.presented))
+        return Verdict(route.plan, refusal=error.refusal)
+    return Verdict(plan, forward=forward._replace(spent=facts.presented))

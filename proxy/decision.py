@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from connectors.model.addresses import Address
 from connectors.model.connector import ConnectorKey
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
-from connectors.snapshot import Binding
+from connectors.plan import Plan, Target
+from proxy.evidence import Evidence
 from proxy.presented import Presented
 
 
@@ -23,7 +23,8 @@ class Facts(NamedTuple):
     """What I/O has gathered about the caller for a decision.
 
     `authenticated` says that callers must prove who they are; `caller` is who did, None where nobody. `misplaced`: the
-    token stood in a field that the Connector's class does not read; `presented` is that token.
+    token stood in a field that the Connector's class does not read; `presented` is that token. `evidence` is what the
+    API server's answers rest on, None where it was not asked.
     """
 
     authenticated: bool = False
@@ -31,6 +32,7 @@ class Facts(NamedTuple):
     permission: Permission = Permission()
     misplaced: bool = False
     presented: Presented | None = None
+    evidence: Evidence | None = None
 
 
 class Route(NamedTuple):
@@ -42,7 +44,7 @@ class Route(NamedTuple):
     """
 
     key: ConnectorKey
-    binding: Binding | None
+    plan: Plan | None
     authority: bytes
     client_prefix: bytes
     tool_prefix: bytes
@@ -65,24 +67,24 @@ class Mount(NamedTuple):
 class Forward(NamedTuple):
     """A request that may go on: to whom, for what, and how answers map back.
 
-    `mounts` are tried in order when an answer names a place of the tool's own origin. `spent` is the token that let the
-    caller in, of which nothing may reach the tool.
+    `request_target` is what is sent, in its origin form. `mounts` are tried in order when an answer names a place of
+    the tool's own origin. `spent` is the token that let the caller in, of which nothing may reach the tool.
     """
 
-    binding: Binding
-    address: Address
-    target: bytes
+    plan: Plan
+    target: Target
+    request_target: bytes
     authority: bytes
     mounts: tuple[Mount, ...]
     spent: Presented | None = None
 
     def __repr__(self) -> str:
-        return f"Forward({self.binding.connector.key}, {self.address})"  # see Route
+        return f"Forward({self.plan.key}, {self.target.address})"  # see Route
 
 
 class Verdict(NamedTuple):
-    """The outcome: exactly one of `forward` and `refusal`. `binding` is set once the Connector is known."""
+    """The outcome: exactly one of `forward` and `refusal`. `plan` is set once the Connector is known."""
 
-    binding: Binding | None = None
+    plan: Plan | None = None
     forward: Forward | None = None
     refusal: Refusal | None = None

@@ -1,27 +1,36 @@
-"""One request: gather -> decide -> forward -> audit. The only file that knows the order of I/O."""
+"""One request: route -> callers -> request -> relay -> response -> audit. The only file that knows the order."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from connectors.model.message import Version
+from connectors.model.host_form import HostForm
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
+from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
+from connectors.tls.pool import SYSTEM_TLS
 from proxy.audit import Audit, Record
-from proxy.client import After, ClientConnection
+from proxy.client import DEFECT, After, ClientConnection
 from proxy.decide import decide, find
-from proxy.decision import Forward
-from proxy.host_form import HostForm
-from proxy.http1.framing import BodyKind
-from proxy.http1.head import ParsedRequest, write_request
+from proxy.decision import Facts, Route
+from proxy.http1.head import HEAD_END, ParsedRequest
+from proxy.http1.plain import Plain, plain_head
 from proxy.identity import Identity
-from proxy.inject import outgoing
+from proxy.memory import Memory
+from proxy.passage import Manners, Passage, manners_of, may_be_used_again
 from proxy.refusals import Answered, refusal_response
-from proxy.relay import Progress, Relay, StaleConnectionError, Terms
-from proxy.upstream import UpstreamConnection, Upstreams, client_tls, pool_key, trust_now
+from proxy.relay import Bounds, End, Relay, Terms
+from proxy.upstream import Upstreams, target_now
+
+_Work = Coroutine[Any, Any, None]
+
+logger = logging.getLogger(__name__)
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2, without TRACE, which is refused."""
@@ -36,113 +45,228 @@ class Parts:
     hosts: HostForm
     upstreams: Upstreams
     audit: Audit
-    terms: Terms
+    bounds: Bounds
+
+
+class _Asked(NamedTuple):
+    """A request that was parsed, while it is judged. `plain` is its head apart, where that came whole and plain."""
+
+    request: ParsedRequest
+    client: ClientConnection
+    plain: Plain | None
+    record: Record
+
+    def __repr__(self) -> str:
+        return f"_Asked({self.request.head})"
 
 
 class Exchange:
-    """Runs requests of all connections; holds no state of any of them."""
+    """Runs requests of all connections; what it holds of them is what is remembered for all."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+        self._store = parts.store
+        self._identity = parts.identity
+        self._hosts = parts.hosts
+        self._upstreams = parts.upstreams
+        self._audit = parts.audit
+        self._limits = parts.bounds.limits
+        self._terms = Terms(parts.bounds, self._ended)
+        self._memory = Memory(None)
 
-    async def handle(self, request: ParsedRequest, client: ClientConnection) -> After:
-        """Serve one request to its end, and say what becomes of the connection."""
-        record = self._parts.audit.begin(request)
+    def serve(self, snapshot: Snapshot) -> None:
+        """A new snapshot serves: what was decided under the one before is forgotten, now."""
+        self._memory = Memory(snapshot)
+
+    # -- how a request begins
+
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        """Begin the request that `data` begins with, if its block is known; whether it was."""
+        now, memory = time.monotonic(), self._memory
+        plain = plain_head(data)
+        if plain is None or memory.snapshot is not self._store.current:
+            return False
+        passage = memory.find(plain)
+        if passage is None or client.draining:
+            return False
+        end, limits = plain.end, self._limits
+        if end - len(HEAD_END) > limits.head_bytes or len(plain.path) + len(plain.query) > limits.target_bytes:
+            return False  # known in part, too long as a whole
+        if passage.evidence is not None:
+            passage.evidence.count()
+        record = self._audit.begin(plain.method, plain.path, now)
+        record.caller = passage.caller
+        relay = Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query))
+        rest = data[end:]
         try:
-            forward = await self._decide(request, client, record)
-            record.let_through(forward)
-            await self._forward(request, forward, client, record.progress)
-            return _after(record.progress, client)
+            if self._go(relay, time.monotonic()) and rest:
+                rest = relay.from_client(rest)
         except RefusedError as error:
-            record.refusal = error.refusal
-            return self._refuse(record, error.refusal, client)
+            client.put_back(rest)
+            self._refuse(record, error.refusal, client, passage.manners)
+            return True
+        if rest:
+            client.put_back(rest)
+        return True
+
+    def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
+        """Begin a request that was parsed: judge it. `plain` is its head, where that came whole and plain."""
+        head = request.head
+        record = self._audit.begin(head.method, head.target, time.monotonic())
+        asked = _Asked(request, client, plain, record)
+        try:
+            if client.draining:
+                raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
+            snapshot = self._store.current
+            route = find(head, snapshot, self._hosts)
+            record.plan = route.plan
+            facts = self._identity.facts_now(head, route, snapshot)
+            if facts is None:
+                self._wait(record, manners_of(request), client, self._identify(asked, route, snapshot))
+            else:
+                self._decide(asked, route, snapshot, facts)
+        except RefusedError as error:
+            self._refuse(record, error.refusal, client, manners_of(request))
+        except Exception:
+            self._broke(record)
+            raise
+
+    async def _identify(self, asked: _Asked, route: Route, snapshot: Snapshot) -> None:
+        facts = await self._identity.facts(asked.request.head, route, snapshot, asked.client.peer)
+        self._decide(asked, route, snapshot, facts)
+
+    def _decide(self, asked: _Asked, route: Route, snapshot: Snapshot, facts: Facts) -> None:
+        """Decide on what is known of the caller, and go on.
+
+        Raises:
+            RefusedError: it may not.
+        """
+        request, record = asked.request, asked.record
+        record.caller = facts.caller
+        verdict = decide(request.head, route, snapshot, facts)
+        forward = verdict.forward
+        if forward is None:
+            raise RefusedError(verdict.refusal or _UNDECIDED)
+        memory, plain = self._memory, asked.plain
+        pool = target_now(forward, self._store.current).pool
+        passage = Passage(request, route, forward, facts, pool, memory.lines_of(forward.plan.key))
+        if memory.snapshot is snapshot and plain and may_be_used_again(passage, request, plain, forward):
+            memory.learn(plain, passage)
+        relay = Relay(self._terms, record, passage, asked.client, forward.request_target)
+        relay.spent = forward.spent
+        self._go(relay, time.monotonic())
+
+    def _go(self, relay: Relay, now: float) -> bool:
+        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now.
+
+        Raises:
+            RefusedError: what must be made for this very request cannot be.
+        """
+        record, passage = relay.record, relay.passage
+        record.plan = passage.forward.plan
+        record.forward, record.decided = passage.forward, now
+        relay.head = passage.head(record.method, relay.target)
+        upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
+        if upstream is None:
+            self._wait(record, passage.manners, relay.client, self._dial(relay))
+            return False
+        relay.start(upstream, now)
+        return True
+
+    async def _dial(self, relay: Relay) -> None:
+        """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""
+        target = target_now(relay.passage.forward, self._store.current)
+        upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
+        relay.start(upstream, time.monotonic())
+
+    # -- what has to be waited for
+
+    def _wait(
+        self, record: Record, manners: Manners, client: ClientConnection, work: Coroutine[Any, Any, None]
+    ) -> None:
+        """Let a task do `work`; it is cancelled where the client leaves."""
+        client.wait_for(client.loop.create_task(self._waited(record, manners, client, work)))
+
+    async def _waited(self, record: Record, manners: Manners, client: ClientConnection, work: _Work) -> None:
+        """The root of such a task."""
+        try:
+            await work
+        except RefusedError as error:
+            self._refuse(record, error.refusal, client, manners)
         except asyncio.CancelledError:
-            if client.left:
-                record.progress.ending = record.progress.ending or "client closed"
-            record.progress.ending = record.progress.ending or "shut down"
+            self._left(record, client)
             raise
         except Exception:
-            record.progress.ending = record.progress.ending or "internal error"
-            raise
-        finally:
-            self._parts.audit.end(record)
+            logger.exception(DEFECT)
+            self._broke(record)
+            client.abort()
 
-    async def _decide(self, request: ParsedRequest, client: ClientConnection, record: Record) -> Forward:
-        """Gather what the decision needs, then decide."""
-        if client.draining:
-            raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
-        snapshot, hosts = self._parts.store.current, self._parts.hosts
-        route = find(request.head, snapshot, hosts)
-        record.binding = route.binding
-        facts = await self._parts.identity.facts(request.head, route, snapshot, client.peer)
-        record.caller = facts.caller
-        verdict = decide(request.head, route, snapshot, hosts, facts)
-        if verdict.forward is None:
-            raise RefusedError(verdict.refusal or _UNDECIDED)
-        return verdict.forward
+    # -- how a request ends
 
-    async def _forward(
-        self, request: ParsedRequest, forward: Forward, client: ClientConnection, progress: Progress
-    ) -> None:
-        """Relay over a pooled connection, or a new one. One retry, and only of what may be sent twice (threat 30)."""
-        upstreams, origin = self._parts.upstreams, forward.address.origin
-        head = write_request(outgoing(request.head, forward))
-        trust = trust_now(forward.binding, self._parts.store.current)
-        key = pool_key(forward.binding, origin, trust)
-        repeatable = request.head.method in IDEMPOTENT and request.framing.kind is BodyKind.NONE
-        terms = self._parts.terms
-
-        async def relay(upstream: UpstreamConnection) -> None:
-            try:
-                await Relay(request, forward, client, upstream, terms, progress).run(head)
-            finally:
-                self._settle(upstream, progress)
-
-        if pooled := upstreams.take(key, repeatable=repeatable):
-            try:
-                await relay(pooled)
-            except StaleConnectionError:
-                if not repeatable:
-                    raise RefusedError(_NOT_TWICE) from None
-            else:
-                return
-        await relay(await self._dial(forward))
-
-    async def _dial(self, forward: Forward) -> UpstreamConnection:
-        """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""
-        binding, origin = forward.binding, forward.address.origin
-        trust = trust_now(binding, self._parts.store.current)
-        tls = client_tls(binding, origin, trust)
-        return await self._parts.upstreams.dial(pool_key(binding, origin, trust), forward.address, tls)
-
-    def _settle(self, upstream: UpstreamConnection, progress: Progress) -> None:
-        """A connection is kept only after a response that ended well; any other is closed at once (threat 15)."""
-        if progress.upstream_reusable:
-            self._parts.upstreams.give_back(upstream, progress.upstream_keep_alive)
-        elif progress.tunnelled:
-            self._parts.upstreams.finish(upstream)
+    def _ended(self, relay: Relay) -> None:
+        """A relay is over: its connections go on or end, and what it came to is told."""
+        upstream, record, client, now = relay.upstream, relay.record, relay.client, time.monotonic()
+        upstream.receiver = None
+        if relay.held_upstream:
+            upstream.pause_reading(False)
+        # Kept only after a response that ended well; any other connection is closed at once (threat 15).
+        if relay.upstream_reusable:
+            self._upstreams.give_back(upstream, now, relay.upstream_keep_alive)
+        elif relay.tunnelled:
+            self._upstreams.finish(upstream)
         else:
             upstream.abort()
+        if relay.end is _DONE:
+            self._audit.end(record, now)
+            client.over(_after(relay), now)
+        elif relay.end is End.REFUSED and relay.refusal:
+            self._refuse(record, relay.refusal, client, relay.passage.manners)
+        elif relay.end is End.STALE:
+            self._again(relay)
+        else:
+            self._left(record, client)
 
-    def _refuse(self, record: Record, refusal: Refusal, client: ClientConnection) -> After:
-        request = record.request
-        bodyless = request.framing.kind is BodyKind.NONE
-        modern = request.head.version is Version.HTTP_1_1
+    def _again(self, relay: Relay) -> None:
+        """The kept connection was dead already. One retry, and only of what may be sent twice (threat 30)."""
+        record, passage, client = relay.record, relay.passage, relay.client
+        if not _repeatable(relay):
+            self._refuse(record, _NOT_TWICE, client, passage.manners)
+            return
+        self._wait(record, passage.manners, client, self._dial(relay.another()))
+
+    def _refuse(self, record: Record, refusal: Refusal, client: ClientConnection, manners: Manners) -> None:
+        record.refusal = refusal
         # Behind a request that is not what it seems nothing can be trusted (threats 2, 4 and 11).
         sound = refusal.reason is not Reason.REQUEST_MALFORMED
-        keep = sound and bodyless and modern and request.keep_alive and not client.draining
-        with_body = request.head.method != b"HEAD"
-        answered = Answered(record.request_id, request.head.target, with_body, keep)
+        keep = sound and not manners.has_body and not manners.old and manners.keep_alive and not client.draining
+        answered = Answered(self._audit.request_id(record), record.target, record.method != b"HEAD", keep)
         client.write(refusal_response(refusal, time.time(), answered))
-        if keep:
-            return After.KEEP
-        return After.CLOSE if bodyless else After.LINGER
+        now = time.monotonic()
+        self._audit.end(record, now)
+        client.over(After.KEEP if keep else After.LINGER if manners.has_body else After.CLOSE, now)
+
+    def _left(self, record: Record, client: ClientConnection) -> None:
+        if client.left:
+            record.ending = record.ending or "client closed"
+        record.ending = record.ending or "shut down"
+        self._audit.end(record, time.monotonic())
+
+    def _broke(self, record: Record) -> None:
+        record.ending = record.ending or "internal error"
+        self._audit.end(record, time.monotonic())
 
 
-def _after(progress: Progress, client: ClientConnection) -> After:
-    if progress.client_reusable and not client.draining:
-        return After.KEEP
-    return After.CLOSE if progress.request_complete else After.LINGER
+def _repeatable(relay: Relay) -> bool:
+    """Whether the request may go out a second time: the one place that says so (threat 30; RFC 9110 section 9.2.2)."""
+    return not relay.passage.has_body and relay.record.method in IDEMPOTENT
+
+
+def _after(relay: Relay) -> After:
+    if relay.client_reusable and not relay.client.draining:
+        return _KEEP
+    return After.CLOSE if relay.request_complete else After.LINGER
+
+
+_KEEP, _DONE = After.KEEP, End.DONE
 
 
 _UNDECIDED = Refusal(Reason.FORBIDDEN, "no decision could be made, and what is unknown is refused")

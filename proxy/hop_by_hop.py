@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 from connectors.credentials.credential import fold
+from connectors.http.fields import FRAMING, HOP_BY_HOP
 from connectors.model.message import RequestHead, ResponseHead, Version
 from proxy.http1.head import connection_tokens, tokens
-
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"http2-settings",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"upgrade",
-    }
-)
-FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
-"""Fields that a Connection field cannot take away: they are what makes the message readable."""
-NEVER_TRAILERS = (
-    HOP_BY_HOP
-    | FRAMING
-    | frozenset({b"authorization", b"location", b"set-cookie", b"trailer", b"www-authenticate", b"x-openapi-address"})
-)
-"""Fields that mean nothing, or something dangerous, behind a body (RFC 9110 section 6.5.1)."""
 
 
 def not_forwarded(head: RequestHead | ResponseHead) -> frozenset[bytes]:

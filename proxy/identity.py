@@ -15,6 +15,7 @@ from connectors.snapshot import Snapshot
 from proxy.api_gate import TooManyFailuresError, UnansweredError
 from proxy.approach import Approach
 from proxy.decision import Facts, Permission, Route
+from proxy.evidence import Evidence
 from proxy.presented import AUTHORIZATION, presented_tokens
 
 
@@ -26,6 +27,9 @@ class Authority(Protocol):
 
     async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
         """Whether the user may use the Connector, whether or not there is one."""
+
+    def evidence(self) -> Evidence | None:
+        """Where the answers about one request are gathered; None where the snapshot has them all."""
 
 
 class TokenSecrets:
@@ -45,6 +49,10 @@ class TokenSecrets:
         if account is None or approach.key.namespace != account.namespace:
             return Permission(message="this caller may use only Connectors of its own namespace")
         return Permission(allowed=True)
+
+    def evidence(self) -> None:
+        """See Authority."""
+        return
 
 
 class Identity:
@@ -67,12 +75,29 @@ class Identity:
         """
         if self._authority is None:
             return Facts()
+        evidence = self._authority.evidence()
         try:
-            return await self._gathered(self._authority, head, route, Approach(route.key, snapshot, client))
+            approach = Approach(route.key, snapshot, client, evidence)
+            facts = await self._gathered(self._authority, head, route, approach)
+            return facts._replace(evidence=evidence)
         except UnansweredError:
             raise RefusedError(_UNANSWERED) from None
         except TooManyFailuresError:
             raise RefusedError(_TOO_MANY) from None
+
+    def facts_now(self, head: RequestHead, route: Route, snapshot: Snapshot) -> Facts | None:
+        """The same, where the snapshot alone tells it; None where others have to be asked."""
+        if self._authority is None:
+            return _NO_FACTS
+        if self._authority.evidence() is not None:
+            return None
+        gathering = self._gathered(self._authority, head, route, Approach(route.key, snapshot))
+        try:
+            gathering.send(None)
+        except StopIteration as done:
+            facts: Facts = done.value
+            return facts
+        raise RuntimeError("an authority that needs no evidence has waited for something")
 
     async def _gathered(self, authority: Authority, head: RequestHead, route: Route, approach: Approach) -> Facts:
         read = _fields_read(route, approach.snapshot)
@@ -114,12 +139,12 @@ async def _judged(
 
 def _fields_read(route: Route, snapshot: Snapshot) -> frozenset[bytes]:
     """Where a token may stand for this Connector; anywhere, where there is none."""
-    if route.binding is None:
+    if route.plan is None:
         return snapshot.caller_headers | {AUTHORIZATION}
-    own = route.binding.connector_class.caller_header if route.binding.connector_class else b""
-    return frozenset({AUTHORIZATION, own})
+    return frozenset({AUTHORIZATION, route.plan.caller_header})
 
 
+_NO_FACTS = Facts()
 _UNANSWERED = Refusal(
     Reason.AUTHENTICATION_UNAVAILABLE,
     "the API server cannot be asked now whose this token is and what it allows; send the request again later",

@@ -6,28 +6,42 @@ there, so nothing the caller sends can take the credential away, double it or se
 
 from __future__ import annotations
 
-from connectors.credentials.credential import apply, fold, without_query
+from connectors.credentials.credential import fold, revealed, without_query
+from connectors.http.fields import FRAMING, HOP_BY_HOP, NEVER_TRAILERS
 from connectors.model.message import Headers, RequestHead
 from proxy.decision import Forward
-from proxy.hop_by_hop import FRAMING, NEVER_TRAILERS, accepts_trailers, not_forwarded, wants_websocket
+from proxy.hop_by_hop import accepts_trailers, not_forwarded, wants_websocket
 
 _UNMISTAKABLE = 16
 """Bytes of a token that stands nowhere by chance; a real one has hundreds."""
 
 
 def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
-    """The head to send to `forward.address`: the caller's fields in their order, the tool's Host, the credential."""
-    binding = forward.binding
-    dropped = not_forwarded(head) | binding.owned.headers
+    """The head to send to `forward.target`: the caller's fields in their order, the tool's Host, the credential.
+
+    Raises:
+        RefusedError: what must be made for this very request cannot be (see Target.mint).
+    """
+    made = stripped(head, forward)
+    return forward.target.mint(made) if forward.target.mint else made
+
+
+def stripped(head: RequestHead, forward: Forward) -> RequestHead:
+    """The same without what must be made for this very request."""
+    target = forward.target
+    ends_here = not_forwarded(head)
+    dropped = target.dropped if ends_here is HOP_BY_HOP else target.dropped | ends_here
     headers = _without_token(tuple(field for field in head.headers if fold(field[0]) not in dropped), forward)
-    target = without_query(forward.target, binding.owned.query)
-    stripped = RequestHead(head.method, target, _with_host(headers, forward.address.authority) + _own_hop(head))
-    return apply(stripped, binding.credential)
+    headers = _with_host(headers, target.address.authority) + _own_hop(head) + revealed(forward.plan.credential)
+    request_target = forward.request_target
+    if target.query:
+        request_target = without_query(request_target, target.query.owned)
+    return RequestHead(head.method, request_target, headers)
 
 
 def request_trailers(forward: Forward, trailers: Headers) -> Headers:
     """The trailers that may follow a request's body: none that could stand for a field stripped from the head."""
-    dropped = forward.binding.owned.headers | NEVER_TRAILERS
+    dropped = forward.plan.owned.headers | NEVER_TRAILERS
     return _without_token(tuple(field for field in trailers if fold(field[0]) not in dropped), forward)
 
 

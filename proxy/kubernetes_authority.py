@@ -18,6 +18,7 @@ from proxy.api_gate import ApiGate
 from proxy.approach import Approach
 from proxy.audiences import audiences_of
 from proxy.decision import Permission
+from proxy.evidence import Evidence
 from proxy.failure_budget import FailureBudget
 from proxy.settings import CallerSettings
 from proxy.token_claims import Claims, claims_of
@@ -42,6 +43,10 @@ class KubernetesAuthority:
         self._users: Answers[User] = Answers(clock, keeping, gate)
         self._permissions: Answers[bool] = Answers(clock, keeping, gate)
 
+    def evidence(self) -> Evidence:
+        """Where the answers about one request are gathered."""
+        return Evidence(self._clock.monotonic, lambda: self._clock.now().timestamp())
+
     @property
     def sources(self) -> Mapping[str, Counter[Source]]:
         """Where answers came from, by what was asked: `token` or `access`."""
@@ -59,10 +64,19 @@ class KubernetesAuthority:
         """
         digest, claims = self._known(token)
         audiences = self._audiences(claims, approach)
-        if self._ended(claims) or (self._settings.require_audience and not audiences):
+        if self._ended(claims):
+            if approach.evidence:
+                approach.evidence.lasting = False  # the wall clock may step back
+            return None
+        if self._settings.require_audience and not audiences:
             return None
         # What the API server says of a token without such an audience holds for every Connector.
-        asked = Asked(self._digest(digest, *(approach.key if audiences else ())), claims.ends, approach.client)
+        asked = Asked(
+            self._digest(digest, *(approach.key if audiences else ())),
+            claims.ends,
+            approach.client,
+            evidence=approach.evidence,
+        )
         user = await self._users.get(asked, lambda: whose(self._api, token, audiences))
         if user is not None:
             self._remember(digest, claims)
@@ -94,8 +108,9 @@ class KubernetesAuthority:
 
         digest, claims = self._known(token)
         digest = self._digest(digest, *key, "proxy" if full else "")
-        of_nothing = key not in approach.snapshot.bindings
-        return await self._permissions.get(Asked(digest, claims.ends, approach.client, of_nothing), question) is True
+        of_nothing = key not in approach.snapshot.plans
+        asked = Asked(digest, claims.ends, approach.client, of_nothing, approach.evidence)
+        return await self._permissions.get(asked, question) is True
 
     def _audiences(self, claims: Claims, approach: Approach) -> frozenset[str]:
         """Those of the token's that are this Connector's."""
@@ -128,7 +143,7 @@ class KubernetesAuthority:
 def _can_be(approach: Approach) -> bool:
     """Whether an object can have that name at all; one that is there can, and most are."""
     key = approach.key
-    return key in approach.snapshot.bindings or not (namespace_problem(key.namespace) or object_name_problem(key.name))
+    return key in approach.snapshot.plans or not (namespace_problem(key.namespace) or object_name_problem(key.name))
 
 
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:

@@ -18,6 +18,7 @@ _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
 _UP = 2
 """Dots of the segment that leads up."""
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_SCHEMES = {"http": b"http", "https": b"https"}
 
 
 def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> bytes:
@@ -37,10 +38,10 @@ def _rewritten(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     if absolute is None:
         rooted = value if value.startswith(b"/") else _from_base(value, forward)
         return value if rooted is None else _relative(rooted, forward, client_scheme)
-    scheme = (absolute[1] or forward.address.scheme.encode()).lower()
+    scheme = (absolute[1] or forward.target.address.scheme.encode()).lower()
     rest: bytes = absolute[3]
     mapped = map_path(rest if rest.startswith(b"/") else b"/" + rest, forward.mounts)
-    if mapped is not None and _is_own(forward.address, scheme, absolute[2]):
+    if mapped is not None and _is_own(forward.target.address, scheme, absolute[2]):
         return _on_proxy(mapped, forward, client_scheme)
     # `//host/x` means the tool's scheme; the client would read it as its own.
     return value if absolute[1] else scheme + b":" + value
@@ -59,8 +60,8 @@ def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
 
 def at_root(forward: Forward) -> bool:
     """Whether the client's path ends with the Connector's name: its directory is then that of all the Connectors."""
-    path = forward.target.partition(b"?")[0]
-    roots = (forward.address.path or b"/", forward.mounts[0].tool + b"/")
+    path = forward.request_target.partition(b"?")[0]
+    roots = (forward.target.address.path or b"/", forward.mounts[0].tool + b"/")
     return bool(forward.mounts[-1].client) and path in roots
 
 
@@ -74,7 +75,7 @@ def _from_base(value: bytes, forward: Forward) -> bytes | None:
     mount = forward.mounts[0]
     if mount.client == mount.tool or not (_climbs(value) or at_root(forward)):
         return None
-    directory = forward.target.partition(b"?")[0].rpartition(b"/")[0]
+    directory = forward.request_target.partition(b"?")[0].rpartition(b"/")[0]
     return _without_dots(directory + b"/" + value)
 
 
@@ -115,7 +116,7 @@ def _dots(segment: bytes) -> int:
 def _relative(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     mapped = map_path(value, forward.mounts)
     if mapped is None:
-        return forward.address.scheme.encode() + b"://" + forward.address.authority + value
+        return forward.target.address.scheme.encode() + b"://" + forward.target.address.authority + value
     # A path that now starts with `//`, or what clients read so, would be taken for a host: it must be said in full.
     needs_origin = mapped != value and _NETWORK_PATH.match(mapped) is not None
     return _on_proxy(mapped, forward, client_scheme) if needs_origin else _rooted(mapped)
@@ -132,10 +133,12 @@ def _rooted(path: bytes) -> bytes:
 
 
 def _is_own(address: Address, scheme: bytes, authority: bytes) -> bool:
+    if authority == address.authority and scheme == _SCHEMES[address.scheme]:
+        return True  # as most tools write it
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         return False
     host = match[1].strip(b"[]").lower().rstrip(b".")
     port = int(match[2]) if match[2] else _DEFAULT_PORTS[scheme]
-    own = (address.scheme.encode(), address.host.rstrip(".").encode(), address.port)
+    own = (_SCHEMES[address.scheme], address.host.rstrip(".").encode(), address.port)
     return (scheme, host, port) == own

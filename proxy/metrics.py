@@ -35,15 +35,22 @@ class ConnectorMetrics:
     __slots__ = ("bytes_in", "bytes_out", "duration", "requests", "upstream_duration")
 
     def __init__(self) -> None:
-        self.requests: Counter[tuple[str, bytes, int]] = Counter()
+        self.requests: dict[tuple[str, bytes, int], int] = {}
         self.duration = Distribution(BUCKETS)
         self.upstream_duration = Distribution(BUCKETS)
         self.bytes_in = 0
         self.bytes_out = 0
 
-    def count(self, connector_class: str, method: bytes, code: int) -> None:
-        """Count a request; a method outside of the standard set counts as `other`, so that labels stay few."""
-        self.requests[connector_class, method if method in METHODS else b"other", code] += 1
+    def count(self, connector_class: str, method: bytes, code: int, duration: float) -> None:
+        """Count a request that took `duration` seconds.
+
+        A method outside of the standard set counts as `other`, so that labels stay few.
+        """
+        label = connector_class, method if method in METHODS else b"other", code
+        requests = self.requests
+        # Not a Counter: its look-up of what is missing is Python's.
+        requests[label] = requests.get(label, 0) + 1
+        self.duration.observe(duration)
 
 
 class ProxyMetrics(Collector):

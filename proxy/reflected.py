@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from connectors.credentials.credential import is_shown, without_query
-from connectors.snapshot import Binding
+from connectors.plan import Query
 
 _WHOLE = re.compile(rb"\A()(.*)\Z", re.DOTALL)
 _ADDRESSES = {
@@ -22,19 +22,19 @@ _ADDRESSES = {
 ADDRESS_FIELDS = frozenset(_ADDRESSES)
 
 
-def without_credential(name: bytes, value: bytes, binding: Binding) -> bytes | None:
-    """The field, `name` folded, without query parameters that the Binding injects; of any origin, relative ones too.
+def without_credential(name: bytes, value: bytes, query: Query | None) -> bytes | None:
+    """The field, `name` folded, without query parameters that `query` owns; of any origin, relative ones too.
 
     None, so that the field is left out, where the credential still stands in it: inside of another parameter, in the
     path or in the fragment.
     """
     addresses = _ADDRESSES.get(name)
-    if addresses is None or not binding.credential.query:
+    if addresses is None or query is None or not query.injected:
         return value
-    left = addresses.sub(lambda found: found[1] + _without_parameters(found[2], binding), value)
-    return None if is_shown(left, binding.credential) else left
+    left = addresses.sub(lambda found: found[1] + _without_parameters(found[2], query.owned), value)
+    return None if is_shown(left, query.injected) else left
 
 
-def _without_parameters(address: bytes, binding: Binding) -> bytes:
+def _without_parameters(address: bytes, owned: frozenset[bytes]) -> bytes:
     reference, mark, fragment = address.partition(b"#")
-    return without_query(reference, binding.owned.query) + mark + fragment
+    return without_query(reference, owned) + mark + fragment

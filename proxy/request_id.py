@@ -15,8 +15,9 @@ class RequestIds:
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(8)
-        self._numbers = count(1)
+        self.take = count(1).__next__
+        """Gives a number that no other request of this process has."""
 
-    def next(self) -> str:
-        """An id that no other request has."""
-        return f"{self._prefix}-{next(self._numbers):x}"
+    def text(self, number: int) -> str:
+        """The id of the request that took this number."""
+        return f"{self._prefix}-{number:x}"

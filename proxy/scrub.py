@@ -6,16 +6,18 @@ import re
 from dataclasses import dataclass
 
 from connectors.credentials.credential import fold
+from connectors.http.fields import NEVER_TRAILERS
 from connectors.model.message import Headers, ResponseHead
 from proxy.challenges import without_bearer
 from proxy.cookies import rewrite_cookie
 from proxy.decision import Forward
-from proxy.hop_by_hop import NEVER_TRAILERS, not_forwarded
+from proxy.hop_by_hop import not_forwarded
 from proxy.locations import rewrite_location
 from proxy.reflected import ADDRESS_FIELDS, without_credential
 
 _REASON_HEADER = b"x-connectors-reason"
-_CHANGED = ADDRESS_FIELDS | {b"set-cookie", b"www-authenticate", _REASON_HEADER}
+CHANGED = ADDRESS_FIELDS | {b"set-cookie", b"www-authenticate", _REASON_HEADER}
+"""Folded names of the fields whose values are looked at; all others pass as they are, or end here."""
 _LINK_TARGET = re.compile(rb"<([^<>]*)>")
 
 
@@ -34,7 +36,7 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
         folded = fold(name)
         if folded in dropped:
             continue
-        changed = _field(folded, value, forward, side) if folded in _CHANGED else value
+        changed = field_for_client(folded, value, forward, side) if folded in CHANGED else value
         if changed is not None:
             headers.append((name, changed))
     return ResponseHead(head.status, head.reason, tuple(headers), head.version)
@@ -45,9 +47,9 @@ def response_trailers(trailers: Headers) -> Headers:
     return tuple(field for field in trailers if fold(field[0]) not in NEVER_TRAILERS | {_REASON_HEADER})
 
 
-def _field(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
+def field_for_client(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
     """The field's value for the client; None where the field is not passed on."""
-    shown = without_credential(name, value, forward.binding)
+    shown = without_credential(name, value, forward.target.query)
     if shown is None:
         return None
     value = shown

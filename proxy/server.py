@@ -8,12 +8,11 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import cast
 
 from connectors.model.refusal import Refusal
-from proxy.client import After, ClientConnection, ClientTerms
-from proxy.http1.head import ParsedRequest
+from proxy.client import ClientConnection, ClientTerms, Requests
 from proxy.refusals import Answered, refusal_response
 from proxy.secured import Secured
 from proxy.settings import ProxySettings
@@ -40,7 +39,7 @@ class Server:
         self,
         settings: ProxySettings,
         watchdog: Watchdog,
-        handle: Callable[[ParsedRequest, ClientConnection], Awaitable[After]],
+        requests: Requests,
         on_malformed: Callable[[Refusal], str],
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
@@ -48,11 +47,12 @@ class Server:
         self._settings = settings
         self._tls = tls
         self._on_malformed = on_malformed
-        self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, handle, self._refuse, self._gone)
+        self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, requests, self._refuse, self._gone)
         self._connections: set[ClientConnection] = set()
         if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
             watchdog.on_tick(self._look_for_peers)
         self._listener: asyncio.Server | None = None
+        self._bound: list[tuple[str, int]] = []
         self._all_gone: asyncio.Event = asyncio.Event()
         self._silent_until = 0.0
 
@@ -66,15 +66,17 @@ class Server:
         self._listener = await loop.create_server(
             self._connected, self._settings.host, self._settings.port, backlog=BACKLOG
         )
+        # Once: every connection to a tool is compared with it.
+        self._bound = [listener.getsockname() for listener in self._listener.sockets]
 
     @property
     def port(self) -> int:
         """The port that is listened on: the kernel's choice where the settings said 0."""
-        return int(self._sockets()[0][1])
+        return int(self._bound[0][1])
 
     def is_own_address(self, ip: str, port: int, local_ip: str) -> bool:
         """Whether ip:port is this listener. `local_ip` is this end of a connection to it, "" before there is one."""
-        for host, own_port, *_ in self._sockets():
+        for host, own_port, *_ in self._bound:
             if port != own_port:
                 continue
             own, other = _plain(host), _plain(ip)
@@ -99,9 +101,6 @@ class Server:
     def _look_for_peers(self) -> None:
         for connection in list(self._connections):
             connection.look_for_peer()
-
-    def _sockets(self) -> list[tuple[str, int]]:
-        return [listener.getsockname() for listener in self._listener.sockets] if self._listener else []
 
     def _connected(self) -> asyncio.Protocol:
         if len(self._connections) >= self._settings.limits.connections:

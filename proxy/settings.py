@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from connectors.dialing.dial_settings import DialSettings
 from connectors.dialing.guard import DialGuard
+from connectors.model.host_form import HostForm
 from connectors.tls.version import TlsVersion
 
 
@@ -107,6 +108,11 @@ class ProxySettings:
     access_log: AccessLogFormat = AccessLogFormat.TEXT
     audit_log: str = ""
     tls: ListenerTls | None = None
+
+    @property
+    def hosts(self) -> HostForm:
+        """The names that Connectors have as hosts of this proxy."""
+        return HostForm(self.cluster_domain, localhost=self.localhost_names)
 
     @property
     def scheme(self) -> str:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
-import socket
-import ssl
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, cast
-
-from aiohappyeyeballs import AddrInfoType, start_connection
+from collections.abc import Callable
+from typing import Protocol, cast
 
 from connectors.dialing.dialer import Dialer
-from connectors.dialing.failure import LookupTimeoutError
-from connectors.model.addresses import Address, Origin
-from connectors.model.connector import ConnectorKey
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal, RefusedError
-from connectors.snapshot import Binding, Snapshot
+from connectors.model.addresses import Address
+from connectors.plan import Plan, PoolKey, Target, trusting
+from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
-from proxy.failures import dial_refusal
+from proxy.decision import Forward
+from proxy.dialling import Dialling
+from proxy.sessions import Sessions
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -33,55 +26,28 @@ MAX_IDLE_TO_REPEAT_NOTHING = 2.0
 
 Tools close idle connections from about 5 s on; a POST that meets the closing is lost, and no proxy may send it twice.
 """
-ATTEMPT_DELAY = 0.25
-"""Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 
 
-class PoolKey(NamedTuple):
-    """What two requests must have in common to use the same connection (threat 13).
-
-    `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it. `trust` is
-    the digest of the CAs that vouched for the tool: with other CAs it is asked for its certificate again.
-    `certificate` is whether one was shown to it: of one Secret two authentication types may make two things.
-    """
-
-    connector: ConnectorKey
-    uid: str
-    secret: str
-    origin: Origin
-    trust: str
-    certificate: bool = False
-
-
-def pool_key(binding: Binding, origin: Origin, trust: Trust | None = None) -> PoolKey:
-    """The pool for requests of this Binding to this origin. `trust`: what counts now, if not what the Binding has."""
-    metadata = binding.connector.metadata
-    version = binding.secret.metadata.resource_version if binding.secret else ""
-    digest = (trust or binding.trust).toward(origin).digest if origin.scheme == "https" else ""
-    shown = binding.credential.certificate is not None
-    return PoolKey(binding.connector.key, metadata.uid, version, origin, digest, shown)
-
-
-def trust_now(binding: Binding, snapshot: Snapshot) -> Trust:
-    """Whom to believe for a request that was decided on by `binding`: it may have waited since, and CAs have changed.
+def trust_now(plan: Plan, snapshot: Snapshot) -> Trust:
+    """Whom to believe for a request that was decided on by `plan`: it may have waited since, and CAs have changed.
 
     Of a Connector that is gone its last word counts: the request that was let through before finishes.
     """
-    current = snapshot.bindings.get(binding.connector.key)
-    same = current is not None and current.connector.metadata.uid == binding.connector.metadata.uid
-    return current.trust if current and same else binding.trust
+    current = snapshot.plans.get(plan.key)
+    return current.trust if current and current.uid == plan.uid else plan.trust
+
+
+def target_now(forward: Forward, snapshot: Snapshot) -> Target:
+    """The Target of a request that begins now, or goes on after it has waited: with the CAs that count now."""
+    trust = trust_now(forward.plan, snapshot)
+    return forward.target if trust is forward.plan.trust else trusting(forward.target, trust)
 
 
 def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
-    """Whether a request that begins now could use this pool: same Connector, Secret and CAs."""
-    binding = snapshot.bindings.get(key.connector)
-    return binding is not None and pool_key(binding, key.origin) == key
-
-
-def client_tls(binding: Binding, origin: Origin, trust: Trust) -> ClientTls:
-    """What is brought to a handshake with this origin."""
-    return ClientTls(trust.toward(origin), binding.credential.certificate)
+    """Whether a request that begins now could use this pool: same Connector, address, Secret and CAs."""
+    plan = snapshot.plans.get(key.connector)
+    return plan is not None and any(target.pool == key for target in plan.targets.values())
 
 
 class Receiver(Protocol):
@@ -101,29 +67,26 @@ class Receiver(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to a tool: in use by one relay, or idle in its pool, or gone."""
+    """One connection to a tool: in use by one relay, or idle in its pool, or gone.
+
+    Everything that arrives goes to `receiver`; where there is none, what arrives was not asked for. `generation` is
+    that in which its key was last found current, and `pool` where it goes when it is idle.
+    """
 
     def __init__(self, key: PoolKey, on_lost: Callable[[UpstreamConnection], None]) -> None:
         self.key = key
         self.deadline = NEVER
         self.idle_since = 0.0
         self.used_before = False
+        self.receiver: Receiver | None = None
+        self.generation = 0
+        self.pool: list[UpstreamConnection] = []
         self._on_lost = on_lost
-        self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, and with TLS verified."""
         self._transport = cast("asyncio.Transport", transport)
-
-    def attach(self, receiver: Receiver) -> None:
-        """Everything that arrives goes to `receiver` from now on."""
-        self._receiver = receiver
-        self.deadline = NEVER
-
-    def detach(self) -> None:
-        """Nobody reads any more: what still arrives was not asked for."""
-        self._receiver = None
 
     def write(self, data: bytes) -> None:
         """Send to the tool."""
@@ -168,28 +131,28 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """To the relay in charge."""
-        if self._receiver:
-            self._receiver.from_upstream(data)
+        if self.receiver:
+            self.receiver.from_upstream(data)
         else:
             # An answer that nobody asked for: whatever comes next could be taken for the next request's.
             self.abort()
 
     def pause_writing(self) -> None:
         """The tool reads more slowly than it is written to."""
-        if self._receiver:
-            self._receiver.upstream_writable(False)
+        if self.receiver:
+            self.receiver.upstream_writable(False)
 
     def resume_writing(self) -> None:
         """The tool has caught up."""
-        if self._receiver:
-            self._receiver.upstream_writable(True)
+        if self.receiver:
+            self.receiver.upstream_writable(True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The tool, or this end, has closed."""
         self._transport = None
         self._on_lost(self)
-        if self._receiver:
-            self._receiver.upstream_lost(exc)
+        if self.receiver:
+            self.receiver.upstream_lost(exc)
 
 
 class Upstreams:
@@ -202,16 +165,19 @@ class Upstreams:
         dialer: Dialer,
         is_own_address: Callable[[str, int, str], bool],
         is_current: Callable[[PoolKey], bool] = lambda _: True,
+        sessions: Sessions[PoolKey] | None = None,
     ) -> None:
         """`is_own_address(ip, port, local_ip)` knows this proxy; `is_current` which pools a request could still use."""
         self._timeouts = timeouts
         self._watchdog = watchdog
-        self._dialer = dialer
-        self._is_own_address = is_own_address
+        self._sessions = sessions or Sessions(is_current)
+        watchdog.on_tick(self._sessions.forget_old)
+        self._dialling = Dialling(dialer, timeouts.connect, is_own_address, self._sessions)
         self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
-        self._idle: dict[PoolKey, deque[UpstreamConnection]] = {}
+        self._idle: dict[PoolKey, list[UpstreamConnection]] = {}
         self._idle_count = 0
+        self._generation = 1
 
     @property
     def active(self) -> int:
@@ -223,46 +189,55 @@ class Upstreams:
         """How many connections wait in their pools."""
         return self._idle_count
 
-    def take(self, key: PoolKey, *, repeatable: bool) -> UpstreamConnection | None:
+    def take(self, key: PoolKey, now: float, *, repeatable: bool) -> UpstreamConnection | None:
         """An idle connection of this pool, the most recently used first; None where there is none fit.
 
-        `repeatable`: whether the request could be sent again should the connection turn out to be dead.
+        `now` is the monotonic time; `repeatable`: whether the request could be sent again should the connection turn
+        out to be dead.
         """
         pool = self._idle.get(key)
-        now = time.monotonic()
         while pool:
             connection = pool.pop()
-            self._forget_idle(connection, pool)
-            fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
+            self._idle_count -= 1
             # The watchdog strikes late by up to its interval; the tool does not.
-            if connection.usable and now < connection.deadline and fresh:
+            fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
+            if fresh and now < connection.deadline and connection.usable:
+                connection.deadline = NEVER
                 return connection
             connection.close()
         return None
 
-    def give_back(self, connection: UpstreamConnection, keep_alive: bytes = b"") -> None:
+    def give_back(self, connection: UpstreamConnection, now: float, keep_alive: bytes = b"") -> None:
         """Keep a connection whose last response has ended. `keep_alive` is the tool's Keep-Alive field, if any."""
-        now = time.monotonic()
         seconds = self._timeouts.upstream_idle
-        if limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive):
+        if keep_alive and (limit := _KEEP_ALIVE_TIMEOUT.search(keep_alive)):
             # One second less than the tool says: its timer started before ours.
             seconds = min(seconds, float(limit[1]) - 1.0)
-        full = len(self._idle.get(connection.key, ())) >= MAX_IDLE_PER_POOL
         # One of an earlier Secret, or of earlier CAs, has served its last request.
-        if not connection.usable or seconds <= 0 or full or not self._is_current(connection.key):
+        if connection.generation != self._generation and not self._still_current(connection):
+            connection.close()
+            return
+        pool = connection.pool
+        if seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL or not connection.usable:
             connection.close()
             return
         connection.used_before = True
         connection.idle_since = now
         connection.deadline = now + seconds
-        self._idle.setdefault(connection.key, deque()).append(connection)
+        pool.append(connection)
         self._idle_count += 1
-        self._watchdog.watch(connection)
+
+    def _still_current(self, connection: UpstreamConnection) -> bool:
+        """Looked at once for each change of what is served, not for each request."""
+        if not self._is_current(connection.key):
+            return False
+        connection.generation = self._generation
+        connection.pool = self._idle.setdefault(connection.key, [])
+        return True
 
     def finish(self, connection: UpstreamConnection) -> None:
         """Close behind what is still to be sent: the end of a tunnel."""
         connection.deadline = time.monotonic() + self._timeouts.connect
-        self._watchdog.watch(connection)
         connection.close()
 
     async def dial(self, key: PoolKey, address: Address, tls: ClientTls) -> UpstreamConnection:
@@ -271,51 +246,22 @@ class Upstreams:
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
-        candidates: list[str] = []
-        try:
-            async with asyncio.timeout(self._timeouts.connect):
-                candidates = await self._dialer.candidates(address)
-                return await self._dialer.connected(
-                    address, tls, lambda context: self._connect(key, address, context, candidates)
-                )
-        except TimeoutError as error:
-            self._dialer.failed(address)
-            raise RefusedError(dial_refusal(error if candidates else LookupTimeoutError(), address)) from None
-        except OSError as error:
-            self._dialer.failed(address)
-            raise RefusedError(dial_refusal(error, address)) from None
-
-    async def _connect(
-        self, key: PoolKey, address: Address, context: ssl.SSLContext | None, candidates: Sequence[str]
-    ) -> UpstreamConnection:
-        for candidate in candidates:
-            self._refuse_own(candidate, address.port, "")
         connection = UpstreamConnection(key, self._lost)
-        # SNI and the certificate's name stay those of the address, whichever of its IP addresses is dialled.
-        await asyncio.get_running_loop().create_connection(
-            lambda: connection,
-            ssl=context,
-            server_hostname=address.server_name if context else None,
-            **await _destination(candidates, address.port),
-        )
-        if not connection.usable:
-            # Lost again before this task ran: nobody would hear of it any more.
-            raise ConnectionResetError("the connection was closed at once")
+        await self._dialling.connect(key, address, tls, connection)
         self._all.add(connection)
-        self._refuse_own(*connection.peer(), connection)
+        self._watchdog.watch(connection)
         return connection
 
-    def _refuse_own(self, ip: str, port: int, local_ip: str, connection: UpstreamConnection | None = None) -> None:
-        if self._is_own_address(ip, port, local_ip):
-            if connection:
-                connection.abort()
-            message = "the Connector's address leads back to this proxy; point it at the tool itself"
-            raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
-
     def keep_current(self) -> None:
-        """Close the idle connections of pools that no request can use any more: what they stand for has changed."""
-        for key in [key for key in self._idle if not self._is_current(key)]:
-            for connection in list(self._idle[key]):
+        """Close the idle connections of pools that no request can use any more: what they stand for has changed.
+
+        Their TLS sessions go with them.
+        """
+        self._sessions.keep_current()
+        self._generation += 1
+        for key in [key for key, pool in self._idle.items() if not pool or not self._is_current(key)]:
+            for connection in self._idle.pop(key):
+                self._idle_count -= 1
                 connection.close()
 
     def close(self) -> None:
@@ -323,39 +269,10 @@ class Upstreams:
         for connection in list(self._all):
             connection.abort()
 
-    def _forget_idle(self, connection: UpstreamConnection, pool: deque[UpstreamConnection]) -> None:
-        self._idle_count -= 1
-        self._watchdog.forget(connection)
-        if not pool:
-            self._idle.pop(connection.key, None)
-
     def _lost(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
         self._watchdog.forget(connection)
         pool = self._idle.get(connection.key)
         if pool and connection in pool:
             pool.remove(connection)
-            self._forget_idle(connection, pool)
-
-
-async def _destination(candidates: Sequence[str], port: int) -> dict[str, Any]:
-    """Where create_connection is to go: the one candidate, or a socket to the first of several that answers.
-
-    The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
-
-    Raises:
-        OSError: none of several does.
-    """
-    if len(candidates) == 1:
-        return {"host": candidates[0], "port": port}
-    infos = [_address_info(ip, port) for ip in candidates]
-    try:
-        return {"sock": await start_connection(infos, happy_eyeballs_delay=ATTEMPT_DELAY)}
-    except RuntimeError as error:
-        # What uvloop raises where asyncio raises an OSError.
-        raise ConnectionError(str(error)) from None
-
-
-def _address_info(ip: str, port: int) -> AddrInfoType:
-    family = socket.AF_INET6 if ipaddress.ip_address(ip).version == 6 else socket.AF_INET
-    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)
+            self._idle_count -= 1

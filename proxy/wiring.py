@@ -24,11 +24,10 @@ from proxy.audit_file import AuditFile
 from proxy.audit_log import AuditLog
 from proxy.ca_metrics import AuthorityMetrics
 from proxy.exchange import Exchange, Parts
-from proxy.host_form import HostForm
 from proxy.identity import Authority, Identity, TokenSecrets
 from proxy.kubernetes_authority import KubernetesAuthority
 from proxy.metrics import ProxyMetrics
-from proxy.relay import Terms
+from proxy.relay import Bounds
 from proxy.scrub import ClientSide
 from proxy.server import Server
 from proxy.settings import ClientAuth, ListenerTls, ProxySettings, Timeouts
@@ -134,20 +133,22 @@ def build_proxy(
     parts = Parts(
         store=store,
         identity=Identity(authority),
-        hosts=HostForm(settings.cluster_domain, localhost=settings.localhost_names),
+        hosts=settings.hosts,
         upstreams=upstreams,
         audit=audit,
-        terms=Terms(settings.limits, timeouts, ClientSide(settings.scheme)),
+        bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
     )
+    exchange = Exchange(parts)
+    store.subscribe(exchange.serve)
     context = (lambda: certificate.context) if certificate else None
-    server = Server(settings, watchdog, Exchange(parts).handle, audit.malformed, context)
+    server = Server(settings, watchdog, exchange, audit.malformed, context)
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, audit_log, certificate)
 
 
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:
     def serve_snapshot(snapshot: Snapshot) -> None:
-        metrics.snapshot_serves(snapshot.generation, snapshot.bindings.keys())
+        metrics.snapshot_serves(snapshot.generation, snapshot.plans.keys())
         dials.contexts.keep_only(snapshot.client_tls())
         upstreams.keep_current()
 

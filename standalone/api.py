@@ -36,7 +36,7 @@ def api_routes(current: Callable[[], Board]) -> list[web.RouteDef]:
         entry = current().connectors.get(key)
         if entry is None:
             return answer(not_found("connectors", key.name))
-        return answer(connector_object(entry.binding.connector, entry.status))
+        return answer(connector_object(entry.judgement.connector, entry.status))
 
     async def classes(_: web.Request) -> web.Response:
         return answer(list_classes(current()))
@@ -62,7 +62,7 @@ def list_connectors(board: Board, namespace: str | None) -> ConnectorList:
     """The Connectors of one namespace, of all where it is None."""
     chosen = (entry for key, entry in board.connectors.items() if namespace in {None, key.namespace})
     return connector_list(
-        (connector_object(entry.binding.connector, entry.status) for entry in chosen), board.generation
+        (connector_object(entry.judgement.connector, entry.status) for entry in chosen), board.generation
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.authorities import OwnAuthority
+from connectors.judgement import Judgement
 from connectors.model.conditions import ConditionStatus
 from connectors.model.violation import Severity, Violation
-from connectors.snapshot import Binding, Snapshot
+from connectors.snapshot import Snapshot
 from connectors.sources.loaded import Loaded
 from connectors.sources.manifests import CONNECTOR, CONNECTOR_CLASS, SECRET
 from connectors.sources.problem import Identity, Problem
@@ -27,9 +28,9 @@ def findings(loaded: Loaded, snapshot: Snapshot, *, secrets_elsewhere: bool = Fa
     problems = list(loaded.problems)
     for name, violations in snapshot.class_violations.items():
         problems.extend(loaded.problem(Identity(CONNECTOR_CLASS, "", name), violation) for violation in violations)
-    for key, binding in snapshot.bindings.items():
+    for key, judgement in snapshot.judgements.items():
         identity = Identity(CONNECTOR, key.namespace, key.name)
-        found = _of_binding(binding, secrets_elsewhere=secrets_elsewhere)
+        found = _of_judgement(judgement, secrets_elsewhere=secrets_elsewhere)
         problems.extend(loaded.problem(identity, violation) for violation in found)
     for authority in snapshot.authorities.for_all:
         if message := problem_of(authority):
@@ -38,16 +39,16 @@ def findings(loaded: Loaded, snapshot: Snapshot, *, secrets_elsewhere: bool = Fa
     return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
-def _of_binding(binding: Binding, *, secrets_elsewhere: bool) -> Iterator[Violation]:
-    yield from binding.violations
-    name = binding.connector.spec.connector_class_name
-    if binding.connector_class is None and name:
+def _of_judgement(judgement: Judgement, *, secrets_elsewhere: bool) -> Iterator[Violation]:
+    yield from judgement.violations
+    name = judgement.connector.spec.connector_class_name
+    if judgement.connector_class is None and name:
         yield Violation(CLASS_NAME, f'ConnectorClass "{name}" not found; create it, or name another one')
-    problem = binding.secret_problem
-    if problem is not None and not (secrets_elsewhere and binding.secret is None):
+    problem = judgement.secret_problem
+    if problem is not None and not (secrets_elsewhere and judgement.secret is None):
         yield Violation(SECRET_REF, problem.message)
-    if binding.authority is not None:
-        yield from _of_authority(binding.authority, binding.connector.metadata.namespace, secrets_elsewhere)
+    if judgement.authority is not None:
+        yield from _of_authority(judgement.authority, judgement.connector.metadata.namespace, secrets_elsewhere)
 
 
 def _of_authority(authority: OwnAuthority, namespace: str, secrets_elsewhere: bool) -> Iterator[Violation]:

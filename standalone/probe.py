@@ -12,13 +12,14 @@ from urllib.parse import quote
 
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.flags import DIAL_FLAGS, dial_settings
+from connectors.judgement import Judgement
 from connectors.model.connector import ConnectorKey
 from connectors.model.violation import errors
 from connectors.process.clock import timestamp
 from connectors.process.logs import escaped
 from connectors.process.parsers import parse_duration
 from connectors.process.settings import Setting, Values, parse_command_line
-from connectors.snapshot import Binding, build
+from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from controller.probes.client import ProbeClient
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
@@ -26,7 +27,7 @@ from standalone.get import NAMESPACE
 from standalone.objects import BASE
 from standalone.paths import path_problem
 from standalone.probe_report import ConnectorProbe, report_of, text_of
-from standalone.probing import probe_binding, probed_status
+from standalone.probing import probe_connector, probed_status
 
 FAILED, NOT_ASKED = 1, 2
 
@@ -83,19 +84,19 @@ def _local(key: ConnectorKey, paths: list[Path], values: Values) -> ConnectorPro
     if problem := path_problem(paths):
         raise ProbeError(f"error: {problem}")
     loaded = DirectorySource(paths, timestamp).load()
-    binding = build(loaded.objects).bindings.get(key)
-    if binding is None:
+    judgement = build(loaded.objects).judgements.get(key)
+    if judgement is None:
         hint = "; `connectors validate` says what is wrong with them" if loaded.problems else ""
         raise ProbeError(f"error: the manifests hold no Connector {key}{hint}")
-    if fatal := errors(binding.violations):
+    if fatal := errors(judgement.violations):
         raise ProbeError(f"error: Connector {key} is invalid: {fatal[0]}")
-    return asyncio.run(_probed(binding, values))
+    return asyncio.run(_probed(judgement, values))
 
 
-async def _probed(binding: Binding, values: Values) -> ConnectorProbe:
+async def _probed(judgement: Judgement, values: Values) -> ConnectorProbe:
     sender = ProbeClient(Dialer(dial_settings(values, loopback=True)))
     try:
-        reports = await probe_binding(sender, binding, values[PROBE_TIMEOUT])
+        reports = await probe_connector(sender, judgement, values[PROBE_TIMEOUT])
     finally:
         await sender.close()
-    return report_of(binding.connector.key, probed_status(binding, reports, timestamp()), reports)
+    return report_of(judgement.connector.key, probed_status(judgement, reports, timestamp()), reports)

@@ -19,7 +19,7 @@ from connectors.process.health import AdminServer, health_routes
 from connectors.process.heap import settle
 from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
-from connectors.snapshot import Snapshot
+from connectors.snapshot import Snapshot, Wanted
 from connectors.sources.directory import DirectorySource
 from connectors.sources.store import SnapshotStore
 from connectors.tls.loading import KeyPairError
@@ -62,7 +62,7 @@ class Service:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._plan = plan
-        self._store = SnapshotStore()
+        self._store = SnapshotStore(Wanted(hosts=plan.proxy.hosts))
         dialer = Dialer(plan.proxy.dialing)
         try:
             self._proxy = build_proxy(plan.proxy, self._store, registry, dialer=dialer)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from connectors.judgement import Judgement
 from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
 from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.names import proxy_host
 from connectors.model.violation import Violation
-from connectors.snapshot import Binding, Snapshot
+from connectors.snapshot import Snapshot
 from controller.kinds import connector, connector_class
 from controller.probes.outcome import PENDING, Probes
 from controller.proxy_address import LocalProxy
@@ -21,7 +22,7 @@ from controller.proxy_address import LocalProxy
 class ConnectorEntry:
     """A Connector as it was judged, and its status."""
 
-    binding: Binding
+    judgement: Judgement
     status: ConnectorStatus
 
 
@@ -70,7 +71,8 @@ class StatusBoard:
         now = self._clock()
         before = self._current
         connectors = {
-            key: self._connector(binding, before.connectors.get(key), now) for key, binding in snapshot.bindings.items()
+            key: self._connector(judgement, before.connectors.get(key), now)
+            for key, judgement in snapshot.judgements.items()
         }
         classes = {
             name: self._class(item, snapshot.class_violations[name], before.classes.get(name), now)
@@ -82,22 +84,22 @@ class StatusBoard:
         """Judge one Connector or class anew: what was probed has changed."""
         now, board = self._clock(), self._current
         if isinstance(key, ConnectorKey) and (entry := board.connectors.get(key)):
-            fresh = ConnectorEntry(entry.binding, self._status(entry.binding, entry.status, now))
+            fresh = ConnectorEntry(entry.judgement, self._status(entry.judgement, entry.status, now))
             self._current = replace(board, connectors=MappingProxyType({**board.connectors, key: fresh}))
         elif isinstance(key, str) and (of_class := board.classes.get(key)):
             status = self._class_status(of_class.connector_class, of_class.violations, of_class.status, now)
             fresh_class = replace(of_class, status=status)
             self._current = replace(board, classes=MappingProxyType({**board.classes, key: fresh_class}))
 
-    def _connector(self, binding: Binding, before: ConnectorEntry | None, now: str) -> ConnectorEntry:
-        if before is not None and before.binding is binding:
+    def _connector(self, judgement: Judgement, before: ConnectorEntry | None, now: str) -> ConnectorEntry:
+        if before is not None and before.judgement is judgement:
             return before
-        return ConnectorEntry(binding, self._status(binding, before.status if before else None, now))
+        return ConnectorEntry(judgement, self._status(judgement, before.status if before else None, now))
 
-    def _status(self, binding: Binding, previous: ConnectorStatus | None, now: str) -> ConnectorStatus:
-        key = binding.connector.key
+    def _status(self, judgement: Judgement, previous: ConnectorStatus | None, now: str) -> ConnectorStatus:
+        key = judgement.connector.key
         facts = connector.Facts(LocalProxy(self._base_url(key)), self._probes(key))
-        return connector.plan(binding, previous, facts, now).status
+        return connector.plan(judgement, previous, facts, now).status
 
     def _class(
         self, item: ConnectorClass, violations: tuple[Violation, ...], before: ClassEntry | None, now: str

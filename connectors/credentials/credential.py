@@ -1,4 +1,4 @@
-"""A credential ready to be injected, and the one function that puts it on a request head."""
+"""A credential ready to be injected, and what it means for queries."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ class Owned:
         return Owned(self.headers | other.headers, self.query | other.query)
 
 
+Parameters = tuple[tuple[bytes, SecretValue], ...]
+"""Query parameters to inject, in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """What a scheme made of one Secret: fields to inject, in order. Names are ASCII; values are ready for the wire.
@@ -43,7 +47,7 @@ class Credential:
     """
 
     headers: tuple[tuple[bytes, SecretValue], ...] = ()
-    query: tuple[tuple[bytes, SecretValue], ...] = ()
+    query: Parameters = ()
     certificate: KeyPair | None = None
 
 
@@ -74,27 +78,29 @@ _CACHED = 64
 _short_fold = lru_cache(maxsize=4096)(_fold)
 
 
-def apply(head: RequestHead, credential: Credential) -> RequestHead:
-    """Add the credential. The caller's own fields of these names must be gone already (proxy/inject.py).
+def revealed(credential: Credential) -> Headers:
+    """The header fields to inject, ready for the wire. The caller's own of these names must be gone by then."""
+    return tuple((name, value.reveal()) for name, value in credential.headers)
 
-    Query parameters go behind the caller's, percent-encoded (RFC 3986 section 2.1); the rest of the target stays.
+
+def add_query(parameters: Parameters, head: RequestHead) -> RequestHead:
+    """Add the parameters behind the caller's, percent-encoded (RFC 3986 section 2.1); the rest of the target stays.
+
+    The caller's own parameters of these names must be gone already (proxy/inject.py).
     """
-    if not credential.headers and not credential.query:
-        return head
-    added: Headers = tuple((name, value.reveal()) for name, value in credential.headers)
     target = head.target
-    for name, value in credential.query:
+    for name, value in parameters:
         separator = b"" if target.endswith((b"?", b"&")) else b"&" if b"?" in target else b"?"
         target += separator + _quote(name) + b"=" + _quote(value.reveal())
-    return RequestHead(head.method, target, head.headers + added, head.version)
+    return RequestHead(head.method, target, head.headers, head.version)
 
 
-def is_shown(value: bytes, credential: Credential) -> bool:
-    """Whether `value` holds a value of the credential's query: as it is, or percent-encoded, once or over again.
+def is_shown(value: bytes, parameters: Parameters) -> bool:
+    """Whether `value` holds a value of these parameters: as it is, or percent-encoded, once or over again.
 
     Values below 8 bytes are not looked for: they stand in addresses by chance.
     """
-    secrets = [_spaced(secret.reveal().strip()) for _, secret in credential.query]
+    secrets = [_spaced(secret.reveal().strip()) for _, secret in parameters]
     secrets = [secret for secret in secrets if len(secret) >= _MIN_SHOWN]
     for _ in range(_MAX_ENCODINGS):
         if any(secret in _spaced(value) for secret in secrets):

@@ -18,9 +18,9 @@ async def checked_addresses(resolver: Resolver, guard: DialGuard, address: Addre
         OSError: the name does not resolve, or too many are being looked up.
     """
     found = await resolver.addresses(address.host, address.port)
-    verdicts = {ip: guard.denied(ip) for ip in found}
-    allowed = [ip for ip, denied in verdicts.items() if denied is None]
+    allowed = [ip for ip in dict.fromkeys(found) if guard.denied(ip) is None]
     if not allowed:
         # Sorted: name servers change the order from one answer to the next, and a message should not.
-        raise DeniedError(", ".join(sorted({denied for denied in verdicts.values() if denied})) or "no address")
+        ranges = {denied for ip in found if (denied := guard.denied(ip))}
+        raise DeniedError(", ".join(sorted(ranges)) or "no address")
     return allowed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 IPAddress = IPv4Address | IPv6Address
@@ -49,6 +49,8 @@ _LOCAL_NAT64_OCTETS = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 
 _ITSELF = IPv6Network("::/127")
 """Unspecified and loopback: IPv4-compatible by their form alone."""
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
+_MAX_KNOWN = 4096
+"""Verdicts that a guard remembers: one costs 10 us and more, and each connection asks for it."""
 _NETWORK = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?", re.ASCII)
 
 
@@ -59,12 +61,21 @@ class DialGuard:
     allow: Networks = ()
     deny: Networks = ()
     loopback: bool = False
+    _known: dict[str, str | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def denied(self, ip: str) -> str | None:
         """The name of the range that keeps `ip` from being dialled; None where it may be.
 
         An IPv6 address that stands for an IPv4 address is judged as both. What is no address is denied.
         """
+        if ip in self._known:
+            return self._known[ip]
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        verdict = self._known[ip] = self._verdict(ip)
+        return verdict
+
+    def _verdict(self, ip: str) -> str | None:
         try:
             address = ip_address(ip)
         except ValueError:

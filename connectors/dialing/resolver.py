@@ -7,6 +7,7 @@ other Connector's lookup waiting.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import socket
 import threading
@@ -21,6 +22,15 @@ MAX_CACHED = 4096
 """Answers kept; more names than a cluster has tools are somebody's play."""
 
 Lookup = Callable[[str, int], list[str]]
+
+
+@functools.lru_cache(maxsize=MAX_CACHED)
+def literal(host: str) -> str | None:
+    """The IP address that `host` is, in its usual form; None for a name."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return None
 
 
 class TooManyLookupsError(OSError):
@@ -61,10 +71,8 @@ class Resolver:
         Raises:
             OSError: the name does not resolve, or too many are being looked up.
         """
-        try:
-            return [str(ipaddress.ip_address(host))]
-        except ValueError:
-            pass
+        if own := literal(host):
+            return [own]
         known = self._answers.get((host, port))
         if known is not None and self._monotonic() < known.expires:
             return list(known.addresses)

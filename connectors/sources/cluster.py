@@ -10,6 +10,7 @@ from contextlib import suppress
 from msgspec import Raw
 
 from connectors.authorities import LABEL, ca_secret_key_of
+from connectors.examination import secret_key_of
 from connectors.kube.cache import Cache
 from connectors.kube.client import KubeClient, Selector
 from connectors.kube.reflector import Reflector, Watched
@@ -22,7 +23,7 @@ from connectors.model.names import object_name_problem
 from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
 from connectors.model.violation import Violation
 from connectors.process.clock import Clock
-from connectors.snapshot import Objects, secret_key_of
+from connectors.snapshot import Objects
 from connectors.sources.api_objects import (
     HeldClass,
     HeldConnector,
@@ -233,8 +234,8 @@ class ClusterSource:
 
     def _connector_changed(self, key: ConnectorKey) -> None:
         held = self._connectors.items.get(key)
-        binding = self._store.current.bindings.get(key) if self._store.ready else None
-        if held is None or binding is None or binding.connector is not held.connector:
+        served = self._store.current.inputs.get(key) if self._store.ready else None
+        if held is None or served is None or served.connector is not held.connector:
             self._dirty.set()
         for tell in self._tell_connector:
             tell(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from connectors.authorities import NONE, Authorities
-from connectors.snapshot import Objects, Snapshot, build
+from connectors.snapshot import EVERYTHING, Objects, Snapshot, Wanted, build
 
 
 class NoSnapshotError(Exception):
@@ -15,7 +15,9 @@ class NoSnapshotError(Exception):
 class SnapshotStore:
     """One reference, swapped on the event loop. A request reads `current` once and keeps what it got."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted = EVERYTHING) -> None:
+        """`wanted`: what this process has a use for."""
+        self._wanted = wanted
         self._current: Snapshot | None = None
         self._subscribers: list[Callable[[Snapshot], None]] = []
 
@@ -42,7 +44,7 @@ class SnapshotStore:
 
     def swap(self, objects: Objects) -> Snapshot:
         """Build the next snapshot, let it serve, and tell the subscribers in the order in which they came."""
-        snapshot = build(objects, self._current)
+        snapshot = build(objects, self._current, self._wanted)
         self._current = snapshot
         for tell in self._subscribers:
             tell(snapshot)

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.class_checks import check_connector_class
+from connectors.examination import of_invalid_class
 from connectors.model.checks import check_connector
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.violation import Severity, Violation, errors
-from connectors.snapshot import of_invalid_class
 from connectors.sources.api_objects import HeldClass
 from controller.admission.review import ClassReview, ConnectorReview, Operation
 from controller.admission.verdict import Verdict, judged, naming, tolerated

@@ -146,11 +146,11 @@ class Webhook:
         if held is None or not self._around.store.ready:
             return ()
         name = held.connector_class.metadata.name
-        bindings = self._around.store.current.bindings.values()
+        judgements = self._around.store.current.judgements.values()
         return [
-            Sibling(binding.connector, bool(errors(binding.violations)))
-            for binding in bindings
-            if binding.connector.spec.connector_class_name == name
+            Sibling(judgement.connector, bool(errors(judgement.violations)))
+            for judgement in judgements
+            if judgement.connector.spec.connector_class_name == name
         ]
 
     def _tell(self, review: Review, verdict: Verdict) -> None:

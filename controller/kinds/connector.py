@@ -1,10 +1,11 @@
-"""The plan for a Connector: binding and facts -> status, Service and Events. Pure; nothing here reaches the network."""
+"""The plan for a Connector: judgement and facts -> status, Service and Events. Pure: nothing reaches the network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from connectors.judgement import Judgement
 from connectors.model.conditions import (
     ApiStatus,
     Condition,
@@ -19,7 +20,6 @@ from connectors.model.connector_class import Probe
 from connectors.model.metadata import GROUP
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Violation, errors
-from connectors.snapshot import Binding
 from controller.ca_condition import ca_condition
 from controller.conditions import false, probed_condition, ready, settle, true, unknown
 from controller.probes.outcome import PENDING, Probed, Probes
@@ -64,18 +64,18 @@ class _Known:
         return probed_condition(kind, probed, self.probes, self.before)
 
 
-def plan(binding: Binding, previous: ConnectorStatus | None, facts: Facts, now: str) -> Plan:
+def plan(judgement: Judgement, previous: ConnectorStatus | None, facts: Facts, now: str) -> Plan:
     """The status that a Connector should have. `now` is RFC 3339; `previous` lends times, and Events compare to it."""
     before = previous.conditions if previous else ()
-    same = previous is not None and previous.observed_generation == binding.connector.metadata.generation
-    allocation = allocate(binding, facts.proxy) if binding.connector_class else None
+    same = previous is not None and previous.observed_generation == judgement.connector.metadata.generation
+    allocation = allocate(judgement, facts.proxy) if judgement.connector_class else None
     if allocation and same:
         allocation = _steady(allocation, before)
-    conditions = settle(_conditions(binding, allocation, _Known(facts.probes, before if same else ())), before, now)
-    key = binding.connector.key
+    conditions = settle(_conditions(judgement, allocation, _Known(facts.probes, before if same else ())), before, now)
+    key = judgement.connector.key
     url = allocation.url if allocation else None
     status = ConnectorStatus(
-        observed_generation=binding.connector.metadata.generation,
+        observed_generation=judgement.connector.metadata.generation,
         conditions=conditions,
         proxy=ProxyStatus(http_address=HttpAddress(url=url)) if url else None,
         api=ApiStatus(path=f"/connectors/v1alpha1/{key.namespace}/{key.name}/path"),
@@ -97,29 +97,29 @@ def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation
     return allocation
 
 
-def _conditions(binding: Binding, allocation: Allocation | None, known: _Known) -> list[Condition]:
+def _conditions(judgement: Judgement, allocation: Allocation | None, known: _Known) -> list[Condition]:
     """`allocation` is None where there is no class: whether there is an address is the class's to say."""
-    class_ready = _class_ready(binding)
-    fatal = errors(binding.violations)
-    if binding.connector_class is None or allocation is None:
-        return _without_class(class_ready, _ca_ready(binding))
+    class_ready = _class_ready(judgement)
+    fatal = errors(judgement.violations)
+    if judgement.connector_class is None or allocation is None:
+        return _without_class(class_ready, _ca_ready(judgement))
     children = [
         class_ready,
-        _secret_ready(binding),
-        _liveness_ready(binding, known),
-        _auth_ready(binding, known),
+        _secret_ready(judgement),
+        _liveness_ready(judgement, known),
+        _auth_ready(judgement, known),
         allocation.condition,
-        *_ca_ready(binding),
+        *_ca_ready(judgement),
     ]
     if fatal and class_ready.status is ConditionStatus.TRUE:
         return [*children, false(ConditionType.READY, ConditionReason.CONNECTOR_INVALID, str(fatal[0]))]
     return [*children, ready(children)]
 
 
-def _ca_ready(binding: Binding) -> list[Condition]:
+def _ca_ready(judgement: Judgement) -> list[Condition]:
     """None of it while custom CAs are off, or where the Connector cannot be read."""
-    authority = binding.authority
-    return [ca_condition(authority, binding.connector.metadata.namespace)] if authority else []
+    authority = judgement.authority
+    return [ca_condition(authority, judgement.connector.metadata.namespace)] if authority else []
 
 
 def _without_class(class_ready: Condition, ca_ready: list[Condition]) -> list[Condition]:
@@ -141,16 +141,16 @@ _OF_CLASS = (
 )
 
 
-def _class_ready(binding: Binding) -> Condition:
+def _class_ready(judgement: Judgement) -> Condition:
     """False where there is no such class, or none that can be used; connectors/snapshot.py says so under this path."""
     kind = ConditionType.CONNECTOR_CLASS_READY
-    name = binding.connector.spec.connector_class_name
-    of_name = _of_class_name(binding)
-    if binding.connector_class is None and of_name:
+    name = judgement.connector.spec.connector_class_name
+    of_name = _of_class_name(judgement)
+    if judgement.connector_class is None and of_name:
         return false(kind, ConditionReason.CONNECTOR_INVALID, str(of_name[0]))
-    if not name and (malformed := errors(binding.violations)):
+    if not name and (malformed := errors(judgement.violations)):
         return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{malformed[0]}")
-    if binding.connector_class is None:
+    if judgement.connector_class is None:
         message = f'connectorclass.{GROUP} "{name}" not found'
         return false(kind, ConditionReason.CONNECTOR_CLASS_NOT_FOUND, message)
     if of_name:
@@ -158,50 +158,50 @@ def _class_ready(binding: Binding) -> Condition:
     return true(kind)
 
 
-def _of_class_name(binding: Binding) -> list[Violation]:
-    return [violation for violation in errors(binding.violations) if violation.path == "spec.connectorClassName"]
+def _of_class_name(judgement: Judgement) -> list[Violation]:
+    return [violation for violation in errors(judgement.violations) if violation.path == "spec.connectorClassName"]
 
 
-def _secret_ready(binding: Binding) -> Condition:
+def _secret_ready(judgement: Judgement) -> Condition:
     """The class is known; what is wrong with it is for ConnectorClassReady to say."""
     kind = ConditionType.SECRET_READY
-    auth = binding.connector.spec.auth
-    if _of_class_name(binding):
-        return _class_invalid(kind, binding)
-    if broken := _rule_broken(kind, binding):
+    auth = judgement.connector.spec.auth
+    if _of_class_name(judgement):
+        return _class_invalid(kind, judgement)
+    if broken := _rule_broken(kind, judgement):
         return broken
     if auth is None or auth.secret_ref is None:
         return true(kind, ConditionReason.SECRET_OPTIONAL)
-    if problem := binding.secret_problem:
+    if problem := judgement.secret_problem:
         if problem.reason is ConditionReason.SECRET_PENDING:
             return unknown(kind, problem.reason, problem.message)
         return false(kind, problem.reason, problem.message)
     return true(kind)
 
 
-def _liveness_ready(binding: Binding, known: _Known) -> Condition:
+def _liveness_ready(judgement: Judgement, known: _Known) -> Condition:
     kind = ConditionType.LIVENESS_READY
-    probe = binding.connector_class.spec.liveness_probe if binding.connector_class else None
-    if _of_class_name(binding):
-        return _class_invalid(kind, binding)
+    probe = judgement.connector_class.spec.liveness_probe if judgement.connector_class else None
+    if _of_class_name(judgement):
+        return _class_invalid(kind, judgement)
     if not _asks(probe):
         return true(kind, ConditionReason.NON_LIVENESS_PROBE)
-    return _rule_broken(kind, binding) or known.condition(kind, known.probes.liveness)
+    return _rule_broken(kind, judgement) or known.condition(kind, known.probes.liveness)
 
 
-def _auth_ready(binding: Binding, known: _Known) -> Condition:
+def _auth_ready(judgement: Judgement, known: _Known) -> Condition:
     """Of a type that the class does not know nobody can tell; without a Secret that serves nor of the credential."""
     kind = ConditionType.AUTH_READY
-    if _of_class_name(binding) or binding.connector_class is None:
-        return _class_invalid(kind, binding)
-    auth = binding.connector.spec.auth or ConnectorAuth()
-    declared = binding.connector_class.auth_probe(auth.name)
-    misnamed = auth.name and binding.connector_class.auth_type(auth.name) is None
+    if _of_class_name(judgement) or judgement.connector_class is None:
+        return _class_invalid(kind, judgement)
+    auth = judgement.connector.spec.auth or ConnectorAuth()
+    declared = judgement.connector_class.auth_probe(auth.name)
+    misnamed = auth.name and judgement.connector_class.auth_type(auth.name) is None
     if not misnamed and not _asks(declared.probe if declared else None):
         return true(kind, ConditionReason.NON_AUTH_PROBE)
-    if broken := _rule_broken(kind, binding):
+    if broken := _rule_broken(kind, judgement):
         return broken
-    if problem := binding.secret_problem:
+    if problem := judgement.secret_problem:
         return unknown(kind, problem.reason, f"{_NOT_JUDGED}{problem.message}")
     return known.condition(kind, known.probes.auth)
 
@@ -210,11 +210,11 @@ def _asks(probe: Probe | None) -> bool:
     return probe is not None and (probe.http is not None or probe.api is not None)
 
 
-def _class_invalid(kind: ConditionType, binding: Binding) -> Condition:
-    message = f"not judged while ConnectorClass {binding.connector.spec.connector_class_name} is invalid"
+def _class_invalid(kind: ConditionType, judgement: Judgement) -> Condition:
+    message = f"not judged while ConnectorClass {judgement.connector.spec.connector_class_name} is invalid"
     return unknown(kind, ConditionReason.CONNECTOR_CLASS_INVALID, message)
 
 
-def _rule_broken(kind: ConditionType, binding: Binding) -> Condition | None:
-    fatal = errors(binding.violations)
+def _rule_broken(kind: ConditionType, judgement: Judgement) -> Condition | None:
+    fatal = errors(judgement.violations)
     return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}") if fatal else None

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from connectors.expressions.subject import Subject
+from connectors.judgement import Judgement
 from connectors.model.connector_class import Probe
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import errors
-from connectors.snapshot import Binding
 from controller.destination import Platform
 from controller.probes.api_request import api_ask
 from controller.probes.outcome import Outcome, Purpose, failed
@@ -29,44 +29,44 @@ class Asks:
         return ((purpose, ask) for purpose, ask in found if ask is not None)
 
 
-def asks_of(binding: Binding, platform: Platform | None) -> Asks:
+def asks_of(judgement: Judgement, platform: Platform | None) -> Asks:
     """The probes of a Connector. Of one that breaks a rule none; without its Secret none of its credential."""
-    connector, connector_class = binding.connector, binding.connector_class
-    if connector_class is None or errors(binding.violations):
+    connector, connector_class = judgement.connector, judgement.connector_class
+    if connector_class is None or errors(judgement.violations):
         return Asks()
     # A Secret that cannot serve is none: a probe of the tool itself goes on without it, one of the credential does not.
-    lost = binding.secret_problem is not None
-    subject = Subject(connector, connector_class, None if lost else binding.secret)
+    lost = judgement.secret_problem is not None
+    subject = Subject(connector, connector_class, None if lost else judgement.secret)
     auth = connector.spec.auth
     declared = connector_class.auth_probe(auth.name) if auth and not lost else None
     return Asks(
-        _ask(connector_class.spec.liveness_probe, Purpose.LIVENESS, subject, binding, platform),
-        _ask(declared.probe if declared else None, Purpose.AUTH, subject, binding, platform),
+        _ask(connector_class.spec.liveness_probe, Purpose.LIVENESS, subject, judgement, platform),
+        _ask(declared.probe if declared else None, Purpose.AUTH, subject, judgement, platform),
     )
 
 
 def _ask(
-    probe: Probe | None, purpose: Purpose, subject: Subject, binding: Binding, platform: Platform | None
+    probe: Probe | None, purpose: Purpose, subject: Subject, judgement: Judgement, platform: Platform | None
 ) -> Ask | Outcome | None:
     if probe is not None and probe.http is not None:
-        return _with_tls(http_ask(probe.http, purpose, subject, binding.addresses), binding)
+        return _with_tls(http_ask(probe.http, purpose, subject, judgement.addresses), judgement)
     if probe is not None and probe.api is not None:
-        return _trusting(api_ask(probe.api, purpose, subject, platform), binding)
+        return _trusting(api_ask(probe.api, purpose, subject, platform), judgement)
     return None
 
 
-def _with_tls(ask: Ask | Outcome, binding: Binding) -> Ask | Outcome:
+def _with_tls(ask: Ask | Outcome, judgement: Judgement) -> Ask | Outcome:
     """The client certificate is shown to origins that the Connector declares, and to no other (threat 25)."""
-    trusting, certificate = _trusting(ask, binding), binding.credential.certificate
+    trusting, certificate = _trusting(ask, judgement), judgement.credential.certificate
     if isinstance(trusting, Outcome) or certificate is None:
         return trusting
-    if trusting.request.address.origin in {address.origin for address in binding.addresses.values()}:
+    if trusting.request.address.origin in {address.origin for address in judgement.addresses.values()}:
         return replace(trusting, request=replace(trusting.request, certificate=certificate))
     if trusting.purpose is Purpose.AUTH:
         return failed(ConditionReason.ADDRESS_NOT_DECLARED, undeclared("the client certificate", trusting.request))
     return trusting
 
 
-def _trusting(ask: Ask | Outcome, binding: Binding) -> Ask | Outcome:
+def _trusting(ask: Ask | Outcome, judgement: Judgement) -> Ask | Outcome:
     """Whom the Connector's traffic trusts, its probes do (threat 23)."""
-    return ask if isinstance(ask, Outcome) else replace(ask, request=replace(ask.request, trust=binding.trust))
+    return ask if isinstance(ask, Outcome) else replace(ask, request=replace(ask.request, trust=judgement.trust))

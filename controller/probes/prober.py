@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from connectors.judgement import Judgement
 from connectors.model.addresses import Origin
 from connectors.model.conditions import ConditionStatus
 from connectors.model.connector_class import ConnectorClass
 from connectors.process.clock import Clock, rfc3339
-from connectors.snapshot import Binding, Snapshot
+from connectors.snapshot import Snapshot
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
 from controller.probes.api_request import class_ask
@@ -70,8 +71,8 @@ class Prober:
         """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
         if self._off:
             return
-        subjects: dict[Key, Binding | ConnectorClass] = dict(snapshot.classes.items())
-        subjects.update(snapshot.bindings.items())
+        subjects: dict[Key, Judgement | ConnectorClass] = dict(snapshot.classes.items())
+        subjects.update(snapshot.judgements.items())
         if gone := self._records.keys() - subjects.keys():
             for key in gone:
                 del self._records[key]
@@ -79,7 +80,7 @@ class Prober:
         trusted, self._trust = self._trust, snapshot.authorities.trust
         for key, subject in subjects.items():
             record = self._records.get(key)
-            # A class is the same when the CAs are others: a Connector then has a Binding of its own.
+            # A class is the same when the CAs are others: a Connector then has a Judgement of its own.
             same = record is not None and record.subject is subject
             if not same or (isinstance(subject, ConnectorClass) and trusted != self._trust):
                 self._changed(key, subject, record)
@@ -103,7 +104,7 @@ class Prober:
         ran = await asyncio.gather(*(self._probed(Job(key, purpose), record, ask) for purpose, ask in asks))
         return told | {purpose: report for (purpose, _), report in zip(asks, ran, strict=True)}
 
-    def _changed(self, key: Key, subject: Binding | ConnectorClass, before: Record | None) -> None:
+    def _changed(self, key: Key, subject: Judgement | ConnectorClass, before: Record | None) -> None:
         """Ask anew; what was found stays where nothing has changed that it depends on."""
         record = Record(subject, self._inputs(subject))
         same = before is not None and before.inputs == record.inputs
@@ -122,13 +123,13 @@ class Prober:
                 self._lanes.add(Job(key, purpose))
         self._records[key] = record
 
-    def _inputs(self, subject: Binding | ConnectorClass) -> Inputs:
-        if isinstance(subject, Binding):
+    def _inputs(self, subject: Judgement | ConnectorClass) -> Inputs:
+        if isinstance(subject, Judgement):
             return inputs_of(subject)
         return inputs_of_class(subject, self._trust)
 
-    def _asks(self, subject: Binding | ConnectorClass) -> Iterator[tuple[Purpose, Ask | Outcome]]:
-        if isinstance(subject, Binding):
+    def _asks(self, subject: Judgement | ConnectorClass) -> Iterator[tuple[Purpose, Ask | Outcome]]:
+        if isinstance(subject, Judgement):
             yield from asks_of(subject, self._around.platform).items()
         elif ask := class_ask(subject, self._around.platform, self._trust):
             yield Purpose.API, ask

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from connectors.judgement import Judgement
 from connectors.model.connector_class import ConnectorClass
-from connectors.snapshot import Binding
 from controller.probes.outcome import LATE, RETELL, Outcome, Probed, Probes, Purpose
 from controller.probes.request import Ask
 from controller.probes.schedule import Inputs
@@ -19,7 +19,7 @@ class Record:
     tool; `late`: which of them too long. All times are of the monotonic clock.
     """
 
-    subject: Binding | ConnectorClass
+    subject: Judgement | ConnectorClass
     inputs: Inputs
     fresh: bool = True
     asks: dict[Purpose, Ask] = field(default_factory=dict)

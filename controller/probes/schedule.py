@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from connectors.judgement import Judgement
 from connectors.model.connector_class import ConnectorClass
-from connectors.snapshot import Binding
 from connectors.tls.pool import Trust
 
 JITTER = 0.1
@@ -49,22 +49,22 @@ Inputs = tuple[object, ...]
 """What an outcome depends on, besides the tool."""
 
 
-def inputs_of(binding: Binding) -> Inputs:
+def inputs_of(judgement: Judgement) -> Inputs:
     """What a Connector's outcomes depend on, the CAs that it trusts included.
 
     Generations and versions rather than objects: a label that changes makes a new object and voids nothing.
     """
-    secret = binding.secret
+    secret = judgement.secret
     version = (secret.metadata.uid, secret.metadata.resource_version) if secret else None
-    problem = binding.secret_problem.reason if binding.secret_problem else None
-    metadata = binding.connector.metadata
+    problem = judgement.secret_problem.reason if judgement.secret_problem else None
+    metadata = judgement.connector.metadata
     return (
         metadata.uid,
         metadata.generation,
-        *_of_class(binding.connector_class),
+        *_of_class(judgement.connector_class),
         version,
         problem,
-        binding.trust.digests,
+        judgement.trust.digests,
     )
 
 

@@ -95,6 +95,8 @@ class ResponseBuffer(HeadBuffer):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._interim = 0
+        self.status_line = b""
+        """The last head's first line, as it came, without its CRLF."""
 
     def next_head(self) -> ResponseHead | None:
         """The next response head, interim or final, if it is complete.
@@ -108,6 +110,7 @@ class ResponseBuffer(HeadBuffer):
             self._scanned = len(self._data)
             return None
         head = parse_response(raw, header_count=self._limits.header_count)
+        self.status_line = raw[: raw.find(b"\r\n")]
         self._interim += 1
         if self._interim > MAX_INTERIM:
             raise MessageError(f"the tool sent more than {MAX_INTERIM} interim responses", Reason.UPSTREAM_PROTOCOL)

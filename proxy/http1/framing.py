@@ -52,13 +52,26 @@ def response_framing(head: ResponseHead, request_method: bytes) -> Framing:
     Raises:
         MessageError: as for requests, with reason UpstreamProtocol.
     """
+    return framing_of_response(declared_framing(head), head.status, request_method)
+
+
+def declared_framing(head: ResponseHead) -> Framing | None:
+    """What a response's own fields say of its body; None where they say nothing.
+
+    Raises:
+        MessageError: as for requests, with reason UpstreamProtocol.
+    """
     try:
-        framing = _declared(head)
+        return _declared(head)
     except MessageError as error:
         raise MessageError(error.message, Reason.UPSTREAM_PROTOCOL) from None
-    if request_method == b"HEAD" or head.status in (204, 304) or head.status < 200:
+
+
+def framing_of_response(declared: Framing | None, status: int, request_method: bytes) -> Framing:
+    """What `declared` comes to: HEAD and some statuses have no body, whatever the fields say."""
+    if request_method == b"HEAD" or status in (204, 304) or status < 200:
         return NO_BODY
-    return framing or UNTIL_CLOSE
+    return declared or UNTIL_CLOSE
 
 
 def _declared(head: RequestHead | ResponseHead) -> Framing | None:

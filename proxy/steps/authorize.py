@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
-from connectors.snapshot import Binding
+from connectors.plan import Plan
 from proxy.decision import Facts, Route
 
 
-def authorize(route: Route, facts: Facts) -> Binding:
-    """The Binding, for a caller who may use it. Unknown means deny; who may not know learns nothing of what exists.
+def authorize(route: Route, facts: Facts) -> Plan:
+    """The Plan, for a caller who may use it. Unknown means deny; who may not know learns nothing of what exists.
 
     Raises:
         RefusedError: Unauthenticated, Forbidden, ConnectorNotFound, ConnectorInvalid or CredentialUnavailable.
     """
     if facts.authenticated:
         _check_caller(route, facts)
-    binding = route.binding
-    if binding is None or not binding.has_proxy:
+    plan = route.plan
+    if plan is None or not plan.has_proxy:
         message = "there is no Connector of that name with a proxy in that namespace; see its list of Connectors"
         raise RefusedError(Refusal(Reason.CONNECTOR_NOT_FOUND, message))
-    if binding.refusal:
-        raise RefusedError(binding.refusal)
-    return binding
+    if plan.refusal:
+        raise RefusedError(plan.refusal)
+    return plan
 
 
 def _check_caller(route: Route, facts: Facts) -> None:

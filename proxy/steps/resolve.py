@@ -6,13 +6,12 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import Resolver
+from connectors.model.host_form import HostForm
 from connectors.model.message import RequestHead
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.snapshot import Snapshot
 from proxy.decision import Route
-from proxy.host_form import HostForm
 from proxy.http1.errors import MessageError
 from proxy.http1.target import RequestTarget, request_target
 
@@ -30,7 +29,7 @@ class _PathForm(NamedTuple):
 
 
 def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
-    """The Connector named by Host or path. `binding` stays None where there is none of that name.
+    """The Connector named by Host or path. `plan` stays None where there is none of that name.
 
     Raises:
         RefusedError: RequestMalformed, or ConnectorNotFound where nothing names a Connector at all.
@@ -44,7 +43,7 @@ def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     if by_path and (by_host is None or by_path.key == by_host or _path_resolver(snapshot, by_host)):
         return Route(
             key=by_path.key,
-            binding=snapshot.bindings.get(by_path.key),
+            plan=snapshot.plans.get(by_path.key),
             authority=target.authority,
             client_prefix=by_path.client_prefix,
             tool_prefix=by_path.tool_prefix,
@@ -60,15 +59,13 @@ def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
 
 
 def _host_route(key: ConnectorKey, snapshot: Snapshot, target: RequestTarget) -> Route:
-    binding = snapshot.bindings.get(key)
-    return Route(key, binding, target.authority, b"", b"", target.path, target.query, host_key=key)
+    return Route(key, snapshot.plans.get(key), target.authority, b"", b"", target.path, target.query, host_key=key)
 
 
 def _path_resolver(snapshot: Snapshot, key: ConnectorKey) -> bool:
     """Whether the class of the Connector that Host names leaves the naming to the path."""
-    binding = snapshot.bindings.get(key)
-    connector_class = binding.connector_class if binding else None
-    return connector_class is not None and connector_class.resolver is Resolver.PATH
+    plan = snapshot.plans.get(key)
+    return plan is not None and plan.by_path
 
 
 def _path_form(path: bytes) -> _PathForm | None:

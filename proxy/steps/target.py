@@ -4,85 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.model.addresses import Address, AddressError, parse_address, same_address
+from connectors.model.addresses import AddressError, parse_address, same_address
 from connectors.model.message import RequestHead
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
-from connectors.snapshot import Binding, Snapshot
+from connectors.plan import Plan, Target
+from connectors.snapshot import Snapshot
 from proxy.decision import Forward, Mount, Route
-from proxy.host_form import HostForm
 
 CHOOSER = b"x-openapi-address"
 
 
-def choose_target(route: Route, binding: Binding, head: RequestHead) -> Forward:
+def choose_target(route: Route, plan: Plan, head: RequestHead) -> Forward:
     """The chosen address with its path prefix + the rest of path and query, byte for byte.
 
     Raises:
-        RefusedError: AddressNotDeclared, RequestMalformed for two choices, or ConnectorInvalid for a client
-            certificate that cannot be shown.
+        RefusedError: AddressNotDeclared, RequestMalformed for two choices, or what the address is refused for.
     """
-    address = _choose(route, binding, head.values(CHOOSER))
-    if binding.credential.certificate is not None and address.scheme != "https":
-        # Checks of the Connector name its own addresses; a default of the class is found here.
-        message = f"Connector {binding.connector.key} shows a client certificate, but the chosen address is not https"
-        raise RefusedError(Refusal(Reason.CONNECTOR_INVALID, message))
-    prefix = address.prefix
+    target = _choose(route, plan, head.values(CHOOSER))
+    if target.refusal:
+        raise RefusedError(target.refusal)
+    prefix = target.address.prefix
     path = prefix + route.tool_prefix + route.rest
     if not route.rest:
-        path = prefix + route.tool_prefix + b"/" if route.tool_prefix else address.path
+        path = prefix + route.tool_prefix + b"/" if route.tool_prefix else target.address.path
     mounts: tuple[Mount, ...] = (Mount(route.client_prefix, prefix + route.tool_prefix),)
     if route.tool_prefix:
         mounts += (Mount(route.client_prefix.removeprefix(route.tool_prefix), prefix),)
-    return Forward(binding, address, (path or b"/") + route.query, route.authority, mounts)
+    return Forward(plan, target, (path or b"/") + route.query, route.authority, mounts)
 
 
-def check_loop(address: Address, snapshot: Snapshot, hosts: HostForm) -> None:
+def check_loop(target: Target, snapshot: Snapshot) -> None:
     """A Connector must not point at a Connector's own proxy address: requests would go round until something gives.
 
     Raises:
         RefusedError: LoopDetected.
     """
-    key = hosts.key(address.authority)
-    if key is not None and key in snapshot.bindings:
-        message = f"the Connector's address is the proxy address of Connector {key}; point it at the tool itself"
+    if target.proxy_of is not None and target.proxy_of in snapshot.plans:
+        whose = target.proxy_of
+        message = f"the Connector's address is the proxy address of Connector {whose}; point it at the tool itself"
         raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
 
 
-def _choose(route: Route, binding: Binding, chosen: Sequence[bytes]) -> Address:
+def _choose(route: Route, plan: Plan, chosen: Sequence[bytes]) -> Target:
     if len(chosen) > 1:
         raise RefusedError(Refusal(Reason.REQUEST_MALFORMED, "X-Openapi-Address may stand only once"))
-    by_path = _named(binding, route.extension)
+    by_path = _named(plan, route.extension)
     if not chosen:
         return by_path
-    by_header = _by_header(binding, chosen[0].decode("latin-1"))
-    if route.extension and by_header != by_path:
+    by_header = _by_header(plan, chosen[0].decode("latin-1"))
+    if route.extension and by_header.address != by_path.address:
         message = "X-Openapi-Address and the path's @EXT choose different addresses; send one of them"
         raise RefusedError(Refusal(Reason.ADDRESS_NOT_DECLARED, message))
     return by_header
 
 
-def _by_header(binding: Binding, choice: str) -> Address:
+def _by_header(plan: Plan, choice: str) -> Target:
     if "://" not in choice:
-        return _named(binding, choice)
+        return _named(plan, choice)
     try:
         wanted = parse_address(choice)
     except AddressError:
-        raise _not_declared(binding) from None
-    for address in binding.addresses.values():
-        if same_address(address, wanted):
-            return address
-    raise _not_declared(binding)
+        raise _not_declared(plan) from None
+    for target in plan.targets.values():
+        if same_address(target.address, wanted):
+            return target
+    raise _not_declared(plan)
 
 
-def _named(binding: Binding, name: str) -> Address:
-    address = binding.addresses.get(name)
-    if address is None:
-        raise _not_declared(binding)
-    return address
+def _named(plan: Plan, name: str) -> Target:
+    target = plan.targets.get(name)
+    if target is None:
+        raise _not_declared(plan)
+    return target
 
 
-def _not_declared(binding: Binding) -> RefusedError:
-    names = ", ".join(sorted(name for name in binding.addresses if name)) or "none"
+def _not_declared(plan: Plan) -> RefusedError:
+    names = ", ".join(sorted(name for name in plan.targets if name)) or "none"
     message = f"the chosen address is not declared by the Connector; its extensions: {names}"
     return RefusedError(Refusal(Reason.ADDRESS_NOT_DECLARED, message))

@@ -7,9 +7,10 @@ import trustme
 from cryptography.exceptions import InternalError
 from msgspec.structs import replace
 
-from connectors import snapshot as snapshot_module
+from connectors import examination
 from connectors.authorities import OwnAuthority
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential
+from connectors.judgement import Judgement
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.feature_flags import FeatureFlags
@@ -18,7 +19,8 @@ from connectors.model.reasons import ConditionReason, Reason
 from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret, SecretKey
 from connectors.model.secret_value import SecretValue
 from connectors.model.violation import Violation, errors
-from connectors.snapshot import Binding, Objects, Snapshot, TokenOwner, bind, build
+from connectors.plan import Plan
+from connectors.snapshot import Objects, Snapshot, TokenOwner, Wanted, build
 from connectors.tls.pool import SYSTEM, ClientTls, Pool
 from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of
 from tests.peers.trust import pem, pool
@@ -32,19 +34,28 @@ BROKEN_CLASS = connector_class(
 )
 
 
-def only(objects: Objects) -> Binding:
-    (binding,) = build(objects).bindings.values()
-    return binding
+def only(objects: Objects) -> tuple[Plan, Judgement]:
+    """What the one Connector among them comes to."""
+    snapshot = build(objects)
+    (plan,), (judgement,) = snapshot.plans.values(), snapshot.judgements.values()
+    return plan, judgement
+
+
+def kept(now: Snapshot, before: Snapshot) -> set[str]:
+    """The Connectors that kept both."""
+    same = [key for key in now.plans if now.plans[key] is before.plans.get(key)]
+    assert same == [key for key in now.judgements if now.judgements[key] is before.judgements.get(key)]
+    return {key.name for key in same}
 
 
 def test_a_connector_is_bound_to_its_class_and_secret() -> None:
-    binding = only(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,)))
-    assert binding.refusal is None
-    assert binding.connector_class is CLASS
-    assert binding.secret is LOGIN
-    assert str(binding.addresses[""]) == "https://tool.example.com"
-    assert binding.credential.headers[0][1].reveal() == b"Basic dTpw"
-    assert binding.has_proxy
+    plan, judgement = only(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,)))
+    assert plan.refusal is None
+    assert judgement.connector_class is CLASS
+    assert judgement.secret is LOGIN
+    assert str(judgement.addresses[""]) == "https://tool.example.com"
+    assert judgement.credential.headers[0][1].reveal() == b"Basic dTpw"
+    assert plan.has_proxy
 
 
 def test_a_generator_sees_the_connector_and_its_class() -> None:
@@ -52,40 +63,40 @@ def test_a_generator_sees_the_connector_and_its_class() -> None:
     generator = {"headers": [{"name": "X-Key", "value": value}]}
     keyed = connector_class(auth={"types": [{"name": "a", "secretType": OPAQUE, "generator": generator}]})
     tool = connector(auth={"name": "a", "secretRef": {"name": "login"}})
-    binding = only(Objects((tool,), (keyed,), (secret(key=b"k"),)))
-    assert [value.reveal() for _, value in binding.credential.headers] == [b"demo/tool/k"]
+    _, judgement = only(Objects((tool,), (keyed,), (secret(key=b"k"),)))
+    assert [value.reveal() for _, value in judgement.credential.headers] == [b"demo/tool/k"]
 
 
 def test_without_a_secret_it_is_anonymous_and_still_owns_the_names() -> None:
-    binding = only(Objects((connector(),), (CLASS,)))
-    assert binding.refusal is None
-    assert binding.credential is ANONYMOUS
-    assert binding.owned.headers >= CALLERS_OWN.headers
+    plan, judgement = only(Objects((connector(),), (CLASS,)))
+    assert plan.refusal is None
+    assert judgement.credential is ANONYMOUS
+    assert plan.owned.headers >= CALLERS_OWN.headers
 
 
 def test_a_class_that_is_missing() -> None:
-    binding = only(Objects((connector(),)))
-    assert binding.refusal is not None
-    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
-    assert '"demo" not found' in binding.refusal.message
+    plan, _ = only(Objects((connector(),)))
+    assert plan.refusal is not None
+    assert plan.refusal.reason is Reason.CONNECTOR_INVALID
+    assert '"demo" not found' in plan.refusal.message
 
 
 def test_a_rule_that_is_broken() -> None:
-    binding = only(Objects((connector(address="ftp://x"),), (CLASS,)))
-    assert binding.refusal is not None
-    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
-    assert "default/tool is invalid: spec.address:" in binding.refusal.message
-    assert binding.addresses == {}
-    assert binding.credential is ANONYMOUS
+    plan, judgement = only(Objects((connector(address="ftp://x"),), (CLASS,)))
+    assert plan.refusal is not None
+    assert plan.refusal.reason is Reason.CONNECTOR_INVALID
+    assert "default/tool is invalid: spec.address:" in plan.refusal.message
+    assert judgement.addresses == {}
+    assert judgement.credential is ANONYMOUS
 
 
 def test_a_class_that_is_broken_says_so_on_its_connectors() -> None:
     snapshot = build(Objects((connector(),), (BROKEN_CLASS,)))
-    binding = snapshot.bindings[KEY]
-    assert binding.refusal is not None
-    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
-    assert errors(binding.violations)[0].path == "spec.connectorClassName"
-    assert "spec.auth.types[0].generator.headers[0].value" in binding.refusal.message
+    plan, judgement = snapshot.plans[KEY], snapshot.judgements[KEY]
+    assert plan.refusal is not None
+    assert plan.refusal.reason is Reason.CONNECTOR_INVALID
+    assert errors(judgement.violations)[0].path == "spec.connectorClassName"
+    assert "spec.auth.types[0].generator.headers[0].value" in plan.refusal.message
     assert [violation.path for violation in snapshot.class_violations["demo"]] == [
         "spec.auth.types[0].generator.headers[0].value"
     ]
@@ -101,26 +112,28 @@ def test_a_class_that_is_broken_says_so_on_its_connectors() -> None:
     ids=["missing", "of another type", "lacks a key"],
 )
 def test_a_secret_that_cannot_serve(found: tuple[Secret, ...], reason: ConditionReason) -> None:
-    binding = only(Objects((connector(auth=AUTH),), (CLASS,), found))
-    assert binding.secret_problem is not None
-    assert binding.secret_problem.reason is reason
-    assert binding.refusal is not None
-    assert binding.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
-    assert binding.credential is ANONYMOUS
+    plan, judgement = only(Objects((connector(auth=AUTH),), (CLASS,), found))
+    assert judgement.secret_problem is not None
+    assert judgement.secret_problem.reason is reason
+    assert plan.refusal is not None
+    assert plan.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
+    assert judgement.credential is ANONYMOUS
 
 
 def test_t07_a_secret_of_another_namespace_is_never_read() -> None:
     other = secret(kind=BASIC_AUTH, namespace="kube-system", username=b"u", password=b"p")
     for reference in ({"name": "login"}, {"name": "login", "namespace": "kube-system"}):
-        binding = only(Objects((connector(auth={"name": "basicAuth", "secretRef": reference}),), (CLASS,), (other,)))
-        assert binding.secret is None
-        assert binding.credential is ANONYMOUS
-        assert binding.refusal is not None
+        plan, judgement = only(
+            Objects((connector(auth={"name": "basicAuth", "secretRef": reference}),), (CLASS,), (other,))
+        )
+        assert judgement.secret is None
+        assert judgement.credential is ANONYMOUS
+        assert plan.refusal is not None
 
 
 def test_t21_the_header_that_may_hold_a_callers_token_is_owned() -> None:
     demo = connector_class(proxy={"authExtractor": {"header": "Private_Token"}})
-    assert b"private-token" in bind(connector(), demo, None).owned.headers
+    assert b"private-token" in only(Objects((connector(),), (demo,)))[0].owned.headers
 
 
 def test_what_the_classes_say_of_callers_is_gathered() -> None:
@@ -138,28 +151,28 @@ def test_what_the_classes_say_of_callers_is_gathered() -> None:
 
 
 def test_a_class_without_a_proxy() -> None:
-    assert not bind(connector(), replace(CLASS, spec=replace(CLASS.spec, proxy=None)), None).has_proxy
-    assert bind(connector(), None, None).has_proxy
+    without = replace(CLASS, spec=replace(CLASS.spec, proxy=None))
+    assert not only(Objects((connector(),), (without,)))[0].has_proxy
+    assert only(Objects((connector(),)))[0].has_proxy
 
 
-def test_what_did_not_change_keeps_its_binding() -> None:
+def test_what_did_not_change_keeps_what_was_made_of_it() -> None:
     one, two = connector("one", auth=AUTH), connector("two")
     objects = Objects((one, two), (CLASS,), (LOGIN,))
     first = build(objects)
     again = build(objects, first)
     assert again.generation == first.generation + 1
-    assert all(again.bindings[key] is first.bindings[key] for key in first.bindings)
+    assert kept(again, first) == {"one", "two"}
     rotated = dataclass_replace(LOGIN, metadata=replace(LOGIN.metadata, resource_version="2"))
     third = build(Objects((one, two), (CLASS,), (rotated,)), again)
-    assert third.bindings[one.key] is not again.bindings[one.key]
-    assert third.bindings[two.key] is again.bindings[two.key]
+    assert kept(third, again) == {"two"}
 
 
 def test_a_class_that_is_mended_mends_its_connectors() -> None:
     one = connector()
     broken = build(Objects((one,), (BROKEN_CLASS,)))
-    assert broken.bindings[KEY].refusal is not None
-    assert build(Objects((one,), (CLASS,)), broken).bindings[KEY].refusal is None
+    assert broken.plans[KEY].refusal is not None
+    assert build(Objects((one,), (CLASS,)), broken).plans[KEY].refusal is None
 
 
 def test_whose_token_it_is() -> None:
@@ -185,13 +198,13 @@ def test_what_the_api_server_holds_in_another_shape_serves_nobody_and_says_why()
     wrong = Violation("spec.address", "must be a string")
     objects = Objects((connector(), bare), (CLASS,), malformed={bare.key: wrong})
     snapshot = build(objects)
-    bad = snapshot.bindings[bare.key]
-    assert bad.violations == (wrong,)
+    bad, said = snapshot.plans[bare.key], snapshot.judgements[bare.key]
+    assert said.violations == (wrong,)
     assert bad.refusal is not None
     assert bad.refusal.reason is Reason.CONNECTOR_INVALID
     assert "spec.address: must be a string" in bad.refusal.message
-    assert snapshot.bindings[KEY].refusal is None
-    assert build(objects, snapshot).bindings[bare.key] is bad
+    assert snapshot.plans[KEY].refusal is None
+    assert kept(build(objects, snapshot), snapshot) == {"tool", "bad"}
 
 
 def test_a_class_in_another_shape_keeps_its_connectors_from_serving() -> None:
@@ -199,7 +212,7 @@ def test_a_class_in_another_shape_keeps_its_connectors_from_serving() -> None:
     wrong = Violation("spec.auth.types", "must be a list")
     snapshot = build(Objects((connector(),), (bare,), malformed={"demo": wrong}))
     assert snapshot.class_violations["demo"] == (wrong,)
-    refusal = snapshot.bindings[KEY].refusal
+    refusal = snapshot.plans[KEY].refusal
     assert refusal is not None
     assert "spec.auth.types" in refusal.message
 
@@ -207,29 +220,29 @@ def test_a_class_in_another_shape_keeps_its_connectors_from_serving() -> None:
 def test_a_secret_that_was_not_read_yet_is_not_called_missing() -> None:
     objects = Objects((connector(auth=AUTH),), (CLASS,), unread={LOGIN.key: "it is being read"})
     snapshot = build(objects)
-    pending = snapshot.bindings[KEY]
+    pending, plan = snapshot.judgements[KEY], snapshot.plans[KEY]
     assert pending.secret_problem is not None
     assert pending.secret_problem.reason is ConditionReason.SECRET_PENDING
-    assert pending.refusal is not None
-    assert pending.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
-    assert build(objects, snapshot).bindings[KEY] is pending
-    missing = build(dataclass_replace(objects, unread={}), snapshot).bindings[KEY]
+    assert plan.refusal is not None
+    assert plan.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
+    assert kept(build(objects, snapshot), snapshot) == {"tool"}
+    missing = build(dataclass_replace(objects, unread={}), snapshot).judgements[KEY]
     assert missing.secret_problem is not None
     assert missing.secret_problem.reason is ConditionReason.SECRET_NOT_FOUND
-    there = build(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,), unread={LOGIN.key: "late"})).bindings[KEY]
+    there = build(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,), unread={LOGIN.key: "late"})).plans[KEY]
     assert there.refusal is None
 
 
 @pytest.mark.parametrize("auth", [None, {"name": "nosuch", "secretRef": {"name": "login"}}])
 def test_an_unread_secret_matters_only_where_one_is_asked_for(auth: dict[str, object] | None) -> None:
     objects = Objects((connector(auth=auth) if auth else connector(),), (CLASS,), unread={LOGIN.key: "late"})
-    binding = only(objects)
-    assert binding.unread == ""
-    assert (binding.refusal is None) is (auth is None)
+    plan, judgement = only(objects)
+    assert judgement.unread == ""
+    assert (plan.refusal is None) is (auth is None)
 
 
 def test_a_class_name_of_any_length_makes_no_long_message() -> None:
-    refusal = only(Objects((connector(connectorClassName="x" * 300_000),))).refusal
+    refusal = only(Objects((connector(connectorClassName="x" * 300_000),)))[0].refusal
     assert refusal is not None
     assert len(refusal.message) < 300
 
@@ -250,34 +263,33 @@ def trusting(flags: FeatureFlags = ON, shared: trustme.CA = ONE, own: trustme.CA
 
 
 def trusted(snapshot: Snapshot) -> dict[str, Pool]:
-    return {key.name: binding.trust.pool for key, binding in snapshot.bindings.items()}
+    return {key.name: plan.trust.pool for key, plan in snapshot.plans.items()}
 
 
 def test_layers_of_trust() -> None:
     snapshot = build(trusting())
     assert trusted(snapshot) == {"plain": pool(ONE), "own": pool(ONE, OTHER)}
-    assert [bool(binding.authority) for binding in snapshot.bindings.values()] == [True, True]
+    assert [bool(judgement.authority) for judgement in snapshot.judgements.values()] == [True, True]
     assert snapshot.authorities.trust.pool == pool(ONE)
 
 
 def test_t22_with_the_flag_off_the_systems_store_is_trusted_and_nobody_else() -> None:
     snapshot = build(trusting(FeatureFlags()))
     assert trusted(snapshot) == {"plain": SYSTEM, "own": SYSTEM}
-    assert [binding.authority for binding in snapshot.bindings.values()] == [None, None]
+    assert [judgement.authority for judgement in snapshot.judgements.values()] == [None, None]
 
 
-def test_a_change_of_cas_makes_the_bindings_anew_that_it_is_about() -> None:
+def test_a_change_of_cas_makes_those_again_that_it_is_about() -> None:
     objects = trusting()
     first = build(objects)
     same = build(objects, first)
-    assert all(same.bindings[key] is first.bindings[key] for key in first.bindings)
+    assert kept(same, first) == {"plain", "own"}
     own = trusting(own=trustme.CA())
     renewed = build(dataclass_replace(objects, secrets=(own.secrets[0], objects.secrets[1])), first)
-    changed = [key.name for key in first.bindings if renewed.bindings[key] is not first.bindings[key]]
-    assert changed == ["own"]
+    assert kept(renewed, first) == {"plain"}
     shared = trusting(shared=trustme.CA())
     everybody = build(dataclass_replace(objects, authorities=shared.authorities), first)
-    assert all(everybody.bindings[key] is not first.bindings[key] for key in first.bindings)
+    assert kept(everybody, first) == set()
     off = build(dataclass_replace(objects, flags=FeatureFlags()), first)
     assert trusted(off) == {"plain": SYSTEM, "own": SYSTEM}
 
@@ -287,15 +299,15 @@ def test_a_copy_of_the_same_ca_changes_nothing() -> None:
     first = build(objects)
     again = trusting()
     copied = build(dataclass_replace(objects, secrets=again.secrets, authorities=again.authorities), first)
-    assert all(copied.bindings[key] is first.bindings[key] for key in first.bindings)
+    assert kept(copied, first) == {"plain", "own"}
 
 
 def test_a_connector_that_cannot_be_read_is_trusted_to_have_none() -> None:
     item = Connector(metadata=ObjectMeta(name="plain", namespace="default"))
     objects = dataclass_replace(trusting(), connectors=(item,), malformed={item.key: Violation("spec", "is odd")})
     first = build(objects)
-    assert first.bindings[item.key].authority is None
-    assert build(objects, first).bindings[item.key] is first.bindings[item.key]
+    assert first.judgements[item.key].authority is None
+    assert kept(build(objects, first), first) == {"plain"}
 
 
 def test_what_is_brought_to_handshakes() -> None:
@@ -304,7 +316,7 @@ def test_what_is_brought_to_handshakes() -> None:
     kind = connector_class(auth={"types": [{"name": "cert", "secretType": TLS}]})
     item = connector(auth={"name": "cert", "secretRef": {"name": "login"}})
     snapshot = build(Objects((item,), (kind,), (secret_of(pair, TLS),)))
-    certificate = snapshot.bindings[item.key].credential.certificate
+    certificate = snapshot.plans[item.key].credential.certificate
     assert certificate is not None
     assert snapshot.client_tls() == {ClientTls(), ClientTls(SYSTEM, certificate)}
     assert build(trusting()).client_tls() == {ClientTls(pool(ONE)), ClientTls(pool(ONE, OTHER))}
@@ -316,37 +328,44 @@ def test_what_no_code_expected_of_a_secret_costs_its_connector_alone(monkeypatch
     def broken(*_: object) -> Credential:
         raise InternalError("canary-66f1", [])
 
-    monkeypatch.setattr(snapshot_module, "credential_of", broken)
-    binding = only(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,)))
-    assert binding.secret_problem is not None
-    assert binding.secret_problem.reason is ConditionReason.SECRET_KEY_INVALID
-    assert "InternalError" in binding.secret_problem.message
-    assert "canary" not in binding.secret_problem.message
+    monkeypatch.setattr(examination, "credential_of", broken)
+    _, judgement = only(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,)))
+    assert judgement.secret_problem is not None
+    assert judgement.secret_problem.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "InternalError" in judgement.secret_problem.message
+    assert "canary" not in judgement.secret_problem.message
 
 
-def test_a_secret_that_is_not_read_yet_makes_no_binding_anew_where_something_else_is_wrong() -> None:
+def test_a_secret_that_is_not_read_yet_makes_nothing_again_where_something_else_is_wrong() -> None:
     for classes in ((), (BROKEN_CLASS,)):
         objects = Objects((connector(auth=AUTH),), classes, unread={LOGIN.key: "late"})
         first = build(objects)
-        assert build(objects, first).bindings[KEY] is first.bindings[KEY]
+        assert kept(build(objects, first), first) == {"tool"}
     waiting = Objects((connector(auth=AUTH),), (CLASS,), unread={LOGIN.key: "late"})
     first = build(waiting)
-    assert build(waiting, first).bindings[KEY] is first.bindings[KEY]
-    assert build(dataclass_replace(waiting, unread={}), first).bindings[KEY] is not first.bindings[KEY]
+    assert kept(build(waiting, first), first) == {"tool"}
+    assert kept(build(dataclass_replace(waiting, unread={}), first), first) == set()
 
 
 def test_what_is_said_of_a_ca_is_of_now() -> None:
     objects = Objects((connector(caCertSecretRef={"name": "ca"}),), (CLASS,), flags=ON)
     late = build(dataclass_replace(objects, unread={SecretKey("default", "ca"): "late"}))
     lost = build(objects, late)
-    assert lost.bindings[KEY].trust is late.bindings[KEY].trust
-    assert (late.bindings[KEY].authority, lost.bindings[KEY].authority) == (
+    assert lost.judgements[KEY].trust is late.judgements[KEY].trust
+    assert (late.judgements[KEY].authority, lost.judgements[KEY].authority) == (
         OwnAuthority("ca", None, "late"),
         OwnAuthority("ca"),
     )
     broken = build(dataclass_replace(objects, secrets=(secret_of({"ca.crt": b"junk"}, OPAQUE, "ca"),)), lost)
-    assert broken.bindings[KEY].trust == lost.bindings[KEY].trust
-    before, now = lost.bindings[KEY].authority, broken.bindings[KEY].authority
+    assert broken.judgements[KEY].trust == lost.judgements[KEY].trust
+    before, now = lost.judgements[KEY].authority, broken.judgements[KEY].authority
     assert before is not None
     assert now is not None
     assert (before.bundle is None, now.bundle is None) == (True, False)
+
+
+def test_a_process_gets_what_it_has_a_use_for() -> None:
+    objects = Objects((connector(),), (CLASS,))
+    proxies, controllers = build(objects, wanted=Wanted(judgements=False)), build(objects, wanted=Wanted(plans=False))
+    assert (set(proxies.plans), set(proxies.judgements)) == ({KEY}, set())
+    assert (set(controllers.plans), set(controllers.judgements)) == (set(), {KEY})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from connectors.judgement import Judgement
 from connectors.model.connector import Connector
 from connectors.model.connector_class import (
     RESOLVER_ANNOTATION,
@@ -13,7 +14,6 @@ from connectors.model.connector_class import (
 )
 from connectors.model.metadata import ObjectMeta
 from connectors.model.violation import Violation
-from connectors.snapshot import Binding
 from controller.destination import Platform
 from controller.proxy_address import ClusterProxy, LocalProxy, allocate
 from controller.service import HeldService, OwnerReference
@@ -48,14 +48,14 @@ def bound(
     resolver: str = "host",
     violations: tuple[Violation, ...] = (),
     connector: Connector = CONNECTOR,
-) -> Binding:
+) -> Judgement:
     metadata = ObjectMeta(name="git", annotations={RESOLVER_ANNOTATION: resolver})
     connector_class = ConnectorClass(metadata=metadata, spec=ConnectorClassSpec(proxy=proxy))
-    return Binding(connector, connector_class, violations=violations)
+    return Judgement(connector, connector_class, violations=violations)
 
 
 @pytest.mark.parametrize(
-    ("binding", "service", "backend", "condition", "url", "action"),
+    ("judgement", "service", "backend", "condition", "url", "action"),
     [
         pytest.param(bound(BUILT_IN), None, True, ("Unknown", "ProxyServicePending"), None, "Create", id="to be made"),
         pytest.param(
@@ -106,14 +106,14 @@ def bound(
     ],
 )
 def test_in_a_cluster(
-    binding: Binding,
+    judgement: Judgement,
     service: HeldService | None,
     backend: bool,
     condition: tuple[str, str],
     url: str | None,
     action: str | None,
 ) -> None:
-    found = allocate(binding, ClusterProxy(Platform(), service, backend))
+    found = allocate(judgement, ClusterProxy(Platform(), service, backend))
     assert (found.condition.status.value, found.condition.reason) == condition
     assert found.url == url
     assert (type(found.action).__name__ if found.action else None) == action
@@ -140,7 +140,7 @@ def test_t26_a_foreign_service_is_named_and_no_caller_is_sent_to_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("binding", "reason", "url"),
+    ("judgement", "reason", "url"),
     [
         (bound(BUILT_IN), "", "http://c-repo.team.localhost"),
         (bound(BUILT_IN, "path"), "", f"http://c-repo.team.localhost{SUFFIX}"),
@@ -148,8 +148,8 @@ def test_t26_a_foreign_service_is_named_and_no_caller_is_sent_to_it() -> None:
         (bound(GONE), "NonProxy", None),
     ],
 )
-def test_in_one_process(binding: Binding, reason: str, url: str | None) -> None:
-    found = allocate(binding, LocalProxy("http://c-repo.team.localhost"))
+def test_in_one_process(judgement: Judgement, reason: str, url: str | None) -> None:
+    found = allocate(judgement, LocalProxy("http://c-repo.team.localhost"))
     assert (found.condition.status.value, found.condition.reason, found.url) == ("True", reason, url)
     assert found.action is None
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from connectors.authorities import Authorities
 from connectors.class_checks import _NOT_GENERATED
 from connectors.expressions.functions import FUNCTIONS
+from connectors.http.fields import HOP_BY_HOP
 from connectors.kube.access import Access
 from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
@@ -32,7 +33,6 @@ from controller.probes.metrics import ProbeMetrics
 from proxy import ca_metrics, cluster_settings, exchange, relay
 from proxy.access_log import AccessLine
 from proxy.audit_record import AuditCaller, AuditRecord, UsedSecret
-from proxy.hop_by_hop import HOP_BY_HOP
 from proxy.metrics import BUCKETS, ProxyMetrics
 from standalone import get, probe, serve_settings
 from standalone.cli import COMMANDS
@@ -41,6 +41,7 @@ from tests.docs.pages import blocks, codes, pages, prose, rows, text
 CONFIGURATION = "docs/configuration.md"
 REASONS = "docs/reasons.md"
 FOREIGN_FLAGS = {
+    "--without",  # of pytest in this tree (conftest.py)
     "--subresource",  # kubectl auth can-i
     "--api-audiences",  # kube-apiserver
     "--help",

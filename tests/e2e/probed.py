@@ -20,7 +20,7 @@ from connectors.sources.directory import DirectorySource
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import ProbeClient
 from standalone.objects import BASE
-from standalone.probing import probe_binding, probed_status
+from standalone.probing import probe_connector, probed_status
 from tests.peers.manifests import Manifest, write
 from tests.peers.proxy_process import ProxyProcess
 from tests.peers.trust import dialer
@@ -47,13 +47,13 @@ async def probed_conditions(
     """Every condition of the Connector default/tool, by its type; tools on loopback may be dialled."""
     loaded = DirectorySource((write(folder, *manifests),), timestamp).load()
     assert not loaded.problems, loaded.problems
-    binding = replace(build(loaded.objects).bindings[KEY], trust=trust)
+    judgement = replace(build(loaded.objects).judgements[KEY], trust=trust)
     sender = ProbeClient(dialer())
     try:
-        reports = await probe_binding(sender, binding, timeout)
+        reports = await probe_connector(sender, judgement, timeout)
     finally:
         await sender.close()
-    status = probed_status(binding, reports, NOW)
+    status = probed_status(judgement, reports, NOW)
     return {item.type.value: Said(item.status.value, item.reason, item.message) for item in status.conditions}
 
 

@@ -121,7 +121,7 @@ def manifests(addresses: dict[str, str], *, on: bool, shared: bool) -> Iterator[
 def pools(folder: Path) -> dict[str, Pool]:
     loaded = DirectorySource((folder,), timestamp).load()
     assert not loaded.problems
-    return {key.name: binding.trust.pool for key, binding in build(loaded.objects).bindings.items()}
+    return {key.name: judgement.trust.pool for key, judgement in build(loaded.objects).judgements.items()}
 
 
 async def conditions(proxy: ProxyProcess, *, on: bool, shared: bool) -> dict[str, dict[str, Any]]:

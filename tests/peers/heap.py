@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import BuiltinFunctionType, FrameType, FunctionType, MethodType, ModuleType
 
 _TEXTS = (bytes, bytearray, str)
+_THE_PROGRAMS = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 
 
 def texts() -> Iterator[bytes | bytearray | str]:
@@ -40,3 +42,27 @@ def holds(what: Callable[[], bytes]) -> list[str]:
             if readable in shown:
                 found.append(shown.replace(readable, "<found>")[:200])
     return found
+
+
+def reachable(*roots: object, shared: tuple[type, ...] = ()) -> Iterator[object]:
+    """Each object once that they hold, but for the program's own and what lies behind objects of the types `shared`."""
+    seen: set[int] = set()
+    following = list(roots)
+    while following:
+        found = following.pop()
+        if id(found) in seen or isinstance(found, _THE_PROGRAMS + shared):
+            continue
+        seen.add(id(found))
+        yield found
+        following += gc.get_referents(found)
+
+
+def bytes_of(*roots: object, shared: tuple[type, ...] = ()) -> int:
+    """Bytes of memory that they and all that they hold take."""
+    return sum(sys.getsizeof(found) for found in reachable(*roots, shared=shared))
+
+
+def texts_with(canary: bytes, *roots: object) -> list[bytes | bytearray | str]:
+    """The texts among what they hold in which `canary` stands."""
+    texts = [found for found in reachable(*roots) if isinstance(found, _TEXTS)]
+    return [text for text in texts if canary in (text.encode() if isinstance(text, str) else text)]

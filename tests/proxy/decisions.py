@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from connectors.model.host_form import HostForm
 from connectors.model.message import Headers, RequestHead, ResponseHead, Version
 from connectors.model.refusal import RefusedError
 from connectors.model.user import service_account_user
-from connectors.snapshot import Binding, Snapshot, build
+from connectors.plan import Plan, PoolKey
+from connectors.snapshot import Snapshot, build
 from proxy.decide import decide, find
 from proxy.decision import Facts, Forward, Permission, Verdict
-from proxy.host_form import HostForm
 from tests.peers.manifests import Manifest, auth, connector, connector_class, secret
 from tests.peers.objects import objects_of
 
@@ -22,10 +23,15 @@ def snapshot_of(*manifests: Manifest) -> Snapshot:
     return build(objects_of(*manifests))
 
 
-def binding_of(*manifests: Manifest) -> Binding:
-    """The Binding of the one Connector among them."""
-    (binding,) = snapshot_of(*manifests).bindings.values()
-    return binding
+def plan_of(*manifests: Manifest) -> Plan:
+    """The Plan of the one Connector among them."""
+    (plan,) = snapshot_of(*manifests).plans.values()
+    return plan
+
+
+def pool_key(plan: Plan) -> PoolKey:
+    """The pool of requests to its spec.address."""
+    return plan.targets[""].pool
 
 
 def tool(address: str = TOOL, class_name: str = "generic", **spec: object) -> Manifest:
@@ -70,7 +76,7 @@ def judge(head: RequestHead, snapshot: Snapshot, facts: Facts = ANYBODY) -> Verd
         route = find(head, snapshot, HOSTS)
     except RefusedError as error:
         return Verdict(refusal=error.refusal)
-    return decide(head, route, snapshot, HOSTS, facts)
+    return decide(head, route, snapshot, facts)
 
 
 def verdict_of(head: RequestHead, *manifests: Manifest, facts: Facts = ANYBODY) -> Verdict:

@@ -17,11 +17,10 @@ from proxy.audit import Audit, Record
 from proxy.audit_file import AuditFile
 from proxy.audit_log import AuditLog
 from proxy.audit_record import AuditCaller, AuditRecord, Decision, UsedSecret
-from proxy.http1.head import parse_request
 from proxy.metrics import ProxyMetrics
 from proxy.settings import AccessLogFormat
 from tests.peers.manifests import Manifest, auth, basic_auth
-from tests.proxy.decisions import binding_of, forward_of, tool
+from tests.proxy.decisions import forward_of, plan_of, tool
 from tests.proxy.decisions import request as head_of
 
 CANARY = "canary-4b17"
@@ -55,12 +54,11 @@ class Desk:
         return found
 
     def begin(self, target: bytes = b"/x") -> Record:
-        raw = b"GET %b HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %b\r\n\r\n" % (target, CANARY.encode())
-        return self.audit.begin(parse_request(raw, header_count=10))
+        return self.audit.begin(b"GET", target, time.monotonic())
 
     async def line(self, record: Record | None = None) -> AccessLine:
         if record:
-            self.audit.end(record)
+            self.audit.end(record, time.monotonic())
         await asyncio.sleep(0)
         assert CANARY not in self.stream.getvalue()
         return msgspec.json.decode(self.stream.getvalue().splitlines()[-1], type=AccessLine)
@@ -73,10 +71,9 @@ async def test_a_relayed_request() -> None:
     desk = Desk()
     record = desk.begin(b"/x/y?token=" + CANARY.encode())
     assert desk.sample("requests_in_flight") == 1
-    record.caller, record.binding = service_account_user("team", "builder"), binding_of(tool())
-    progress = record.progress
-    progress.status, progress.bytes_in, progress.bytes_out = 201, 3, 4
-    progress.first_byte_at = time.monotonic()
+    record.caller, record.plan = service_account_user("team", "builder"), plan_of(tool())
+    record.answered, record.bytes_in, record.bytes_out = 201, 3, 4
+    record.first_byte_at = time.monotonic()
     line = await desk.line(record)
     assert (line.caller, line.connector, line.method, line.path) == ("team/builder", "team/tool", "GET", "/x/y")
     assert (line.status, line.bytes_in, line.bytes_out, line.reason) == (201, 3, 4, "")
@@ -102,7 +99,7 @@ async def test_a_refused_request() -> None:
 async def test_a_client_that_left() -> None:
     desk = Desk()
     record = desk.begin()
-    record.progress.ending = "client closed"
+    record.ending = "client closed"
     line = await desk.line(record)
     assert (line.status, line.reason) == (499, "client closed")
 
@@ -110,7 +107,7 @@ async def test_a_client_that_left() -> None:
 async def test_an_answer_that_broke_off_keeps_the_status_that_was_sent() -> None:
     desk = Desk()
     record = desk.begin()
-    record.progress.status, record.progress.ending = 200, "upstream closed early"
+    record.answered, record.ending = 200, "upstream closed early"
     line = await desk.line(record)
     assert (line.status, line.reason) == (200, "upstream closed early")
 
@@ -140,7 +137,7 @@ async def test_a_head_that_could_not_be_parsed() -> None:
 
 async def test_metrics_count_without_a_log() -> None:
     desk = Desk(AccessLogFormat.OFF)
-    desk.audit.end(desk.begin())
+    desk.audit.end(desk.begin(), time.monotonic())
     desk.audit.malformed(Refusal(Reason.HEAD_TOO_LARGE, "x"))
     await asyncio.sleep(0)
     assert desk.stream.getvalue() == ""
@@ -160,19 +157,19 @@ def let_through(desk: Desk, *manifests: Manifest, with_secret: bool = True) -> R
     record.caller = service_account_user("team", "builder")
     login = auth("basicAuth", "login" if with_secret else None)
     forward = forward_of(head_of(b"/x"), *manifests, tool("https://tool.example/api/", auth=login))
-    record.binding = forward.binding
-    record.let_through(forward)
+    record.plan = forward.plan
+    record.let_through(forward, time.monotonic())
     return record
 
 
 async def test_the_audit_log_of_a_relayed_request(desk: Desk) -> None:
     record = let_through(desk, SECRET)
-    record.progress.status, record.progress.sent = 200, True
-    record.progress.first_byte_at = time.monotonic()
+    record.answered, record.sent = 200, True
+    record.first_byte_at = time.monotonic()
     found = await desk.audited(record)
     assert found.caller == AuditCaller("system:serviceaccount:team:builder", "", (), "")
     assert (found.decision, found.reason, found.address) == (Decision.ALLOWED, "", "https://tool.example/api/")
-    version = record.binding.secret.metadata.resource_version if record.binding and record.binding.secret else ""
+    version = record.plan.secret_version if record.plan else ""
     assert version
     assert found.secret == UsedSecret("login", version)
     assert 0 < found.authorization <= found.upstream <= found.duration < 5
@@ -187,7 +184,7 @@ async def test_no_secret_is_used_where_nothing_was_sent(desk: Desk) -> None:
 
 async def test_no_secret_is_used_by_a_connector_without_one(desk: Desk) -> None:
     record = let_through(desk, with_secret=False)
-    record.progress.sent = True
+    record.sent = True
     assert (await desk.audited(record)).secret is None
 
 
@@ -200,7 +197,7 @@ async def test_a_refusal_behind_the_decision_is_one(desk: Desk, reason: Reason) 
 
 async def test_the_audit_log_of_a_refused_request(desk: Desk) -> None:
     record = desk.begin()
-    record.binding = binding_of(tool())
+    record.plan = plan_of(tool())
     record.refusal = Refusal(Reason.FORBIDDEN, CANARY)
     found = await desk.audited(record)
     assert (found.decision, found.reason, found.status) == (Decision.REFUSED, "Forbidden", 403)
@@ -227,6 +224,6 @@ async def test_the_audit_log_without_an_access_log(tmp_path: Path) -> None:
     log = AuditLog(AuditFile(str(desk.path)), lambda _: None)
     log.open()
     audit = Audit(ProxyMetrics(CollectorRegistry()), off, log)
-    audit.end(audit.begin(desk.begin().request))
+    audit.end(audit.begin(b"GET", b"/", time.monotonic()), time.monotonic())
     await asyncio.sleep(0)
     assert (desk.stream.getvalue(), desk.path.read_bytes().count(b"\n")) == ("", 1)

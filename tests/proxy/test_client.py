@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.client import MAX_BUFFERED, After, ClientConnection, ClientTerms
 from proxy.http1.head import ParsedRequest
+from proxy.http1.plain import Plain
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -59,21 +62,31 @@ class Desk:
 
     def __init__(self, answer: Callable[[ParsedRequest], After] = lambda _: After.KEEP) -> None:
         self.requests: list[bytes] = []
+        self.plain: list[Plain | None] = []
         self.refusals: list[Refusal] = []
         self.gone = 0
         self.hold: asyncio.Event | None = None
         self._answer = answer
-        terms = ClientTerms(Limits(), Timeouts(), Watchdog(1.0), self._handle, self._refuse, self._gone)
+        terms = ClientTerms(Limits(), Timeouts(), Watchdog(1.0), self, self._refuse, self._gone)
         self.client, self.wire = ClientConnection(terms), Wire()
         self.client.connection_made(self.wire)
 
-    async def _handle(self, request: ParsedRequest, client: ClientConnection) -> After:
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        """No head is known."""
+        return False
+
+    def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
         assert client.deadline is NEVER, "the exchange sets its own deadlines"
         self.requests.append(request.head.target)
+        self.plain.append(plain)
+        after = self._answer(request)
+        client.wait_for(asyncio.ensure_future(self._answered(request, client, after)))
+
+    async def _answered(self, request: ParsedRequest, client: ClientConnection, after: After) -> None:
         if self.hold:
             await self.hold.wait()
         client.write(b"<%b>" % request.head.target)
-        return self._answer(request)
+        client.over(after, time.monotonic())
 
     def _refuse(self, refusal: Refusal, _: ClientConnection) -> None:
         self.refusals.append(refusal)
@@ -233,3 +246,57 @@ async def test_requests_far_ahead_stay_unread_from_one_request_to_the_next(desk:
         await asyncio.sleep(0)
     assert desk.wire.reading
     assert len(desk.requests) == many.count(b"GET")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        pytest.param([get(b"/1")], [True], id="in one piece"),
+        pytest.param([get(b"/1") + get(b"/2")], [True, False], id="read ahead"),
+        pytest.param([get(b"/1")[:-1], get(b"/1")[-1:]], [False], id="in two pieces"),
+        pytest.param([b"\r\n" + get(b"/1")], [False], id="behind an empty line"),
+        pytest.param([b"\r\n", get(b"/1")], [False], id="behind an empty line that came before"),
+        pytest.param([get(b"/1"), get(b"/2")], [True, True], id="one after the other"),
+    ],
+)
+async def test_a_head_is_given_apart_only_where_it_came_whole(
+    desk: Desk, pieces: list[bytes], whole: list[bool]
+) -> None:
+    await desk.receive(*pieces)
+    await turns()
+    assert [plain is not None for plain in desk.plain] == whole
+
+
+async def test_an_idle_connection_keeps_no_buffer(desk: Desk) -> None:
+    await desk.receive(get(b"/1")[:-1], get(b"/1")[-1:])
+    assert desk.requests == [b"/1"]
+    assert desk.client._buffer is None
+
+
+class Knowing(Desk):
+    """A desk that knows every head, and whose tools have to be dialled first."""
+
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        client.wait_for(asyncio.ensure_future(asyncio.sleep(3600)))
+        return True
+
+
+async def test_no_time_of_the_connections_own_runs_while_an_exchange_waits_for_others() -> None:
+    desk = Knowing()
+    assert desk.client.deadline is not NEVER
+    await desk.receive(get(b"/1"))
+    assert desk.client.deadline is NEVER
+    desk.client.connection_lost(None)
+    await turns()
+
+
+async def test_a_client_that_leaves_while_its_request_is_sent_again_ends_the_second_dial() -> None:
+    desk = Knowing()
+    await desk.receive(get(b"/1"))
+    stale: Any = object()
+    desk.client._relay = stale  # that of the kept connection, which was dead
+    again = asyncio.ensure_future(asyncio.sleep(3600))
+    desk.client.wait_for(again)
+    desk.client.connection_lost(None)
+    await turns()
+    assert again.cancelled()

@@ -55,8 +55,8 @@ def test_the_order_of_the_steps(
 
 def test_a_refusal_names_the_connector_for_the_audit_once_it_is_known() -> None:
     head = request(b"/x")
-    assert verdict_of(head, tool(), facts=STRANGER).binding is not None
-    assert verdict_of(request(b"/..")).binding is None
+    assert verdict_of(head, tool(), facts=STRANGER).plan is not None
+    assert verdict_of(request(b"/..")).plan is None
 
 
 @pytest.mark.parametrize("facts", [STRANGER, NOBODY], ids=["stranger", "nobody"])
@@ -98,4 +98,4 @@ def test_every_request_gets_a_verdict(
 def test_t04_no_target_leaves_the_addresss_prefix(path: str) -> None:
     verdict = verdict_of(request(b"/" + path.encode()), tool("https://tool.example/git"))
     if verdict.forward:
-        assert verdict.forward.target.startswith(b"/git/")
+        assert verdict.forward.request_target.startswith(b"/git/")

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.http.fields import FRAMING, HOP_BY_HOP, NEVER_TRAILERS
 from connectors.model.message import Headers, RequestHead, Version
-from proxy.hop_by_hop import FRAMING, HOP_BY_HOP, NEVER_TRAILERS, accepts_trailers, not_forwarded, wants_websocket
+from proxy.hop_by_hop import accepts_trailers, not_forwarded, wants_websocket
 
 UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.http.fields import FRAMING
 from connectors.model.message import Headers, RequestHead
-from connectors.snapshot import Binding
-from proxy.hop_by_hop import FRAMING
 from proxy.inject import outgoing, request_trailers
 from proxy.presented import Presented
 from tests.peers.manifests import Manifest, auth, basic_auth, connector_class, secret
-from tests.proxy.decisions import OWN_HOST, binding_of, forward_of, request, tool
+from tests.proxy.decisions import OWN_HOST, forward_of, plan_of, request, tool
 
 CANARY = "canary-71c0"
 BASIC = (tool(auth=auth("basicAuth", "s")), basic_auth("s", "robot", CANARY, namespace="team"))
@@ -164,9 +163,9 @@ PARAMETER = st.text("api_key%5F6=x;", max_size=14).map(str.encode)
 )
 def test_t21_no_spelling_gets_through(fields: list[tuple[bytes, bytes]], parameters: list[bytes]) -> None:
     for forward in FORWARDS:
-        binding: Binding = forward.binding
-        head = outgoing(request(b"/", tuple(fields)), forward._replace(target=b"/p?" + b"&".join(parameters)))
-        own = head.headers[: len(head.headers) - len(binding.credential.headers)]
+        plan = forward.plan
+        head = outgoing(request(b"/", tuple(fields)), forward._replace(request_target=b"/p?" + b"&".join(parameters)))
+        own = head.headers[: len(head.headers) - len(plan.credential.headers)]
         folded = {name.lower().replace(b"_", b"-") for name, _ in own}
         assert not folded & {b"authorization", b"private-token", b"x-caller-token", b"x-openapi-address"}
         query = head.target.partition(b"?")[2].removesuffix(b"api_key=" + QUOTED)
@@ -218,7 +217,7 @@ def test_t11_framing_is_never_owned_by_a_class() -> None:
                 [{"name": "a", "secretType": "Opaque", "optional": True, "generator": {"headers": [field]}}],
                 proxy={"authExtractor": {"header": name}} if extractor else {},
             )
-            assert binding_of(made, tool(class_name="odd", auth=auth("a"))).refusal is not None, name
+            assert plan_of(made, tool(class_name="odd", auth=auth("a"))).refusal is not None, name
 
 
 def test_trailers_cannot_stand_for_what_was_stripped() -> None:

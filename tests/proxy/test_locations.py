@@ -192,7 +192,7 @@ RELATIVE = [
 @pytest.mark.parametrize(
     ("forward", "value", "expected"),
     RELATIVE,
-    ids=[f"{forward.target.decode()} {value.decode()}" for forward, value, _ in RELATIVE],
+    ids=[f"{forward.request_target.decode()} {value.decode()}" for forward, value, _ in RELATIVE],
 )
 def test_t04_a_relative_reference_stays_with_its_connector(forward: Forward, value: bytes, expected: bytes) -> None:
     assert rewrite_location(value, forward, "http") == expected

@@ -11,7 +11,7 @@ from tests.proxy.decisions import forward_of, keyed, request
 
 VALUE = "long/s3cret+%41 x"
 QUOTED = quote(VALUE, safe="").encode()
-BINDING = keyed(VALUE.encode()).binding
+QUERY = keyed(VALUE.encode()).target.query
 LOCATION = b"location"
 
 
@@ -28,7 +28,7 @@ LOCATION = b"location"
     ],
 )
 def test_t06_the_parameter_goes(sent: bytes, left: bytes) -> None:
-    assert without_credential(LOCATION, sent, BINDING) == left
+    assert without_credential(LOCATION, sent, QUERY) == left
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_t06_the_parameter_goes(sent: bytes, left: bytes) -> None:
 )
 @pytest.mark.parametrize("around", [b"/login?next=%s", b"/a/%s/b", b"/a#key=%s"])
 def test_t06_a_field_that_still_shows_it_is_left_out(around: bytes, shown: bytes) -> None:
-    assert without_credential(LOCATION, around.replace(b"%s", shown), BINDING) is None
+    assert without_credential(LOCATION, around.replace(b"%s", shown), QUERY) is None
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_t06_a_field_that_still_shows_it_is_left_out(around: bytes, shown: bytes
     ],
 )
 def test_t06_other_fields_with_addresses(name: bytes, sent: bytes, left: bytes) -> None:
-    assert without_credential(name, sent, BINDING) == left
+    assert without_credential(name, sent, QUERY) == left
 
 
 def test_a_short_value_hides_no_field() -> None:
     # Seven bytes may well stand in an address by chance.
-    assert without_credential(LOCATION, b"/private?key=private", keyed(b"private").binding) == b"/private"
+    assert without_credential(LOCATION, b"/private?key=private", keyed(b"private").target.query) == b"/private"
 
 
 def test_without_a_query_credential_nothing_is_touched() -> None:
-    assert without_credential(LOCATION, b"/a?key=1", forward_of(request()).binding) == b"/a?key=1"
+    assert without_credential(LOCATION, b"/a?key=1", forward_of(request()).target.query) == b"/a?key=1"
 
 
 SECRETS = st.text("ab%/+?&#= ;\u00e9", min_size=8, max_size=12).filter(lambda text: text == text.strip())
@@ -78,5 +78,5 @@ def test_t06_the_credential_is_never_shown(value: str, name: bytes, order: list[
     pieces = (b"/a?key=", quote(value, safe="").encode(), raw, b"&next=")
     field = b"".join(pieces[index] for index in order)
     wrapped = {b"link": b"<" + field + b">", b"refresh": b"0; url=" + field}.get(name, field)
-    left = without_credential(name, wrapped, keyed(raw).binding)
+    left = without_credential(name, wrapped, keyed(raw).target.query)
     assert left is None or (raw not in left and pieces[1] not in left)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.client import After, ClientConnection
 from proxy.http1.head import ParsedRequest
+from proxy.http1.plain import Plain
 from proxy.server import Server
 from proxy.settings import Limits, ProxySettings, Timeouts
 from proxy.watchdog import Watchdog
@@ -26,17 +28,24 @@ class Desk:
         self.begun = asyncio.Semaphore(0)
         self.go_on = asyncio.Event()
         settings = ProxySettings(host=host, port=0, limits=limits or Limits(), timeouts=Timeouts())
-        self.server = Server(settings, Watchdog(1.0), self.handle, self.refused)
+        self.server = Server(settings, Watchdog(1.0), self, self.refused)
 
     def refused(self, refusal: Refusal) -> str:
         self.malformed.append(refusal)
         return "an-id"
 
-    async def handle(self, request: ParsedRequest, client: ClientConnection) -> After:
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        """No head is known."""
+        return False
+
+    def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
+        client.wait_for(asyncio.ensure_future(self._answered(client)))
+
+    async def _answered(self, client: ClientConnection) -> None:
         self.begun.release()
         await self.go_on.wait()
         client.write(OK)
-        return After.CLOSE if client.draining else After.KEEP
+        client.over(After.CLOSE if client.draining else After.KEEP, time.monotonic())
 
 
 @pytest.fixture
@@ -77,7 +86,7 @@ def test_nothing_is_own_before_the_start() -> None:
 
 
 async def test_a_busy_port_is_an_os_error(desk: Desk) -> None:
-    second = Server(ProxySettings(port=desk.server.port), Watchdog(1.0), desk.handle, desk.refused)
+    second = Server(ProxySettings(port=desk.server.port), Watchdog(1.0), desk, desk.refused)
     with pytest.raises(OSError, match="address already in use"):
         await second.start()
 

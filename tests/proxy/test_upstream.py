@@ -10,23 +10,20 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from connectors.credentials.credential import Credential
 from connectors.dialing.dialer import Dialer
-from connectors.model.addresses import Address, parse_address
+from connectors.model.addresses import Address, Origin, parse_address
 from connectors.model.connector import ConnectorKey
-from connectors.model.key_pair import KeyPair
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
-from connectors.model.secret_value import SecretValue
-from connectors.snapshot import Binding
-from connectors.tls.pool import SYSTEM_TLS
+from connectors.plan import PoolKey, trusting
+from connectors.tls.pool import SYSTEM_TLS, ClientTls
 from proxy.settings import Timeouts
-from proxy.upstream import MAX_IDLE_PER_POOL, PoolKey, UpstreamConnection, Upstreams, is_current, pool_key, trust_now
+from proxy.upstream import MAX_IDLE_PER_POOL, UpstreamConnection, Upstreams, is_current, target_now, trust_now
 from proxy.watchdog import NEVER, Watchdog
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.trust import dialer, tls, trust
-from tests.proxy.decisions import binding_of, snapshot_of, tool
+from tests.proxy.decisions import forward_of, plan_of, pool_key, request, snapshot_of, tool
 
 
 class Reader:
@@ -57,14 +54,14 @@ class Pools:
         self.upstreams = Upstreams(
             timeouts or Timeouts(), self.watchdog, dialer(), lambda *_: False, lambda key: key not in self.stale
         )
-        self.key = pool_key(binding_of(tool(peer.address)), self.address.origin)
+        self.key = pool_key(plan_of(tool(peer.address)))
 
     async def dial(self, key: PoolKey | None = None) -> UpstreamConnection:
         return await self.upstreams.dial(key or self.key, self.address, SYSTEM_TLS)
 
     async def idle(self, keep_alive: bytes = b"") -> UpstreamConnection:
         connection = await self.dial()
-        self.upstreams.give_back(connection, keep_alive)
+        self.upstreams.give_back(connection, time.monotonic(), keep_alive)
         return connection
 
     @property
@@ -82,57 +79,13 @@ async def until(ready: Callable[[], bool]) -> None:
 TEAM = tool(auth=auth("bearerAuth", "s"))
 
 
-def bound(*, uid: str = "", version: str = "1", secret: bool = True) -> Binding:
-    manifests = [tool(auth=auth("bearerAuth", "s" if secret else None))]
-    manifests[0]["metadata"]["uid"] = uid
-    manifests += [bearer_token("s", version, namespace="team")] if secret else []
-    return binding_of(*manifests)
-
-
-BASE = pool_key(bound(), parse_address("https://tool.example/a").origin)
-
-
-def test_t13_the_same_connector_origin_secret_and_trust_share_a_pool() -> None:
-    assert pool_key(bound(), parse_address("https://TOOL.example:443/b").origin) == BASE
-
-
-@pytest.mark.parametrize(
-    ("binding", "address"),
-    [
-        pytest.param(bound(uid="other"), "https://tool.example", id="Connector created anew"),
-        pytest.param(bound(version="2"), "https://tool.example", id="Secret changed"),
-        pytest.param(bound(secret=False), "https://tool.example", id="Secret gone"),
-        pytest.param(bound(), "https://api.example", id="host"),
-        pytest.param(bound(), "https://tool.example:8443", id="port"),
-        pytest.param(bound(), "http://tool.example:443", id="scheme"),
-        pytest.param(replace(bound(), trust=trust(trustme.CA())), "https://tool.example", id="trust"),
-        pytest.param(
-            binding_of({**TEAM, "metadata": {"name": "tool", "namespace": "else"}}), "https://tool.example", id="ns"
-        ),
-    ],
-)
-def test_t13_whatever_differs_has_its_own_pool(binding: Binding, address: str) -> None:
-    assert pool_key(binding, parse_address(address).origin) != BASE
-
-
-def test_t13_whether_a_certificate_is_shown_makes_two_pools() -> None:
-    """Of one Secret two authentication types may make two things."""
-    shown = replace(bound(), credential=Credential(certificate=KeyPair(b"chain", SecretValue(b"key"))))
-    assert pool_key(shown, parse_address("https://tool.example").origin) != BASE
-
-
-def test_cas_are_nothing_to_a_connection_without_tls() -> None:
-    origin = parse_address("http://tool.example").origin
-    assert pool_key(replace(bound(), trust=trust(trustme.CA())), origin) == pool_key(bound(), origin)
-
-
 async def test_t13_an_idle_connection_serves_its_own_pool_only(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     other = pools.key._replace(uid="other")
-    assert pools.upstreams.take(other, repeatable=True) is None
+    assert pools.upstreams.take(other, time.monotonic(), repeatable=True) is None
     assert pools.counts == (0, 1)
-    assert pools.upstreams.take(pools.key, repeatable=True) is connection
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is connection
     assert connection.used_before
     assert pools.counts == (1, 0)
     pools.upstreams.close()
@@ -141,11 +94,11 @@ async def test_t13_an_idle_connection_serves_its_own_pool_only(raw_upstream: Raw
 async def test_the_most_recently_used_comes_first(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     first, second = await pools.dial(), await pools.dial()
-    pools.upstreams.give_back(second)
-    pools.upstreams.give_back(first)
-    assert pools.upstreams.take(pools.key, repeatable=True) is first
-    assert pools.upstreams.take(pools.key, repeatable=True) is second
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    pools.upstreams.give_back(second, time.monotonic())
+    pools.upstreams.give_back(first, time.monotonic())
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is first
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is second
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     pools.upstreams.close()
 
 
@@ -153,7 +106,7 @@ async def test_a_pool_is_bounded(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     connections = [await pools.dial() for _ in range(MAX_IDLE_PER_POOL + 1)]
     for connection in connections:
-        pools.upstreams.give_back(connection)
+        pools.upstreams.give_back(connection, time.monotonic())
     assert pools.upstreams.idle == MAX_IDLE_PER_POOL
     await until(lambda: pools.counts == (0, MAX_IDLE_PER_POOL))
     pools.upstreams.close()
@@ -177,7 +130,7 @@ async def test_too_short_to_keep(raw_upstream: RawUpstream, keep_alive: bytes) -
     await pools.idle(keep_alive)
     peer = await raw_upstream.accept()
     await peer.wait_closed()
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     await until(lambda: pools.counts == (0, 0))
 
 
@@ -194,7 +147,7 @@ async def test_a_connection_past_its_deadline_is_not_used_however_late_the_watch
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     connection.deadline = time.monotonic()
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     await (await raw_upstream.accept()).wait_closed()
 
 
@@ -202,14 +155,14 @@ async def test_t30_what_cannot_be_repeated_gets_no_long_idle_connection(raw_upst
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     connection.idle_since -= 1.5
-    assert pools.upstreams.take(pools.key, repeatable=False) is connection
-    pools.upstreams.give_back(connection)
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=False) is connection
+    pools.upstreams.give_back(connection, time.monotonic())
     connection.idle_since -= 2.5
-    assert pools.upstreams.take(pools.key, repeatable=False) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=False) is None
     await until(lambda: pools.counts == (0, 0))
     connection = await pools.idle()
     connection.idle_since -= 2.5
-    assert pools.upstreams.take(pools.key, repeatable=True) is connection
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is connection
     pools.upstreams.close()
 
 
@@ -220,7 +173,7 @@ async def test_t11_unsolicited_bytes_end_an_idle_connection(raw_upstream: RawUps
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     await peer.wait_closed()
     await until(lambda: pools.counts == (0, 0))
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
 
 
 async def test_a_connection_that_the_tool_closed_is_gone(raw_upstream: RawUpstream) -> None:
@@ -228,13 +181,13 @@ async def test_a_connection_that_the_tool_closed_is_gone(raw_upstream: RawUpstre
     await pools.idle()
     (await raw_upstream.accept()).close()
     await until(lambda: pools.counts == (0, 0))
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
 
 
 async def test_bytes_and_the_end_reach_whoever_reads(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     connection, reader = await pools.dial(), Reader()
-    connection.attach(reader)
+    connection.receiver = reader
     assert connection.deadline is NEVER
     connection.write(b"ping")
     peer = await raw_upstream.accept()
@@ -254,7 +207,7 @@ async def test_bytes_and_the_end_reach_whoever_reads(raw_upstream: RawUpstream) 
 async def test_pools_that_nothing_uses_any_more_are_closed(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     kept, gone = await pools.idle(), await pools.dial(pools.key._replace(uid="gone"))
-    pools.upstreams.give_back(gone)
+    pools.upstreams.give_back(gone, time.monotonic())
     pools.stale.add(gone.key)
     pools.upstreams.keep_current()
     await until(lambda: pools.counts == (0, 1))
@@ -268,34 +221,39 @@ async def test_a_connection_of_earlier_cas_or_secrets_finishes_and_is_not_kept(r
     pools.stale.add(pools.key)
     pools.upstreams.keep_current()
     assert connection.usable, "it is in use"
-    pools.upstreams.give_back(connection)
+    pools.upstreams.give_back(connection, time.monotonic())
     await until(lambda: pools.counts == (0, 0))
 
 
 def test_which_pools_a_request_can_still_use() -> None:
     login = bearer_token("s", "1", namespace="team")
     snapshot = snapshot_of(TEAM, login)
-    (binding,) = snapshot.bindings.values()
-    key = pool_key(binding, parse_address("https://tool.example").origin)
+    (plan,) = snapshot.plans.values()
+    key = pool_key(plan)
     assert is_current(key, snapshot)
     for other in (
         key._replace(trust="earlier"),
         key._replace(secret="earlier"),
         key._replace(uid="earlier"),
         key._replace(connector=ConnectorKey("team", "gone")),
+        key._replace(origin=Origin("https", "earlier.example", 443)),
     ):
         assert not is_current(other, snapshot)
 
 
 def test_a_request_that_has_waited_believes_whom_one_that_begins_now_would() -> None:
-    before, known = bound(), trust(trustme.CA())
-    key = before.connector.key
-    now = replace(snapshot_of(TEAM), bindings={key: replace(before, trust=known)})
+    login = bearer_token("s", "1", namespace="team")
+    forward, known = forward_of(request(), TEAM, login), trust(trustme.CA())
+    before, key = forward.plan, forward.plan.key
+    renewed = {name: trusting(target, known) for name, target in before.targets.items()}
+    now = replace(snapshot_of(TEAM), plans={key: replace(before, trust=known, targets=renewed)})
     assert trust_now(before, now) == known
-    origin = parse_address("https://tool.example").origin
-    assert is_current(pool_key(before, origin, trust_now(before, now)), now)
-    assert trust_now(before, replace(now, bindings={})) == before.trust
-    another = replace(now, bindings={key: replace(bound(uid="another"), trust=known)})
+    target = target_now(forward, now)
+    assert is_current(target.pool, now)
+    assert target.tls == ClientTls(known.pool)
+    assert trust_now(before, replace(now, plans={})) == before.trust
+    assert target_now(forward, replace(now, plans={})) is forward.target
+    another = replace(now, plans={key: replace(before, uid="another", trust=known)})
     assert trust_now(before, another) == before.trust
 
 
@@ -303,8 +261,8 @@ async def test_a_dead_connection_is_not_kept(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
     connection = await pools.dial()
     connection.abort()
-    pools.upstreams.give_back(connection)
-    assert pools.upstreams.take(pools.key, repeatable=True) is None
+    pools.upstreams.give_back(connection, time.monotonic())
+    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
     await until(lambda: pools.counts == (0, 0))
 
 
@@ -318,7 +276,7 @@ async def dial(
     address: Address, *authorities: trustme.CA, timeouts: Timeouts | None = None, dials: Dialer | None = None
 ) -> UpstreamConnection:
     upstreams = Upstreams(timeouts or Timeouts(), Watchdog(1.0), dials or dialer(), lambda *_: False)
-    return await upstreams.dial(pool_key(binding_of(tool()), address.origin), address, tls(*authorities))
+    return await upstreams.dial(pool_key(plan_of(tool())), address, tls(*authorities))
 
 
 async def test_a_name_that_does_not_resolve() -> None:
@@ -349,7 +307,7 @@ async def test_the_proxy_itself_is_not_dialled(raw_upstream: RawUpstream, after:
 
     address = parse_address(raw_upstream.address)
     upstreams = Upstreams(Timeouts(), Watchdog(1.0), dialer(), is_own)
-    key = pool_key(binding_of(tool()), address.origin)
+    key = pool_key(plan_of(tool()))
     assert await refused(upstreams.dial(key, address, SYSTEM_TLS)) is Reason.LOOP_DETECTED
     expected = [("127.0.0.1", raw_upstream.port, "")]
     assert ends == ([*expected, ("127.0.0.1", raw_upstream.port, "127.0.0.1")] if after else expected)

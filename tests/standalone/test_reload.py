@@ -52,7 +52,7 @@ class Watched:
         self.store = SnapshotStore()
         self.reloader = Reloader(self.source, self.store, first_pause=0.001)
         self._swapped: asyncio.Queue[set[str]] = asyncio.Queue()
-        self.store.subscribe(lambda snapshot: self._swapped.put_nowait({key.name for key in snapshot.bindings}))
+        self.store.subscribe(lambda snapshot: self._swapped.put_nowait({key.name for key in snapshot.judgements}))
 
     async def names(self) -> set[str]:
         """The Connectors of the next snapshot."""
@@ -73,7 +73,7 @@ async def test_load_serves_what_is_there() -> None:
     made = Watched()
     made.source.now = with_connector("a")
     await made.reloader.load()
-    assert ConnectorKey("default", "a") in made.store.current.bindings
+    assert ConnectorKey("default", "a") in made.store.current.judgements
 
 
 async def test_changes_are_served(watched: Watched) -> None:

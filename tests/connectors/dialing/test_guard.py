@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.dialing.guard import DialGuard, Networks, parse_networks
+from connectors.dialing.guard import _MAX_KNOWN, DialGuard, Networks, parse_networks
 
 STANDARD = DialGuard()
 
@@ -117,6 +117,19 @@ def test_loopback_alone_is_lifted(ip: str) -> None:
     assert guard.denied("0.0.0.0") == "unspecified"  # noqa: S104 - an address that is refused
     assert guard.denied("169.254.169.254") == "link-local"
     assert DialGuard(deny=parse_networks("127.0.0.1,::1"), loopback=True).denied(ip) == "by --deny-upstream"
+
+
+def test_verdicts_are_remembered_within_bounds() -> None:
+    guard = DialGuard(deny=parse_networks("192.0.2.0/24"))
+    for number in range(_MAX_KNOWN + 10):
+        assert guard.denied(str(IPv4Address(0x0A000000 + number))) is None
+    assert len(guard._known) <= _MAX_KNOWN
+    for _ in range(2):
+        assert guard.denied("192.0.2.1") == "by --deny-upstream"
+        assert guard.denied("no address") == "not an IP address"
+    assert guard == DialGuard(deny=parse_networks("192.0.2.0/24")), "what it remembers is no part of it"
+    assert DialGuard(allow=parse_networks("169.254.1.1")).denied("169.254.1.1") is None
+    assert guard.denied("169.254.1.1") == "link-local"
 
 
 def embedded(base: str, shift: int) -> Callable[[IPv4Address], str]:

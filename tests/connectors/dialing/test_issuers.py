@@ -15,13 +15,13 @@ from connectors.model.refusal import RefusedError
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ClientTls, pool_of
 from proxy.settings import Timeouts
-from proxy.upstream import Upstreams, pool_key
+from proxy.upstream import Upstreams
 from proxy.watchdog import Watchdog
 from tests.connectors.dialing.sending import USER_AGENT, failure_of, get
 from tests.peers.namesakes import Namesake
 from tests.peers.raw_upstream import RawUpstream, answering
 from tests.peers.trust import dialer
-from tests.proxy.decisions import binding_of, tool
+from tests.proxy.decisions import plan_of, pool_key, tool
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ONE, TWO, THREE, STRANGER = (Namesake() for _ in range(4))
@@ -46,7 +46,7 @@ async def test_so_does_the_proxy(signer: Namesake) -> None:
     async with RawUpstream(tls=signer.server()) as peer:
         address = parse_address(peer.address)
         upstreams = Upstreams(Timeouts(), Watchdog(1.0), dialer(), lambda *_: False)
-        key = pool_key(binding_of(tool()), address.origin)
+        key = pool_key(plan_of(tool()))
         connection = await upstreams.dial(key, address, knowing(ONE, TWO, THREE))
         assert connection.usable
         connection.abort()
@@ -60,7 +60,7 @@ async def test_t22_whom_none_of_them_has_signed_is_not_trusted() -> None:
         assert "certificate signature failure" in failure.message
         upstreams = Upstreams(Timeouts(), Watchdog(1.0), dialer(), lambda *_: False)
         address = parse_address(peer.address)
-        key = pool_key(binding_of(tool()), address.origin)
+        key = pool_key(plan_of(tool()))
         with pytest.raises(RefusedError) as caught:
             await upstreams.dial(key, address, knowing(ONE, TWO))
         assert "certificate signature failure" in caught.value.refusal.message

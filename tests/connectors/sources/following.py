@@ -7,11 +7,13 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from connectors.judgement import Judgement
 from connectors.kube.client import KubeClient
 from connectors.model.connector import ConnectorKey
 from connectors.model.metadata import API_VERSION
+from connectors.model.refusal import Refusal
 from connectors.process.clock import SystemClock
-from connectors.snapshot import Binding, Snapshot
+from connectors.snapshot import Snapshot
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from tests.peers.fake_api_server import FakeApiServer
@@ -91,9 +93,13 @@ class Followed:
                 self._heard.clear()
                 await self._heard.wait()
 
-    async def binding(self, true: Callable[[Binding], bool]) -> Binding:
-        snapshot = await self.until(lambda now: KEY in now.bindings and true(now.bindings[KEY]))
-        return snapshot.bindings[KEY]
+    async def judgement(self, true: Callable[[Judgement], bool]) -> Judgement:
+        snapshot = await self.until(lambda now: KEY in now.judgements and true(now.judgements[KEY]))
+        return snapshot.judgements[KEY]
+
+    async def refusal(self, true: Callable[[Refusal | None], bool]) -> Refusal | None:
+        snapshot = await self.until(lambda now: KEY in now.plans and true(now.plans[KEY].refusal))
+        return snapshot.plans[KEY].refusal
 
 
 Follow = Callable[..., Followed]

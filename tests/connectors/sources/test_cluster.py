@@ -7,10 +7,10 @@ import json
 import pytest
 
 from connectors.authorities import LABEL
+from connectors.judgement import Judgement
 from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import ConditionReason, Reason
-from connectors.snapshot import Binding
 from connectors.sources.cluster import SETTLE
 from tests.connectors.sources.following import (
     AUTH,
@@ -25,14 +25,14 @@ from tests.connectors.sources.following import (
 from tests.peers.fake_api_server import FakeApiServer
 
 
-def injected(binding: Binding) -> bytes:
-    return base64.b64decode(binding.credential.headers[0][1].reveal().removeprefix(b"Basic "))
+def injected(judgement: Judgement) -> bytes:
+    return base64.b64decode(judgement.credential.headers[0][1].reveal().removeprefix(b"Basic "))
 
 
 async def test_an_empty_cluster_is_ready_too(follow: Follow) -> None:
     followed = follow()
     snapshot = await followed.until(lambda _: True)
-    assert not snapshot.bindings
+    assert not snapshot.judgements
     assert followed.source.missing() is None
     assert list(followed.source.details()) == []
 
@@ -43,33 +43,33 @@ async def test_everything_that_counts_arrives_in_the_first_snapshot(server: Fake
     followed = follow()
     snapshot = await followed.until(lambda _: True)
     assert snapshot.generation == 1
-    assert injected(snapshot.bindings[KEY]) == b"u:one"
+    assert injected(snapshot.judgements[KEY]) == b"u:one"
     assert snapshot.flags.enable_custom_ca_certs
-    assert [made.bindings[KEY].refusal for made in followed.snapshots] == [None]
+    assert [made.plans[KEY].refusal for made in followed.snapshots] == [None]
 
 
 async def test_changes_arrive(server: FakeApiServer, follow: Follow) -> None:
     followed = follow()
     server.put(a_connector(auth=AUTH))
-    binding = await followed.binding(lambda _: True)
-    assert binding.refusal is not None
-    assert binding.refusal.reason is Reason.CONNECTOR_INVALID
+    refusal = await followed.refusal(lambda _: True)
+    assert refusal is not None
+    assert refusal.reason is Reason.CONNECTOR_INVALID
     server.put(a_class())
-    problem = (await followed.binding(lambda now: now.connector_class is not None)).secret_problem
+    problem = (await followed.judgement(lambda now: now.connector_class is not None)).secret_problem
     assert problem is not None
     assert problem.reason is ConditionReason.SECRET_NOT_FOUND
     server.put(a_secret())
-    assert injected(await followed.binding(lambda now: now.secret is not None)) == b"u:one"
+    assert injected(await followed.judgement(lambda now: now.secret is not None)) == b"u:one"
     server.put(a_secret(password=b"two"))
-    await followed.binding(lambda now: injected(now) == b"u:two")
+    await followed.judgement(lambda now: injected(now) == b"u:two")
     server.put(a_connector(auth=AUTH, address="https://other.example"))
-    await followed.binding(lambda now: str(now.addresses[""]) == "https://other.example")
+    await followed.judgement(lambda now: str(now.addresses[""]) == "https://other.example")
     server.remove(SECRETS, "login", "team")
-    await followed.binding(lambda now: now.secret is None)
+    await followed.judgement(lambda now: now.secret is None)
     server.remove(CONNECTOR_CLASSES, "demo")
-    await followed.binding(lambda now: now.connector_class is None)
+    await followed.judgement(lambda now: now.connector_class is None)
     server.remove(CONNECTORS, "tool", "team")
-    await followed.until(lambda now: not now.bindings)
+    await followed.until(lambda now: not now.judgements)
     assert {KEY, "demo"} <= set(followed.told)
 
 
@@ -81,8 +81,8 @@ async def test_a_new_connector_waits_for_its_secret_instead_of_missing_it(
     followed = follow()
     await followed.until(lambda _: True)
     server.put(a_connector(auth=AUTH))
-    await followed.binding(lambda now: now.refusal is None)
-    problems = [made.bindings[KEY].secret_problem for made in followed.snapshots if KEY in made.bindings]
+    await followed.refusal(lambda now: now is None)
+    problems = [made.judgements[KEY].secret_problem for made in followed.snapshots if KEY in made.judgements]
     assert problems == [None]
 
 
@@ -93,13 +93,13 @@ async def test_a_secret_that_cannot_be_read_holds_up_nobody_else(server: FakeApi
     server.forbidden.add("/api/v1/namespaces/team/secrets/login")
     server.put(a_connector(auth=AUTH))
     server.put(a_connector("free"))
-    snapshot = await followed.until(lambda now: len(now.bindings) == 2)
-    problem = snapshot.bindings[KEY].secret_problem
+    snapshot = await followed.until(lambda now: len(now.judgements) == 2)
+    problem = snapshot.judgements[KEY].secret_problem
     assert problem is not None
     assert problem.reason is ConditionReason.SECRET_PENDING
-    assert snapshot.bindings[ConnectorKey("team", "free")].refusal is None
+    assert snapshot.plans[ConnectorKey("team", "free")].refusal is None
     server.forbidden.clear()
-    await followed.binding(lambda now: now.secret_problem is not None and now.unread == "")
+    await followed.judgement(lambda now: now.secret_problem is not None and now.unread == "")
 
 
 async def test_a_write_to_a_status_makes_no_snapshot_and_is_told(server: FakeApiServer, follow: Follow) -> None:
@@ -115,7 +115,7 @@ async def test_a_write_to_a_status_makes_no_snapshot_and_is_told(server: FakeApi
     assert followed.store.current is before
     server.put(flags())
     await followed.until(lambda now: now is not before)
-    assert followed.store.current.bindings[KEY] is before.bindings[KEY]
+    assert followed.store.current.judgements[KEY] is before.judgements[KEY]
     held = followed.source.connector(KEY)
     assert held is not None
     assert held.status is not None
@@ -146,10 +146,10 @@ async def test_created_anew_under_the_same_name(server: FakeApiServer, follow: F
     server.put(a_connector())
     server.put(a_class())
     followed = follow()
-    first = (await followed.binding(lambda _: True)).connector.metadata.uid
+    first = (await followed.judgement(lambda _: True)).connector.metadata.uid
     server.remove(CONNECTORS, "tool", "team")
     server.put(a_connector())
-    await followed.binding(lambda now: now.connector.metadata.uid != first)
+    await followed.judgement(lambda now: now.connector.metadata.uid != first)
 
 
 async def test_a_malformed_object_harms_no_other(server: FakeApiServer, follow: Follow) -> None:
@@ -157,11 +157,11 @@ async def test_a_malformed_object_harms_no_other(server: FakeApiServer, follow: 
     server.put(a_connector(address=5))
     server.put(a_connector("good"))
     followed = follow()
-    snapshot = await followed.until(lambda now: len(now.bindings) == 2)
-    refusal = snapshot.bindings[KEY].refusal
+    snapshot = await followed.until(lambda now: len(now.judgements) == 2)
+    refusal = snapshot.plans[KEY].refusal
     assert refusal is not None
     assert "spec.address" in refusal.message
-    assert snapshot.bindings[ConnectorKey("team", "good")].refusal is None
+    assert snapshot.plans[ConnectorKey("team", "good")].refusal is None
     server.put(a_class(auth=5))
     await followed.until(lambda now: bool(now.class_violations["demo"]))
 
@@ -220,7 +220,7 @@ async def test_while_the_api_server_is_away_the_last_snapshot_serves_and_details
     assert followed.store.current is before
     server.put(a_connector(address="https://other.example"))
     await server.start()
-    await followed.binding(lambda now: str(now.addresses[""]) == "https://other.example")
+    await followed.judgement(lambda now: str(now.addresses[""]) == "https://other.example")
 
 
 async def test_what_is_missing_is_named(server: FakeApiServer, follow: Follow) -> None:
@@ -241,7 +241,7 @@ async def test_t07_what_is_no_name_is_never_asked_of_the_api_server(
     server.put(a_class())
     server.put(a_connector(auth={"name": "basicAuth", "secretRef": {"name": name}}))
     followed = follow()
-    refusal = (await followed.binding(lambda _: True)).refusal
+    refusal = await followed.refusal(lambda _: True)
     assert refusal is not None
     assert refusal.reason is Reason.CONNECTOR_INVALID
     system = f"/api/v1/namespaces/{SYSTEM}/"

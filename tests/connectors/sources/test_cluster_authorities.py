@@ -37,25 +37,25 @@ async def test_cas_are_in_effect_as_they_come_and_go(server: FakeApiServer, foll
     server.put(a_connector(caCertSecretRef={"name": "ca"}))
     server.put(ca_secret("shared", shared, SYSTEM, "true"))
     followed = follow()
-    assert (await followed.binding(lambda _: True)).trust.pool == SYSTEM_POOL
+    assert (await followed.judgement(lambda _: True)).trust.pool == SYSTEM_POOL
     server.put(flags(enable_custom_ca_certs="true"))
-    await followed.binding(lambda now: now.trust.pool == pool(shared))
+    await followed.judgement(lambda now: now.trust.pool == pool(shared))
     server.put(ca_secret("ca", own))
-    await followed.binding(lambda now: now.trust.pool == pool(shared, own))
+    await followed.judgement(lambda now: now.trust.pool == pool(shared, own))
     server.put(ca_secret("ca", other))
-    await followed.binding(lambda now: now.trust.pool == pool(shared, other))
+    await followed.judgement(lambda now: now.trust.pool == pool(shared, other))
     server.put(ca_secret("shared", shared, SYSTEM, "false"))
-    await followed.binding(lambda now: now.trust.pool == pool(other))
+    await followed.judgement(lambda now: now.trust.pool == pool(other))
     server.put(ca_secret("shared", shared, SYSTEM, "true"))
-    await followed.binding(lambda now: now.trust.pool == pool(shared, other))
+    await followed.judgement(lambda now: now.trust.pool == pool(shared, other))
     server.remove(SECRETS, "shared", SYSTEM)
-    await followed.binding(lambda now: now.trust.pool == pool(other))
+    await followed.judgement(lambda now: now.trust.pool == pool(other))
     server.remove(SECRETS, "ca", "team")
-    gone = await followed.binding(lambda now: now.trust.pool == SYSTEM_POOL)
+    gone = await followed.judgement(lambda now: now.trust.pool == SYSTEM_POOL)
     assert gone.authority is not None
     assert gone.authority.bundle is None
     server.put(flags(enable_custom_ca_certs="false"))
-    await followed.binding(lambda now: now.authority is None)
+    await followed.judgement(lambda now: now.authority is None)
 
 
 async def test_with_the_flag_off_nobodys_ca_is_fetched(server: FakeApiServer, follow: Follow) -> None:
@@ -63,7 +63,7 @@ async def test_with_the_flag_off_nobodys_ca_is_fetched(server: FakeApiServer, fo
     server.put(a_connector(caCertSecretRef={"name": "ca"}))
     server.put(a_secret("ca"))
     followed = follow()
-    await followed.binding(lambda _: True)
+    await followed.judgement(lambda _: True)
     assert not [asked.path for asked in server.requests if asked.path.endswith("/secrets/ca")]
 
 
@@ -90,7 +90,7 @@ async def test_the_api_servers_own_ca_counts_toward_it_alone(
     server_tls: ssl.SSLContext, authority: trustme.CA, authority_file: Path, tmp_path: Path
 ) -> None:
     async with followed_over_tls(server_tls, authority_file, tmp_path) as (server, _, followed):
-        trust = (await followed.binding(lambda now: now.authority is not None)).trust
+        trust = (await followed.judgement(lambda now: now.authority is not None)).trust
     origins = [f"https://{name}" for name in ("kubernetes.default", "kubernetes.default.svc")]
     for url in (*origins, "https://kubernetes.default.svc.cluster.local:443", server.url):
         assert trust.toward(parse_address(url).origin) == pool(authority)
@@ -106,10 +106,10 @@ async def test_a_renewed_ca_of_the_api_server_counts(
     file.write_text(pem(authority))
     async with followed_over_tls(server_tls, file, tmp_path) as (server, client, followed):
         origin = parse_address(server.url).origin
-        await followed.binding(lambda now: now.trust.toward(origin) == pool(authority))
+        await followed.judgement(lambda now: now.trust.toward(origin) == pool(authority))
         other = trustme.CA()
         file.write_text(pem(authority, other))
         transport = client._transport
         assert transport._pool is not None
         assert await transport._renewed(transport._pool), "it looks once a minute, and at once where it is refused"
-        await followed.binding(lambda now: now.trust.toward(origin) == pool(authority, other))
+        await followed.judgement(lambda now: now.trust.toward(origin) == pool(authority, other))

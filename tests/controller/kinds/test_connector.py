@@ -5,6 +5,7 @@ import pytest
 
 from connectors.authorities import OwnAuthority
 from connectors.credentials.credential import CredentialError
+from connectors.judgement import Judgement
 from connectors.model.conditions import ConditionType, ConnectorStatus
 from connectors.model.connector import Connector, ConnectorAuth, ConnectorKey, ConnectorSpec, SecretReference
 from connectors.model.connector_class import (
@@ -22,7 +23,6 @@ from connectors.model.connector_class import (
 from connectors.model.metadata import ObjectMeta
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Severity, Violation
-from connectors.snapshot import Binding
 from connectors.tls.certificates import Bundle
 from controller.destination import Platform, ServiceKey
 from controller.kinds.connector import Facts, plan
@@ -70,40 +70,40 @@ MALFORMED = (Violation("spec.address", "must be a string"),)
 
 
 @pytest.mark.parametrize(
-    ("binding", "expected"),
+    ("judgement", "expected"),
     [
-        pytest.param(Binding(connector(), git()), [*WELL, ("True", "")], id="well"),
+        pytest.param(Judgement(connector(), git()), [*WELL, ("True", "")], id="well"),
         pytest.param(
-            Binding(connector(secret=True), git()),
+            Judgement(connector(secret=True), git()),
             [WELL[0], ("True", ""), *WELL[2:], ("True", "")],
             id="Secret there",
         ),
         pytest.param(
-            Binding(connector(secret=True), git(), secret_problem=NOT_FOUND),
+            Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND),
             [WELL[0], ("False", "SecretNotFound"), *WELL[2:], ("False", "SecretNotFound")],
             id="Secret missing",
         ),
         pytest.param(
-            Binding(connector(secret=True), git(), secret_problem=PENDING),
+            Judgement(connector(secret=True), git(), secret_problem=PENDING),
             [WELL[0], ("Unknown", "SecretPending"), *WELL[2:], ("Unknown", "SecretPending")],
             id="Secret not read yet",
         ),
         pytest.param(
-            Binding(Connector(metadata=connector().metadata), None, violations=MALFORMED),
+            Judgement(Connector(metadata=connector().metadata), None, violations=MALFORMED),
             [*([("Unknown", "ConnectorInvalid")] * 5), ("False", "ConnectorInvalid")],
             id="malformed",
         ),
         pytest.param(
-            Binding(connector(), git(proxy=None)), [*WELL[:4], ("True", "NonProxy"), ("True", "")], id="no proxy"
+            Judgement(connector(), git(proxy=None)), [*WELL[:4], ("True", "NonProxy"), ("True", "")], id="no proxy"
         ),
         pytest.param(
-            Binding(connector(), git(liveness_probe=PROBE)),
+            Judgement(connector(), git(liveness_probe=PROBE)),
             [*WELL[:2], ("Unknown", "ProbePending"), *WELL[3:], ("Unknown", "ProbePending")],
             id="liveness probe that nobody has run",
         ),
-        pytest.param(Binding(connector(), git(liveness_probe=Probe())), [*WELL, ("True", "")], id="empty probe"),
+        pytest.param(Judgement(connector(), git(liveness_probe=Probe())), [*WELL, ("True", "")], id="empty probe"),
         pytest.param(
-            Binding(
+            Judgement(
                 connector(secret=True),
                 git(auth_probes=(AuthProbe(auth_name="basic", probe=Probe(api=ApiProbe(path="/"))),)),
             ),
@@ -111,20 +111,20 @@ MALFORMED = (Violation("spec.address", "must be a string"),)
             id="auth probe of the chosen type",
         ),
         pytest.param(
-            Binding(connector(secret=True), git(auth_probes=(AuthProbe(auth_name="other", probe=PROBE),))),
+            Judgement(connector(secret=True), git(auth_probes=(AuthProbe(auth_name="other", probe=PROBE),))),
             [WELL[0], ("True", ""), *WELL[2:], ("True", "")],
             id="auth probe of another type",
         ),
         pytest.param(
-            Binding(connector(secret=True), git(), violations=BROKEN),
+            Judgement(connector(secret=True), git(), violations=BROKEN),
             [WELL[0], ("Unknown", "ConnectorInvalid"), *WELL[2:], ("False", "ConnectorInvalid")],
             id="rules broken",
         ),
         pytest.param(
-            Binding(connector(), git(), violations=BROKEN[:1]), [*WELL, ("True", "")], id="a warning changes nothing"
+            Judgement(connector(), git(), violations=BROKEN[:1]), [*WELL, ("True", "")], id="a warning changes nothing"
         ),
         pytest.param(
-            Binding(connector(secret=True), git(), violations=CLASS_BROKEN),
+            Judgement(connector(secret=True), git(), violations=CLASS_BROKEN),
             [
                 ("False", "ConnectorClassInvalid"),
                 *([("Unknown", "ConnectorClassInvalid")] * 3),
@@ -134,61 +134,61 @@ MALFORMED = (Violation("spec.address", "must be a string"),)
             id="class invalid",
         ),
         pytest.param(
-            Binding(Connector(), None, violations=NAMELESS),
+            Judgement(Connector(), None, violations=NAMELESS),
             [("False", "ConnectorInvalid"), *([("Unknown", "ConnectorInvalid")] * 4), ("False", "ConnectorInvalid")],
             id="class not named",
         ),
         pytest.param(
-            Binding(connector(secret=True), None, violations=BROKEN),
+            Judgement(connector(secret=True), None, violations=BROKEN),
             [("False", "ConnectorClassNotFound"), LOST, LOST, LOST, LOST, ("False", "ConnectorClassNotFound")],
             id="class missing",
         ),
     ],
 )
-def test_conditions(binding: Binding, expected: list[tuple[str, str]]) -> None:
-    status = plan(binding, None, LOCAL, "t1").status
+def test_conditions(judgement: Judgement, expected: list[tuple[str, str]]) -> None:
+    status = plan(judgement, None, LOCAL, "t1").status
     assert [condition.type.value for condition in status.conditions] == NAMES
     assert summary(status) == expected
 
 
 @pytest.mark.parametrize(
-    ("binding", "message"),
+    ("judgement", "message"),
     [
         pytest.param(
-            Binding(connector(), None), 'connectorclass.connectors.alauda.io "git" not found', id="class missing"
+            Judgement(connector(), None), 'connectorclass.connectors.alauda.io "git" not found', id="class missing"
         ),
-        pytest.param(Binding(connector(), git(), violations=BROKEN), "spec.address: is missing", id="rules broken"),
+        pytest.param(Judgement(connector(), git(), violations=BROKEN), "spec.address: is missing", id="rules broken"),
         pytest.param(
-            Binding(Connector(), None, violations=MALFORMED), "spec.address: must be a string", id="malformed"
+            Judgement(Connector(), None, violations=MALFORMED), "spec.address: must be a string", id="malformed"
         ),
         pytest.param(
-            Binding(connector(secret=True), git(), secret_problem=NOT_FOUND), 'secrets "s" not found', id="no Secret"
+            Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND), 'secrets "s" not found', id="no Secret"
         ),
     ],
 )
-def test_ready_says_what_is_wrong(binding: Binding, message: str) -> None:
-    assert plan(binding, None, LOCAL, "t1").status.conditions[-1].message == message
+def test_ready_says_what_is_wrong(judgement: Judgement, message: str) -> None:
+    assert plan(judgement, None, LOCAL, "t1").status.conditions[-1].message == message
 
 
 def test_an_invalid_class_is_told_once_and_referred_to() -> None:
     class_ready, secret_ready, *_ = plan(
-        Binding(connector(secret=True), git(), violations=CLASS_BROKEN), None, LOCAL, "t1"
+        Judgement(connector(secret=True), git(), violations=CLASS_BROKEN), None, LOCAL, "t1"
     ).status.conditions
     assert class_ready.message == "ConnectorClass git is invalid"
     assert secret_ready.message == "not judged while ConnectorClass git is invalid"
 
 
 def test_a_class_that_vanishes_leaves_no_stale_true() -> None:
-    before = plan(Binding(connector(), git()), None, LOCAL, "t1").status
-    after = plan(Binding(connector(), None), before, LOCAL, "t2").status
+    before = plan(Judgement(connector(), git()), None, LOCAL, "t1").status
+    after = plan(Judgement(connector(), None), before, LOCAL, "t2").status
     assert {condition.status.value for condition in after.conditions} == {"False", "Unknown"}
     assert {condition.last_transition_time for condition in after.conditions} == {"t2"}
     assert after.proxy is None
 
 
 def test_transition_times_stay_where_nothing_moved() -> None:
-    before = plan(Binding(connector(secret=True), git()), None, LOCAL, "t1").status
-    after = plan(Binding(connector(secret=True), git(), secret_problem=NOT_FOUND), before, LOCAL, "t2").status
+    before = plan(Judgement(connector(secret=True), git()), None, LOCAL, "t1").status
+    after = plan(Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND), before, LOCAL, "t2").status
     assert [condition.last_transition_time for condition in after.conditions] == ["t1", "t2", "t1", "t1", "t1", "t2"]
 
 
@@ -203,19 +203,19 @@ def test_transition_times_stay_where_nothing_moved() -> None:
     ids=["host", "path", "no proxy", "path without proxy"],
 )
 def test_proxy_address(connector_class: ConnectorClass, url: str | None) -> None:
-    proxy = plan(Binding(connector(), connector_class), None, LOCAL, "t1").status.proxy
+    proxy = plan(Judgement(connector(), connector_class), None, LOCAL, "t1").status.proxy
     assert (proxy.http_address.url if proxy else None) == url
 
 
 def test_api_path_and_generation() -> None:
-    status = plan(Binding(connector(), git()), None, LOCAL, "t1").status
+    status = plan(Judgement(connector(), git()), None, LOCAL, "t1").status
     assert status.api is not None
     assert status.api.path == "/connectors/v1alpha1/team/repo/path"
     assert status.observed_generation == 7
 
 
 def test_what_is_served_has_the_api_servers_names() -> None:
-    status = msgspec.to_builtins(plan(Binding(connector(), git()), None, LOCAL, "t1").status)
+    status = msgspec.to_builtins(plan(Judgement(connector(), git()), None, LOCAL, "t1").status)
     assert status["proxy"] == {"httpAddress": {"url": "http://c-repo.team.localhost:8080"}}
     assert status["conditions"][0] == {"type": "ConnectorClassReady", "status": "True", "lastTransitionTime": "t1"}
     assert status["observedGeneration"] == 7
@@ -223,30 +223,30 @@ def test_what_is_served_has_the_api_servers_names() -> None:
 
 def test_the_service_is_part_of_the_plan() -> None:
     facts = Facts(ClusterProxy(Platform()))
-    wanted = plan(Binding(connector(), git()), None, facts, "t1")
+    wanted = plan(Judgement(connector(), git()), None, facts, "t1")
     assert isinstance(wanted.service, Create)
     assert wanted.service.key == ServiceKey("team", "c-repo")
     assert summary(wanted.status)[4:] == [("Unknown", "ProxyServicePending")] * 2
-    assert plan(Binding(connector(), None), None, facts, "t1").service is None
-    assert plan(Binding(connector(), git()), None, LOCAL, "t1").service is None
+    assert plan(Judgement(connector(), None), None, facts, "t1").service is None
+    assert plan(Judgement(connector(), git()), None, LOCAL, "t1").service is None
 
 
 def test_events_tell_transitions_once() -> None:
-    missing = Binding(connector(secret=True), git(), secret_problem=NOT_FOUND)
+    missing = Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND)
     first = plan(missing, None, LOCAL, "t1")
     assert [(event.type.value, event.reason) for event in first.events] == [("Warning", "SecretNotFound")]
     assert plan(missing, first.status, LOCAL, "t2").events == ()
-    well = plan(Binding(connector(secret=True), git()), first.status, LOCAL, "t3")
+    well = plan(Judgement(connector(secret=True), git()), first.status, LOCAL, "t3")
     assert [(event.type.value, event.reason) for event in well.events] == [("Normal", "Ready")]
 
 
 def test_nothing_new_leaves_the_status_equal() -> None:
-    first = plan(Binding(connector(), git()), None, LOCAL, "t1").status
-    assert plan(Binding(connector(), git()), first, LOCAL, "t2").status == first
+    first = plan(Judgement(connector(), git()), None, LOCAL, "t1").status
+    assert plan(Judgement(connector(), git()), first, LOCAL, "t2").status == first
 
 
 def test_a_class_name_that_breaks_a_rule_is_told_as_such() -> None:
-    status = plan(Binding(connector(), None, violations=MISNAMED), None, LOCAL, "t1").status
+    status = plan(Judgement(connector(), None, violations=MISNAMED), None, LOCAL, "t1").status
     assert summary(status) == [
         ("False", "ConnectorInvalid"),
         *([("Unknown", "ConnectorInvalid")] * 4),
@@ -256,15 +256,15 @@ def test_a_class_name_that_breaks_a_rule_is_told_as_such() -> None:
 
 
 def test_a_refusal_keeps_its_first_message_until_the_connector_changes() -> None:
-    def refused(problem: str, binding: Binding, previous: ConnectorStatus | None = None) -> ConnectorStatus:
-        return plan(binding, previous, Facts(ClusterProxy(Platform(), problem=problem)), "t1").status
+    def refused(problem: str, judgement: Judgement, previous: ConnectorStatus | None = None) -> ConnectorStatus:
+        return plan(judgement, previous, Facts(ClusterProxy(Platform(), problem=problem)), "t1").status
 
-    binding = Binding(connector(), git())
-    first = refused("at 0xc00e2daa74", binding)
+    judgement = Judgement(connector(), git())
+    first = refused("at 0xc00e2daa74", judgement)
     assert summary(first)[-1] == ("False", "ProxyServiceFailed")
-    assert refused("at 0xc00e2dbb75", binding, first) == first
+    assert refused("at 0xc00e2dbb75", judgement, first) == first
     metadata = msgspec.structs.replace(connector().metadata, generation=8)
-    newer = Binding(msgspec.structs.replace(connector(), metadata=metadata), git())
+    newer = Judgement(msgspec.structs.replace(connector(), metadata=metadata), git())
     told = refused("at 0xc00e2dbb75", newer, first)
     assert [item.message for item in told.conditions[-2:]] == ["Service c-repo: at 0xc00e2dbb75"] * 2
 
@@ -279,22 +279,22 @@ INVALID = OwnAuthority("ca", Bundle())
 def test_what_is_said_of_a_ca_stands_before_ready_and_does_not_count(
     authority: OwnAuthority | None, told: tuple[str, str] | None
 ) -> None:
-    found = plan(Binding(connector(), git(), authority=authority), None, LOCAL, "t1")
+    found = plan(Judgement(connector(), git(), authority=authority), None, LOCAL, "t1")
     assert [item.type.value for item in found.status.conditions] == [
         *NAMES[:5],
         *(["CACertReady"] if told else []),
         "Ready",
     ]
     assert summary(found.status) == [*WELL, *([told] if told else []), ("True", "")]
-    lost = plan(Binding(connector(), None, authority=authority), None, LOCAL, "t1")
+    lost = plan(Judgement(connector(), None, authority=authority), None, LOCAL, "t1")
     assert lost.status.condition(ConditionType.READY).reason == "ConnectorClassNotFound"  # type: ignore[union-attr]
     assert len(lost.status.conditions) == len(found.status.conditions)
 
 
 def test_events_of_a_ca() -> None:
-    before = plan(Binding(connector(), git(), authority=OwnAuthority("ca")), None, LOCAL, "t1")
+    before = plan(Judgement(connector(), git(), authority=OwnAuthority("ca")), None, LOCAL, "t1")
     assert [event.reason for event in before.events] == ["CACertSecretNotFound", "Ready"]
-    after = plan(Binding(connector(), git(), authority=INVALID), before.status, LOCAL, "t2")
+    after = plan(Judgement(connector(), git(), authority=INVALID), before.status, LOCAL, "t2")
     assert [event.reason for event in after.events] == ["InvalidCACert"]
-    off = plan(Binding(connector(), git()), after.status, LOCAL, "t3")
+    off = plan(Judgement(connector(), git()), after.status, LOCAL, "t3")
     assert off.events == ()

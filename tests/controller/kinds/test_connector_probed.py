@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from connectors.judgement import Judgement
 from connectors.model.conditions import ConditionStatus, ConnectorStatus
 from connectors.model.connector import ConnectorAuth
 from connectors.model.connector_class import AuthProbe
 from connectors.model.reasons import ConditionReason
 from connectors.model.violation import Violation
-from connectors.snapshot import Binding
 from controller.kinds.connector import Facts, plan
 from controller.probes.outcome import PASSED, Outcome, Probed, Probes, failed
 from tests.controller.kinds.test_connector import CLASS_BROKEN, LOCAL, NOT_FOUND, PROBE, connector, git, summary
@@ -38,53 +38,53 @@ def probed_pair(status: ConnectorStatus) -> list[tuple[str, str]]:
 # The requirement's tables of LivenessReady and AuthReady, row by row, and what they leave unsaid.
 PROBED = [
     pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS), facts(), ["Unknown ProbePending"] * 2, id="in progress"
+        Judgement(connector(secret=True), PROBED_CLASS), facts(), ["Unknown ProbePending"] * 2, id="in progress"
     ),
-    pytest.param(Binding(connector(secret=True), PROBED_CLASS), facts(PASSED, PASSED), ["True "] * 2, id="well"),
+    pytest.param(Judgement(connector(secret=True), PROBED_CLASS), facts(PASSED, PASSED), ["True "] * 2, id="well"),
     pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS),
+        Judgement(connector(secret=True), PROBED_CLASS),
         facts(REFUSED, REFUSED),
         ["False ConnectionFailed"] * 2,
         id="away",
     ),
     pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS),
+        Judgement(connector(secret=True), PROBED_CLASS),
         facts(PASSED, DENIED),
         ["True ", "False AuthenticationFailed"],
         id="wrong credential",
     ),
     pytest.param(
-        Binding(connector(secret=True), git(liveness_probe=PROBE)),
+        Judgement(connector(secret=True), git(liveness_probe=PROBE)),
         facts(PASSED),
         ["True ", "True NonAuthProbe"],
         id="no auth probe",
     ),
     pytest.param(
-        Binding(connector(secret=True), git(auth_probes=PROBED_CLASS.spec.auth_probes)),
+        Judgement(connector(secret=True), git(auth_probes=PROBED_CLASS.spec.auth_probes)),
         facts(None, PASSED),
         ["True NonLivenessProbe", "True "],
         id="no liveness probe",
     ),
     pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS),
+        Judgement(connector(secret=True), PROBED_CLASS),
         facts(PASSED, NOTHING),
         ["True ", "True NonAuthProbe"],
         id="nothing to ask for",
     ),
     pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND),
+        Judgement(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND),
         facts(PASSED, PASSED),
         ["True ", "Unknown SecretNotFound"],
         id="a missing Secret leaves no True behind",
     ),
     pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS, violations=NOT_NAMED),
+        Judgement(connector(secret=True), PROBED_CLASS, violations=NOT_NAMED),
         facts(PASSED, PASSED),
         ["Unknown ConnectorInvalid"] * 2,
         id="nor does a broken rule",
     ),
     pytest.param(
-        Binding(
+        Judgement(
             msgspec.structs.replace(
                 connector(), spec=msgspec.structs.replace(connector().spec, auth=ConnectorAuth(name="unheard-of"))
             ),
@@ -96,13 +96,13 @@ PROBED = [
         id="an unknown type",
     ),
     pytest.param(
-        Binding(connector(secret=True), PROBED_CLASS, violations=CLASS_BROKEN),
+        Judgement(connector(secret=True), PROBED_CLASS, violations=CLASS_BROKEN),
         facts(PASSED, PASSED),
         ["Unknown ConnectorClassInvalid"] * 2,
         id="an invalid class",
     ),
     pytest.param(
-        Binding(connector(secret=True), None),
+        Judgement(connector(secret=True), None),
         facts(PASSED, PASSED),
         ["Unknown ConnectorClassNotFound"] * 2,
         id="no class",
@@ -110,9 +110,9 @@ PROBED = [
 ]
 
 
-@pytest.mark.parametrize(("binding", "found", "expected"), PROBED)
-def test_probed_conditions(binding: Binding, found: Facts, expected: list[str]) -> None:
-    status = plan(binding, None, found, NOW).status
+@pytest.mark.parametrize(("judgement", "found", "expected"), PROBED)
+def test_probed_conditions(judgement: Judgement, found: Facts, expected: list[str]) -> None:
+    status = plan(judgement, None, found, NOW).status
     assert [" ".join(pair) for pair in probed_pair(status)] == expected
     asked = {"True ", "False ConnectionFailed", "False AuthenticationFailed"}
     times = [condition.last_probe_time for condition in status.conditions[2:4]]
@@ -120,35 +120,37 @@ def test_probed_conditions(binding: Binding, found: Facts, expected: list[str]) 
 
 
 def test_ready_inherits_from_the_probe_that_fails() -> None:
-    ready = plan(Binding(connector(secret=True), PROBED_CLASS), None, facts(PASSED, DENIED), NOW).status.conditions[-1]
+    ready = plan(Judgement(connector(secret=True), PROBED_CLASS), None, facts(PASSED, DENIED), NOW).status.conditions[
+        -1
+    ]
     assert (ready.status, ready.reason, ready.message) == ("False", "AuthenticationFailed", DENIED.message)
 
 
 def test_a_change_voids_what_was_true() -> None:
-    binding = Binding(connector(secret=True), PROBED_CLASS)
-    before = plan(binding, None, facts(PASSED, PASSED, time=EARLIER), EARLIER).status
-    assert probed_pair(plan(binding, before, facts(), NOW).status) == [("Unknown", "ProbePending")] * 2
+    judgement = Judgement(connector(secret=True), PROBED_CLASS)
+    before = plan(judgement, None, facts(PASSED, PASSED, time=EARLIER), EARLIER).status
+    assert probed_pair(plan(judgement, before, facts(), NOW).status) == [("Unknown", "ProbePending")] * 2
 
 
 def test_what_an_earlier_process_wrote_stands_until_the_first_probe() -> None:
-    binding = Binding(connector(secret=True), PROBED_CLASS)
-    before = plan(binding, None, facts(PASSED, DENIED, time=EARLIER), EARLIER).status
+    judgement = Judgement(connector(secret=True), PROBED_CLASS)
+    before = plan(judgement, None, facts(PASSED, DENIED, time=EARLIER), EARLIER).status
     fresh = facts(fresh=True)
-    assert plan(binding, before, fresh, NOW).status == before
+    assert plan(judgement, before, fresh, NOW).status == before
     older = msgspec.structs.replace(before, observed_generation=6)
-    assert probed_pair(plan(binding, older, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
-    pending = plan(binding, None, facts(), EARLIER).status
-    assert probed_pair(plan(binding, pending, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
-    gone = Binding(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND)
+    assert probed_pair(plan(judgement, older, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
+    pending = plan(judgement, None, facts(), EARLIER).status
+    assert probed_pair(plan(judgement, pending, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
+    gone = Judgement(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND)
     assert probed_pair(plan(gone, before, fresh, NOW).status)[1] == ("Unknown", "SecretNotFound")
 
 
 @pytest.mark.parametrize(("before", "moves"), [(EARLIER, False), (LONG_AGO, True)])
 def test_the_time_alone_is_written_every_ten_minutes(before: str, moves: bool) -> None:
-    binding = Binding(connector(secret=True), PROBED_CLASS)
-    first = plan(binding, None, facts(PASSED, PASSED, time=before), before).status
-    then = plan(binding, first, facts(PASSED, PASSED), NOW).status
+    judgement = Judgement(connector(secret=True), PROBED_CLASS)
+    first = plan(judgement, None, facts(PASSED, PASSED, time=before), before).status
+    then = plan(judgement, first, facts(PASSED, PASSED), NOW).status
     assert (then != first) is moves
     assert {condition.last_probe_time for condition in then.conditions[2:4]} == {NOW if moves else before}
-    other = plan(binding, first, facts(PASSED, DENIED), NOW).status
+    other = plan(judgement, first, facts(PASSED, DENIED), NOW).status
     assert other.conditions[3].last_probe_time == NOW

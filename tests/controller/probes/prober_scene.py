@@ -41,7 +41,7 @@ class Scene:
     snapshot: Snapshot | None = None
 
     def follow(self, *connectors: Connector, kind: ConnectorClass = BOTH, secret: Secret | None = None) -> None:
-        """The next snapshot; what is the same object as before keeps its Binding."""
+        """The next snapshot; what is the same object as before keeps its Judgement."""
         self.snapshot = snapshot(*connectors, classes=(kind,), secret=secret, before=self.snapshot)
         self.prober.follow(self.snapshot)
 

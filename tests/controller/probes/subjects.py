@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 
+from connectors.examination import Inputs, examine
+from connectors.judgement import Judgement, judgement_of
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
-from connectors.snapshot import Binding, Objects, Snapshot, bind, build
+from connectors.snapshot import Objects, Snapshot, build
 
 TOKEN = b"canary-4711"
 BEARER = [{"name": "Authorization", "value": "{{ if .Secret }}Bearer {{ .Secret.StringData.token }}{{ end }}"}]
@@ -59,11 +61,14 @@ def login(version: str = "1", **data: bytes) -> Secret:
     return Secret(metadata, OPAQUE, {key: SecretValue(value) for key, value in (data or {"token": TOKEN}).items()})
 
 
-def binding(connector_class: ConnectorClass, item: Connector | None = None, secret: Secret | None = None) -> Binding:
-    """Bound with Secret `login`, where the Connector names one."""
+def judgement(
+    connector_class: ConnectorClass, item: Connector | None = None, secret: Secret | None = None
+) -> Judgement:
+    """Judged with Secret `login`, where the Connector names one."""
     item = item or connector()
     named = item.spec.auth is not None and item.spec.auth.secret_ref is not None
-    return bind(item, connector_class, (secret or login()) if named else None)
+    inputs = Inputs(item, connector_class, secret=(secret or login()) if named else None)
+    return judgement_of(examine(inputs))
 
 
 def snapshot(

@@ -6,14 +6,15 @@ import pytest
 import trustme
 
 from connectors.credentials.credential import CredentialError
+from connectors.examination import Inputs, examine
+from connectors.judgement import judgement_of
 from connectors.model.reasons import ConditionReason
 from connectors.model.secret import TLS, Secret
-from connectors.snapshot import bind
 from controller.probes.asks import Asks, asks_of
 from controller.probes.outcome import Outcome
 from controller.probes.request import Ask, ProbeRequest
 from tests.connectors.builders import secret_of
-from tests.controller.probes.subjects import BEARER, binding, connector, http, probing_class
+from tests.controller.probes.subjects import BEARER, connector, http, judgement, probing_class
 from tests.peers.trust import trust
 
 BOTH = probing_class(http("/live", httpHeaders=BEARER), http("/auth", httpHeaders=BEARER))
@@ -24,33 +25,33 @@ def targets(found: list[Ask | Outcome | None]) -> list[bytes | None]:
 
 
 def test_both() -> None:
-    asks = asks_of(binding(BOTH), None)
+    asks = asks_of(judgement(BOTH), None)
     assert targets([asks.liveness, asks.auth]) == [b"/live", b"/auth"]
 
 
 def test_what_the_class_does_not_probe() -> None:
-    live = asks_of(binding(probing_class(http("/x"))), None)
+    live = asks_of(judgement(probing_class(http("/x"))), None)
     assert (live.liveness is None, live.auth is None) == (False, True)
-    auth = asks_of(binding(probing_class(auth=http("/x"))), None)
+    auth = asks_of(judgement(probing_class(auth=http("/x"))), None)
     assert (auth.liveness is None, auth.auth is None) == (True, False)
 
 
 def test_an_empty_probe_asks_nothing() -> None:
-    asks = asks_of(binding(probing_class({}, {})), None)
-    assert asks == asks_of(binding(probing_class()), None)
+    asks = asks_of(judgement(probing_class({}, {})), None)
+    assert asks == asks_of(judgement(probing_class()), None)
 
 
 def test_another_authentication_type_has_no_probe() -> None:
     types = [{"name": name, "secretType": "kubernetes.io/basic-auth", "optional": True} for name in ("auth", "other")]
     kind = probing_class(http("/live"), http("/auth"), types=types)
-    asks = asks_of(bind(connector(auth={"name": "other"}, secret=False), kind, None), None)
+    asks = asks_of(judgement(kind, connector(auth={"name": "other"}, secret=False)), None)
     assert asks.auth is None
     assert isinstance(asks.liveness, Ask)
 
 
 def test_without_a_usable_secret_the_tool_is_probed_and_the_credential_is_not() -> None:
     problem = CredentialError(ConditionReason.SECRET_NOT_FOUND, "gone")
-    asks = asks_of(replace(binding(BOTH), secret_problem=problem), None)
+    asks = asks_of(replace(judgement(BOTH), secret_problem=problem), None)
     assert asks.auth is None
     assert isinstance(asks.liveness, Ask)
     assert not asks.liveness.request.headers, "nothing of a Secret that cannot serve is sent"
@@ -58,12 +59,12 @@ def test_without_a_usable_secret_the_tool_is_probed_and_the_credential_is_not() 
 
 @pytest.mark.parametrize("spec", [{"address": "nonsense"}, {"auth": {"name": "unknown"}}])
 def test_what_breaks_a_rule_is_not_probed(spec: dict[str, object]) -> None:
-    asks = asks_of(binding(BOTH, connector(**spec)), None)  # type: ignore[arg-type]
+    asks = asks_of(judgement(BOTH, connector(**spec)), None)  # type: ignore[arg-type]
     assert (asks.liveness, asks.auth) == (None, None)
 
 
 def test_without_a_class_nothing_is_probed() -> None:
-    asks = asks_of(bind(connector(), None, None), None)
+    asks = asks_of(judgement_of(examine(Inputs(connector()))), None)
     assert (asks.liveness, asks.auth) == (None, None)
 
 
@@ -84,12 +85,12 @@ def test_t23_probes_trust_what_the_connectors_traffic_trusts() -> None:
     known = trust(trustme.CA())
     api = probing_class({"api": {"path": "/live"}}, http("/auth"), api={"uri": "https://api.example"})
     for kind in (BOTH, api):
-        found = requests(asks_of(replace(binding(kind), trust=known), None))
+        found = requests(asks_of(replace(judgement(kind), trust=known), None))
         assert [request.trust for request in found] == [known, known]
 
 
 def test_the_client_certificate_is_shown_by_both_probes() -> None:
-    bound = binding(probing_class(http("/live"), http("/auth"), types=TLS_TYPES), secret=pair())
+    bound = judgement(probing_class(http("/live"), http("/auth"), types=TLS_TYPES), secret=pair())
     found = requests(asks_of(bound, None))
     assert bound.credential.certificate is not None
     assert [request.certificate for request in found] == [bound.credential.certificate] * 2
@@ -98,7 +99,7 @@ def test_the_client_certificate_is_shown_by_both_probes() -> None:
 
 def test_t25_the_client_certificate_goes_to_declared_origins_only() -> None:
     elsewhere = http("/x", host="other.example", scheme="https")
-    asks = asks_of(binding(probing_class(elsewhere, elsewhere, types=TLS_TYPES), secret=pair()), None)
+    asks = asks_of(judgement(probing_class(elsewhere, elsewhere, types=TLS_TYPES), secret=pair()), None)
     assert isinstance(asks.liveness, Ask)
     assert asks.liveness.request.certificate is None
     assert isinstance(asks.auth, Outcome)
@@ -108,5 +109,5 @@ def test_t25_the_client_certificate_goes_to_declared_origins_only() -> None:
 
 def test_t25_a_classs_own_api_sees_no_client_certificate() -> None:
     api = probing_class({"api": {"path": "/live"}}, api={"uri": "https://api.example"}, types=TLS_TYPES)
-    (request,) = requests(asks_of(binding(api, secret=pair()), None))
+    (request,) = requests(asks_of(judgement(api, secret=pair()), None))
     assert request.certificate is None

@@ -5,7 +5,7 @@ from controller.probes.asks import asks_of
 from controller.probes.outcome import LATE, PASSED, RETELL, Probed, Purpose, failed
 from controller.probes.record import Record
 from controller.probes.request import Ask
-from tests.controller.probes.subjects import binding, http, probing_class
+from tests.controller.probes.subjects import http, judgement, probing_class
 
 L, A = Purpose.LIVENESS, Purpose.AUTH
 WELL = Probed(PASSED, "t1")
@@ -13,7 +13,7 @@ BAD = Probed(failed(ConditionReason.CONNECTION_FAILED, "refused"), "t2")
 
 
 def record(*purposes: Purpose) -> Record:
-    subject = binding(probing_class(http("/live"), http("/auth")))
+    subject = judgement(probing_class(http("/live"), http("/auth")))
     asks = asks_of(subject, None)
     found = Record(subject, ("inputs",))
     for purpose, ask in ((L, asks.liveness), (A, asks.auth)):

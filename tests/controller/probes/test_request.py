@@ -14,7 +14,7 @@ from connectors.model.reasons import ConditionReason
 from connectors.model.secret import Secret
 from controller.probes.outcome import Outcome, Purpose
 from controller.probes.request import Ask, http_ask, origin_of
-from tests.controller.probes.subjects import BEARER, TOKEN, binding, connector, http, login, probing_class
+from tests.controller.probes.subjects import BEARER, TOKEN, connector, http, judgement, login, probing_class
 
 
 def of_class(
@@ -24,7 +24,7 @@ def of_class(
     secret: Secret | None = None,
 ) -> Ask | Outcome:
     """What the class's auth probe asks of a Connector."""
-    bound = binding(connector_class, item, secret)
+    bound = judgement(connector_class, item, secret)
     declared = connector_class.spec.auth_probes[0].probe
     assert declared is not None
     assert declared.http is not None
@@ -202,7 +202,7 @@ def test_t25_nor_does_the_lack_of_a_header_tell_of_the_secret(token: bytes) -> N
     declared = connector_class.spec.auth_probes[0].probe
     assert declared is not None
     assert declared.http is not None
-    bound = binding(connector_class, secret=login(token=token))
+    bound = judgement(connector_class, secret=login(token=token))
     subject = Subject(bound.connector, connector_class, bound.secret)
     found = http_ask(declared.http, Purpose.AUTH, subject, bound.addresses)
     assert isinstance(found, Outcome)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.probes.schedule import ProbeSettings, inputs_of, inputs_of_class, pause
-from tests.controller.probes.subjects import binding, connector, login, probing_class
+from tests.controller.probes.subjects import connector, judgement, login, probing_class
 from tests.peers.trust import trust
 
 OTHER = trust(trustme.CA())
@@ -31,16 +31,16 @@ def test_jitter_is_a_tenth(failures: int, chance: float) -> None:
 
 def test_what_makes_an_outcome_void() -> None:
     kind, item = probing_class(), connector()
-    before = inputs_of(binding(kind, item))
+    before = inputs_of(judgement(kind, item))
     other_spec = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, generation=2))
     again = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, uid="another"))
     newer = msgspec.structs.replace(kind, metadata=msgspec.structs.replace(kind.metadata, generation=2))
-    assert inputs_of(binding(kind, other_spec)) != before
-    assert inputs_of(binding(kind, again)) != before
-    assert inputs_of(binding(newer, item)) != before
-    assert inputs_of(binding(kind, item, login("2"))) != before
-    assert inputs_of(replace(binding(kind, item), secret=None)) != before
-    assert inputs_of(replace(binding(kind, item), trust=OTHER)) != before
+    assert inputs_of(judgement(kind, other_spec)) != before
+    assert inputs_of(judgement(kind, again)) != before
+    assert inputs_of(judgement(newer, item)) != before
+    assert inputs_of(judgement(kind, item, login("2"))) != before
+    assert inputs_of(replace(judgement(kind, item), secret=None)) != before
+    assert inputs_of(replace(judgement(kind, item), trust=OTHER)) != before
     assert inputs_of_class(kind, SYSTEM_TRUST) != inputs_of_class(newer, SYSTEM_TRUST)
     assert inputs_of_class(kind, SYSTEM_TRUST) != inputs_of_class(kind, OTHER)
 
@@ -48,4 +48,4 @@ def test_what_makes_an_outcome_void() -> None:
 def test_a_label_voids_nothing() -> None:
     kind, item = probing_class(), connector()
     labelled = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"a": "b"}))
-    assert inputs_of(binding(kind, labelled)) == inputs_of(binding(kind, item))
+    assert inputs_of(judgement(kind, labelled)) == inputs_of(judgement(kind, item))

@@ -8,12 +8,12 @@ from connectors.model.refusal import RefusedError
 from proxy.decision import Facts, Permission, Route
 from proxy.steps.authorize import authorize
 from tests.peers.manifests import Manifest, auth, connector_class
-from tests.proxy.decisions import ANYBODY, NOBODY, OURS, STRANGER, binding_of, tool
+from tests.proxy.decisions import ANYBODY, NOBODY, OURS, STRANGER, plan_of, tool
 
 
 def route_to(*manifests: Manifest) -> Route:
-    binding = binding_of(*manifests) if manifests else None
-    return Route(ConnectorKey("team", "tool"), binding, b"", b"", b"", b"/", b"")
+    plan = plan_of(*manifests) if manifests else None
+    return Route(ConnectorKey("team", "tool"), plan, b"", b"", b"", b"/", b"")
 
 
 SERVED = (tool(),)

@@ -35,7 +35,7 @@ def test_path_form(target: bytes, prefix: bytes, rest: bytes, query: bytes) -> N
         route = route_of(target, host)
         assert (route.key, route.client_prefix, route.tool_prefix) == (TOOL, prefix, b"")
         assert (route.rest, route.query, route.extension) == (rest, query, "")
-        assert route.binding is not None
+        assert route.plan is not None
 
 
 @pytest.mark.parametrize("spelling", [b"tool@api", b"tool%40api", b"to%6fl@%61pi"])
@@ -78,7 +78,7 @@ def test_t29_nothing_else_names_a_connector(target: bytes) -> None:
 
 @pytest.mark.parametrize("name", [b"tool2", b"too", b"tool%2fx", b"tool%00", b"TOOL", b"tool%20", b"%E4"])
 def test_t29_whole_names_are_compared(name: bytes) -> None:
-    assert route_of(b"/namespaces/team/connectors/" + name + b"/x").binding is None
+    assert route_of(b"/namespaces/team/connectors/" + name + b"/x").plan is None
 
 
 def test_host_form_leaves_the_path_alone() -> None:
@@ -113,7 +113,7 @@ def test_a_path_resolver_leaves_the_naming_to_the_path() -> None:
 
 def test_an_unknown_connector_is_a_route_without_binding() -> None:
     route = route_of(b"/", b"c-nobody.team")
-    assert (route.key, route.binding) == (ConnectorKey("team", "nobody"), None)
+    assert (route.key, route.plan) == (ConnectorKey("team", "nobody"), None)
 
 
 @pytest.mark.parametrize("target", [b"*", b"/a/../b", b"http://other/x", b"/a#b"])

@@ -5,14 +5,13 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.model.addresses import parse_address
 from connectors.model.message import Headers
 from connectors.model.reasons import Reason
 from connectors.model.refusal import RefusedError
 from proxy.decision import Mount
 from proxy.steps.target import check_loop
 from tests.peers.manifests import Manifest, auth, connector_class, secret
-from tests.proxy.decisions import HOSTS, forward_of, request, snapshot_of, tool, verdict_of
+from tests.proxy.decisions import forward_of, plan_of, request, snapshot_of, tool, verdict_of
 
 NAME = b"/namespaces/team/connectors/tool"
 API = "https://api.example/v3/"
@@ -44,19 +43,19 @@ def chooser(*choices: bytes) -> Headers:
     ],
 )
 def test_path_form_targets(address: str, rest: bytes, expected: bytes) -> None:
-    assert forward_of(request(NAME + rest, host=b"proxy"), tool(address)).target == expected
+    assert forward_of(request(NAME + rest, host=b"proxy"), tool(address)).request_target == expected
 
 
 @given(st.text("abc019-._~%!$&'()*+,;=:@/?", max_size=30).filter(lambda text: ".." not in text and "%" not in text))
 def test_the_rest_stays_byte_for_byte(text: str) -> None:
     rest = b"/" + text.encode()
     for target, host in ((rest, b"c-tool.team"), (NAME + rest, b"proxy")):
-        assert forward_of(request(target, host=host), tool("https://t.example/git")).target == b"/git" + rest
+        assert forward_of(request(target, host=host), tool("https://t.example/git")).request_target == b"/git" + rest
 
 
 def test_t04_encoded_slashes_survive() -> None:
     target = b"/api/v4/projects/group%2Fproject/@scope%2fname"
-    assert forward_of(request(target)).target == target
+    assert forward_of(request(target)).request_target == target
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,7 @@ def test_t04_encoded_slashes_survive() -> None:
 )
 def test_registry_form(target: bytes, sent: bytes) -> None:
     forward = forward_of(request(target, host=b"proxy"), tool("https://t.example/hub"))
-    assert forward.target == sent
+    assert forward.request_target == sent
     assert forward.mounts == (Mount(b"/v2" + NAME, b"/hub/v2"), Mount(NAME, b"/hub"))
 
 
@@ -89,8 +88,16 @@ def test_registry_form(target: bytes, sent: bytes) -> None:
 )
 def test_choice_of_address(name: bytes, headers: Headers, chosen: str) -> None:
     forward = forward_of(request(name + b"/x", headers, host=b"proxy"), *forge())
-    assert str(forward.address) == chosen
-    assert forward.target == forward.address.prefix + b"/x"
+    assert str(forward.target.address) == chosen
+    assert forward.request_target == forward.target.address.prefix + b"/x"
+
+
+def test_two_names_of_one_address_choose_the_same() -> None:
+    kind = connector_class("forge", addressExtensions=[{"name": name, "default": API} for name in ("api", "web")])
+    manifests = (kind, tool("https://tool.example", "forge"))
+    verdict = verdict_of(request(NAME + b"@web/x", chooser(API.encode()), host=b"proxy"), *manifests)
+    assert verdict.forward is not None
+    assert str(verdict.forward.target.address) == API
 
 
 @pytest.mark.parametrize(
@@ -130,12 +137,12 @@ def test_t28_only_declared_addresses(name: bytes, headers: Headers, reason: Reas
     ],
 )
 def test_a_connectors_own_proxy_address_loops(address: str, loops: bool) -> None:
-    snapshot, chosen = snapshot_of(tool()), parse_address(address)
+    snapshot, chosen = snapshot_of(tool()), plan_of(tool(address)).targets[""]
     if not loops:
-        check_loop(chosen, snapshot, HOSTS)
+        check_loop(chosen, snapshot)
         return
     with pytest.raises(RefusedError) as refused:
-        check_loop(chosen, snapshot, HOSTS)
+        check_loop(chosen, snapshot)
     assert refused.value.refusal.reason is Reason.LOOP_DETECTED
 
 
@@ -153,7 +160,7 @@ def test_a_client_certificate_goes_over_tls_or_not_at_all() -> None:
         tool(class_name="mtls", auth=auth("cert", "pair")),
         secret("pair", data, "kubernetes.io/tls", namespace="team"),
     ]
-    assert forward_of(request(), *manifests).address.scheme == "https"
+    assert forward_of(request(), *manifests).target.address.scheme == "https"
     refusal = verdict_of(request(headers=chooser(b"plain")), *manifests).refusal
     assert refusal is not None
     assert refusal.reason is Reason.CONNECTOR_INVALID

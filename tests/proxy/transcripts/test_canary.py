@@ -195,15 +195,18 @@ async def test_t14_no_value_of_the_model_shows_it(talk: Talk) -> None:
     line = await talk()
     line.proxy.swap(*objects(line.upstream.address))
     snapshot = line.proxy.store.current
-    values: list[object] = [snapshot, *snapshot.bindings.values()]
-    for binding in snapshot.bindings.values():
-        values += [binding.connector, binding.credential, binding.secret, binding.refusal, binding.secret_problem]
-        values += [header for _, header in binding.credential.headers]
+    values: list[object] = [snapshot, *snapshot.plans.values(), *snapshot.judgements.values()]
+    for plan, judgement in zip(snapshot.plans.values(), snapshot.judgements.values(), strict=True):
+        values += [judgement.connector, judgement.secret, plan.refusal, judgement.secret_problem]
+        values += [plan.credential, plan.targets, *plan.targets.values()]
+        values += [target.injected for target in plan.targets.values()]
+        values += [header for _, header in plan.credential.headers]
     text = "".join(f"{value!r}{value!s}{value}" for value in values)
     assert len(text) > 1000
     assert not [form for form in forms() if form in text]
-    for binding in snapshot.bindings.values():
-        for _, header in binding.credential.headers:
+    for plan in snapshot.plans.values():
+        lines = [target.injected for target in plan.targets.values()]
+        for header in (*(value for _, value in plan.credential.headers), *lines):
             with pytest.raises(TypeError):
                 pickle.dumps(header)
 

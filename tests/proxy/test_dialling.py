@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,15 @@ from connectors.model.addresses import Address, parse_address
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.tls.pool import SYSTEM_TLS
+from proxy.dialling import ATTEMPT_DELAY
 from proxy.settings import Timeouts
-from proxy.upstream import ATTEMPT_DELAY, Upstreams, pool_key
+from proxy.upstream import Upstreams
 from proxy.watchdog import Watchdog
 from tests.connectors.dialing.sending import Answers
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.tools import LACKING
 from tests.peers.trust import LOOPBACK, tls
-from tests.proxy.decisions import binding_of, tool
+from tests.proxy.decisions import plan_of, pool_key, tool
 
 FEW = DialGuard(allow=parse_networks("127.0.0.1,127.0.0.2"))
 """These may be dialled, and nothing else of loopback."""
@@ -104,7 +105,7 @@ def upstreams(
 
 async def dialled(made: Upstreams, address: Address, *authorities: trustme.CA) -> str:
     """The address that a connection was made to; nothing stays open."""
-    connection = await made.dial(pool_key(binding_of(tool()), address.origin), address, tls(*authorities))
+    connection = await made.dial(pool_key(plan_of(tool())), address, tls(*authorities))
     ip, _, _ = connection.peer()
     connection.abort()
     await asyncio.sleep(0)
@@ -113,7 +114,7 @@ async def dialled(made: Upstreams, address: Address, *authorities: trustme.CA) -
 
 async def refused(made: Upstreams, address: Address) -> Refusal:
     try:
-        connection = await made.dial(pool_key(binding_of(tool()), address.origin), address, SYSTEM_TLS)
+        connection = await made.dial(pool_key(plan_of(tool())), address, SYSTEM_TLS)
     except RefusedError as error:
         refusal = error.refusal
     else:
@@ -268,6 +269,46 @@ async def test_t09_with_tls_the_name_stays_whichever_candidate_is_dialled(
         address = parse_address(f"https://localhost:{peer.port}")
         assert await dialled(made, address, authority) == "127.0.0.1"
     assert asked == ["localhost"]
+
+
+def sockets() -> set[str]:
+    """The sockets that this process has open."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            found.add(str(descriptor.readlink()))
+    return {name for name in found if name.startswith("socket:")}
+
+
+@LOOPS
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("end", ["refused", "in time", "cancelled", "own"])
+@pytest.mark.parametrize("answer", [["127.0.0.1"], ["127.0.0.1", "127.0.0.2"]], ids=["one", "several"])
+def test_no_dial_leaves_a_socket_behind(peers: Peers, run: Run, scheme: str, end: str, answer: list[str]) -> None:
+    async def body() -> None:
+        made = upstreams(Answers(answer), timeouts=Timeouts(connect=0.2 if end == "in time" else 10.0))
+        made._dialling._is_own_address = lambda ip, port, local: end == "own" and bool(local)
+        address = parse_address(f"{scheme}://tool.example:{peers.port}")
+        key = pool_key(plan_of(tool()))
+        before: set[str] = set()
+        for number in range(4):
+            # What a loop opens once is there from the first dial on.
+            before = before if number > 1 else sockets()
+            dial = asyncio.ensure_future(made.dial(key, address, SYSTEM_TLS))
+            if end == "cancelled":
+                await asyncio.sleep(0.1)
+                dial.cancel()
+            with pytest.raises((RefusedError, asyncio.CancelledError)):
+                await dial
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert sockets() <= before
+        assert (made.active, made.idle) == (0, 0)
+
+    for ip in answer:
+        if end != "refused":
+            peers.listen(ip, deaf=end != "own")
+    run(body())
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["refused", "silent"])

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.model.connector import ConnectorKey
+from connectors.model.host_form import HostForm
 from connectors.model.names import proxy_host
-from proxy.host_form import HostForm
 
 CLUSTER = HostForm("Corp.Local.")
 LOCAL = HostForm(localhost=True)

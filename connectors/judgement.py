@@ -1,0 +1,55 @@
+"""A Connector's Judgement: what its status, its probes and `connectors validate` read of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from connectors.authorities import OwnAuthority
+from connectors.credentials.credential import ANONYMOUS, Credential, CredentialError
+from connectors.examination import Examined
+from connectors.model.addresses import Address
+from connectors.model.connector import Connector
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.secret import Secret
+from connectors.model.violation import Violation
+from connectors.tls.pool import SYSTEM_TRUST, Trust
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """A Connector with all that is to be said of it. Identity is its only equality: another one is news.
+
+    `secret_problem` is why its Secret cannot serve, None where it can or none is asked for; `unread` is set where
+    it is not known yet whether there is such a Secret, and is then the problem's message. `addresses` is keyed by
+    extension name; "" is spec.address. `trust` is whose certificates are believed; `authority` what
+    spec.caCertSecretRef leads to, None where custom CAs are off.
+    """
+
+    connector: Connector
+    connector_class: ConnectorClass | None
+    secret: Secret | None = None
+    violations: tuple[Violation, ...] = ()
+    addresses: Mapping[str, Address] = field(default_factory=dict)
+    credential: Credential = ANONYMOUS
+    secret_problem: CredentialError | None = None
+    unread: str = ""
+    trust: Trust = SYSTEM_TRUST
+    authority: OwnAuthority | None = None
+
+
+def judgement_of(examined: Examined) -> Judgement:
+    """The Judgement of what was examined."""
+    inputs = examined.inputs
+    return Judgement(
+        inputs.connector,
+        inputs.connector_class,
+        inputs.secret,
+        examined.violations,
+        examined.addresses,
+        examined.credential,
+        examined.secret_problem,
+        examined.unread,
+        inputs.trust,
+        inputs.authority,
+    )

@@ -1,0 +1,199 @@
+"""A Connector's Plan: all that a request to it needs, worked out once per change and only read from then on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
+
+from connectors.credentials.credential import Credential, Owned, add_query, revealed
+from connectors.examination import Examined
+from connectors.http.fields import HOP_BY_HOP
+from connectors.model.addresses import Address, Origin
+from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector_class import Resolver
+from connectors.model.host_form import HostForm
+from connectors.model.message import RequestHead
+from connectors.model.reasons import Reason
+from connectors.model.refusal import Refusal
+from connectors.model.secret_value import SecretValue
+from connectors.tls.pool import ClientTls, Trust
+
+
+class PoolKey(NamedTuple):
+    """What two requests must have in common to use the same connection (threat 13).
+
+    `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it. `trust` is
+    the digest of the CAs that vouched for the tool: with other CAs it is asked for its certificate again.
+    `certificate` is whether one was shown to it: of one Secret two authentication types may make two things.
+    """
+
+    connector: ConnectorKey
+    uid: str
+    secret: str
+    origin: Origin
+    trust: str
+    certificate: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """The query parameters that are not the caller's: `owned` are the names it may not send (see Owned).
+
+    `injected` are those that the credential adds, with values as they are before they are percent-encoded.
+    """
+
+    owned: frozenset[bytes]
+    injected: tuple[tuple[bytes, SecretValue], ...] = ()
+
+
+Mint = Callable[[RequestHead], RequestHead]
+"""What depends on the request is put on its head, stripped of the caller's own: a query credential, a signature.
+
+It is called for each request, last of all, and may raise RefusedError.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One declared address, and how requests go there.
+
+    `address` has the origin, the base path (`prefix`) and the value of Host (`authority`). `dropped`: folded names of
+    fields that never reach the tool. `injected`: the credential's header lines, ready for the wire, each with its line
+    end. `query`: None where no query parameter is the proxy's. `mint`: see Mint; None where nothing depends on the
+    request. `tls`: None for http. `refusal`: why no request may go to this address. `proxy_of`: the Connector whose
+    proxy address this one is by its name, should there be one.
+    """
+
+    address: Address
+    dropped: frozenset[bytes]
+    injected: SecretValue
+    query: Query | None
+    mint: Mint | None
+    pool: PoolKey
+    tls: ClientTls | None
+    refusal: Refusal | None = None
+    proxy_of: ConnectorKey | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What the data plane knows of one Connector. Identity is its only equality: a change makes another one.
+
+    `has_proxy`: whether the class gives its Connectors a proxy address; an unknown class may well have one. `by_path`:
+    whether it leaves the naming to the path. `caller_header`: see ConnectorClass. `refusal` is what every request gets
+    instead of the tool's answer; there is no Target then. `secret_name`, `secret_version`: empty where there is no
+    Secret. `targets` is keyed by extension name; "" is spec.address.
+    """
+
+    key: ConnectorKey
+    uid: str
+    class_name: str
+    has_proxy: bool
+    by_path: bool
+    caller_header: bytes
+    refusal: Refusal | None
+    owned: Owned
+    credential: Credential
+    secret_name: str
+    secret_version: str
+    trust: Trust
+    targets: Mapping[str, Target]
+
+
+NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
+
+
+def compile_plan(examined: Examined, hosts: HostForm) -> Plan:
+    """The Plan of what was examined. `hosts` knows the names that Connectors have as hosts of this proxy."""
+    inputs = examined.inputs
+    connector, connector_class, secret = inputs.connector, inputs.connector_class, inputs.secret
+    return Plan(
+        key=connector.key,
+        uid=connector.metadata.uid,
+        class_name=connector.spec.connector_class_name,
+        has_proxy=connector_class is None or connector_class.spec.proxy is not None,
+        by_path=connector_class is not None and connector_class.resolver is Resolver.PATH,
+        caller_header=connector_class.caller_header if connector_class else b"",
+        refusal=examined.refusal,
+        owned=examined.owned,
+        credential=examined.credential,
+        secret_name=secret.metadata.name if secret else "",
+        secret_version=secret.metadata.resource_version if secret else "",
+        trust=inputs.trust,
+        targets=NO_TARGETS if examined.refusal else _targets(examined, hosts),
+    )
+
+
+def trusting(target: Target, trust: Trust) -> Target:
+    """The same Target for one that believes others: another pool, and other CAs at a handshake."""
+    if target.tls is None:
+        return target
+    pool = trust.toward(target.address.origin)
+    return replace(target, pool=target.pool._replace(trust=pool.digest), tls=ClientTls(pool, target.tls.certificate))
+
+
+class _Shared(NamedTuple):
+    """What all Targets of one Connector have in common."""
+
+    connector: Connector
+    secret: str
+    trust: Trust
+    credential: Credential
+    dropped: frozenset[bytes]
+    injected: SecretValue
+    query: Query | None
+    mint: Mint | None
+
+
+def _targets(examined: Examined, hosts: HostForm) -> dict[str, Target]:
+    inputs, credential, owned = examined.inputs, examined.credential, examined.owned
+    shared = _Shared(
+        connector=inputs.connector,
+        secret=inputs.secret.metadata.resource_version if inputs.secret else "",
+        trust=inputs.trust,
+        credential=credential,
+        dropped=HOP_BY_HOP | owned.headers,
+        injected=_lines(credential),
+        query=Query(owned.query, credential.query) if owned.query else None,
+        mint=partial(add_query, credential.query) if credential.query else None,
+    )
+    return {name: _target(shared, address, hosts) for name, address in examined.addresses.items()}
+
+
+def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
+    with_tls, certificate, connector = address.scheme == "https", shared.credential.certificate, shared.connector
+    pool = shared.trust.toward(address.origin)
+    refusal = None
+    if certificate is not None and not with_tls:
+        # Checks of the Connector name its own addresses; a default of the class is found here.
+        message = f"Connector {connector.key} shows a client certificate, but the chosen address is not https"
+        refusal = Refusal(Reason.CONNECTOR_INVALID, message)
+    return Target(
+        address=address,
+        dropped=shared.dropped,
+        injected=shared.injected,
+        query=shared.query,
+        mint=shared.mint,
+        pool=PoolKey(
+            connector.key,
+            connector.metadata.uid,
+            shared.secret,
+            address.origin,
+            pool.digest if with_tls else "",
+            certificate is not None,
+        ),
+        tls=ClientTls(pool, certificate) if with_tls else None,
+        refusal=refusal,
+        proxy_of=hosts.key(address.authority),
+    )
+
+
+_NOTHING = SecretValue(b"")
+
+
+def _lines(credential: Credential) -> SecretValue:
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in revealed(credential))
+    return SecretValue(lines) if lines else _NOTHING

@@ -1,0 +1,137 @@
+"""What was decided for a request that may go on, but for its request line: the same for every request of its block."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from connectors.credentials.credential import without_query
+from connectors.model.message import RequestHead, Version
+from connectors.model.user import User
+from connectors.plan import PoolKey
+from proxy.decision import Facts, Forward, Route
+from proxy.evidence import Evidence
+from proxy.hop_by_hop import wants_websocket
+from proxy.http1.framing import BodyKind, Framing
+from proxy.http1.head import ParsedRequest, write_fields, write_request
+from proxy.http1.plain import Plain
+from proxy.inject import stripped
+from proxy.response import KnownLines
+
+_LINE_END = b" HTTP/1.1\r\n"
+_NOT_AGAIN = (b"expect", b"http2-settings", b"proxy-authorization", b"te", b"upgrade", b"x-openapi-address")
+"""Fields of requests that are judged each time: what follows from them is rare, or depends on more than the block."""
+
+
+class Block(bytes):
+    """A request's field lines on their way to the tool, credential included; it does not show itself."""
+
+    def __repr__(self) -> str:
+        return "Block(********)"
+
+    __str__ = __repr__
+
+
+class Way(NamedTuple):
+    """How a path of the client's becomes one of the tool's: what goes before it, and how much of it falls away.
+
+    `bare` is the path where nothing is left.
+    """
+
+    prefix: bytes
+    strip: int
+    bare: bytes
+
+    def target(self, path: bytes, query: bytes) -> bytes:
+        """The request-target, before the credential's part of the query (contract: "Target")."""
+        if not self.strip:
+            return self.prefix + path + query
+        rest = path[self.strip :]
+        return (self.prefix + rest if rest else self.bare) + query
+
+
+class Manners(NamedTuple):
+    """What of a request decides on how its connection goes on. `old`: it is HTTP/1.0."""
+
+    has_body: bool
+    keep_alive: bool
+    old: bool
+
+
+def manners_of(request: ParsedRequest) -> Manners:
+    """Those of a request that was parsed."""
+    has_body = request.framing.kind is not BodyKind.NONE
+    return Manners(has_body, request.keep_alive, request.head.version is Version.HTTP_1_0)
+
+
+class Passage:
+    """The decision on a block. Its repr shows nothing of it: it holds the credential.
+
+    `forward` is without what the request line and the caller's token decide: its target is empty, its token left out.
+    `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None where it was not
+    asked. `pool`: of the connections to use; `known`: lines of responses. `websocket`, and `waits` for a 100, are rare,
+    and never remembered.
+    """
+
+    __slots__ = (
+        "_as_it_is",
+        "_headers", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known", "manners", "old",
+        "pool", "tail", "waits", "way", "websocket",
+    )  # fmt: skip
+
+    def __init__(
+        self, request: ParsedRequest, route: Route, forward: Forward, facts: Facts, pool: PoolKey, known: KnownLines
+    ) -> None:
+        head = request.head
+        self.forward = forward._replace(request_target=b"", spent=None)
+        self.caller: User | None = facts.caller
+        self.evidence: Evidence | None = facts.evidence
+        self.framing: Framing = request.framing
+        self.manners = manners_of(request)
+        self.has_body, self.keep_alive, self.old = self.manners
+        self.pool = pool
+        self.known = known
+        made = stripped(head, forward)
+        self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(made.headers)))
+        self._headers = made.headers if forward.target.mint else ()
+        self._as_it_is = forward.target.query is None and forward.target.mint is None
+        self.way = way_of(route, forward)
+        self.websocket = wants_websocket(head)
+        self.waits = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
+
+    def __repr__(self) -> str:
+        return f"Passage({self.forward})"
+
+    def head(self, method: bytes, request_target: bytes) -> bytes:
+        """The head to send, as `outgoing` makes it, for a request-target before the credential's part of its query.
+
+        Raises:
+            RefusedError: what must be made for this very request cannot be (see Target.mint).
+        """
+        if self._as_it_is:
+            return method + b" " + request_target + self.tail
+        target = self.forward.target
+        if target.query:
+            request_target = without_query(request_target, target.query.owned)
+        if target.mint is None:
+            return method + b" " + request_target + self.tail
+        return write_request(target.mint(RequestHead(method, request_target, self._headers)))
+
+
+def way_of(route: Route, forward: Forward) -> Way:
+    """The same rule as `choose_target`'s, for every path that begins with this route's prefix."""
+    address, tool_prefix = forward.target.address, route.tool_prefix
+    bare = address.prefix + tool_prefix + b"/" if tool_prefix else address.path
+    return Way(address.prefix + tool_prefix, len(route.client_prefix), bare or b"/")
+
+
+def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, forward: Forward) -> bool:
+    """Whether `passage` says of every request with this block what was decided for `request`, whose head is `plain`."""
+    head = request.head
+    if passage.old or any(head.values(name) for name in _NOT_AGAIN):
+        return False
+    if passage.evidence is not None and not passage.evidence.lasting:
+        return False
+    if forward.spent is not None and request.framing.kind is BodyKind.CHUNKED:
+        return False  # the caller's token is looked for in trailers, too, and is not kept
+    same_line = (head.method, head.target) == (plain.method, plain.path + plain.query)
+    return same_line and passage.way.target(plain.path, plain.query) == forward.request_target

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.answers import Answers, Asked, Keeping, Source
+from proxy.api_gate import ApiGate
+from proxy.evidence import Answer, Evidence
+from proxy.failure_budget import FailureBudget
+from tests.peers.clock import FakeClock
+
+TTL = 10.0
+MS = 0.001
+
+
+class Clocks:
+    """Two clocks that a test sets."""
+
+    def __init__(self) -> None:
+        self.monotonic = 1000.0
+        self.wall = 1.7e9
+        self.evidence = Evidence(lambda: self.monotonic, lambda: self.wall)
+        self.counter: Counter[str] = Counter()
+
+    def rests_on(self, value: str | None = "yes", *, at: float = 1000.0, ends: float | None = None) -> Answer[str]:
+        answer = Answer(value, at, ends)
+        self.evidence.rests_on(answer, at + TTL, (self.counter, "cache"))
+        return answer
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+def test_evidence_of_nothing_does_not_hold(clocks: Clocks) -> None:
+    assert clocks.evidence.lasting
+    assert not clocks.evidence.holds()
+
+
+@pytest.mark.parametrize("value", ["yes", None])
+@pytest.mark.parametrize(("later", "holds"), [(0.0, True), (TTL - MS, True), (TTL, False), (TTL + MS, False)])
+def test_an_answer_counts_for_its_time(clocks: Clocks, value: str | None, later: float, holds: bool) -> None:
+    clocks.rests_on(value)
+    clocks.monotonic += later
+    assert clocks.evidence.holds() is holds
+
+
+@pytest.mark.parametrize(("later", "holds"), [(TTL - 3 - MS, True), (TTL - 3, False)])
+@pytest.mark.parametrize("ages", [(3.0, 0.0), (0.0, 3.0), (0.0, 3.0, 1.0)])
+def test_the_oldest_of_several_answers_counts(
+    clocks: Clocks, ages: tuple[float, ...], later: float, holds: bool
+) -> None:
+    for age in ages:
+        clocks.rests_on(at=1000.0 - age)
+    clocks.monotonic += later
+    assert clocks.evidence.holds() is holds
+
+
+@pytest.mark.parametrize(("later", "holds"), [(5 - MS, True), (5.0, False), (6.0, False), (-86400.0, True)])
+@pytest.mark.parametrize("order", [(5.0, 7.0, None), (None, 7.0, 5.0)])
+def test_no_token_has_ended_by_the_wall_clock(
+    clocks: Clocks, order: tuple[float | None, ...], later: float, holds: bool
+) -> None:
+    for ends in order:
+        clocks.rests_on(ends=None if ends is None else clocks.wall + ends)
+    clocks.wall += later
+    assert clocks.evidence.holds() is holds
+
+
+def test_a_wall_clock_that_steps_lengthens_nothing(clocks: Clocks) -> None:
+    clocks.rests_on(ends=clocks.wall + 3600)
+    clocks.wall -= 86400
+    clocks.monotonic += TTL
+    assert not clocks.evidence.holds()
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_an_answer_that_was_replaced_counts_no_more(clocks: Clocks, which: int) -> None:
+    answers = [clocks.rests_on(value) for value in ("yes", None, "yes")]
+    assert clocks.evidence.holds()
+    answers[which].kept = False
+    assert not clocks.evidence.holds()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.one_of(st.none(), st.integers(1, 12)), st.booleans()), max_size=4),
+    st.integers(0, 12),
+    st.integers(-12, 12),
+)
+def test_it_holds_while_each_answer_does(
+    given_answers: list[tuple[int, int | None, bool]], later: int, stepped: int
+) -> None:
+    clocks = Clocks()
+    for age, ends, kept in given_answers:
+        answer = clocks.rests_on(at=1000.0 - age, ends=None if ends is None else clocks.wall + ends)
+        answer.kept = kept
+    clocks.monotonic += later
+    clocks.wall += later + stepped
+    good = [
+        kept and age + later < TTL and (ends is None or later + stepped < ends) for age, ends, kept in given_answers
+    ]
+    assert clocks.evidence.holds() is (bool(good) and all(good))
+
+
+def test_each_use_is_counted_as_if_every_answer_were_looked_up(clocks: Clocks) -> None:
+    other: Counter[str] = Counter()
+    clocks.rests_on()
+    clocks.rests_on(None)
+    clocks.evidence.rests_on(Answer("yes", 1000.0, None), 1000.0 + TTL, (other, "remembered"))
+    assert clocks.counter == {}
+    clocks.evidence.count()
+    clocks.evidence.count()
+    assert (clocks.counter, other) == ({"cache": 4}, {"remembered": 2})
+
+
+# -- as proxy/answers.py fills it
+
+
+class Desk:
+    """Answers, and an API server that says `says`."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.answers: Answers[str] = Answers(self.clock, Keeping(TTL), ApiGate(self.clock, FailureBudget(0.0)))
+        self.says: str | None = "yes"
+
+    async def evidence(
+        self, key: bytes = b"k", ends: float | None = None, gathered: Evidence | None = None
+    ) -> Evidence:
+        """What is gathered of one question, in `gathered` if it is given."""
+
+        async def question() -> str | None:
+            return self.says
+
+        evidence = gathered or Evidence(self.clock.monotonic, lambda: self.clock.now().timestamp())
+        await self.answers.get(Asked(key, ends, "c", evidence=evidence), question)
+        return evidence
+
+
+async def test_what_has_just_been_asked_for_is_for_one_request() -> None:
+    desk = Desk()
+    assert not (await desk.evidence()).lasting
+    remembered = await desk.evidence()
+    assert remembered.lasting
+    assert remembered.holds()
+    remembered.count()
+    assert desk.answers.sources == {Source.API: 1, Source.CACHE: 2}
+
+
+@pytest.mark.parametrize("says", ["yes", None])
+@pytest.mark.parametrize(("later", "holds"), [(TTL - MS, True), (TTL, False)])
+async def test_it_holds_as_long_as_the_answer_is_fresh(says: str | None, later: float, holds: bool) -> None:
+    desk = Desk()
+    desk.says = says
+    await desk.evidence()
+    await desk.clock.advance(3)
+    evidence = await desk.evidence()
+    await desk.clock.advance(later - 3)
+    assert evidence.holds() is holds
+    assert (await desk.evidence()).lasting is holds
+
+
+async def test_it_ends_with_the_token() -> None:
+    desk = Desk()
+    ends = desk.clock.now().timestamp() + 5
+    await desk.evidence(ends=ends)
+    evidence = await desk.evidence(ends=ends)
+    desk.clock.step(5 - MS)
+    assert evidence.holds()
+    desk.clock.step(MS)
+    assert not evidence.holds()
+
+
+@pytest.mark.parametrize("says", ["yes", "another yes", None])
+async def test_a_newer_answer_ends_it(says: str | None) -> None:
+    """By clocks that stand still: it is the newer answer that ends it, whatever the time."""
+    desk = Desk()
+    await desk.evidence()
+    unmoved = await desk.evidence(gathered=Evidence(lambda: 0.0, lambda: 0.0))
+    desk.says = says
+    await desk.clock.advance(TTL)
+    assert unmoved.holds()
+    await desk.evidence()
+    assert not unmoved.holds()
+
+
+async def test_an_answer_that_was_pushed_out_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.answers.MAX_REMEMBERED", 3)
+    desk = Desk()
+    await desk.evidence(b"k")
+    evidence = await desk.evidence(b"k")
+    for other in (b"a", b"b"):
+        await desk.evidence(other)
+    assert evidence.holds()
+    await desk.evidence(b"c")
+    assert not evidence.holds()
