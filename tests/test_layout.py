@@ -23,6 +23,7 @@ FREE_TESTS = {
     "tests/docs",
     "tests/e2e",
     "tests/examples",
+    "tests/mutation",
     "tests/peers",
     "tests/proxy/transcripts",
 }
