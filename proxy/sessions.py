@@ -18,7 +18,7 @@ MAX_AGE = 3600.0
 """Seconds behind a full handshake in which its outcome counts, however often the tool renews the session: a certificate
 that was revoked or has expired is noticed by then."""
 MAX_POOLS = 1024
-"""Pools that something is known of, the last used ones; a session takes some 6 KiB, the tool's certificate in it."""
+"""Pools that something is known of, the last used ones; a session takes 7 KiB, the tool's certificate in it."""
 WORTH = 4
 """Handshakes that a session must save: to read one out of OpenSSL costs as much as one of them saves."""
 MAX_STRIKES = 2
