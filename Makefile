@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint check bench bench-cluster bench-callers bench-probes bench-trust format clean
+.PHONY: help demo serve test lint check bench bench-quick bench-cluster bench-callers bench-probes bench-trust format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -32,7 +32,10 @@ lint: $(VENV)/.dev ## Format, lint, types, import contracts
 check: lint test ## What CI runs: format, lint, types, import contracts, tests with warnings as errors
 
 bench: $(VENV)/.dev ## Measure against nginx doing the same injection (needs nginx and wrk; about two minutes)
-	@$(BIN)/python -m bench.against_nginx
+	@$(BIN)/python -m bench.compare --all --rounds 3 --seconds 2
+
+bench-quick: $(VENV)/.dev ## Compare this tree (and another one: BASE=path, which has its own .venv) with nginx in a minute
+	@$(BIN)/python -m bench.compare $(if $(BASE),--base $(BASE))
 
 bench-cluster: $(VENV)/.dev ## Measure with 2,000 Connectors on an API server (needs KUBEBUILDER_ASSETS and kubectl; about three minutes)
 	@$(BIN)/python -m bench.in_cluster

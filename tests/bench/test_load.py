@@ -27,15 +27,17 @@ def output(p50: str = "499.00us", p99: str = "1.25ms", extra: str = "") -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (output(), Small(59031.25, 0.499, 1.25)),
-        (output(p99="1.50s"), Small(59031.25, 0.499, 1500.0)),
-        (output(p50="0.00us", p99="2.00m"), Small(59031.25, 0.0, 120_000.0)),
+        (output(), Small(295311, 59031.25, 0.499, 1.25)),
+        (output(p99="1.50s"), Small(295311, 59031.25, 0.499, 1500.0)),
+        (output(p50="0.00us", p99="2.00m"), Small(295311, 59031.25, 0.0, 120_000.0)),
     ],
     ids=["us and ms", "seconds", "minutes"],
 )
 def test_wrk_output(text: str, expected: Small) -> None:
     found = parse_wrk(text)
-    assert (found.rate, found.p50, found.p99) == pytest.approx((expected.rate, expected.p50, expected.p99))
+    assert (found.requests, found.rate, found.p50, found.p99) == pytest.approx(
+        (expected.requests, expected.rate, expected.p50, expected.p99)
+    )
 
 
 @pytest.mark.parametrize(
