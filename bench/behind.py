@@ -19,6 +19,7 @@ NGINX = """
     access_log off;
     keepalive_requests 1000000000;
     {keepalive}
+    ssl_protocols TLSv1.2 TLSv1.3;
     open_file_cache max=16;
     if ($http_authorization != "{authorization}") {{ return 401; }}
     location /small/ {{ return 200 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"; }}

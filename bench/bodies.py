@@ -1,8 +1,8 @@
 """A tool for large bodies: takes them as fast as a socket gives them, sends them as fast as it takes them.
 
 Prints `listening on PORT`. One request a connection; 401 without the credential. PUT: 200 once the whole body (of known
-length, or chunked) has arrived. Any GET: 1 GiB in chunks of 32 KiB,
-which is what Go's io.Copy makes.
+length, or chunked) has arrived. GET /chunked/SIZE: 1 GiB in
+chunks of SIZE bytes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from pathlib import Path
 
 GIB = 1024**3
 PIECE = 1024 * 1024
-CHUNK = 32 * 1024
-CHUNKS = (f"{CHUNK:x}\r\n".encode() + bytes(CHUNK) + b"\r\n") * (PIECE // CHUNK)
 END = b"0\r\n\r\n"
 
 
@@ -31,7 +29,7 @@ def answer(connection: socket.socket, authorization: str) -> None:
         _take(connection, head, received)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     else:
-        _send(connection)
+        _send(connection, int(head.split(b" ", 2)[1].rpartition(b"/")[2]))
 
 
 def _head(connection: socket.socket) -> tuple[bytes, bytes]:
@@ -57,10 +55,11 @@ def _take(connection: socket.socket, head: bytes, received: bytes) -> None:
         rest -= count
 
 
-def _send(connection: socket.socket) -> None:
+def _send(connection: socket.socket, size: int) -> None:
+    chunks = (f"{size:x}\r\n".encode() + bytes(size) + b"\r\n") * (PIECE // size)
     connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
     for _ in range(GIB // PIECE):
-        connection.sendall(CHUNKS)
+        connection.sendall(chunks)
     connection.sendall(END)
 
 

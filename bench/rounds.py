@@ -24,6 +24,12 @@ from bench.results import Results, Sample
 from bench.scenarios import Body, Scenario
 from standalone.child import ChildError
 
+DOWN = {
+    Body.DOWN: "/large",
+    Body.DOWN_CHUNKED: f"/chunked/{32 * 1024}",
+    Body.DOWN_LARGE_CHUNKS: f"/chunked/{1024 * 1024}",
+}
+"""Where the body comes from. Chunks of 32 KiB are what Go's io.Copy makes, and Jetty."""
 Tell = Callable[[str], None]
 
 
@@ -138,8 +144,8 @@ async def measure(scenario: Scenario, proxy: Running, seconds: float, field: Fie
 
 async def _body(load: Body, url: str, fields: dict[str, str], file: Path) -> float:
     """Bytes per second."""
-    if load in {Body.DOWN, Body.DOWN_CHUNKED}:
-        return await download(f"{url}/{'large' if load is Body.DOWN else 'chunked'}", fields)
+    if load in DOWN:
+        return await download(url + DOWN[load], fields)
     return await upload(f"{url}/upload", fields, file, chunked=load is Body.UP_CHUNKED)
 
 

@@ -14,6 +14,7 @@ class Body(StrEnum):
 
     DOWN = "down"
     DOWN_CHUNKED = "down chunked"
+    DOWN_LARGE_CHUNKS = "down in large chunks"
     UP = "up"
     UP_CHUNKED = "up chunked"
 
@@ -60,7 +61,8 @@ SCENARIOS = (
     Scenario("tls-listener", "listener with TLS, connections kept", SMALL, Setup(listener_tls=True), 0.75),
     Scenario("down", "1 GiB down", Body.DOWN, PLAIN, 1.7, quick=True),
     Scenario("up", "1 GiB up", Body.UP, BODIES, 2.5),
-    Scenario("down-chunked", "1 GiB down, in chunks", Body.DOWN_CHUNKED, BODIES, 1.1),
+    Scenario("down-chunked", "1 GiB down, in chunks of 32 KiB", Body.DOWN_CHUNKED, BODIES, 1.1),
+    Scenario("down-chunked-large", "1 GiB down, in chunks of 1 MiB", Body.DOWN_LARGE_CHUNKS, BODIES),
     Scenario("up-chunked", "1 GiB up, in chunks", Body.UP_CHUNKED, BODIES),
     Scenario("down-tls", "1 GiB down, tool with TLS", Body.DOWN, TLS, 1.1),
     Scenario("up-tls", "1 GiB up, tool with TLS", Body.UP, TLS_BODIES),

@@ -14,6 +14,7 @@ HTTP = """
 SERVER = """
     {log}
     keepalive_requests 1000000000;
+    ssl_protocols TLSv1.2 TLSv1.3;  # its default of then is TLSv1.2 at most: all shall speak the same
     location {path} {{
         proxy_pass {scheme}://tool{uri};
         proxy_http_version 1.1;
@@ -28,6 +29,7 @@ SERVER = """
     }}
 """
 UPSTREAM_TLS = """
+        proxy_ssl_protocols TLSv1.2 TLSv1.3;
         proxy_ssl_server_name on;
         proxy_ssl_name localhost;
         proxy_ssl_verify on;

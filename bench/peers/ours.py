@@ -13,7 +13,7 @@ import yaml
 
 from bench.behind import certificate_files
 from bench.peers.logged import Logged
-from bench.peers.peer import PREFIX, Callers, Peer, Running, Site
+from bench.peers.peer import Callers, Peer, Running, Site
 from standalone.quickstart import CHECKOUT
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import auth, basic_auth, caller_token, connector, write
@@ -54,8 +54,7 @@ async def _start(exits: AsyncExitStack, site: Site, *, checkout: Path) -> Runnin
     whole = [str(python_of(checkout)), "-m", *command, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     proxy = await Logged.start(exits, whole, site.folder, env=env, cwd=checkout)
     port = int((await proxy.line(READY))[1].rpartition(":")[2])
-    url = site.url(port)
-    return Running(url + PREFIX if site.setup.path_form else url, proxy.pid)
+    return Running(site.url(port), proxy.pid)
 
 
 def _from_files(site: Site) -> list[str]:

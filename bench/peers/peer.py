@@ -83,8 +83,9 @@ class Site:
         return self.tool.startswith("https:")
 
     def url(self, port: int) -> str:
-        """Where clients reach a proxy that listens on this port."""
-        return f"https://localhost:{port}" if self.setup.listener_tls else f"http://127.0.0.1:{port}"
+        """Where clients reach the tool through a proxy that listens on this port."""
+        origin = f"https://localhost:{port}" if self.setup.listener_tls else f"http://127.0.0.1:{port}"
+        return origin + PREFIX if self.setup.path_form else origin
 
 
 @dataclass(frozen=True, slots=True)
