@@ -28,6 +28,8 @@ def answer(connection: socket.socket, authorization: str) -> None:
     elif head.startswith(b"PUT "):
         _take(connection, head, received)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    elif not head.startswith(b"GET /chunked/"):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     else:
         _send(connection, int(head.split(b" ", 2)[1].rpartition(b"/")[2]))
 

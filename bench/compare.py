@@ -29,16 +29,21 @@ BASE = "base"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it. Returns 1 where a program is missing or this proxy or nginx failed."""
     given = _parser().parse_args(arguments)
-    missing = [name for name in ("nginx", "wrk", "curl") if shutil.which(name) is None]
-    if missing:
-        print(f"missing: {', '.join(missing)}; apt-get install {' '.join(missing)}", file=sys.stderr)
+    if programs := lacking():
+        print(programs, file=sys.stderr)
         return 1
     peers: list[Peer] = [NGINX, *([ours(BASE, given.base)] if given.base else []), ours(checkout=given.checkout)]
     plan = Plan(chosen(given.only, quick=not given.all), peers, given.rounds, given.seconds)
     with tempfile.TemporaryDirectory(prefix="connectors-bench-") as folder:
         results = asyncio.run(run(plan, Path(folder)))
     print(quick_table(plan.scenarios, peers, results))
-    return 1 if results.failures else 0
+    return 1 if results.failures or results.missing else 0
+
+
+def lacking(*names: str) -> str:
+    """What to say where the machine has not all of these programs (none: those that every scenario together wants)."""
+    missing = [name for name in names or ("nginx", "wrk", "curl") if shutil.which(name) is None]
+    return f"missing: {', '.join(missing)}; apt-get install {' '.join(missing)}" if missing else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +73,8 @@ def quick_table(scenarios: Sequence[Scenario], peers: Sequence[Peer], results: R
     lines = ["  ".join(_cell(text, width, index) for index, (text, width) in enumerate(zip(row, widths, strict=True)))
              for row in rows]  # fmt: skip
     note = "CPU of the proxy: us per request, ms per GiB; ratio: nginx's divided by it, median of the rounds"
-    failed = [f"{name} {why}" for name, reasons in results.failures.items() for why in reasons]
+    failed = [f"{name} is missing: {package}" for name, package in results.missing.items()]
+    failed += [f"{name} {why}" for name, reasons in results.failures.items() for why in reasons]
     return "\n".join([*lines, note, *failed])
 
 

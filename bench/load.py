@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("requests.lua")
 
 
 class LoadError(Exception):
-    """A run failed or met answers other than 2xx; the message holds its output."""
+    """A run failed or met answers other than 2xx; its first line says what is wrong, the rest is the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,18 @@ def parse_wrk(output: str) -> Small:
     """What `wrk --latency` printed.
 
     Raises:
-        LoadError: it met an answer other than 2xx or 3xx, a socket error, or is not understood.
+        LoadError: it met an answer other than 2xx or 3xx, a socket error, or none at all, or is not understood.
     """
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise LoadError(output)
+    for trouble in ("Non-2xx or 3xx responses: ", "Socket errors: "):
+        if found := re.search(trouble + ".*", output):
+            raise LoadError(f"{found[0]}\n{output}")
     count = re.search(r"^\s+(\d+) requests in ", output, re.MULTILINE)
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", output, re.MULTILINE)
     latencies = dict(re.findall(r"^\s+(50|99)%\s+([\d.]+(?:us|ms|s|m))$", output, re.MULTILINE))
+    if count is not None and int(count[1]) == 0:
+        raise LoadError(f"no request was answered\n{output}")
     if count is None or rate is None or len(latencies) != 2:
-        raise LoadError(output)
+        raise LoadError(f"wrk was not understood\n{output}")
     return Small(int(count[1]), float(rate[1]), _milliseconds(latencies["50"]), _milliseconds(latencies["99"]))
 
 

@@ -19,7 +19,7 @@ from bench.behind import Tools
 from bench.bodies import GIB
 from bench.load import LoadError, Requests, download, small, upload
 from bench.measure import cpu_seconds
-from bench.peers.peer import HOST, Callers, CannotError, Peer, Running, Setup, Site
+from bench.peers.peer import HOST, Behind, Callers, CannotError, Peer, Running, Setup, Site
 from bench.results import Results, Sample
 from bench.scenarios import Body, Scenario
 from standalone.child import ChildError
@@ -53,18 +53,28 @@ async def run(plan: Plan, folder: Path, tell: Tell = progress) -> Results:
     results = Results()
     async with AsyncExitStack() as exits:
         field = Field(exits, folder)
+        present = _present(plan.peers, results, tell)
         setups = list(dict.fromkeys(scenario.setup for scenario in plan.scenarios))
         ordered = sorted(plan.scenarios, key=lambda scenario: setups.index(scenario.setup))
         number = 0
         for setup, group in groupby(ordered, key=lambda scenario: scenario.setup):
             scenarios = list(group)
             async with AsyncExitStack() as setup_exits:
-                running = await field.start(setup_exits, setup, plan.peers, results)
+                running = await field.start(setup_exits, setup, present, results)
                 for scenario in scenarios:
                     number += 1
                     tell(f"[{number}/{len(plan.scenarios)}] {scenario.title}")
                     await _scenario(scenario, running, plan, results, field, tell)
     return results
+
+
+def _present(peers: Sequence[Peer], results: Results, tell: Tell) -> list[Peer]:
+    """Those that the machine has; the others are named."""
+    for peer in peers:
+        if peer.program() is None:
+            results.missing[peer.name] = peer.package
+            tell(f"missing: {peer.name} ({peer.package})")
+    return [peer for peer in peers if peer.name not in results.missing]
 
 
 class Field:
@@ -83,11 +93,15 @@ class Field:
         self._tools = Tools(exits, folder, self.leaf)
         self._count = 0
 
+    async def tool(self, behind: Behind) -> str:
+        """The address of this tool."""
+        return await self._tools.address(behind)
+
     async def start(
         self, exits: AsyncExitStack, setup: Setup, peers: Sequence[Peer], results: Results
     ) -> dict[str, Running]:
         """Every peer that can serve this Setup, by name."""
-        tool = await self._tools.address(setup.behind)
+        tool = await self.tool(setup.behind)
         running = {}
         for peer in peers:
             if not peer.able(setup):

@@ -40,6 +40,7 @@ PLAIN = Setup()
 TOKEN, KUBERNETES = Setup(callers=Callers.TOKEN), Setup(callers=Callers.KUBERNETES)
 TLS, TLS_CLOSING = Setup(Behind.TLS), Setup(Behind.TLS_CLOSING)
 BODIES, TLS_BODIES = Setup(Behind.BODIES), Setup(Behind.TLS_BODIES)
+TLS_LISTENER = Setup(listener_tls=True)
 SMALL = Requests(32)
 SPECIAL = Requests(32, "/special/")
 
@@ -58,15 +59,28 @@ SCENARIOS = (
     Scenario("tool-new", "new connection to the tool each", SMALL, Setup(Behind.CLOSING)),
     Scenario("tls-tool", "tool with TLS, connections kept", SMALL, TLS, 0.80),
     Scenario("tls-tool-new", "tool with TLS, new connection each", SMALL, TLS_CLOSING, 0.55),
-    Scenario("tls-listener", "listener with TLS, connections kept", SMALL, Setup(listener_tls=True), 0.75),
+    Scenario("tls-listener", "listener with TLS, connections kept", SMALL, TLS_LISTENER, 0.75),
     Scenario("down", "1 GiB down", Body.DOWN, PLAIN, 1.7, quick=True),
     Scenario("up", "1 GiB up", Body.UP, BODIES, 2.5),
     Scenario("down-chunked", "1 GiB down, in chunks of 32 KiB", Body.DOWN_CHUNKED, BODIES, 1.1),
     Scenario("down-chunked-large", "1 GiB down, in chunks of 1 MiB", Body.DOWN_LARGE_CHUNKS, BODIES),
     Scenario("up-chunked", "1 GiB up, in chunks", Body.UP_CHUNKED, BODIES),
     Scenario("down-tls", "1 GiB down, tool with TLS", Body.DOWN, TLS, 1.1),
+    Scenario("down-tls-client", "1 GiB down, listener with TLS", Body.DOWN, TLS_LISTENER),
     Scenario("up-tls", "1 GiB up, tool with TLS", Body.UP, TLS_BODIES),
 )
+
+
+AGAINST = {"HAProxy": 0.95, "Envoy": 2.2}
+"""Targets of small-32 beside the one against nginx: their CPU divided by ours."""
+ALONE = {
+    ("idle clients", "bytes each"): 2560,
+    ("Connectors in files", "ready, CPU s"): 3,
+    ("Connectors in files", "bytes each"): 4096,
+    ("Connectors in files", "a changed Secret, CPU ms"): 20,
+    ("Connectors in files", "slowest answer while Secrets change, ms"): 20,
+}
+"""Targets of what is measured of this proxy alone: at most so much."""
 
 
 def chosen(keys: list[str] | None, *, quick: bool = False) -> tuple[Scenario, ...]:

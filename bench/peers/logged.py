@@ -8,7 +8,10 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from http import HTTPStatus
 from pathlib import Path
+
+import aiohttp
 
 from bench.peers.peer import CannotError
 from standalone.child import Child
@@ -72,6 +75,21 @@ class Logged:
                 writer.close()
                 return
             await self._pause(end, f"listen on port {port}")
+
+    async def serving(self, url: str, seconds: float = 30.0) -> None:
+        """Return once a request to this address is answered with 200: some listen before they know their way.
+
+        Raises:
+            CannotError: as for `line`.
+        """
+        end = time.monotonic() + seconds
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    async with session.get(url + "/small/") as answer:
+                        if answer.status == HTTPStatus.OK:
+                            return
+                await self._pause(end, f"serve {url}")
 
     async def _pause(self, end: float, what: str) -> None:
         if self.child.exit_code is not None or time.monotonic() > end:

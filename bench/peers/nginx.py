@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from contextlib import AsyncExitStack
 
-from bench.peers.peer import AUTHORIZATION, KEPT, PREFIX, Peer, Running, Site, on_path
+from bench.peers.peer import AUTHORIZATION, KEPT, PREFIX, Peer, Running, Site, found, on_path, said
 from tests.peers.nginx import start_nginx
 
+PROGRAM = on_path("nginx")
 HTTP = """
     upstream tool {{ server 127.0.0.1:{port}; keepalive {kept}; keepalive_requests 1000000000; keepalive_timeout 1h; }}
 """
@@ -54,10 +54,4 @@ async def start(exits: AsyncExitStack, site: Site) -> Running:
     return Running(site.url(nginx.port), worker)
 
 
-def version() -> str:
-    """As it says itself."""
-    said = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
-    return said.strip().rpartition("/")[2]
-
-
-NGINX = Peer("nginx", start, on_path("nginx"), "Debian: nginx", version)
+NGINX = Peer("nginx", start, PROGRAM, "Debian: nginx", lambda: said([found(PROGRAM), "-v"], r"nginx/(\S+)"))

@@ -16,7 +16,7 @@ from bench.peers.logged import Logged
 from bench.peers.peer import Callers, Peer, Running, Site
 from standalone.quickstart import CHECKOUT
 from tests.peers.fake_api_server import FakeApiServer
-from tests.peers.manifests import auth, basic_auth, caller_token, connector, write
+from tests.peers.manifests import Manifest, auth, basic_auth, caller_token, connector, write
 
 CALLER = "system:serviceaccount:default:caller"
 LOCAL = ("--allow-upstream", "127.0.0.0/8,::1")
@@ -72,13 +72,19 @@ async def _in_cluster(exits: AsyncExitStack, site: Site) -> list[str]:
     server = await exits.enter_async_context(FakeApiServer())
     server.virtual["tokenreviews"] = lambda body: {**body, "status": _reviewed(body["spec"], site.token)}
     server.virtual["subjectaccessreviews"] = lambda body: {**body, "status": _allowed(body["spec"])}
-    server.put(yaml.safe_load((CHECKOUT / "connectors" / "classes" / "generic.yaml").read_text(encoding="utf-8")))
+    server.put(generic_class())
     data = {"username": "cm9ib3Q=", "password": "c2VjcmV0"}  # robot, secret: what AUTHORIZATION is made of
     metadata = {"name": "login", "namespace": "default"}
     kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth"}
     server.put({**kind, "metadata": metadata, "data": data})
     server.put(connector("tool", site.tool, "generic", auth=auth("basicAuth", "login")))
     return ["proxy", "--kubeconfig", str(server.kubeconfig(site.folder)), "--client-auth", "kubernetes", *LOCAL]
+
+
+def generic_class() -> Manifest:
+    """The built-in class for any HTTP tool, which clusters get by `kubectl apply`."""
+    made: Manifest = yaml.safe_load((CHECKOUT / "connectors" / "classes" / "generic.yaml").read_text(encoding="utf-8"))
+    return made
 
 
 def _reviewed(spec: dict[str, Any], token: str) -> dict[str, Any]:

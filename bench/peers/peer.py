@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import socket
-from collections.abc import Awaitable, Callable
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -96,11 +98,23 @@ class Running:
     pid: int | None
     fields: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def process(self) -> int:
+        """`pid`, of a proxy that is one.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if self.pid is None:
+            raise ValueError("there is no proxy")
+        return self.pid
+
 
 class CannotError(Exception):
     """This proxy cannot be started for a Setup; the message says why."""
 
 
+Program = Callable[[], str | None]
 Start = Callable[[AsyncExitStack, Site], Awaitable[Running]]
 
 
@@ -110,13 +124,37 @@ class Peer:
 
     name: str
     start: Start
-    program: Callable[[], str | None]
+    program: Program
     package: str
     version: Callable[[], str]
     able: Callable[[Setup], bool] = lambda _: True
 
 
-def on_path(name: str) -> Callable[[], str | None]:
+def anyone(setup: Setup) -> bool:
+    """What a proxy that knows no callers and no Connectors can serve."""
+    return setup.callers is Callers.ANYONE and not setup.path_form
+
+
+def found(program: Program) -> str:
+    """Its path.
+
+    Raises:
+        CannotError: the machine lacks it.
+    """
+    path = program()
+    if path is None:
+        raise CannotError("is missing")
+    return path
+
+
+def said(command: Sequence[str], pattern: str) -> str:
+    """What a program says of its version; empty where that has not this pattern."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    match = re.search(pattern, done.stdout + done.stderr)
+    return match[1] if match else ""
+
+
+def on_path(name: str) -> Program:
     """Looks for a program on PATH."""
     return lambda: shutil.which(name)
 

@@ -41,16 +41,19 @@ def test_wrk_output(text: str, expected: Small) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "said"),
     [
-        output(extra="  Non-2xx or 3xx responses: 295311\n"),
-        output(extra="  Socket errors: connect 0, read 3, write 0, timeout 0\n"),
-        output(p50="nan"),
-        "unable to connect to 127.0.0.1:1 Connection refused\n",
-        "",
+        (output(extra="  Non-2xx or 3xx responses: 295311\n"), "Non-2xx or 3xx responses: 295311\n"),
+        (output(extra="  Socket errors: connect 0, read 3, write 0, timeout 0\n"), "Socket errors: connect 0, read 3"),
+        (output().replace("295311 requests", "0 requests"), "no request was answered\n"),
+        (output(p50="nan"), "wrk was not understood\n"),
+        ("unable to connect to 127.0.0.1:1 Connection refused\n", "wrk was not understood\nunable to connect"),
+        ("", "wrk was not understood"),
     ],
-    ids=["refusals", "socket errors", "no median", "no server", "nothing"],
+    ids=["refusals", "socket errors", "no answer", "no median", "no server", "nothing"],
 )
-def test_wrk_run_that_measured_something_else_is_refused(text: str) -> None:
-    with pytest.raises(LoadError):
+def test_wrk_run_that_measured_something_else_is_refused(text: str, said: str) -> None:
+    with pytest.raises(LoadError) as caught:
         parse_wrk(text)
+    # The first line is what a report shows.
+    assert str(caught.value).startswith(said)
