@@ -47,9 +47,8 @@ class ConnectorMetrics:
         A method outside of the standard set counts as `other`, so that labels stay few.
         """
         label = connector_class, method if method in METHODS else b"other", code
-        requests = self.requests
         # Not a Counter: its look-up of what is missing is Python's.
-        requests[label] = requests.get(label, 0) + 1
+        self.requests[label] = self.requests.get(label, 0) + 1
         self.duration.observe(duration)
 
 
