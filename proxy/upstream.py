@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -17,6 +17,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.failure import LookupTimeoutError
 from connectors.model.addresses import Address
+from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.plan import Plan, PoolKey, Target, trusting
@@ -58,6 +59,15 @@ def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
     """Whether a request that begins now could use this pool: same Connector, address, Secret and CAs."""
     plan = snapshot.plans.get(key.connector)
     return plan is not None and any(target.pool == key for target in plan.targets.values())
+
+
+def outdated_pools(before: Mapping[ConnectorKey, Plan], snapshot: Snapshot) -> Iterator[PoolKey]:
+    """The pools that requests could use under the Plans before and cannot use now. Idle ones are among the former."""
+    for key in snapshot.changed:
+        plan = before.get(key)
+        for target in plan.targets.values() if plan else ():
+            if not is_current(target.pool, snapshot):
+                yield target.pool
 
 
 class Receiver(Protocol):
@@ -288,10 +298,10 @@ class Upstreams:
             message = "the Connector's address leads back to this proxy; point it at the tool itself"
             raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
 
-    def keep_current(self) -> None:
+    def close_idle(self, pools: Iterable[PoolKey]) -> None:
         """Close the idle connections of pools that no request can use any more: what they stand for has changed."""
-        for key in [key for key in self._idle if not self._is_current(key)]:
-            for connection in list(self._idle[key]):
+        for key in pools:
+            for connection in list(self._idle.get(key, ())):
                 connection.close()
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from connectors.dialing.dialer import Dialer
 from connectors.kube.access_review import Api
+from connectors.model.connector import ConnectorKey
+from connectors.plan import Plan
 from connectors.process.clock import Clock, SystemClock
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
@@ -31,7 +34,7 @@ from proxy.relay import Terms
 from proxy.scrub import ClientSide
 from proxy.server import Server
 from proxy.settings import ClientAuth, ListenerTls, ProxySettings, Timeouts
-from proxy.upstream import Upstreams, is_current
+from proxy.upstream import Upstreams, is_current, outdated_pools
 from proxy.watchdog import Watchdog
 
 
@@ -145,10 +148,14 @@ def build_proxy(
 
 
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:
+    before: Mapping[ConnectorKey, Plan] = {}
+
     def serve_snapshot(snapshot: Snapshot) -> None:
-        metrics.snapshot_serves(snapshot.generation, snapshot.plans.keys())
-        dials.contexts.keep_only(snapshot.client_tls())
-        upstreams.keep_current()
+        nonlocal before
+        metrics.snapshot_serves(snapshot.generation, snapshot.changed, snapshot.plans)
+        dials.contexts.keep_only(snapshot.client_tls)
+        upstreams.close_idle(outdated_pools(before, snapshot))
+        before = snapshot.plans
 
     store.subscribe(serve_snapshot)
 

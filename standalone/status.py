@@ -67,13 +67,15 @@ class StatusBoard:
         return self._current
 
     def update(self, snapshot: Snapshot) -> None:
-        """Judge everything in `snapshot`; what did not change keeps its status."""
-        now = self._clock()
-        before = self._current
-        connectors = {
-            key: self._connector(judgement, before.connectors.get(key), now)
-            for key, judgement in snapshot.judgements.items()
-        }
+        """Judge what is new in `snapshot`; what did not change keeps its status."""
+        now, before = self._clock(), self._current
+        following = snapshot.generation == before.generation + 1
+        connectors = dict(before.connectors) if following else {}
+        for key in snapshot.changed if following else snapshot.judgements:
+            if (judgement := snapshot.judgements.get(key)) is None:
+                connectors.pop(key, None)
+            else:
+                connectors[key] = self._connector(judgement, before.connectors.get(key), now)
         classes = {
             name: self._class(item, snapshot.class_violations[name], before.classes.get(name), now)
             for name, item in snapshot.classes.items()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from connectors.judgement import Judgement
 from connectors.model.addresses import Origin
 from connectors.model.conditions import ConditionStatus
+from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.process.clock import Clock, rfc3339
 from connectors.snapshot import Snapshot
@@ -51,6 +52,7 @@ class Prober:
         self._off = settings.interval == 0
         self._records: dict[Key, Record] = {}
         self._trust = SYSTEM_TRUST
+        self._generation = 0
         self._lanes = Lanes(settings, around.clock, around.jitter, self._origin)
 
     def probes(self, key: Key) -> Probes:
@@ -71,15 +73,18 @@ class Prober:
         """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
         if self._off:
             return
-        subjects: dict[Key, Judgement | ConnectorClass] = dict(snapshot.classes.items())
-        subjects.update(snapshot.judgements.items())
-        if gone := self._records.keys() - subjects.keys():
-            for key in gone:
-                del self._records[key]
-            self._lanes.forget_slow()
         trusted, self._trust = self._trust, snapshot.authorities.trust
-        for key, subject in subjects.items():
-            record = self._records.get(key)
+        following, self._generation = self._generation + 1 == snapshot.generation, snapshot.generation
+        # Of the one behind the last it is known what changed.
+        connectors = snapshot.changed if following else snapshot.judgements.keys()
+        every_class = not following or trusted != self._trust
+        classes = snapshot.classes.keys() if every_class else snapshot.changed_classes
+        gone = [] if following else [key for key in self._records if not _subject(snapshot, key)]
+        for key in (*gone, *classes, *connectors):
+            subject, record = _subject(snapshot, key), self._records.get(key)
+            if subject is None:
+                self._forget(key)
+                continue
             # A class is the same when the CAs are others: a Connector then has a Judgement of its own.
             same = record is not None and record.subject is subject
             if not same or (isinstance(subject, ConnectorClass) and trusted != self._trust):
@@ -93,6 +98,7 @@ class Prober:
         """Forget everything: another replica probes now. Only while `run` does not run."""
         self._records.clear()
         self._lanes.clear()
+        self._generation = 0
 
     async def probe_now(self, key: Key) -> dict[Purpose, Report]:
         """Probe an object whatever the schedule says, and keep what is found; {} for what is not there."""
@@ -103,6 +109,10 @@ class Prober:
         asks = list(record.asks.items())
         ran = await asyncio.gather(*(self._probed(Job(key, purpose), record, ask) for purpose, ask in asks))
         return told | {purpose: report for (purpose, _), report in zip(asks, ran, strict=True)}
+
+    def _forget(self, key: Key) -> None:
+        if self._records.pop(key, None) is not None:
+            self._lanes.forget_slow()
 
     def _changed(self, key: Key, subject: Judgement | ConnectorClass, before: Record | None) -> None:
         """Ask anew; what was found stays where nothing has changed that it depends on."""
@@ -170,6 +180,10 @@ class Prober:
             self._tell(job.key)
         self._lanes.add_after(job, pause(self._settings, failures, self._around.jitter()))
         return report
+
+
+def _subject(snapshot: Snapshot, key: Key) -> Judgement | ConnectorClass | None:
+    return snapshot.judgements.get(key) if isinstance(key, ConnectorKey) else snapshot.classes.get(key)
 
 
 def _log(job: Job, before: Outcome | None, outcome: Outcome) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from connectors.inventory import build
 from connectors.process.clock import timestamp
-from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from standalone.findings import findings
 from tests.docs.pages import ROOT, Block, blocks, pages
