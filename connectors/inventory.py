@@ -50,6 +50,7 @@ class Inventory:
         self._of_class: Referrers[str] = Referrers()
         self._of_secret: Referrers[SecretKey] = Referrers()
         self._of_ca: Referrers[SecretKey] = Referrers()
+        self._taken: list[Changes] = []
         self._todo = _Todo()
         self._judged: Memo[str, JudgedClass] = Memo()
         self._made: Memo[ConnectorKey, bool] = Memo()
@@ -67,27 +68,8 @@ class Inventory:
         return self._connectors.get(key)
 
     def take(self, changes: Changes) -> None:
-        """These have come, gone or changed. Nothing is made of it yet."""
-        for name, item in changes.classes.items():
-            _put(self._classes, name, item)
-            self._todo.classes[name] = None
-        for key, connector in changes.connectors.items():
-            self._refer(self._connectors.get(key), connector)
-            _put(self._connectors, key, connector)
-            self._todo.connectors[key] = None
-        for secret_key, secret in changes.secrets.items():
-            _put(self._secrets, secret_key, secret)
-            self._owners.set(secret_key, secret)
-            self._secret_changed(secret_key)
-        for secret_key, why in changes.unread.items():
-            # In other words only: what was said before stays the very same.
-            if self._unread.get(secret_key, "") != why:
-                _put(self._unread, secret_key, why or None)
-                self._secret_changed(secret_key)
-        for of, violation in changes.malformed.items():
-            _put(self._malformed, of, violation)
-            self._todo.about(of)
-        self._take_layers(changes)
+        """These have come, gone or changed. `work` begins with them."""
+        self._taken.append(changes)
 
     def take_all(self, objects: Objects) -> None:
         """This is all that there is now."""
@@ -104,6 +86,31 @@ class Inventory:
             )
         )
 
+    def _taking(self, changes: Changes) -> Iterator[None]:
+        for name, item in changes.classes.items():
+            _put(self._classes, name, item)
+            self._todo.classes[name] = None
+        for key, connector in changes.connectors.items():
+            self._refer(key, self._connectors.get(key), connector)
+            _put(self._connectors, key, connector)
+            self._todo.connectors[key] = None
+            yield
+        for secret_key, secret in changes.secrets.items():
+            _put(self._secrets, secret_key, secret)
+            self._owners.set(secret_key, secret)
+            self._secret_changed(secret_key)
+            yield
+        for secret_key, why in changes.unread.items():
+            # In other words only: what was said before stays the very same.
+            if self._unread.get(secret_key, "") != why:
+                _put(self._unread, secret_key, why or None)
+                self._secret_changed(secret_key)
+        for of, violation in changes.malformed.items():
+            if self._malformed.get(of) is not violation:
+                _put(self._malformed, of, violation)
+                self._todo.about(of)
+        self._take_layers(changes)
+
     def _take_layers(self, changes: Changes) -> None:
         if changes.flags is not None:
             self._todo.for_all |= self._flags.enable_custom_ca_certs != changes.flags.enable_custom_ca_certs
@@ -113,16 +120,14 @@ class Inventory:
         if changes.api_server is not None:
             self._api_server, self._todo.for_all = changes.api_server, True
 
-    def _refer(self, before: Connector | None, now: Connector | None) -> None:
+    def _refer(self, key: ConnectorKey, before: Connector | None, now: Connector | None) -> None:
         if before is not None:
-            key = before.key
             self._of_class.remove(before.spec.connector_class_name, key)
             self._of_secret.remove(secret_key_of(before), key)
             if (ca := ca_secret_key_of(before)) is not None:
                 self._of_ca.remove(ca, key)
                 self._todo.authorities[ca] = None
         if now is not None:
-            key = now.key
             self._of_class.add(now.spec.connector_class_name, key)
             self._of_secret.add(secret_key_of(now), key)
             if (ca := ca_secret_key_of(now)) is not None:
@@ -137,8 +142,11 @@ class Inventory:
     # -- what is made of it
 
     def work(self) -> Iterator[None]:
-        """Make what has to be made, one thing with each step: classes, CAs, then Connectors."""
+        """Take what has come, then make what has to be made: classes, CAs, Connectors. One thing with each step."""
         todo = self._todo
+        while self._taken:
+            yield from self._taking(self._taken[0])
+            del self._taken[0]
         for name in list(todo.classes):
             self._judge(name)
             del todo.classes[name]

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -17,7 +17,6 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.failure import LookupTimeoutError
 from connectors.model.addresses import Address
-from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.plan import Plan, PoolKey, Target, trusting
@@ -61,13 +60,11 @@ def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
     return plan is not None and any(target.pool == key for target in plan.targets.values())
 
 
-def outdated_pools(before: Mapping[ConnectorKey, Plan], snapshot: Snapshot) -> Iterator[PoolKey]:
-    """The pools that requests could use under the Plans before and cannot use now. Idle ones are among the former."""
-    for key in snapshot.changed:
-        plan = before.get(key)
-        for target in plan.targets.values() if plan else ():
-            if not is_current(target.pool, snapshot):
-                yield target.pool
+def outdated_pools(before: Plan | None, snapshot: Snapshot) -> Iterator[PoolKey]:
+    """The pools that requests could use under the Plan before and cannot use now. Idle ones are among the former."""
+    for target in before.targets.values() if before else ():
+        if not is_current(target.pool, snapshot):
+            yield target.pool
 
 
 class Receiver(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -150,12 +150,18 @@ def build_proxy(
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:
     before: Mapping[ConnectorKey, Plan] = {}
 
-    def serve_snapshot(snapshot: Snapshot) -> None:
+    def serve_snapshot(snapshot: Snapshot) -> Iterator[None]:
         nonlocal before
         metrics.snapshot_serves(snapshot.generation, snapshot.changed, snapshot.plans)
         dials.contexts.keep_only(snapshot.client_tls)
-        upstreams.close_idle(outdated_pools(before, snapshot))
-        before = snapshot.plans
+        plans, before = before, snapshot.plans
+        return closing(plans, snapshot)
+
+    def closing(plans: Mapping[ConnectorKey, Plan], snapshot: Snapshot) -> Iterator[None]:
+        # No request takes from these pools any more, and nothing is given back to them: they only wait to be closed.
+        for key in snapshot.changed:
+            upstreams.close_idle(outdated_pools(plans.get(key), snapshot))
+            yield
 
     store.subscribe(serve_snapshot)
 

@@ -52,13 +52,15 @@ class Prober:
         self._off = settings.interval == 0
         self._records: dict[Key, Record] = {}
         self._trust = SYSTEM_TRUST
-        self._generation = 0
+        self._snapshot: Snapshot | None = None
+        self._behind: dict[Key, bool] = {}
         self._lanes = Lanes(settings, around.clock, around.jitter, self._origin)
 
     def probes(self, key: Key) -> Probes:
         """What is known of an object of the snapshot that was followed last."""
         if self._off:
             return OFF
+        self._look(key)
         record = self._records.get(key)
         if record is None:
             return PENDING
@@ -71,24 +73,40 @@ class Prober:
 
     def follow(self, snapshot: Snapshot) -> None:
         """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
+        for _ in self.following(snapshot):
+            pass
+
+    def following(self, snapshot: Snapshot) -> Iterator[None]:
+        """The same in steps, one for each object that is new or has changed. What is asked about is looked at first."""
         if self._off:
-            return
+            return iter(())
         trusted, self._trust = self._trust, snapshot.authorities.trust
-        following, self._generation = self._generation + 1 == snapshot.generation, snapshot.generation
-        # Of the one behind the last it is known what changed.
-        connectors = snapshot.changed if following else snapshot.judgements.keys()
-        every_class = not following or trusted != self._trust
-        classes = snapshot.classes.keys() if every_class else snapshot.changed_classes
-        gone = [] if following else [key for key in self._records if not _subject(snapshot, key)]
-        for key in (*gone, *classes, *connectors):
-            subject, record = _subject(snapshot, key), self._records.get(key)
-            if subject is None:
-                self._forget(key)
-                continue
-            # A class is the same when the CAs are others: a Connector then has a Judgement of its own.
-            same = record is not None and record.subject is subject
-            if not same or (isinstance(subject, ConnectorClass) and trusted != self._trust):
-                self._changed(key, subject, record)
+        following = self._snapshot is not None and self._snapshot.generation + 1 == snapshot.generation
+        # Of the one behind the last it is known what changed. A class is the same when the CAs are others: a Connector
+        # then has a Judgement of its own.
+        classes = snapshot.changed_classes if following and trusted == self._trust else tuple(snapshot.classes)
+        connectors = snapshot.changed if following else tuple(snapshot.judgements)
+        gone = () if following else tuple(self._records.keys() - snapshot.judgements.keys() - snapshot.classes.keys())
+        self._snapshot = snapshot
+        self._behind.update(dict.fromkeys((*gone, *classes, *connectors), trusted != self._trust))
+        return self._catching_up()
+
+    def _catching_up(self) -> Iterator[None]:
+        for key in list(self._behind):
+            self._look(key)
+            yield
+
+    def _look(self, key: Key) -> None:
+        """See what has become of an object, unless that is done."""
+        other_trust = self._behind.pop(key, None)
+        if other_trust is None or self._snapshot is None:
+            return
+        subject, record = _subject(self._snapshot, key), self._records.get(key)
+        if subject is None:
+            if self._records.pop(key, None) is not None:
+                self._lanes.forget_slow()
+        elif record is None or record.subject is not subject or (isinstance(subject, ConnectorClass) and other_trust):
+            self._changed(key, subject, record)
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -98,10 +116,12 @@ class Prober:
         """Forget everything: another replica probes now. Only while `run` does not run."""
         self._records.clear()
         self._lanes.clear()
-        self._generation = 0
+        self._snapshot = None
+        self._behind.clear()
 
     async def probe_now(self, key: Key) -> dict[Purpose, Report]:
         """Probe an object whatever the schedule says, and keep what is found; {} for what is not there."""
+        self._look(key)
         record = self._records.get(key)
         if record is None:
             return {}
@@ -109,10 +129,6 @@ class Prober:
         asks = list(record.asks.items())
         ran = await asyncio.gather(*(self._probed(Job(key, purpose), record, ask) for purpose, ask in asks))
         return told | {purpose: report for (purpose, _), report in zip(asks, ran, strict=True)}
-
-    def _forget(self, key: Key) -> None:
-        if self._records.pop(key, None) is not None:
-            self._lanes.forget_slow()
 
     def _changed(self, key: Key, subject: Judgement | ConnectorClass, before: Record | None) -> None:
         """Ask anew; what was found stays where nothing has changed that it depends on."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from connectors.snapshot import Changes, Objects, Snapshot
-from connectors.sources.store import SLICE, NoSnapshotError, SnapshotStore
+from connectors.sources.store import LARGE, SLICE, NoSnapshotError, SnapshotStore
 from tests.connectors.builders import connector
 
 
@@ -61,3 +63,21 @@ async def test_which_connector_is_known_whether_or_not_it_serves_yet() -> None:
     assert store.connector(item.key) is None
     await store.follow(Changes(connectors={item.key: item}))
     assert store.connector(item.key) is item
+
+
+async def test_a_snapshot_of_many_changes_is_known_as_one() -> None:
+    entered = list[bool]()
+
+    @contextmanager
+    def large() -> Iterator[None]:
+        entered.append(True)
+        yield
+        entered.append(store.ready)
+
+    store = SnapshotStore(large=large)
+    many = {item.key: item for item in (connector(f"tool-{number}") for number in range(LARGE))}
+    await store.follow(Changes(connectors=many))
+    assert entered == [True, True], "until it serves"
+    few = dict(list(many.items())[:5])
+    await store.follow(Changes(connectors={**few, **dict.fromkeys(few)}))
+    assert entered == [True, True]
