@@ -200,7 +200,7 @@ def test_t13_sessions_go_with_their_pools() -> None:
     learn(sessions, server_context())
     learn(sessions, server_context(), OTHER)
     current.remove(POOL)
-    sessions.keep_current()
+    sessions.forget([POOL])
     assert sessions.offered(POOL, CLIENT) is None
     assert sessions.offered(OTHER, CLIENT) is not None
     assert learn(sessions, server_context()) is None, "one that was under way"
