@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.model.message import ResponseHead
+from connectors.model.message import ResponseHead, Version
 from proxy.decision import Forward
 from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
@@ -233,6 +233,12 @@ def test_a_status_line_is_kept_where_it_is_written_as_it_came(status_line: bytes
         assert check_both_ways(status_line, lines, FORWARDS[0]) is (seen > 0 and status_line in as_it_came)
 
 
+def test_the_status_line_of_an_interim_answer_is_not_kept() -> None:
+    lines = KnownLines(BUDGET)
+    lines.learn(b"HTTP/1.1 103 Early Hints", ResponseHead(103, b"Early Hints", ()))
+    assert lines.statuses == {}
+
+
 def test_what_is_rewritten_is_made_for_each_request() -> None:
     raw = OK + b"\r\nLocation: https://tool.example/git/a"
     lines = taught(raw)
@@ -282,6 +288,7 @@ PRIVATE = [
         "WWW-Authenticate",
         "JSESSIONID",
     ),
+    *("X-Deep-Link", "X-Real-Location", "X-Refresh", "X-Connectors-Reason"),
 ]
 
 
@@ -325,8 +332,9 @@ def test_a_tool_that_never_repeats_itself_costs_its_own_budget_alone() -> None:
     lines = taught(OK + b"\r\nX-Trace: 0")
     for number in range(5000):
         see(lines, FIELD % number, FIELD % number)
-        lines.learn(OK, ResponseHead(200, b"OK", ((b"X-Trace", b""), (b"X-%d" % number, b""))))
-    assert 0 < len(lines.lines) <= BUDGET // COST
+        reason = b"OK %d" % number
+        lines.learn(b"HTTP/1.1 200 " + reason, ResponseHead(200, reason, ((b"X-Trace", b""), (b"X-%d" % number, b""))))
+    assert 0 < len(lines.lines) + len(lines.statuses) <= BUDGET // COST
     assert bytes_of(lines) <= 2 * BUDGET
 
 
@@ -347,6 +355,21 @@ def test_a_broken_framing_is_refused(field: bytes) -> None:
     )
     with pytest.raises(MessageError):
         judged_answer(head, head.headers)
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "persistent"),
+    [
+        (Version.HTTP_1_1, (), True),
+        (Version.HTTP_1_1, (b"keep-alive", b"X-A, Close"), False),
+        (Version.HTTP_1_1, (b"keep-alive",), True),
+        (Version.HTTP_1_0, (), False),
+        (Version.HTTP_1_0, (b"keep-alive",), False),
+    ],
+)
+def test_whether_a_tool_keeps_its_connection(version: Version, connection: tuple[bytes, ...], persistent: bool) -> None:
+    head = ResponseHead(200, b"OK", tuple((b"Connection", value) for value in connection), version)
+    assert parts(judged_answer(head, ())) == (200, [OK], None, persistent, b"")
 
 
 def test_a_client_that_knows_no_chunks() -> None:
