@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.peers.tools import LACKING
+from tests.peers.tools import LACKING, NOT_DEBIANS, PACKAGES, path_without
 
 pytest_plugins = ["tests.peers.cluster_fixtures", "tests.peers.fixtures"]
 
@@ -15,6 +17,28 @@ pytest_plugins = ["tests.peers.cluster_fixtures", "tests.peers.fixtures"]
 # so in its test, and pytest-timeout ends what hangs. The rest stays as Hypothesis has it here, or where CI is set.
 settings.register_profile("any machine", settings(deadline=None))
 settings.load_profile("any machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--without PROGRAM: what the tests do on a machine that lacks it."""
+    names = sorted(PACKAGES.keys() | NOT_DEBIANS)
+    explained = "run as on a machine that lacks this program; may be given several times, and `all` is all of them"
+    parser.addoption("--without", action="append", default=[], choices=[*names, "all"], help=explained)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the programs of --without away. The processes of xdist are started after this, and inherit it."""
+    named: set[str] = set(config.getoption("without"))
+    if not named or hasattr(config, "workerinput"):
+        return
+    lacking = PACKAGES.keys() | NOT_DEBIANS if "all" in named else named
+    changed = pytest.MonkeyPatch()
+    config.add_cleanup(changed.undo)
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    changed.setenv("PATH", path_without(lacking, Path(folder.name)))
+    if "kube-apiserver" in lacking:
+        changed.delenv("KUBEBUILDER_ASSETS", raising=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

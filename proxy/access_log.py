@@ -59,8 +59,13 @@ class AccessLog:
 
 def timestamp(now: float) -> str:
     """`now`, in seconds since the epoch, as RFC 3339 with milliseconds."""
-    seconds = int(now)
-    return f"{_second(seconds)}.{int((now - seconds) * 1000):03d}Z"
+    return _millisecond(int(now * 1000))
+
+
+@lru_cache(maxsize=2)
+def _millisecond(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
 
 
 @lru_cache(maxsize=2)
@@ -69,14 +74,15 @@ def _second(seconds: int) -> str:
 
 
 def _json(line: AccessLine) -> str:
-    return msgspec.json.encode(line).decode() + "\n"
+    times = {"duration": round(line.duration, 6), "upstream": round(line.upstream, 6)}
+    return msgspec.json.encode(msgspec.structs.replace(line, **times)).decode() + "\n"
 
 
 def _text(line: AccessLine) -> str:
     return (
-        f"{line.time} access caller={_word(line.caller)} connector={_word(line.connector)} method={_word(line.method)} "
+        f"{line.time} access caller={_name(line.caller)} connector={_name(line.connector)} method={_name(line.method)} "
         f"path={_word(line.path)} status={line.status} in={line.bytes_in} out={line.bytes_out} "
-        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_word(line.reason)} "
+        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_name(line.reason)} "
         f"request={line.request}\n"
     )
 
@@ -88,3 +94,13 @@ def _word(text: str) -> str:
     ascii_only = text.encode("unicode_escape").decode("ascii")
     quoted = ascii_only.replace('"', '\\"')
     return f'"{quoted}"' if " " in quoted else quoted
+
+
+def _name(text: str) -> str:
+    """The same for what comes again with the next request; a method of a caller's making is too long to be kept."""
+    return _short_name(text) if len(text) <= _REMEMBERED else _word(text)
+
+
+_REMEMBERED = 128
+"""Characters of a name that is remembered: a Connector's, a caller's, a reason."""
+_short_name = lru_cache(maxsize=1024)(_word)

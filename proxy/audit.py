@@ -124,19 +124,20 @@ class Audit:
         return request_id
 
     def _line(self, record: Record, duration: float, upstream: float) -> AccessLine:
+        # By position: by name it takes twice as long.
         return AccessLine(
-            time=timestamp(time.time()),
-            caller=str(record.caller or ""),
-            connector=str(record.plan.key) if record.plan else "",
-            method=record.method.decode("latin-1"),
-            path=_path(record.target),
-            status=record.status,
-            bytes_in=record.bytes_in,
-            bytes_out=record.bytes_out,
-            duration=round(duration, 6),
-            upstream=round(upstream, 6),
-            reason=record.reason,
-            request=self.request_id(record),
+            timestamp(time.time()),
+            str(record.caller or ""),
+            str(record.plan.key) if record.plan else "",
+            record.method.decode("latin-1"),
+            _path(record.target),
+            record.status,
+            record.bytes_in,
+            record.bytes_out,
+            duration,
+            upstream,
+            record.reason,
+            self.request_id(record),
         )
 
     def _log(self, line: AccessLine, record: Record | None) -> None:
@@ -170,9 +171,9 @@ def _audited(line: AccessLine, record: Record | None) -> AuditRecord:
         status=line.status,
         bytes_in=line.bytes_in,
         bytes_out=line.bytes_out,
-        duration=line.duration,
-        authorization=round(record.decided - record.began, 6) if record and record.decided else line.duration,
-        upstream=line.upstream,
+        duration=round(line.duration, 6),
+        authorization=round(record.decided - record.began if record and record.decided else line.duration, 6),
+        upstream=round(line.upstream, 6),
         secret=_secret(record),
     )
 

@@ -187,8 +187,9 @@ class ClientConnection(asyncio.Protocol):
     # -- the exchange's side (ClientSideConnection)
 
     def wait_for(self, waiting: asyncio.Task[None]) -> None:
-        """The exchange waits for others: `waiting` is cancelled when the client leaves."""
-        self._busy, self._open, self._waiting = True, False, waiting
+        """The exchange waits for others, who have times of their own: `waiting` is cancelled when the client leaves."""
+        self._busy, self._open, self._relay, self._waiting = True, False, None, waiting
+        self.deadline = NEVER
 
     def attach(self, relay: Relay) -> None:
         """From now on `relay` gets the body, what is buffered first."""
@@ -311,7 +312,7 @@ class ClientConnection(asyncio.Protocol):
         elif self.draining:
             self._close()
         else:
-            self._open = self._transport is not None and not self._lingering_until
+            self._open = self._transport is not None and not (self._lingering_until or self._in_head)
 
     def _advance(self, whole: bytes = b"") -> None:
         """Begin the next request, where its head is complete. `whole`: it is all that has come, in one piece."""

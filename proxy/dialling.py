@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Generic, NamedTuple
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
@@ -17,22 +18,38 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.tls.pool import ClientTls
 from proxy.failures import dial_refusal
+from proxy.secured_tool import SecuredTool
+from proxy.sessions import Pool, Sessions
 
 ATTEMPT_DELAY = 0.25
 """Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 
 
-class Dialling:
+class Call(NamedTuple, Generic[Pool]):
+    """One dial: for which pool, whom, at which of its addresses, and what is to be connected."""
+
+    pool: Pool
+    address: Address
+    candidates: Sequence[str]
+    protocol: asyncio.Protocol
+
+
+class Dialling(Generic[Pool]):
     """Connects protocols to tools; keeps none of them."""
 
-    def __init__(self, dialer: Dialer, seconds: float, is_own_address: Callable[[str, int, str], bool]) -> None:
+    def __init__(
+        self, dialer: Dialer, seconds: float, is_own_address: Callable[[str, int, str], bool], sessions: Sessions[Pool]
+    ) -> None:
         """`seconds`: for all of one dial. `is_own_address(ip, port, local_ip)` knows this proxy."""
         self._dialer = dialer
         self._seconds = seconds
         self._is_own_address = is_own_address
+        self._sessions = sessions
 
-    async def connect(self, address: Address, tls: ClientTls, protocol: asyncio.Protocol) -> None:
+    async def connect(self, pool: Pool, address: Address, tls: ClientTls, protocol: asyncio.Protocol) -> None:
         """Connect `protocol`: the name is resolved once, each address is checked, and exactly those are tried.
+
+        `pool`: the connections that it may resume a TLS session of.
 
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
@@ -43,7 +60,9 @@ class Dialling:
                 candidates = await self._dialer.candidates(address)
                 for candidate in candidates:
                     self._refuse_own(candidate, address.port, "")
-                transport = await self._connected(address, tls, protocol, candidates)
+                transport = await self._dialer.connected(
+                    address, tls, lambda context: self._opened(Call(pool, address, candidates, protocol), context)
+                )
             if transport.is_closing():
                 # Lost again before this task ran: nobody would hear of it any more.
                 raise ConnectionResetError("the connection was closed at once")
@@ -51,31 +70,27 @@ class Dialling:
             self._dialer.failed(address)
             timeout = isinstance(error, TimeoutError) and not candidates
             raise RefusedError(dial_refusal(LookupTimeoutError() if timeout else error, address)) from None
-        self._refuse_own_end(transport)
 
-    async def _connected(
-        self, address: Address, tls: ClientTls, protocol: asyncio.Protocol, candidates: Sequence[str]
-    ) -> asyncio.BaseTransport:
-        # SNI and the certificate's name stay those of the address, whichever of its IP addresses is dialled.
-        return await self._dialer.connected(
-            address,
-            tls,
-            lambda context: _connection(
-                protocol,
-                candidates,
-                address.port,
-                {"ssl": context, "server_hostname": address.server_name} if context else {},
-            ),
-        )
+    async def _opened(self, call: Call[Pool], context: ssl.SSLContext | None) -> asyncio.Transport:
+        """A connection; with `context`, to a tool that was verified under the address's name (SNI, certificate)."""
+        port = call.address.port
+        if context is None:
+            return await self._tcp(call.candidates, port, call.protocol)
+        secured = SecuredTool(context, call.address.server_name, call.protocol, self._sessions, call.pool)
+        await self._tcp(call.candidates, port, secured)
+        await secured.open()
+        return secured
 
-    def _refuse_own_end(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername") or ("", 0)
-        own = transport.get_extra_info("sockname") or ("", 0)
+    async def _tcp(self, candidates: Sequence[str], port: int, protocol: asyncio.Protocol) -> asyncio.Transport:
+        transport = await _connection(candidates, port, protocol)
         try:
+            peer = transport.get_extra_info("peername") or ("", 0)
+            own = transport.get_extra_info("sockname") or ("", 0)
             self._refuse_own(str(peer[0]), int(peer[1]), str(own[0]))
         except RefusedError:
-            cast("asyncio.Transport", transport).abort()
+            transport.abort()
             raise
+        return transport
 
     def _refuse_own(self, ip: str, port: int, local_ip: str) -> None:
         if self._is_own_address(ip, port, local_ip):
@@ -83,9 +98,7 @@ class Dialling:
             raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
 
 
-async def _connection(
-    protocol: asyncio.Protocol, candidates: Sequence[str], port: int, options: dict[str, Any]
-) -> asyncio.BaseTransport:
+async def _connection(candidates: Sequence[str], port: int, protocol: asyncio.Protocol) -> asyncio.Transport:
     """A connection to the one candidate, or to the first of several that answers.
 
     The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
@@ -95,16 +108,14 @@ async def _connection(
     """
     loop = asyncio.get_running_loop()
     if len(candidates) == 1:
-        transport, _ = await loop.create_connection(lambda: protocol, candidates[0], port, **options)
-        return transport
+        return (await loop.create_connection(lambda: protocol, candidates[0], port))[0]
     infos = [_address_info(ip, port) for ip in candidates]
     try:
         dialled = await start_connection(infos, happy_eyeballs_delay=ATTEMPT_DELAY)
     except RuntimeError as error:
         # What uvloop raises where asyncio raises an OSError.
         raise ConnectionError(str(error)) from None
-    transport, _ = await loop.create_connection(lambda: protocol, sock=dialled, **options)
-    return transport
+    return (await loop.create_connection(lambda: protocol, sock=dialled))[0]
 
 
 def _address_info(ip: str, port: int) -> AddrInfoType:

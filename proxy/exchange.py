@@ -96,9 +96,16 @@ class Exchange:
         record = self._audit.begin(plain.method, plain.path, now)
         record.caller = passage.caller
         relay = Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query))
-        started = self._go(relay, time.monotonic())
-        if len(data) > end:
-            client.put_back(relay.from_client(data[end:]) if started else data[end:])
+        rest = data[end:]
+        try:
+            if self._go(relay, time.monotonic()) and rest:
+                rest = relay.from_client(rest)
+        except RefusedError as error:
+            client.put_back(rest)
+            self._refuse(record, error.refusal, client, passage.manners)
+            return True
+        if rest:
+            client.put_back(rest)
         return True
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
@@ -149,10 +156,15 @@ class Exchange:
         self._go(relay, time.monotonic())
 
     def _go(self, relay: Relay, now: float) -> bool:
-        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now."""
+        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now.
+
+        Raises:
+            RefusedError: what must be made for this very request cannot be.
+        """
         record, passage = relay.record, relay.passage
         record.plan = passage.forward.plan
         record.forward, record.decided = passage.forward, now
+        relay.head = passage.head(record.method, relay.target)
         upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from connectors.credentials.credential import fold, revealed, without_query
 from connectors.http.fields import FRAMING, HOP_BY_HOP, NEVER_TRAILERS
 from connectors.model.message import Headers, RequestHead
-from connectors.plan import Target
 from proxy.decision import Forward
 from proxy.hop_by_hop import accepts_trailers, not_forwarded, wants_websocket
 
@@ -23,6 +22,12 @@ def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
     Raises:
         RefusedError: what must be made for this very request cannot be (see Target.mint).
     """
+    made = stripped(head, forward)
+    return forward.target.mint(made) if forward.target.mint else made
+
+
+def stripped(head: RequestHead, forward: Forward) -> RequestHead:
+    """The same without what must be made for this very request."""
     target = forward.target
     ends_here = not_forwarded(head)
     dropped = target.dropped if ends_here is HOP_BY_HOP else target.dropped | ends_here
@@ -31,19 +36,7 @@ def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
     request_target = forward.request_target
     if target.query:
         request_target = without_query(request_target, target.query.owned)
-    made = RequestHead(head.method, request_target, headers)
-    return target.mint(made) if target.mint else made
-
-
-def own_target(method: bytes, request_target: bytes, target: Target) -> bytes:
-    """What `outgoing` makes of the request-target: the caller's, without what is the proxy's own, and with that.
-
-    Raises:
-        RefusedError: see `outgoing`.
-    """
-    if target.query:
-        request_target = without_query(request_target, target.query.owned)
-    return target.mint(RequestHead(method, request_target, ())).target if target.mint else request_target
+    return RequestHead(head.method, request_target, headers)
 
 
 def request_trailers(forward: Forward, trailers: Headers) -> Headers:

@@ -18,6 +18,7 @@ _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
 _UP = 2
 """Dots of the segment that leads up."""
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
+_SCHEMES = {"http": b"http", "https": b"https"}
 
 
 def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> bytes:
@@ -132,10 +133,12 @@ def _rooted(path: bytes) -> bytes:
 
 
 def _is_own(address: Address, scheme: bytes, authority: bytes) -> bool:
+    if authority == address.authority and scheme == _SCHEMES[address.scheme]:
+        return True  # as most tools write it
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         return False
     host = match[1].strip(b"[]").lower().rstrip(b".")
     port = int(match[2]) if match[2] else _DEFAULT_PORTS[scheme]
-    own = (address.scheme.encode(), address.host.rstrip(".").encode(), address.port)
+    own = (_SCHEMES[address.scheme], address.host.rstrip(".").encode(), address.port)
     return (scheme, host, port) == own

@@ -1,6 +1,6 @@
 """What was decided under one snapshot, kept for requests that send the same header block again.
 
-`../docs/decisions/remembering.md` has the reasoning. A caller's token stands in the block: what is kept of it is a
+docs/decisions/remembering.md has the reasoning. A caller's token stands in the block: what is kept of it is a
 digest, keyed with a secret of this process, so that memory tells no one which token it was.
 """
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from connectors.model.message import Version
+from connectors.credentials.credential import without_query
+from connectors.model.message import RequestHead, Version
 from connectors.model.user import User
 from connectors.plan import PoolKey
 from proxy.decision import Facts, Forward, Route
 from proxy.evidence import Evidence
 from proxy.hop_by_hop import wants_websocket
 from proxy.http1.framing import BodyKind, Framing
-from proxy.http1.head import ParsedRequest, write_fields
+from proxy.http1.head import ParsedRequest, write_fields, write_request
 from proxy.http1.plain import Plain
-from proxy.inject import outgoing, own_target
+from proxy.inject import stripped
 from proxy.response import KnownLines
 
 _LINE_END = b" HTTP/1.1\r\n"
@@ -72,7 +73,8 @@ class Passage:
     """
 
     __slots__ = (
-        "_plain_query", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known", "manners", "old",
+        "_as_it_is",
+        "_headers", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known", "manners", "old",
         "pool", "tail", "waits", "way", "websocket",
     )  # fmt: skip
 
@@ -88,8 +90,10 @@ class Passage:
         self.has_body, self.keep_alive, self.old = self.manners
         self.pool = pool
         self.known = known
-        self._plain_query = forward.target.query is None and forward.target.mint is None
-        self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(outgoing(head, forward).headers)))
+        made = stripped(head, forward)
+        self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(made.headers)))
+        self._headers = made.headers if forward.target.mint else ()
+        self._as_it_is = forward.target.query is None and forward.target.mint is None
         self.way = way_of(route, forward)
         self.websocket = wants_websocket(head)
         self.waits = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
@@ -97,11 +101,20 @@ class Passage:
     def __repr__(self) -> str:
         return f"Passage({self.forward})"
 
-    def head(self, method: bytes, target: bytes) -> bytes:
-        """The head to send, for a request-target before the credential's part of its query."""
-        if not self._plain_query:
-            target = own_target(method, target, self.forward.target)
-        return method + b" " + target + self.tail
+    def head(self, method: bytes, request_target: bytes) -> bytes:
+        """The head to send, as `outgoing` makes it, for a request-target before the credential's part of its query.
+
+        Raises:
+            RefusedError: what must be made for this very request cannot be (see Target.mint).
+        """
+        if self._as_it_is:
+            return method + b" " + request_target + self.tail
+        target = self.forward.target
+        if target.query:
+            request_target = without_query(request_target, target.query.owned)
+        if target.mint is None:
+            return method + b" " + request_target + self.tail
+        return write_request(target.mint(RequestHead(method, request_target, self._headers)))
 
 
 def way_of(route: Route, forward: Forward) -> Way:

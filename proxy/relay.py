@@ -18,10 +18,10 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.audit import Record
 from proxy.decision import Forward
-from proxy.http1.body import BodyReader, NoBody, body_reader
+from proxy.http1.body import BodyReader, NoBody, body_reader, is_one_chunk
 from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
-from proxy.http1.framing import BodyKind, framing_of_response
+from proxy.http1.framing import BodyKind, framing_of_response, response_framing
 from proxy.http1.head import HEAD_END, write_response
 from proxy.inject import request_trailers
 from proxy.passage import Passage
@@ -82,13 +82,14 @@ class End(Enum):
 class Relay:
     """Moves one request to `upstream` and its response to `client`.
 
-    `target` is the request-target without the credential's part of its query, `spent` the caller's token where a
-    trailer could still hold it. `held_upstream`: reading from the tool was held back. What is set in the class is what
-    most requests never change.
+    `head` is what goes to the tool, `target` the request-target without the credential's part of its query, `spent` the
+    caller's token where a trailer could still hold it. `held_upstream`: reading from the tool was held back. What is
+    set in the class is what most requests never change.
     """
 
     end = End.DONE
     refusal: Refusal | None = None
+    head = b""
     spent: Presented | None = None
     client_reusable = False
     upstream_reusable = False
@@ -127,7 +128,7 @@ class Relay:
             self._awaits_continue = passage.waits
         self.upstream = upstream
         upstream.receiver = self
-        upstream.write(passage.head(record.method, self.target))
+        upstream.write(self.head)
         record.sent = True
         client.deadline = now + self._terms.bounds.timeouts.first_byte
         client.attach(self)
@@ -135,7 +136,7 @@ class Relay:
     def another(self) -> Relay:
         """The same request once more."""
         again = Relay(self._terms, self.record, self.passage, self.client, self.target)
-        again.spent = self.spent
+        again.head, again.spent = self.head, self.spent
         return again
 
     @property
@@ -307,43 +308,40 @@ class Relay:
     def _final(self, head: ResponseHead, buffer: ResponseBuffer) -> None:
         headers = client_head(head, self.forward, self._terms.bounds.side).headers
         answer = judged_answer(head, headers)
+        if self.passage.old and response_framing(head, self.record.method).kind is _CHUNKED:
+            answer.head = judged_answer(head, without_coding(headers)).head
         self.passage.known.learn(buffer.status_line, head)
-        rest = buffer.take_all()
-        self._answer(answer, rest)
+        self._answer(answer, buffer.take_all())
 
     def _answer(self, answer: Answer, rest: bytes) -> None:
         """The head for the client, and `rest`, the beginning of what is behind it."""
-        record, lines = self.record, answer.lines
-        framing, status = answer.framing, answer.status
+        record, passage, head, status = self.record, self.passage, answer.head, answer.status
+        framing = answer.framing
         if framing is None or record.method == b"HEAD" or status in _BODYLESS:
             framing = framing_of_response(framing, status, record.method)
         kind = framing.kind
-        decode = kind is _CHUNKED and self.passage.old
-        reusable = self.passage.keep_alive and kind is not _CLOSE and not decode and self._request_body.done
-        self.client_reusable = reusable = reusable and not self.client.draining
+        decode = kind is _CHUNKED and passage.old
+        complete = self._request_body.done
+        reusable = passage.keep_alive and complete and kind is not _CLOSE and not decode and not self.client.draining
+        self.client_reusable = reusable
         self.upstream_keep_alive = answer.keep_alive
-        self._persistent = answer.persistent
         record.answered = status
-        if decode:
-            lines = without_coding(lines)
         if not reusable:
-            lines.append(b"Connection: close")
-        elif self.passage.old:
+            head += b"Connection: close\r\n"
+        elif passage.old:
             # This hop's own field, where the version's default does not say it (RFC 9112 section 9.3).
-            lines.append(b"Connection: keep-alive")
-        lines.append(b"")
-        if kind is _LENGTH and len(rest) == framing.length:
-            lines.append(rest)
-            self.client.write(b"\r\n".join(lines))
-            record.bytes_out += framing.length
-            self.upstream_reusable = answer.persistent and self._request_body.done
+            head += b"Connection: keep-alive\r\n"
+        if len(rest) == framing.length if kind is _LENGTH else kind is _CHUNKED and not decode and is_one_chunk(rest):
+            self.client.write(head + b"\r\n" + rest)
+            record.bytes_out += len(rest)
+            self.upstream_reusable = answer.persistent and complete
             self._over(End.DONE)
             return
-        lines.append(b"")
+        self._persistent = answer.persistent
         self._phase = _BODY
         self._response_kind = kind
         self._response_body = body_reader(framing, response_trailers, decode=decode)
-        self._pass_on(b"\r\n".join(lines), rest)
+        self._pass_on(head + b"\r\n", rest)
 
     def _pass_on(self, head: bytes, data: bytes) -> None:
         """Pass on body bytes, behind the head where it goes with them."""

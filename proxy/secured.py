@@ -1,4 +1,4 @@
-"""TLS between a client's TCP connection and what is said on it.
+"""TLS between a TCP connection and what is said on it: toward clients as it is here, toward tools in secured_tool.py.
 
 Not asyncio's own: that tells of a connection when its handshake is over, so that nobody could count, refuse or end it
 before, and of one that failed nobody would hear; it cannot close one direction, which a refusal of a long body takes
@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
 CHUNK = 64 * 1024
 """Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1)."""
-
+RECORD = 16 * 1024
+"""Bytes of one read: what a record holds at most, so that each read ends one and OpenSSL holds nothing back."""
 MAX_ANSWERED = 64 * 1024
 """Bytes of answers to the protocol itself in a connection's life: a handshake's, and a thousand key updates'."""
 
@@ -26,12 +28,25 @@ logger = logging.getLogger(__name__)
 class Secured(asyncio.Transport, asyncio.Protocol):
     """A TCP connection's protocol, and the transport of `client`. Silence in the handshake is the client's timeout."""
 
-    def __init__(self, context: ssl.SSLContext, client: asyncio.Protocol) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        client: asyncio.Protocol,
+        server_name: str | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
+        """`server_name`: whom this end calls, and whose certificate it takes; None: this end is the server.
+
+        `session`: one of this context's that may be resumed.
+        """
         super().__init__()
         self._client = client
+        self._deliver: Callable[[bytes], object] = client.data_received
         self._tcp: asyncio.Transport | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        # As bytes: ssl would send a text through IDNA's codec, for 10 us, and a host is ASCII already.
+        name = server_name.encode("ascii") if server_name is not None else None
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, name is None, name, session)
         self._shaken = False
         self._ended = False
         self._paused = False
@@ -47,9 +62,14 @@ class Secured(asyncio.Transport, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Decrypt it."""
+        if len(data) <= CHUNK:
+            self._incoming.write(data)
+            self._advance()
+            return
         # In pieces: a buffer of OpenSSL's stays as large as it ever was, for as long as there is the connection.
+        view = memoryview(data)
         for start in range(0, len(data), CHUNK):
-            self._incoming.write(data[start : start + CHUNK])
+            self._incoming.write(view[start : start + CHUNK])
             self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,36 +78,43 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         self._client.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is written to."""
+        """The other end reads more slowly than it is written to."""
         self._client.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """The other end has caught up."""
         self._client.resume_writing()
 
     # -- the client connection's side
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What TCP's transport knows."""
+        """What TCP's transport knows, and `ssl_object`, by which asyncio's own transports say that they speak TLS."""
+        if name == "ssl_object":
+            return self._tls
         return self._tcp.get_extra_info(name, default) if self._tcp else default
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send."""
         if self._ended or not self._shaken:
             return
-        rest = memoryview(data)
         try:
-            while rest:
-                rest = rest[self._tls.write(rest) :]
-                if self._outgoing.pending >= CHUNK:
-                    self._flush()
+            sent = self._tls.write(data)
+            if sent < len(data):
+                self._write_on(memoryview(data)[sent:])
         except ssl.SSLError as error:
             # Half of a key update or of another hello has come, and OpenSSL sends nothing before the other half has.
-            logger.debug("a client's TLS failed: %s", error.reason)
+            logger.debug("a connection's TLS failed: %s", error.reason)
             self._ended = True
             self.abort()
             return
         self._flush()
+
+    def _write_on(self, rest: memoryview) -> None:
+        """More than a record holds."""
+        while rest:
+            rest = rest[self._tls.write(rest) :]
+            if self._outgoing.pending >= CHUNK:
+                self._flush()
 
     def get_write_buffer_size(self) -> int:
         """What the kernel has not taken yet."""
@@ -101,6 +128,8 @@ class Secured(asyncio.Transport, asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Go on, with that first."""
+        if not self._paused:
+            return
         self._paused = False
         if self._tcp:
             self._tcp.resume_reading()
@@ -140,36 +169,52 @@ class Secured(asyncio.Transport, asyncio.Protocol):
 
     def _advance(self) -> None:
         """The handshake, and then what was said, as far as it has come."""
-        if self._paused or self.is_closing():
+        if self._paused or self._tcp is None or self._tcp.is_closing():
             return
         try:
             if not self._shaken:
                 self._tls.do_handshake()
                 self._shaken = True
+                self._shook()
+                if not self._incoming.pending:
+                    return
             data, over = self._decrypted()
         except ssl.SSLWantReadError:
             self._flush()
+            return
         except ssl.SSLError as error:
-            # Somebody else's protocol, a scan, or a client that does not trust the certificate: no news to anybody.
-            logger.debug("a client's TLS failed: %s", error.reason)
-            self._flush()  # the alert that says why
-            self._ended = True
-            self._client.eof_received()
-            self.close()
-        else:
-            # What is not data: answers to key updates, and to attempts to shake hands anew. Whoever does not read could
-            # have them pile up.
+            self._failed(error)
+            return
+        # What is not data: answers to key updates, and to attempts to shake hands anew. Whoever does not read could
+        # have them pile up.
+        if self._outgoing.pending:
             self._answered += self._outgoing.pending
             if self._answered > MAX_ANSWERED:
                 self.abort()
                 return
             self._flush()
+        self._pass_on(data, over)
+
+    def _pass_on(self, data: bytes, over: bool) -> None:
+        if self._ahead:
             data, self._ahead = self._ahead + data, b""
-            if data:
-                self._client.data_received(data)
-            if over:
-                self._client.eof_received()
-                self.close()
+        if data:
+            self._deliver(data)
+        if over:
+            self._client.eof_received()
+            self.close()
+
+    def _shook(self) -> None:
+        """The handshake is over, and its last word is still to be sent."""
+        self._flush()
+
+    def _failed(self, error: ssl.SSLError) -> None:
+        """It is no TLS: somebody else's protocol, a scan, or a client that does not trust the certificate. No news."""
+        logger.debug("a client's TLS failed: %s", error.reason)
+        self._flush()  # the alert that says why
+        self._ended = True
+        self._client.eof_received()
+        self.close()
 
     def _decrypted(self) -> tuple[bytes, bool]:
         """What has come, and whether it was the last.
@@ -177,15 +222,23 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         Raises:
             SSLError: it is no TLS, or was changed on its way.
         """
-        found = []
+        incoming, read = self._incoming, self._tls.read
+        first = b""
+        rest: list[bytes] = []  # joined: to a relay, fewer and larger pieces are worth the copy
         try:
-            while data := self._tls.read(CHUNK):
-                found.append(data)
+            # Until nothing is left, and not until OpenSSL says so: that costs more than a small record does.
+            while incoming.pending:
+                if not (data := read(RECORD)):
+                    return b"".join((first, *rest)), True
+                if first:
+                    rest.append(data)
+                else:
+                    first = data
         except ssl.SSLWantReadError:
-            return b"".join(found), False
-        except ssl.SSLZeroReturnError:
-            pass  # so it is said once this end has closed, too
-        return b"".join(found), True
+            pass
+        except ssl.SSLZeroReturnError:  # so it is said once this end has closed, too
+            return b"".join((first, *rest)), True
+        return b"".join((first, *rest)) if rest else first, False
 
     def _flush(self) -> None:
         if self._tcp and (data := self._outgoing.read()):

@@ -8,6 +8,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
+from connectors.json_depth import too_deep
+
 
 class Claims(NamedTuple):
     """For whom the token was made, and when it ends (seconds since the epoch; None: it does not say)."""
@@ -39,6 +41,9 @@ def claims_of(token: bytes) -> Claims:
         payload = urlsafe_b64decode(parts[1] + b"=" * (-len(parts[1]) % 4))
     except ValueError:
         return Claims()
+    if too_deep(payload):
+        # The payload is anybody's: some thousand brackets would end a decoder's recursion.
+        return Claims()
     audiences = _read(payload, _For()).aud
     return Claims(frozenset((audiences,) if isinstance(audiences, str) else audiences), _read(payload, _End()).exp)
 
@@ -46,6 +51,5 @@ def claims_of(token: bytes) -> Claims:
 def _read(payload: bytes, otherwise: T) -> T:
     try:
         return msgspec.json.decode(payload, type=type(otherwise))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A RecursionError is what anybody can cause with some thousand brackets.
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return otherwise

@@ -15,6 +15,7 @@ from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
 from proxy.decision import Forward
 from proxy.dialling import Dialling
+from proxy.sessions import Sessions
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -164,11 +165,14 @@ class Upstreams:
         dialer: Dialer,
         is_own_address: Callable[[str, int, str], bool],
         is_current: Callable[[PoolKey], bool] = lambda _: True,
+        sessions: Sessions[PoolKey] | None = None,
     ) -> None:
         """`is_own_address(ip, port, local_ip)` knows this proxy; `is_current` which pools a request could still use."""
         self._timeouts = timeouts
         self._watchdog = watchdog
-        self._dialling = Dialling(dialer, timeouts.connect, is_own_address)
+        self._sessions = sessions or Sessions(is_current)
+        watchdog.on_tick(self._sessions.forget_old)
+        self._dialling = Dialling(dialer, timeouts.connect, is_own_address, self._sessions)
         self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
         self._idle: dict[PoolKey, list[UpstreamConnection]] = {}
@@ -243,13 +247,17 @@ class Upstreams:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
         connection = UpstreamConnection(key, self._lost)
-        await self._dialling.connect(address, tls, connection)
+        await self._dialling.connect(key, address, tls, connection)
         self._all.add(connection)
         self._watchdog.watch(connection)
         return connection
 
     def keep_current(self) -> None:
-        """Close the idle connections of pools that no request can use any more: what they stand for has changed."""
+        """Close the idle connections of pools that no request can use any more: what they stand for has changed.
+
+        Their TLS sessions go with them.
+        """
+        self._sessions.keep_current()
         self._generation += 1
         for key in [key for key, pool in self._idle.items() if not pool or not self._is_current(key)]:
             for connection in self._idle.pop(key):

@@ -112,6 +112,21 @@ def test_every_folder_of_tests_is_a_package() -> None:
     assert not lacking, f"without __init__.py, tests/proxy would be imported as proxy; add one to {lacking}"
 
 
+def ends_with_a_claim(function: ast.AST) -> bool:
+    """Whether something is asserted behind a `yield`."""
+    yields = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Yield)]
+    claims = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Assert)]
+    return bool(yields) and max(claims, default=0) > min(yields)
+
+
+@pytest.mark.parametrize("path", sources("tests/cluster", "tests/e2e", "tests/peers"))
+def test_the_end_of_a_fixture_claims_nothing(path: str) -> None:
+    """It comes too where the test was skipped for a lacking program: what that should have done did not happen."""
+    fixtures = [made for made in functions(path) if any("fixture" in ast.unparse(of) for of in made.decorator_list)]
+    claims = [made.name for made in fixtures if ends_with_a_claim(made)]
+    assert not claims, f"{path}: assert in the tests, not at the end of {claims}"
+
+
 def test_every_exception_above_still_exists() -> None:
     listed = {*TESTS_WITHOUT_MODULE, *MODULES_WITHOUT_TEST, *REVEALS, *ENVIRONMENT_READERS}
     gone = sorted(path for path in listed if not (ROOT / path).is_file())

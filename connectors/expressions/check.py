@@ -16,6 +16,7 @@ import msgspec
 from cel_expr_python import cel
 
 from connectors.expressions.check_rules import CheckError, CheckUse, check_rules
+from connectors.json_depth import too_deep
 from connectors.model.response import Response
 
 __all__ = ["MAX_SOURCE", "Check", "CheckError", "compile_check"]
@@ -36,7 +37,7 @@ _CONTAINER = re.compile(r" \(in container '[^']*'\)| \[[A-Z_]+\]$")
 _DELICATE = re.compile(rb"[0-9]{19}|\\u0000")
 """Where a body may hold what the library does not take as it is."""
 _INT64 = range(-(2**63), 2**63)
-_RUNTIME = (RuntimeError, ValueError, TypeError, OverflowError, RecursionError)
+_RUNTIME = (RuntimeError, ValueError, TypeError, OverflowError)
 """What the library raises: its own errors are RuntimeErrors, those of the conversion of values the others."""
 _CODES = {
     "NOT_FOUND": "looks for a key that is not in the answer; test with has() first",
@@ -140,13 +141,16 @@ def _clean(text: str) -> str:
 
 
 def _json(response: Response) -> object:
-    """The body, if it is called JSON and is; None in all other cases (RFC 8259, RFC 6839 section 3.1)."""
+    """The body, if it is called JSON and is; None in all other cases (RFC 8259, RFC 6839 section 3.1).
+
+    One that is too deep is none: the library converts values by recursion in C, which a few thousand levels end.
+    """
     media = response.header("content-type").partition(";")[0].strip().lower()
-    if not response.complete or not (media == "application/json" or media.endswith("+json")):
+    if not response.complete or too_deep(response.body) or not (media == "application/json" or media.endswith("+json")):
         return None
     try:
         decoded: object = _DECODER.decode(response.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return _cleaned(decoded) if _DELICATE.search(response.body) else decoded
 
@@ -170,9 +174,13 @@ def _cleaned(value: object) -> object:
     """Integers beyond int64 become floats, as in Go: the library refuses a whole body for one of them."""
     match value:
         case dict():
-            return {_clean(key): _cleaned(item) for key, item in value.items()}
+            # A loop: a comprehension is a call of its own in Python 3.11, which bears no two for each of MOST_LEVELS.
+            cleaned = {}
+            for key, item in value.items():
+                cleaned[_clean(key)] = _cleaned(item)
+            return cleaned
         case list():
-            return [_cleaned(item) for item in value]
+            return list(map(_cleaned, value))
         case str():
             return _clean(value)
         case bool():

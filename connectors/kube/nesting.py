@@ -1,6 +1,6 @@
-"""JSON that is nested deeper than a parser follows is cut there: one object must not stop those who read all of them.
+"""JSON that is nested deeper than a decoder is given is cut: one object must not stop those who read all of them.
 
-The API server takes about 10,000 levels, of anybody who may write a Connector; Python's recursion ends far before.
+The API server takes about 10,000 levels, of anybody who may write a Connector (connectors/json_depth.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
+
+from connectors.json_depth import too_deep
 
 T = TypeVar("T")
 
@@ -31,28 +33,31 @@ _KEY = re.compile(rb'[\s,]*"((?:[^"\\]|\\.)*+)"\s*:\s*', re.DOTALL)
 _SCALAR = re.compile(rb'\s*("(?:[^"\\]|\\.)*+"|[^"\[\]{},\s]++)', re.DOTALL)
 
 
+class TooDeepError(Exception):
+    """JSON is nested too deeply, and has too many bytes to be cut."""
+
+
 def decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], longest: int | None = None) -> T:
-    """Decode; what is nested too deeply is null.
+    """Decode; of what is too deep as a whole, all that lies deeper than DEEPEST is null.
 
     Raises:
         msgspec.DecodeError: it is no JSON.
         msgspec.ValidationError: it is of another shape.
-        RecursionError: it is nested too deeply, and has more than `longest` bytes: cutting takes time for each.
+        TooDeepError: it is nested too deeply, and has more than `longest` bytes: cutting takes time for each.
     """
-    try:
+    whole = bytes(raw)
+    if not too_deep(whole):
         return decoder.decode(raw)
-    except RecursionError:
-        whole = bytes(raw)
-        if longest is not None and len(whole) > longest:
-            raise
-        return decoder.decode(_cut(whole))
+    if longest is not None and len(whole) > longest:
+        raise TooDeepError(f"nested too deeply for more than {longest} bytes")
+    return decoder.decode(_cut(whole))
 
 
 def members(raw: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
     """The members of an object, whatever their depth, each as it stands there.
 
-    For objects that no decoder follows: it costs less than cutting them, and each member can be measured before that.
-    What is no JSON ends it without a word; whoever decodes the members will see.
+    For objects that are too deep for a decoder: it costs less than cutting them, and each member can be measured before
+    that. What is no JSON ends it without a word; decoding the members will tell.
 
     Raises:
         msgspec.ValidationError: it is no object.

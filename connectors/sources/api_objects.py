@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from connectors.json_depth import too_deep
 from connectors.kube import nesting
 from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
 from connectors.model.connector import Connector, ConnectorSpec
@@ -137,10 +138,9 @@ def _parts(raw: Raw | bytes) -> _Object:
 
     The rest is cut here: managed fields are as deep as the spec that they are of, and nobody keeps them.
     """
-    try:
+    if not too_deep(bytes(raw)):
         return _OBJECT.decode(raw)
-    except RecursionError:
-        found = nesting.members(raw)
+    found = nesting.members(raw)
     metadata, status = (Raw(nesting.shallow(found.get(name, Raw(text)))) for name, text in _ABSENT.items())
     return _Object(metadata, found.get("spec", Raw(b"{}")), status)
 

@@ -59,8 +59,8 @@ class Contexts:
             while len(self._kept) > MAX_CONTEXTS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(tls)
-        # Shielded: one who leaves does not take it from the others.
-        return await asyncio.shield(found)
+        # Shielded: one who leaves does not take it from the others. One that is there costs each connection nothing.
+        return found.result() if found.done() else await asyncio.shield(found)
 
     def keep_only(self, used: Container[ClientTls]) -> None:
         """Let go of the others: their CAs, and private keys, are nobody's any more. The system's own stays."""

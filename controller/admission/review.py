@@ -122,7 +122,7 @@ def decode_review(body: bytes) -> Review:
         return _review(_request(body))
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ReviewError("it is no AdmissionReview of an object that can be read") from None
-    except RecursionError:
+    except nesting.TooDeepError:
         raise ReviewError(f"it is nested too deeply for its size; use less than {LONGEST_CUT} bytes") from None
 
 

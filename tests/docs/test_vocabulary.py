@@ -41,6 +41,7 @@ from tests.docs.pages import blocks, codes, pages, prose, rows, text
 CONFIGURATION = "docs/configuration.md"
 REASONS = "docs/reasons.md"
 FOREIGN_FLAGS = {
+    "--without",  # of pytest in this tree (conftest.py)
     "--subresource",  # kubectl auth can-i
     "--api-audiences",  # kube-apiserver
     "--help",

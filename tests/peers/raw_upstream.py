@@ -44,7 +44,8 @@ class RawUpstream:
     ) -> None:
         self.stop_listening()
         for connection in self.connections:
-            connection.transport.abort()
+            if not connection.lost:  # asyncio's transport knows no loop any more, once it has closed behind its buffer
+                connection.transport.abort()
         for task in self._running:
             if not task.done():
                 task.cancel()

@@ -106,7 +106,8 @@ class Shell:
 @functools.cache
 def _mount_namespace() -> tuple[str, ...]:
     """A command that runs another with mounts of its own; skips the test where nobody may do that."""
-    for command in (("unshare", "--mount"), ("unshare", "--map-root-user", "--mount")):
+    unshare = program("unshare")
+    for command in ((unshare, "--mount"), (unshare, "--map-root-user", "--mount")):
         tried = subprocess.run([*command, "sh", "-c", _BIND, "/dev/null", "true"], capture_output=True, check=False)
         if tried.returncode == 0:
             return command

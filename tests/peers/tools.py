@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,8 @@ PACKAGES = {
     "nsenter": "util-linux",
 }
 """Program -> Debian package."""
+NOT_DEBIANS = frozenset({"kubectl", "kube-apiserver"})
+"""The others that tests skip for: tests/peers/cluster_fixtures.py says where they are to be had."""
 LACKING = "lacking"
 """How a skip's reason begins, so that the closing list of conftest.py finds it."""
 
@@ -30,3 +35,15 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{LACKING} {name}: apt-get install {PACKAGES[name]}")
     return found
+
+
+def path_without(names: Iterable[str], folder: Path) -> str:
+    """A PATH as of a machine that lacks these programs: `folder`, with a link to everything else that is on PATH."""
+    lacking = set(names)
+    for place in map(Path, os.get_exec_path()):
+        for entry in place.iterdir() if place.is_dir() else ():
+            link = folder / entry.name
+            # The first of a name wins, as on PATH itself.
+            if entry.name not in lacking and os.access(entry, os.X_OK) and not link.is_symlink():
+                link.symlink_to(entry.absolute())
+    return str(folder)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -270,3 +271,32 @@ async def test_an_idle_connection_keeps_no_buffer(desk: Desk) -> None:
     await desk.receive(get(b"/1")[:-1], get(b"/1")[-1:])
     assert desk.requests == [b"/1"]
     assert desk.client._buffer is None
+
+
+class Knowing(Desk):
+    """A desk that knows every head, and whose tools have to be dialled first."""
+
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        client.wait_for(asyncio.ensure_future(asyncio.sleep(3600)))
+        return True
+
+
+async def test_no_time_of_the_connections_own_runs_while_an_exchange_waits_for_others() -> None:
+    desk = Knowing()
+    assert desk.client.deadline is not NEVER
+    await desk.receive(get(b"/1"))
+    assert desk.client.deadline is NEVER
+    desk.client.connection_lost(None)
+    await turns()
+
+
+async def test_a_client_that_leaves_while_its_request_is_sent_again_ends_the_second_dial() -> None:
+    desk = Knowing()
+    await desk.receive(get(b"/1"))
+    stale: Any = object()
+    desk.client._relay = stale  # that of the kept connection, which was dead
+    again = asyncio.ensure_future(asyncio.sleep(3600))
+    desk.client.wait_for(again)
+    desk.client.connection_lost(None)
+    await turns()
+    assert again.cancelled()

@@ -76,7 +76,7 @@ class Desk:
         over = self.over
         terms = Terms(Bounds(Limits(), Timeouts(), ClientSide()), lambda _: over.set())
         self.relay = Relay(terms, self.record, passage, self.client, FORWARD.request_target)
-        self.head = passage.head(parsed.head.method, FORWARD.request_target)
+        self.head = self.relay.head = passage.head(parsed.head.method, FORWARD.request_target)
         self.relay.start(self.upstream, time.monotonic())
 
     async def refusal(self) -> Reason:

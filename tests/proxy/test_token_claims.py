@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.json_depth import MOST_LEVELS
 from proxy.token_claims import Claims, claims_of
 
 
 def jwt(**claims: Any) -> bytes:
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
     return b"e30." + payload + b".c2ln"
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,8 @@ def jwt(**claims: Any) -> bytes:
         (jwt(exp=5, aud=None), Claims(ends=5.0)),
         (jwt(exp="5", aud="a"), Claims(frozenset({"a"}))),
         (b"h." + base64.urlsafe_b64encode(b'{"exp": 5, "a": ' + b"[" * 4000).rstrip(b"=") + b".s", Claims()),
+        (jwt(exp=5, aud="a", deep=nested(MOST_LEVELS - 1)), Claims(frozenset({"a"}), 5.0)),
+        (jwt(exp=5, aud="a", deep=nested(MOST_LEVELS)), Claims()),
         (jwt(exp=5).rpartition(b".")[0], Claims()),
         (jwt(exp=5) + b".x", Claims()),
         (b"a.b.c", Claims()),

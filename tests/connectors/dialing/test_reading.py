@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 
 import pytest
 import trustme
@@ -67,17 +68,16 @@ async def test_other_probes_go_on_while_tools_flood() -> None:
 
     async def watch() -> None:
         nonlocal longest
-        loop = asyncio.get_running_loop()
         while True:
-            before = loop.time()
+            before = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, loop.time() - before)
+            longest = max(longest, time.thread_time() - before)
 
     async with RawUpstream(answering(b"HTTP/1.1 100 \r\n\r\n" * 60_000)) as tool, sending_client() as client:
         watching = asyncio.create_task(watch())
         await asyncio.gather(*(failure_of(client, get(tool.address)) for _ in range(64)))
         watching.cancel()
-    # It was 7 s, and is 0.1.
+    # It was 7 s, and is 0.1: of the CPU, which nothing else on the machine can take.
     assert longest < 2
 
 

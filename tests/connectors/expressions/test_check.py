@@ -72,6 +72,10 @@ def test_whether_an_answer_holds(source: str, *, holds: bool) -> None:
         ("application/json", b'{"a":-9223372036854775809}', True, True),
         ("application/json", b'{"a":18446744073709551615}', True, True),
         ("application/json", b'{"a":' * 400 + b"1" + b"}" * 400, True, True),
+        ("application/json", b'{"b":"\\u0000","a":' * 400 + b"1" + b"}" * 400, True, True),
+        ("application/json", b'{"a":' * 401 + b"1" + b"}" * 401, True, False),
+        # CPython 3.13 decodes these, and the library's own conversion would end the process.
+        ("application/json", b'{"a":' * 9_900 + b"1" + b"}" * 9_900, True, False),
     ],
 )
 def test_the_body_is_parsed_where_it_is_json(headers: str, body: bytes, complete: bool, parsed: bool) -> None:

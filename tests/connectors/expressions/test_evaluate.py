@@ -247,11 +247,13 @@ STRICTER = [
 """What Go renders, mostly to `<no value>` or `%!d(string=a)`, and ours refuses."""
 
 
+@pytest.mark.kubectl
 @pytest.mark.parametrize("source", AGREED)
 def test_renders_as_go_does(offline_kubectl: Kubectl, tmp_path: Path, source: str) -> None:
     assert rendered(source) == gos(offline_kubectl, tmp_path, source)
 
 
+@pytest.mark.kubectl
 @pytest.mark.parametrize("source", REFUSED)
 def test_refuses_what_go_refuses(offline_kubectl: Kubectl, tmp_path: Path, source: str) -> None:
     assert gos(offline_kubectl, tmp_path, source) is None

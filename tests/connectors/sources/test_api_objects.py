@@ -182,6 +182,17 @@ def test_a_value_of_any_depth_is_read_and_compared(levels: int, opening: str, cl
     assert read_class(text).connector_class.metadata.name == "tool"
 
 
+@pytest.mark.parametrize("levels", [300, 500, 5_000])
+def test_what_is_kept_of_a_deep_spec_does_not_depend_on_the_python(levels: int) -> None:
+    """It is cut where it lies, and has the size that it came with: a decoder may follow it or not."""
+    params = "[" * levels + "]" * levels + " " * MAX_SPEC
+    text = json.dumps(manifest(spec={"params": "DEEP"})).replace('"DEEP"', params)
+    held = read_connector(Raw(text.encode()))
+    assert held.malformed is not None
+    size = len('{"params": }') + len(params)
+    assert f"has {size} bytes" in held.malformed.message
+
+
 def test_a_spec_that_is_far_too_large_is_not_held() -> None:
     held = read_connector(raw(manifest(spec={"address": "x" * MAX_SPEC})))
     assert held.connector.spec.address == ""

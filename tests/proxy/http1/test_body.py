@@ -17,6 +17,7 @@ from proxy.http1.body import (
     NoBody,
     UntilCloseBody,
     body_reader,
+    is_one_chunk,
 )
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, BodyKind, Framing
@@ -183,3 +184,38 @@ def test_tiny_chunks_are_read_in_turns(decode: bool) -> None:
         assert passed.count(b"x") <= MAX_CHUNKS
         out, turns = out + passed, turns + 1
     assert (out, data, turns) == (b"x" * (3 * MAX_CHUNKS) if decode else body, b"next", 4)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_one"),
+    [
+        (b"2\r\nab\r\n0\r\n\r\n", True),
+        (b"02\r\nab\r\n0\r\n\r\n", True),
+        (b"A\r\n0123456789\r\n0\r\n\r\n", True),
+        (b"0\r\n\r\n", False),
+        (b"2;a\r\nab\r\n0\r\n\r\n", False),
+        (b"2 \r\nab\r\n0\r\n\r\n", False),
+        (b"2\nab\r\n0\r\n\r\n", False),
+        (b"2\r\nab\r\n0\r\nX: y\r\n\r\n", False),
+        (b"2\r\nab\r\n0\r\n\r\nHTTP", False),
+        (b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n", False),
+        (b"3\r\nab\r\n0\r\n\r\n", False),
+        (b"1" * 16 + b"\r\nab\r\n0\r\n\r\n", False),
+        (b"-1\r\n\r\n0\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_one_chunk(body: bytes, is_one: bool) -> None:
+    assert is_one_chunk(body) is is_one
+
+
+@given(DATA, st.lists(st.sampled_from([b"", b"\r\n", b"0", b";a", b"2\r\nab\r\n0\r\n\r\n"]), max_size=2), CUTS)
+def test_one_chunk_passes_as_the_reader_passes_it(data: list[bytes], noise: list[bytes], cuts: list[int]) -> None:
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in data)
+    body = b"".join(split(chunks + b"0\r\n\r\n", cuts[:1])) + b"".join(noise)
+    if is_one_chunk(body):
+        reader = ChunkedBody(unchanged)
+        assert reader.feed(body) == (body, b"")
+        assert reader.done
+    else:
+        assert len(data) != 1 or any(noise)
