@@ -13,15 +13,7 @@ from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import CHUNKED, BodyKind, Framing
 from proxy.http1.head import HEAD_END
-from proxy.response import (
-    COST,
-    MAX_CANDIDATES,
-    Answer,
-    KnownLines,
-    judged_answer,
-    known_answer,
-    without_coding,
-)
+from proxy.response import COST, MAX_CANDIDATES, Answer, KnownLines, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client
 from proxy.settings import Limits
 from tests.peers.heap import bytes_of, texts_with
@@ -48,15 +40,8 @@ VALUES = [
     *(b"5", b"05", b"0", b"+5", b"5, 5", b"1" * 18, b"9" * 19, b"9" * 40, b"chunked", b"Chunked", b"gzip, chunked"),
     *(b"close", b"Close", b"keep-alive", b"close, X-A", b"X-A", b"upgrade", b"timeout=5", b"websocket", b"trailers"),
     *(b"/git/a?key=long-s3cret", b"https://tool.example/git/z", b"<https://tool.example/git/z>; rel=next", b"5;url=/a"),
-    *(
-        b"a=b; Path=/git; Domain=tool.example",
-        b'Bearer realm="https://evil"',
-        b'Basic realm="x"',
-        b"x",
-        b"",
-        b"\xff\x80",
-    ),
-    *(b"a\0b", b"a\nb", b"a\rb", b"a\tb", b"a\x7fb", b"long-s3cret"),
+    *(b"a=b; Path=/git; Domain=tool.example", b'Bearer realm="https://evil"', b'Basic realm="x"', b"\xff\x80"),
+    *(b"x", b"", b"a\0b", b"a\nb", b"a\rb", b"a\tb", b"a\x7fb", b"long-s3cret"),
 ]
 STATUS_LINES = [
     *(OK, b"HTTP/1.1 404 Not Found", b"HTTP/1.1 302 Found", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"),
@@ -288,16 +273,8 @@ def test_what_is_forgotten_as_seen_is_seen_for_the_first_time() -> None:
 PRIVATE = [
     *("Authentication-Info", "X-Auth-Token", "Set-Cookie", "X-Cookie", "X-Credentials", "X-CSRF", "X-JWT-Assertion"),
     *("X-Api-Key", "Link", "Location", "Content-Location", "X-Password", "Refresh", "Client-Secret", "X-Session-Id"),
-    *(
-        "Signature",
-        "X-Amz-Signature",
-        "PRIVATE-TOKEN",
-        "Private_Token",
-        "X-Request-Id",
-        "WWW-Authenticate",
-        "JSESSIONID",
-    ),
-    *("X-Deep-Link", "X-Real-Location", "X-Refresh", "X-Connectors-Reason"),
+    *("Signature", "X-Amz-Signature", "PRIVATE-TOKEN", "Private_Token", "X-Request-Id", "WWW-Authenticate"),
+    *("X-Deep-Link", "X-Real-Location", "X-Refresh", "X-Connectors-Reason", "JSESSIONID"),
 ]
 
 
