@@ -110,7 +110,6 @@ ODD_ANSWERS = [
     b"HTTP/1.1 200 OK\r\nX-A",
     b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     b"NOT HTTP\r\n\r\n",
-    b"",
 ]
 
 
