@@ -13,7 +13,7 @@ from pathlib import Path
 
 from connectors.snapshot import Changes
 from connectors.sources.builtin import builtin_classes
-from connectors.sources.files import Listing, Signature, is_recent, list_files, look_at
+from connectors.sources.files import Listing, Signature, is_foreign, is_recent, list_files, look_at
 from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.manifest_file import ManifestFile, fetch, reread
 from connectors.sources.manifests import MAX_FILE
@@ -57,7 +57,10 @@ class DirectorySource:
         """
         async with aclosing(ticks(self._paths)) as pulse:
             async for reported in pulse:
-                look = partial(self._look, self._known(reported))
+                names = await asyncio.to_thread(self._concerned, reported)
+                if names is not None and not names:
+                    continue
+                look = partial(self._look, names)
                 seen = await asyncio.to_thread(look)
                 if not await asyncio.to_thread(self._differs, seen):
                     continue
@@ -67,9 +70,13 @@ class DirectorySource:
                 if before is None or not loaded.tells_the_same(before):
                     yield loaded
 
-    def _known(self, reported: frozenset[str] | None) -> frozenset[str] | None:
-        """The files to look at alone, since changes of nothing else were reported; None: look everywhere."""
-        return reported if reported and reported <= self._merged.files.keys() else None
+    def _concerned(self, reported: frozenset[str] | None) -> frozenset[str] | None:
+        """The files to look at alone, since nothing else that counts was reported; None: look everywhere."""
+        files = self._merged.files
+        if reported is None:
+            return None
+        others = [path for path in reported if path not in files]
+        return reported.difference(others) if all(is_foreign(path, files) for path in others) else None
 
     def _look(self, names: frozenset[str] | None) -> Listing:
         """What there is now: of these files alone, or where one of them has gone too, everything."""

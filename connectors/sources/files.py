@@ -48,6 +48,22 @@ def list_files(paths: Sequence[Path]) -> Listing:
     return Listing(files, broken)
 
 
+def is_foreign(path: str, known: Iterable[str]) -> bool:
+    """Whether nothing that counts has changed with this path, which is none of the `known` files.
+
+    So it is with what editors write before they rename it. Not so with a directory, a link, or one that has gone.
+    """
+    name = os.path.basename(path)  # noqa: PTH119
+    if name.startswith("..") or os.path.splitext(name)[1] in SUFFIXES:  # noqa: PTH122
+        return False
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return not any(file.startswith(path + os.sep) for file in known)
+    except OSError:
+        return False
+
+
 def look_at(names: Iterable[str]) -> dict[str, Signature] | None:
     """The signatures of these files now; None where one has gone, or is none any more."""
     files = {}
