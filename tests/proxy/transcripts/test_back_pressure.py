@@ -24,7 +24,7 @@ BOUND = 2 * (largest("tcp_rmem") + largest("tcp_wmem")) + 1_000_000
 """Bytes that may be on their way: four socket buffers, and the proxy's own few hundred KiB."""
 
 
-assert BOUND < TOTAL * len(BLOCK), "or no bound would be seen"
+assert TOTAL * len(BLOCK) > BOUND, "or no bound would be seen"
 
 
 async def pushed(stream: RawStream) -> int:
