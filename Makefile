@@ -11,7 +11,7 @@ CODE   := bench connectors controller examples proxy standalone tests conftest.p
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast test-bare lint check bench bench-quick bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
+.PHONY: help demo serve test test-fast test-bare lint check mutate bench bench-quick bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
   format clean
 
 help: ## Show the targets
@@ -43,6 +43,9 @@ lint: $(VENV)/.dev ## Format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 check: lint test ## What CI runs: format, lint, types, import contracts, tests with warnings as errors
+
+mutate: $(VENV)/.dev ## Take each clause of what is remembered away, and see a test fail (about ten minutes; WORDS=r07 for some)
+	@$(BIN)/python -m tests.mutation.run $(WORDS)
 
 bench: $(VENV)/.dev peers ## Measure beside six other proxies, and write docs/performance.* (needs nginx, wrk, curl; about 45 minutes)
 	@$(BIN)/python -m bench.everything
