@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 REQS   := requirements
+PEERS  := .venv-peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
 # Two processes, each with whole files in their order: docs/decisions/test-processes.md says why.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast test-bare lint check bench bench-cluster bench-callers bench-dial bench-probes bench-trust format clean
+.PHONY: help demo serve test test-fast test-bare lint check mutate bench bench-quick bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
+  format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -42,8 +44,20 @@ lint: $(VENV)/.dev ## Format, lint, types, import contracts
 
 check: lint test ## What CI runs: format, lint, types, import contracts, tests with warnings as errors
 
-bench: $(VENV)/.dev ## Measure against nginx doing the same injection (needs nginx and wrk; about two minutes)
-	@$(BIN)/python -m bench.against_nginx
+mutate: $(VENV)/.dev ## Take each clause of what is remembered away, and see a test fail (about ten minutes; WORDS=r07 for some)
+	@$(BIN)/python -m tests.mutation.run $(WORDS)
+
+bench: $(VENV)/.dev peers ## Measure beside six other proxies, and write docs/performance.* (needs nginx, wrk, curl; about 45 minutes)
+	@$(BIN)/python -m bench.everything
+
+bench-quick: $(VENV)/.dev ## Compare this tree (and another one: BASE=path, which has its own .venv) with nginx in a minute
+	@$(BIN)/python -m bench.compare $(if $(BASE),--base $(BASE))
+
+bench-check: $(VENV)/.dev ## Fail where a small request costs more, beside nginx, than bench/recorded.json allows (half a minute)
+	@$(BIN)/python -m bench.regression
+
+bench-record: $(VENV)/.dev ## Write into bench/recorded.json what a small request costs now (on a quiet machine)
+	@$(BIN)/python -m bench.regression --record
 
 bench-cluster: $(VENV)/.dev ## Measure with 2,000 Connectors on an API server (needs KUBEBUILDER_ASSETS and kubectl; about three minutes)
 	@$(BIN)/python -m bench.in_cluster
@@ -51,14 +65,14 @@ bench-cluster: $(VENV)/.dev ## Measure with 2,000 Connectors on an API server (n
 bench-callers: $(VENV)/.dev ## Measure 1,000 callers on 100 Connectors and a flood (needs KUBEBUILDER_ASSETS, nginx and wrk; half a minute)
 	@$(BIN)/python -m bench.callers
 
-bench-dial: $(VENV)/.dev ## Measure what connections cost, plain and TLS, against nginx (needs nginx, wrk and curl; about three minutes)
-	@$(BIN)/python -m bench.dial
-
 bench-probes: $(VENV)/.dev ## Measure 5,000 Connectors that are probed (needs KUBEBUILDER_ASSETS and kubectl; about five minutes)
 	@$(BIN)/python -m bench.probes
 
 bench-trust: $(VENV)/.dev ## Measure how soon a change of CAs is in effect (needs KUBEBUILDER_ASSETS, kubectl and nginx; about three minutes)
 	@$(BIN)/python -m bench.trust
+
+peers: ## Install the proxies that Debian has not, for `make bench`, in a virtual environment of their own
+	@$(MAKE) --no-print-directory $(PEERS)/.installed || echo 'without the proxies of $(REQS)/peers.txt' >&2
 
 format: $(VENV)/.dev ## Rewrite the code in the project's format
 	$(BIN)/ruff format $(CODE)
@@ -85,4 +99,10 @@ $(VENV)/.runtime: $(VENV)/.created $(REQS)/build.txt $(REQS)/runtime.txt pyproje
 
 $(VENV)/.dev: $(VENV)/.runtime $(REQS)/dev.txt
 	@$(PIP) install --require-hashes -r $(REQS)/dev.txt
+	@touch $@
+
+$(PEERS)/.installed: $(REQS)/peers.txt
+	@echo 'creating $(PEERS) and installing pinned requirements (once)' >&2
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $(REQS)/peers.txt
 	@touch $@

@@ -24,7 +24,7 @@ from typing import Any
 import aiohttp
 
 from bench.cluster import on_api_server
-from bench.load import small
+from bench.load import Requests, small
 from tests.peers.api_server import ADMIN_TOKEN, ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
 from tests.peers.crds import install_crds
@@ -176,8 +176,8 @@ async def _rows(server: ApiServer, made: Callers, proxy: ClusterProcess, open_pr
     rows.append(await _round(server, "10,000 made-up tokens", lambda: ask(proxy.url, flood(10_000))))
     rows.append(await _round(server, "one more of each, behind the flood", lambda: ask(proxy.url, everybody)))
     host, token = everybody[0]["Host"], everybody[0]["Authorization"]
-    known = await small(proxy.url + "/small", host, 32, 5, token)
-    nobody = await small(open_proxy.url + "/small", host, 32, 5)
+    known = await small(proxy.url, Requests(32), 5, {"Host": host, "Authorization": token})
+    nobody = await small(open_proxy.url, Requests(32), 5, {"Host": host})
     return [
         "| round | requests/s | p50 ms | p99 ms | answers | TokenReviews | SubjectAccessReviews |",
         "|---|---|---|---|---|---|---|",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -54,17 +54,6 @@ NO_REFERENCE = OwnAuthority()
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a source has of it: `for_all` are the labelled Secrets, `secrets` all those that may be referred to."""
-
-    enabled: bool
-    for_all: tuple[Secret, ...] = ()
-    secrets: Mapping[SecretKey, Secret] = field(default_factory=dict)
-    unread: Mapping[SecretKey, str] = field(default_factory=dict)
-    api_server: ApiServer | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Authorities:
     """All CAs at one moment. With the flag off there are none: the system's store is all that is trusted.
 
@@ -101,41 +90,74 @@ class Authorities:
 NONE = Authorities()
 
 
-def gather(given: Given, connectors: Iterable[Connector], previous: Authorities = NONE) -> Authorities:
-    """The layers of every Connector. A Secret that is the same instance as before is not parsed again.
+class Layers:
+    """The layers of every Connector while Secrets come and go: a change costs what it is about.
 
-    What is equal to what was before stays the same instance too: thousands of Connectors are compared by it.
+    What is equal to what was before stays the same instance: by that thousands of Connectors are found unchanged.
     """
-    if not given.enabled:
-        return NONE
-    known = {id(authority.secret): authority for authority in (*previous.for_all, *previous.own.values())}
 
-    def read(secret: Secret) -> Authority:
-        return known.get(id(secret)) or Authority(secret, _read(secret))
+    def __init__(self) -> None:
+        self._for_all: tuple[Authority, ...] = ()
+        self._everybody = SYSTEM_TRUST
+        self._api_server: ApiServer | None = None
+        self._own: dict[SecretKey, Authority] = {}
+        self._trust: dict[SecretKey, Trust] = {}
+        self._state: dict[SecretKey, OwnAuthority] = {}
+        self._current: Authorities | None = None
 
-    for_all = tuple(read(secret) for secret in given.for_all)
-    referred = {key for connector in connectors if (key := ca_secret_key_of(connector))}
-    own = {key: read(secret) for key in referred if (secret := given.secrets.get(key))}
-    shared = [certificate for authority in for_all for certificate in authority.bundle.certificates]
-    same = _same(for_all, previous.for_all) and given.api_server == previous.api_server
+    def trust_of(self, key: SecretKey | None) -> Trust:
+        """Whom a Connector trusts that refers to this Secret, or to none."""
+        return self._trust.get(key, self._everybody) if key else self._everybody
 
-    def trust(before: Trust | None, certificates: Iterable[Certificate], *, kept: bool) -> Trust:
-        if before is not None and kept and same:
-            return before
-        return _kept(before, trust_of((*shared, *certificates), given.api_server))
+    def state_of(self, key: SecretKey | None) -> OwnAuthority:
+        """What the reference leads to; `own` was called for it before."""
+        return self._state[key] if key else NO_REFERENCE
 
-    def state(key: SecretKey) -> OwnAuthority:
-        if authority := own.get(key):
-            return OwnAuthority(key.name, authority.bundle)
-        return OwnAuthority(key.name, None, given.unread.get(key, ""))
+    def for_all(self, secrets: Sequence[Secret], api_server: ApiServer | None) -> bool:
+        """These count for all. Returns whether `own` has to be called for all again: they count there too."""
+        before = {authority.secret.key: authority for authority in self._for_all}
+        authorities = tuple(_authority(secret, before.get(secret.key)) for secret in secrets)
+        if _same(authorities, self._for_all) and api_server == self._api_server:
+            return False
+        self._for_all, self._api_server, self._current = authorities, api_server, None
+        self._everybody = _kept(self._everybody, trust_of(self._shared(), api_server))
+        return True
 
-    own_trust = {
-        key: trust(previous.own_trust.get(key), authority.bundle.certificates, kept=previous.own.get(key) is authority)
-        for key, authority in own.items()
-    }
-    own_state = {key: _kept(previous.own_state.get(key), state(key)) for key in referred}
-    everybody = trust(previous.trust, (), kept=previous.enabled)
-    return Authorities(True, for_all, own, everybody, own_trust, own_state, given.api_server)
+    def own(self, key: SecretKey, secret: Secret | None, unread: str) -> bool:
+        """What Connectors have of the Secret that they refer to. Returns whether that is other than before."""
+        before = (self._trust.get(key), self._state.get(key))
+        if secret is None:
+            self._own.pop(key, None)
+            self._trust.pop(key, None)
+            state = OwnAuthority(key.name, None, unread)
+        else:
+            self._own[key] = authority = _authority(secret, self._own.get(key))
+            made = trust_of((*self._shared(), *authority.bundle.certificates), self._api_server)
+            self._trust[key] = _kept(before[0], made)
+            state = OwnAuthority(key.name, authority.bundle)
+        self._state[key] = _kept(before[1], state)
+        self._current = None
+        return before[0] is not self._trust.get(key) or before[1] is not self._state[key]
+
+    def disown(self, key: SecretKey) -> None:
+        """No Connector refers to this Secret any more."""
+        for kept in (self._own, self._trust, self._state):
+            kept.pop(key, None)
+        self._current = None
+
+    def current(self) -> Authorities:
+        """All of it as one value."""
+        if self._current is None:
+            own, trust, state = dict(self._own), dict(self._trust), dict(self._state)
+            self._current = Authorities(True, self._for_all, own, self._everybody, trust, state, self._api_server)
+        return self._current
+
+    def _shared(self) -> tuple[Certificate, ...]:
+        return tuple(certificate for authority in self._for_all for certificate in authority.bundle.certificates)
+
+
+def _authority(secret: Secret, before: Authority | None) -> Authority:
+    return before if before is not None and before.secret is secret else Authority(secret, _read(secret))
 
 
 def _read(secret: Secret) -> Bundle:

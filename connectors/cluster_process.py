@@ -16,7 +16,7 @@ from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
 from connectors.process.clock import SystemClock
 from connectors.process.health import AdminServer, ReadyCheck, health_routes
-from connectors.process.heap import Settling, settle
+from connectors.process.heap import Settling, growing, settle
 from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
 from connectors.process.version import VERSION
@@ -56,7 +56,7 @@ class ClusterProcess:
         ProcessCollector(registry=self.registry)
         self.clock = SystemClock()
         self.client = KubeClient(plan.access, user_agent=f"connectors/{VERSION} ({plan.name})")
-        self.store = SnapshotStore(plan.wanted)
+        self.store = SnapshotStore(plan.wanted, large=growing)
         self.source = ClusterSource(
             self.client,
             plan.namespace,

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from connectors.authorities import OwnAuthority
-from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned, fold
-from connectors.credentials.registry import credential_of, owned_by
+from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned
+from connectors.credentials.registry import credential_of
 from connectors.expressions.subject import Subject
+from connectors.judged_class import JudgedClass
 from connectors.model.addresses import Address, declared_addresses
 from connectors.model.checks import check_connector
 from connectors.model.connector import Connector
@@ -30,19 +31,17 @@ class Inputs(NamedTuple):
     """
 
     connector: Connector
-    connector_class: ConnectorClass | None = None
-    class_violations: tuple[Violation, ...] = ()
+    judged: JudgedClass | None = None
     secret: Secret | None = None
     malformed: Violation | None = None
     unread: str = ""
     trust: Trust = SYSTEM_TRUST
     authority: OwnAuthority | None = None
 
-    def same(self, other: Inputs) -> bool:
-        """Whether each of them is the very same as in `other`: then so is what is made of them."""
-        return self.unread == other.unread and all(
-            this is that for this, that in zip(self._replace(unread=""), other._replace(unread=""), strict=True)
-        )
+    @property
+    def connector_class(self) -> ConnectorClass | None:
+        """The class that it names, if there is one."""
+        return self.judged.connector_class if self.judged else None
 
 
 class Examined(NamedTuple):
@@ -63,15 +62,16 @@ class Examined(NamedTuple):
 
 def examine(inputs: Inputs) -> Examined:
     """Judge one Connector against its class and its Secret. Total: whatever is wrong becomes a refusal."""
-    connector, connector_class = inputs.connector, inputs.connector_class
+    connector, judged = inputs.connector, inputs.judged
     if inputs.malformed is not None:
-        alone = inputs._replace(connector_class=None, secret=None, authority=None)
+        alone = inputs._replace(judged=None, secret=None, authority=None)
         return Examined(alone, (inputs.malformed,), _invalid(connector, inputs.malformed))
-    if connector_class is None:
+    if judged is None:
         violations = check_connector(connector, None)
         return Examined(inputs, violations, _class_not_found(connector, violations))
-    of_class = of_invalid_class(connector_class, inputs.class_violations)
-    violations, owned = of_class + check_connector(connector, connector_class), _owned(connector_class)
+    connector_class, owned = judged.connector_class, judged.owned
+    of_class = of_invalid_class(connector_class, judged.violations)
+    violations = of_class + check_connector(connector, connector_class)
     if fatal := errors(violations):
         return Examined(inputs, violations, _invalid(connector, fatal[0]), owned=owned)
     addresses = declared_addresses(connector, connector_class)
@@ -102,16 +102,6 @@ def of_invalid_class(connector_class: ConnectorClass, violations: tuple[Violatio
         return ()
     message = f"ConnectorClass {connector_class.metadata.name} is invalid, correct it first: {fatal[0]}"
     return (Violation("spec.connectorClassName", message),)
-
-
-def _owned(connector_class: ConnectorClass) -> Owned:
-    """What any of its types may inject, and the field that may hold a caller's own token (threat 21).
-
-    Of an invalid class too: the names are removed even though no template of it is ever rendered.
-    """
-    header = connector_class.caller_header
-    caller = frozenset({fold(header)}) if header else frozenset()
-    return owned_by(connector_class.auth_types) | Owned(headers=caller)
 
 
 def _credential(inputs: Inputs, connector_class: ConnectorClass) -> tuple[Credential, CredentialError | None]:

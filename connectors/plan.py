@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from connectors.credentials.credential import Credential, Owned, add_query, revealed
+from connectors.credentials.credential import Credential, Owned, Parameters, add_query, revealed
 from connectors.examination import Examined
 from connectors.http.fields import HOP_BY_HOP
 from connectors.model.addresses import Address, Origin
-from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import Resolver
 from connectors.model.host_form import HostForm
+from connectors.model.key_pair import KeyPair
 from connectors.model.message import RequestHead
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.secret_value import SecretValue
-from connectors.tls.pool import ClientTls, Trust
+from connectors.tls.pool import ClientTls, Pool, Trust
 
 
 class PoolKey(NamedTuple):
@@ -46,7 +47,7 @@ class Query:
     """
 
     owned: frozenset[bytes]
-    injected: tuple[tuple[bytes, SecretValue], ...] = ()
+    injected: Parameters = ()
 
 
 Mint = Callable[[RequestHead], RequestHead]
@@ -110,10 +111,12 @@ def compile_plan(examined: Examined, hosts: HostForm) -> Plan:
     """The Plan of what was examined. `hosts` knows the names that Connectors have as hosts of this proxy."""
     inputs = examined.inputs
     connector, connector_class, secret = inputs.connector, inputs.connector_class, inputs.secret
+    key = connector.key
     return Plan(
-        key=connector.key,
+        key=key,
         uid=connector.metadata.uid,
-        class_name=connector.spec.connector_class_name,
+        # The class's own string, where it is known: one for all of its Connectors.
+        class_name=connector_class.metadata.name if connector_class else connector.spec.connector_class_name,
         has_proxy=connector_class is None or connector_class.spec.proxy is not None,
         by_path=connector_class is not None and connector_class.resolver is Resolver.PATH,
         caller_header=connector_class.caller_header if connector_class else b"",
@@ -123,7 +126,7 @@ def compile_plan(examined: Examined, hosts: HostForm) -> Plan:
         secret_name=secret.metadata.name if secret else "",
         secret_version=secret.metadata.resource_version if secret else "",
         trust=inputs.trust,
-        targets=NO_TARGETS if examined.refusal else _targets(examined, hosts),
+        targets=NO_TARGETS if examined.refusal else _targets(key, examined, hosts),
     )
 
 
@@ -138,7 +141,8 @@ def trusting(target: Target, trust: Trust) -> Target:
 class _Shared(NamedTuple):
     """What all Targets of one Connector have in common."""
 
-    connector: Connector
+    key: ConnectorKey
+    uid: str
     secret: str
     trust: Trust
     credential: Credential
@@ -148,28 +152,29 @@ class _Shared(NamedTuple):
     mint: Mint | None
 
 
-def _targets(examined: Examined, hosts: HostForm) -> dict[str, Target]:
+def _targets(key: ConnectorKey, examined: Examined, hosts: HostForm) -> dict[str, Target]:
     inputs, credential, owned = examined.inputs, examined.credential, examined.owned
     shared = _Shared(
-        connector=inputs.connector,
+        key=key,
+        uid=inputs.connector.metadata.uid,
         secret=inputs.secret.metadata.resource_version if inputs.secret else "",
         trust=inputs.trust,
         credential=credential,
-        dropped=HOP_BY_HOP | owned.headers,
+        dropped=_dropped(owned.headers),
         injected=_lines(credential),
-        query=Query(owned.query, credential.query) if owned.query else None,
+        query=_query(owned.query, credential.query) if owned.query else None,
         mint=partial(add_query, credential.query) if credential.query else None,
     )
     return {name: _target(shared, address, hosts) for name, address in examined.addresses.items()}
 
 
 def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
-    with_tls, certificate, connector = address.scheme == "https", shared.credential.certificate, shared.connector
+    with_tls, certificate = address.scheme == "https", shared.credential.certificate
     pool = shared.trust.toward(address.origin)
     refusal = None
     if certificate is not None and not with_tls:
         # Checks of the Connector name its own addresses; a default of the class is found here.
-        message = f"Connector {connector.key} shows a client certificate, but the chosen address is not https"
+        message = f"Connector {shared.key} shows a client certificate, but the chosen address is not https"
         refusal = Refusal(Reason.CONNECTOR_INVALID, message)
     return Target(
         address=address,
@@ -178,17 +183,43 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
         query=shared.query,
         mint=shared.mint,
         pool=PoolKey(
-            connector.key,
-            connector.metadata.uid,
+            shared.key,
+            shared.uid,
             shared.secret,
             address.origin,
             pool.digest if with_tls else "",
             certificate is not None,
         ),
-        tls=ClientTls(pool, certificate) if with_tls else None,
+        tls=_tls(pool, certificate) if with_tls else None,
         refusal=refusal,
         proxy_of=hosts.key(address.authority),
     )
+
+
+# What Connectors of one class, or with the same CAs, have in common is one instance in all of their Plans.
+
+
+@lru_cache(maxsize=1024)
+def _dropped(owned: frozenset[bytes]) -> frozenset[bytes]:
+    return HOP_BY_HOP | owned
+
+
+@lru_cache(maxsize=1024)
+def _only_owned(owned: frozenset[bytes]) -> Query:
+    return Query(owned)
+
+
+def _query(owned: frozenset[bytes], injected: Parameters) -> Query:
+    return Query(owned, injected) if injected else _only_owned(owned)
+
+
+@lru_cache(maxsize=1024)
+def _without_certificate(pool: Pool) -> ClientTls:
+    return ClientTls(pool)
+
+
+def _tls(pool: Pool, certificate: KeyPair | None) -> ClientTls:
+    return ClientTls(pool, certificate) if certificate else _without_certificate(pool)
 
 
 _NOTHING = SecretValue(b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from connectors.dialing.dial_settings import DialSettings
@@ -215,22 +215,26 @@ class Controller:
         if self._leading:
             self.queue.add(key)
 
-    def _swapped(self, snapshot: Snapshot) -> None:
+    def _swapped(self, snapshot: Snapshot) -> Iterator[None]:
         """Whatever is judged anew is looked at; a Connector of which nothing changed keeps its Judgement."""
-        before, self._snapshot = self._snapshot, snapshot
+        self._snapshot = snapshot
         if self._leading:
-            self._prober.follow(snapshot)
             self._authorities.follow(snapshot.authorities)
-        self.services.refer(
-            key for item in snapshot.classes.values() for key in referred_services(item, self._settings.platform)
-        )
-        old = before.judgements if before else {}
-        for key in {*old, *snapshot.judgements}:
-            if old.get(key) is not snapshot.judgements.get(key):
-                self._wake(key)
-        old_classes = before.classes if before else {}
-        for name, item in snapshot.classes.items():
-            if old_classes.get(name) is not item:
+        if snapshot.changed_classes:
+            self.services.refer(
+                key for item in snapshot.classes.values() for key in referred_services(item, self._settings.platform)
+            )
+        return self._probing_and_waking(snapshot)
+
+    def _probing_and_waking(self, snapshot: Snapshot) -> Iterator[None]:
+        """First what there is to be probed: a status must not tell of an earlier Secret."""
+        if self._leading:
+            yield from self._prober.following(snapshot)
+        for key in snapshot.changed:
+            self._wake(key)
+            yield
+        for name in snapshot.changed_classes:
+            if name in snapshot.classes:
                 self._wake(name)
 
     def _service_changed(self, key: ServiceKey) -> None:

@@ -24,7 +24,7 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
     if candidate is not None:
         leadership = LeaseElection(process.client, candidate, process.clock, chance)
     dialer = Dialer(settings.dialing)
-    process.store.subscribe(lambda snapshot: dialer.contexts.keep_only(snapshot.client_tls()))
+    process.store.subscribe(lambda snapshot: dialer.contexts.keep_only(snapshot.client_tls))
     sender = ProbeClient(dialer)
     AuthorityMetrics(process.registry, lambda: process.store.authorities, process.clock.now)
     around = Surroundings(process.client, process.source, process.store, leadership, process.clock, chance, sender)

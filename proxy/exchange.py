@@ -83,29 +83,27 @@ class Exchange:
         """Begin the request that `data` begins with, if its block is known; whether it was."""
         now, memory = time.monotonic(), self._memory
         plain = plain_head(data)
-        if plain is None or memory.snapshot is not self._store.current:
+        if plain is None or memory.snapshot is not self._store.current or client.draining:
             return False
         passage = memory.find(plain)
-        if passage is None or client.draining:
+        if passage is None:
             return False
-        end, limits = plain.end, self._limits
-        if end - len(HEAD_END) > limits.head_bytes or len(plain.path) + len(plain.query) > limits.target_bytes:
+        method, path, query, end, limits = plain.method, plain.path, plain.query, plain.end, self._limits
+        if end - len(HEAD_END) > limits.head_bytes or len(path) + len(query) > limits.target_bytes:
             return False  # known in part, too long as a whole
         if passage.evidence is not None:
             passage.evidence.count()
-        record = self._audit.begin(plain.method, plain.path, now)
+        record = self._audit.begin(method, path, now)
         record.caller = passage.caller
-        relay = Relay(self._terms, record, passage, client, passage.way.target(plain.path, plain.query))
-        rest = data[end:]
+        relay = Relay(self._terms, record, passage, client, passage.way.target(path, query))
         try:
-            if self._go(relay, time.monotonic()) and rest:
-                rest = relay.from_client(rest)
+            started = self._go(relay, time.monotonic())
         except RefusedError as error:
-            client.put_back(rest)
+            client.put_back(data[end:])
             self._refuse(record, error.refusal, client, passage.manners)
             return True
-        if rest:
-            client.put_back(rest)
+        if len(data) > end:
+            client.put_back(relay.from_client(data[end:]) if started else data[end:])
         return True
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
@@ -217,7 +215,7 @@ class Exchange:
             upstream.abort()
         if relay.end is _DONE:
             self._audit.end(record, now)
-            client.over(_after(relay), now)
+            client.over(_KEEP if relay.client_reusable and not client.draining else _after(relay), now)
         elif relay.end is End.REFUSED and relay.refusal:
             self._refuse(record, relay.refusal, client, relay.passage.manners)
         elif relay.end is End.STALE:
@@ -261,8 +259,7 @@ def _repeatable(relay: Relay) -> bool:
 
 
 def _after(relay: Relay) -> After:
-    if relay.client_reusable and not relay.client.draining:
-        return _KEEP
+    """What becomes of a client's connection that cannot stay."""
     return After.CLOSE if relay.request_complete else After.LINGER
 
 

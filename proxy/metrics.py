@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -47,9 +47,8 @@ class ConnectorMetrics:
         A method outside of the standard set counts as `other`, so that labels stay few.
         """
         label = connector_class, method if method in METHODS else b"other", code
-        requests = self.requests
         # Not a Counter: its look-up of what is missing is Python's.
-        requests[label] = requests.get(label, 0) + 1
+        self.requests[label] = self.requests.get(label, 0) + 1
         self.duration.observe(duration)
 
 
@@ -61,6 +60,7 @@ class ProxyMetrics(Collector):
         self.audit_lost = 0
         self._tls_until: float | None = None
         self._connectors: dict[ConnectorKey, ConnectorMetrics] = {}
+        self._begun: list[ConnectorKey] = []
         self._refusals: Counter[Reason] = Counter()
         self._connections: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._auth_answers: Mapping[str, Mapping[Source, int]] = {}
@@ -73,6 +73,7 @@ class ProxyMetrics(Collector):
         found = self._connectors.get(key)
         if found is None:
             found = self._connectors[key] = ConnectorMetrics()
+            self._begun.append(key)
         return found
 
     def refused(self, reason: Reason) -> None:
@@ -95,10 +96,16 @@ class ProxyMetrics(Collector):
         """Where the numbers of active and idle upstream connections come from."""
         self._connections = counts
 
-    def snapshot_serves(self, generation: int, keys: Collection[ConnectorKey]) -> None:
-        """A new snapshot serves from now on; the numbers of Connectors that are gone go too, or they would pile up."""
-        for key in [key for key in self._connectors if key not in keys and key != NO_CONNECTOR]:
-            del self._connectors[key]
+    def snapshot_serves(self, generation: int, changed: Iterable[ConnectorKey], keys: Container[ConnectorKey]) -> None:
+        """A new snapshot serves from now on; the numbers of Connectors that are gone go too, or they would pile up.
+
+        `changed`: those that are other than before, or gone; `keys`: all that there are now.
+        """
+        # A request that was let through before its Connector went is counted later; its numbers go with the next one.
+        for key in (*changed, *self._begun):
+            if key not in keys and key != NO_CONNECTOR:
+                self._connectors.pop(key, None)
+        self._begun.clear()
         self._generation = generation
         self._serving_since = time.monotonic()
 

@@ -113,13 +113,13 @@ class KnownLines:
 
     def _keep(self, line: bytes, treatment: Treatment) -> None:
         """From its second sight on: most lines that are seen once are never seen again."""
-        mark = hash(line)
+        mark, written = hash(line), line + b"\r\n" if treatment.passed else b""
         if mark not in self._candidates:
             if len(self._candidates) >= MAX_CANDIDATES:
                 self._candidates.clear()
             self._candidates.add(mark)
-        elif self._room_for(line):
-            self.lines[line] = line + b"\r\n" if treatment.passed else b""
+        elif self._room_for(line + written):
+            self.lines[line] = written
             if treatment not in _MEAN_NOTHING:
                 self.meanings[line] = treatment
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,7 +18,7 @@ MAX_AGE = 3600.0
 """Seconds behind a full handshake in which its outcome counts, however often the tool renews the session: a certificate
 that was revoked or has expired is noticed by then."""
 MAX_POOLS = 1024
-"""Pools that something is known of, the last used ones; a session takes some 6 KiB, the tool's certificate in it."""
+"""Pools that something is known of, the last used ones; a session takes 7 KiB, the tool's certificate in it."""
 WORTH = 4
 """Handshakes that a session must save: to read one out of OpenSSL costs as much as one of them saves."""
 MAX_STRIKES = 2
@@ -100,10 +100,10 @@ class Sessions(Generic[Pool]):
         until = verified + min(MAX_AGE, session.ticket_lifetime_hint or MAX_AGE, self._left(tls))
         self._keep(pool, _Known(until, session, context, strikes=known.strikes))
 
-    def keep_current(self) -> None:
-        """Let go of what is known of pools that no request can use any more: what they stand for has changed."""
-        for pool in [pool for pool in self._known if not self._is_current(pool)]:
-            del self._known[pool]
+    def forget(self, pools: Iterable[Pool]) -> None:
+        """Let go of what is known of these pools: no request can use them any more, what they stand for has changed."""
+        for pool in pools:
+            self._known.pop(pool, None)
 
     def forget_old(self) -> None:
         """Let go of what is too old, once a minute: called as often as one likes."""

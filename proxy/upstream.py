@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol, cast
 
 from connectors.dialing.dialer import Dialer
@@ -48,6 +48,13 @@ def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
     """Whether a request that begins now could use this pool: same Connector, address, Secret and CAs."""
     plan = snapshot.plans.get(key.connector)
     return plan is not None and any(target.pool == key for target in plan.targets.values())
+
+
+def outdated_pools(before: Plan | None, snapshot: Snapshot) -> Iterator[PoolKey]:
+    """The pools that requests could use under the Plan before and cannot use now. Idle ones are among the former."""
+    for target in before.targets.values() if before else ():
+        if not is_current(target.pool, snapshot):
+            yield target.pool
 
 
 class Receiver(Protocol):
@@ -257,15 +264,18 @@ class Upstreams:
         self._watchdog.watch(connection)
         return connection
 
-    def keep_current(self) -> None:
+    def note_change(self) -> None:
+        """Another snapshot serves: which pools are current is asked again, of each connection when it is given back."""
+        self._generation += 1
+
+    def close_idle(self, pools: Collection[PoolKey]) -> None:
         """Close the idle connections of pools that no request can use any more: what they stand for has changed.
 
         Their TLS sessions go with them.
         """
-        self._sessions.keep_current()
-        self._generation += 1
-        for key in [key for key, pool in self._idle.items() if not pool or not self._is_current(key)]:
-            for connection in self._idle.pop(key):
+        self._sessions.forget(pools)
+        for key in pools:
+            for connection in self._idle.pop(key, ()):
                 self._idle_count -= 1
                 connection.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from connectors.dialing.dialer import Dialer
 from connectors.kube.access_review import Api
+from connectors.model.connector import ConnectorKey
+from connectors.plan import Plan
 from connectors.process.clock import Clock, SystemClock
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
@@ -31,7 +34,7 @@ from proxy.relay import Bounds
 from proxy.scrub import ClientSide
 from proxy.server import Server
 from proxy.settings import ClientAuth, ListenerTls, ProxySettings, Timeouts
-from proxy.upstream import Upstreams, is_current
+from proxy.upstream import Upstreams, is_current, outdated_pools
 from proxy.watchdog import Watchdog
 
 
@@ -147,10 +150,21 @@ def build_proxy(
 
 
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:
-    def serve_snapshot(snapshot: Snapshot) -> None:
-        metrics.snapshot_serves(snapshot.generation, snapshot.plans.keys())
-        dials.contexts.keep_only(snapshot.client_tls())
-        upstreams.keep_current()
+    before: Mapping[ConnectorKey, Plan] = {}
+
+    def serve_snapshot(snapshot: Snapshot) -> Iterator[None]:
+        nonlocal before
+        metrics.snapshot_serves(snapshot.generation, snapshot.changed, snapshot.plans)
+        dials.contexts.keep_only(snapshot.client_tls)
+        upstreams.note_change()
+        plans, before = before, snapshot.plans
+        return closing(plans, snapshot)
+
+    def closing(plans: Mapping[ConnectorKey, Plan], snapshot: Snapshot) -> Iterator[None]:
+        # No request takes from these pools any more, and nothing is given back to them: they only wait to be closed.
+        for key in snapshot.changed:
+            upstreams.close_idle(tuple(outdated_pools(plans.get(key), snapshot)))
+            yield
 
     store.subscribe(serve_snapshot)
 

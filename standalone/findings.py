@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from connectors.authorities import OwnAuthority
 from connectors.judgement import Judgement
 from connectors.model.conditions import ConditionStatus
+from connectors.model.connector import ConnectorKey
 from connectors.model.violation import Severity, Violation
 from connectors.snapshot import Snapshot
 from connectors.sources.loaded import Loaded
@@ -20,23 +21,48 @@ CA_REF = "spec.caCertSecretRef.name"
 SECRET_REF = "spec.auth.secretRef"  # noqa: S105 - a field's path
 
 
-def findings(loaded: Loaded, snapshot: Snapshot, *, secrets_elsewhere: bool = False) -> tuple[Problem, ...]:
-    """The source's problems, then the rules that `snapshot`, built of the same objects, found broken; by file and line.
+class Findings:
+    """What snapshots found broken, kept from one to the next: a change costs what it is about."""
 
-    `secrets_elsewhere`: a Secret that is not among the manifests may well exist where they are applied.
-    """
-    problems = list(loaded.problems)
-    for name, violations in snapshot.class_violations.items():
-        problems.extend(loaded.problem(Identity(CONNECTOR_CLASS, "", name), violation) for violation in violations)
-    for key, judgement in snapshot.judgements.items():
-        identity = Identity(CONNECTOR, key.namespace, key.name)
-        found = _of_judgement(judgement, secrets_elsewhere=secrets_elsewhere)
-        problems.extend(loaded.problem(identity, violation) for violation in found)
-    for authority in snapshot.authorities.for_all:
-        if message := problem_of(authority):
-            identity = Identity(SECRET, *authority.secret.key)
-            problems.append(loaded.problem(identity, Violation("", message, Severity.WARNING)))
-    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+    def __init__(self, *, secrets_elsewhere: bool = False) -> None:
+        """`secrets_elsewhere`: a Secret that is not among the manifests may well exist where they are applied."""
+        self._secrets_elsewhere = secrets_elsewhere
+        self._generation = 0
+        self._broken: dict[ConnectorKey, tuple[Violation, ...]] = {}
+
+    def follow(self, snapshot: Snapshot) -> Iterator[None]:
+        """Look at what is other than in the snapshot before, one Connector with each step."""
+        following, self._generation = snapshot.generation == self._generation + 1, snapshot.generation
+        if not following:
+            self._broken.clear()
+        for key in snapshot.changed if following else snapshot.judgements:
+            self._broken.pop(key, None)
+            judgement = snapshot.judgements.get(key)
+            if judgement and (found := tuple(_of_judgement(judgement, secrets_elsewhere=self._secrets_elsewhere))):
+                self._broken[key] = found
+            yield
+
+    def problems(self, loaded: Loaded, snapshot: Snapshot) -> tuple[Problem, ...]:
+        """The source's problems, then the rules that `snapshot`, the last one, found broken; by file and line."""
+        problems = list(loaded.problems)
+        for name, violations in snapshot.class_violations.items():
+            problems.extend(loaded.problem(Identity(CONNECTOR_CLASS, "", name), violation) for violation in violations)
+        for key, found in self._broken.items():
+            identity = Identity(CONNECTOR, key.namespace, key.name)
+            problems.extend(loaded.problem(identity, violation) for violation in found)
+        for authority in snapshot.authorities.for_all:
+            if message := problem_of(authority):
+                identity = Identity(SECRET, *authority.secret.key)
+                problems.append(loaded.problem(identity, Violation("", message, Severity.WARNING)))
+        return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+
+
+def findings(loaded: Loaded, snapshot: Snapshot, *, secrets_elsewhere: bool = False) -> tuple[Problem, ...]:
+    """Everything that is wrong with manifests of which `snapshot` was built (see Findings)."""
+    found = Findings(secrets_elsewhere=secrets_elsewhere)
+    for _ in found.follow(snapshot):
+        pass
+    return found.problems(loaded, snapshot)
 
 
 def _of_judgement(judgement: Judgement, *, secrets_elsewhere: bool) -> Iterator[Violation]:

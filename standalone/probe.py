@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.flags import DIAL_FLAGS, dial_settings
+from connectors.inventory import build
 from connectors.judgement import Judgement
 from connectors.model.connector import ConnectorKey
 from connectors.model.violation import errors
@@ -19,7 +20,6 @@ from connectors.process.clock import timestamp
 from connectors.process.logs import escaped
 from connectors.process.parsers import parse_duration
 from connectors.process.settings import Setting, Values, parse_command_line
-from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from controller.probes.client import ProbeClient
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch

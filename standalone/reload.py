@@ -11,7 +11,7 @@ from connectors.model.violation import Severity
 from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.problem import Problem
 from connectors.sources.store import SnapshotStore
-from standalone.findings import findings
+from standalone.findings import Findings
 
 logger = logging.getLogger("connectors.manifests")
 
@@ -30,7 +30,7 @@ class Source(Protocol):
         """Everything there is now; may block."""
 
     def watch(self) -> AsyncIterator[Loaded]:
-        """Everything anew, whenever something has changed."""
+        """What has changed, whenever something has."""
 
 
 class Reloader:
@@ -41,12 +41,14 @@ class Reloader:
         self._source = source
         self._store = store
         self._first_pause = first_pause
+        self._findings = Findings()
+        store.subscribe(self._findings.follow)
         self._said: frozenset[str] = frozenset()
         self._ignored: frozenset[str] = frozenset()
 
     async def load(self) -> None:
         """Read everything now and serve it."""
-        self._serve(await asyncio.to_thread(self._source.load))
+        await self._serve(await asyncio.to_thread(self._source.load))
 
     async def run(self) -> None:
         """Serve each change. Never ends by itself: after a failure it reads everything again and goes on."""
@@ -56,7 +58,7 @@ class Reloader:
                 if failed:
                     await self.load()
                 async for loaded in self._source.watch():
-                    self._serve(loaded)
+                    await self._serve(loaded)
                     pause = self._first_pause
             except Exception:
                 logger.exception("watching the manifests failed; the last good ones serve, next try in %g s", pause)
@@ -64,9 +66,9 @@ class Reloader:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _serve(self, loaded: Loaded) -> None:
-        self._store.swap(loaded.objects)
-        self._say(findings(loaded, self._store.current))
+    async def _serve(self, loaded: Loaded) -> None:
+        snapshot = await self._store.follow(loaded.objects if loaded.changes is None else loaded.changes)
+        self._say(self._findings.problems(loaded, snapshot))
         self._name(loaded.ignored)
 
     def _say(self, problems: Iterable[Problem]) -> None:

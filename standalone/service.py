@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from random import SystemRandom
 
@@ -16,7 +17,7 @@ from connectors.dialing.dialer import Dialer
 from connectors.model.connector import ConnectorKey
 from connectors.process.clock import SystemClock, timestamp
 from connectors.process.health import AdminServer, health_routes
-from connectors.process.heap import settle
+from connectors.process.heap import Settling, filling, growing
 from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
 from connectors.snapshot import Snapshot, Wanted
@@ -62,7 +63,7 @@ class Service:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._plan = plan
-        self._store = SnapshotStore(Wanted(hosts=plan.proxy.hosts))
+        self._store = SnapshotStore(Wanted(hosts=plan.proxy.hosts), large=growing)
         dialer = Dialer(plan.proxy.dialing)
         try:
             self._proxy = build_proxy(plan.proxy, self._store, registry, dialer=dialer)
@@ -80,6 +81,7 @@ class Service:
         self._news = asyncio.Event()
         self._board = StatusBoard(self._url, timestamp, self._prober.probes)
         self._draining = False
+        self._settling = Settling()
         app = web.Application()
         app.add_routes([*health_routes([self._missing], registry), *probe_routes(self._prober, self._board)])
         app.add_routes(api_routes(lambda: self._board.current))
@@ -91,18 +93,17 @@ class Service:
         Raises:
             ServeError: one of the ports cannot be listened on; nothing is left running.
         """
-        await self._reloader.load()
+        with filling():
+            await self._reloader.load()
         await _listen(self._proxy.start, HostPort(self._plan.proxy.host, self._plan.proxy.port), "--listen")
         # Only now: statuses name the port, which the kernel may have chosen.
-        self._follow(self._store.current)
-        self._store.subscribe(self._follow)
+        await self._store.join(self._follow)
         try:
             await _listen(self._admin.start, self._plan.admin, "--admin")
         except ServeError:
             await self._proxy.drain()
             raise
-        settle()
-        self._store.subscribe(lambda _: settle())
+        self._store.subscribe(lambda _: self._settling.soon())
         self._running = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._prober.run())]
 
     async def first_probes(self, seconds: float) -> None:
@@ -147,10 +148,9 @@ class Service:
         """The statuses now."""
         return self._board.current
 
-    def _follow(self, snapshot: Snapshot) -> None:
+    def _follow(self, snapshot: Snapshot) -> Iterator[None]:
         """What there is to be probed before what is known of it: a status must not tell of an earlier Secret."""
-        self._prober.follow(snapshot)
-        self._board.update(snapshot)
+        return chain(self._prober.following(snapshot), self._board.follow(snapshot))
 
     def _probed(self, key: ConnectorKey | str) -> None:
         self._board.refresh(key)
@@ -160,6 +160,7 @@ class Service:
         return localhost_url(key, self._proxy.port, self._plan.proxy.scheme)
 
     def _end(self) -> None:
+        self._settling.stop()
         for task in self._running:
             task.cancel()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -60,6 +60,7 @@ class StatusBoard:
         self._clock = clock
         self._probes = probes
         self._current = Board()
+        self._probed_meanwhile: dict[ConnectorKey | str, None] = {}
 
     @property
     def current(self) -> Board:
@@ -67,21 +68,35 @@ class StatusBoard:
         return self._current
 
     def update(self, snapshot: Snapshot) -> None:
-        """Judge everything in `snapshot`; what did not change keeps its status."""
-        now = self._clock()
-        before = self._current
-        connectors = {
-            key: self._connector(judgement, before.connectors.get(key), now)
-            for key, judgement in snapshot.judgements.items()
-        }
+        """Judge what is new in `snapshot`; what did not change keeps its status."""
+        for _ in self.follow(snapshot):
+            pass
+
+    def follow(self, snapshot: Snapshot) -> Iterator[None]:
+        """The same in steps, one for each Connector that is judged; until the last one the statuses are as before."""
+        now, before = self._clock(), self._current
+        following = snapshot.generation == before.generation + 1
+        fresh: dict[ConnectorKey, ConnectorEntry] = {}
+        self._probed_meanwhile.clear()
+        for key in snapshot.changed if following else snapshot.judgements:
+            if (judgement := snapshot.judgements.get(key)) is not None:
+                fresh[key] = self._connector(judgement, before.connectors.get(key), now)
+                yield
+        connectors = {**self._current.connectors, **fresh} if following else fresh
+        for key in snapshot.changed if following else ():
+            if key not in snapshot.judgements:
+                connectors.pop(key, None)
         classes = {
             name: self._class(item, snapshot.class_violations[name], before.classes.get(name), now)
             for name, item in snapshot.classes.items()
         }
         self._current = Board(snapshot.generation, MappingProxyType(connectors), MappingProxyType(classes))
+        for probed in list(self._probed_meanwhile):
+            self.refresh(probed)
 
     def refresh(self, key: ConnectorKey | str) -> None:
         """Judge one Connector or class anew: what was probed has changed."""
+        self._probed_meanwhile[key] = None
         now, board = self._clock(), self._current
         if isinstance(key, ConnectorKey) and (entry := board.connectors.get(key)):
             fresh = ConnectorEntry(entry.judgement, self._status(entry.judgement, entry.status, now))

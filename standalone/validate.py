@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from connectors.inventory import build
 from connectors.model.violation import Severity
 from connectors.process.clock import timestamp
 from connectors.process.logs import escaped
-from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from standalone.findings import findings
 from standalone.paths import path_problem

@@ -23,12 +23,14 @@ FREE_TESTS = {
     "tests/docs",
     "tests/e2e",
     "tests/examples",
+    "tests/mutation",
     "tests/peers",
     "tests/proxy/transcripts",
 }
 """Folders whose tests belong to no single module."""
 TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
+    "tests/connectors/test_inventory_changes.py": "any sequence of changes, against a look at everything",
     "tests/connectors/sources/test_cluster_authorities.py": "CAs that come and go; test_cluster.py is full",
     "tests/controller/kinds/test_connector_probed.py": "what probes say; test_connector.py is full",
     "tests/controller/test_controller_trust.py": "the controller with CAs for all; test_controller.py is full",
@@ -56,7 +58,7 @@ REVEALS = {
     "controller/probes/redirects.py": "resolves a Location against the address that was asked",
     "controller/probes/request.py": "checks that a rendered path or header can stand in a request",
     "standalone/probe_report.py": "shows what was sent, where it was not made of a secret",
-    "connectors/snapshot.py": "takes the digest of a caller's token",
+    "connectors/token_owners.py": "takes the digest of callers' tokens",
 }
 """The only modules that may look at a secret, each with the reason."""
 ENVIRONMENT_READERS = {"connectors/process/settings.py"}

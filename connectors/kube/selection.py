@@ -84,6 +84,7 @@ class Selection(Generic[V]):
         self._values: dict[ObjectKey, V] = {}
         self._queue: asyncio.Queue[ObjectKey] = asyncio.Queue()
         self._timers: set[asyncio.Task[None]] = set()
+        self._unknown: set[ObjectKey] = set()
         self._anchored = False
         self._away = False
         self._not_before = 0.0
@@ -93,18 +94,28 @@ class Selection(Generic[V]):
         """Replace the set of wanted objects; what is not wanted any more is dropped."""
         wanted = set(keys)
         for key in [key for key in self._wanted if key not in wanted]:
-            del self._wanted[key]
-            self._values.pop(key, None)
+            self.drop(key)
         for key in wanted:
-            if key not in self._wanted:
-                self._wanted[key] = _Wanted()
-                if self._anchored:
-                    self._ask(key)
+            self.add(key)
+
+    def add(self, key: ObjectKey) -> None:
+        """One more is wanted."""
+        if key not in self._wanted:
+            self._wanted[key] = _Wanted()
+            self._count(key)
+            if self._anchored:
+                self._ask(key)
+
+    def drop(self, key: ObjectKey) -> None:
+        """One is not wanted any more."""
+        self._wanted.pop(key, None)
+        self._values.pop(key, None)
+        self._count(key)
 
     @property
     def synced(self) -> bool:
         """Whether every wanted object was fetched, or found missing, since the first anchor."""
-        return self._anchored and all(entry.known for entry in self._wanted.values())
+        return self._anchored and not self._unknown
 
     def get(self, key: ObjectKey) -> V | None:
         """The object, None where it does not exist or is not fetched yet (see `fetched`)."""
@@ -120,10 +131,9 @@ class Selection(Generic[V]):
         entry = self._wanted.get(key)
         return entry is not None and entry.refused is not None and entry.held is None
 
-    @property
-    def unread(self) -> list[ObjectKey]:
-        """The wanted objects of which nobody knows whether they exist: those that are `refused`, or not `fetched`."""
-        return [key for key in self._wanted if self.refused(key) or not self.fetched(key)]
+    def unread(self, key: ObjectKey) -> bool:
+        """Whether it is wanted, and not known whether it exists: it is `refused`, or not `fetched`."""
+        return key in self._wanted and (self.refused(key) or not self.fetched(key))
 
     @property
     def items(self) -> Mapping[ObjectKey, V]:
@@ -166,6 +176,13 @@ class Selection(Generic[V]):
         if entry.held is not None and entry.held.uid == metadata.uid:
             self._gone(key, entry)
 
+    def _count(self, key: ObjectKey) -> None:
+        """So that `synced` need not look at thousands."""
+        if key in self._wanted and not self._wanted[key].known:
+            self._unknown.add(key)
+        else:
+            self._unknown.discard(key)
+
     async def run(self) -> None:
         """Fetch what waits to be fetched, a bounded number at once, with back-off; until cancelled."""
         try:
@@ -199,6 +216,7 @@ class Selection(Generic[V]):
                 await self._fetch(key, entry)
             finally:
                 entry.running = False
+                self._count(key)
             if self._wanted.get(key) is entry and self._outdated(entry):
                 self._ask(key)
 

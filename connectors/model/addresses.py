@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -107,6 +108,13 @@ def parse_address(text: str) -> Address:
     return Address(scheme, _host(host), DEFAULT_PORTS[scheme] if port is None else _port(port), _path(found["path"]))
 
 
+manifest_address = lru_cache(maxsize=1024)(parse_address)
+"""The same for what stands in manifests, which is checked first and then used: remembered for as long as that takes.
+
+Not for what callers send: a cache must not become their storage.
+"""
+
+
 def same_address(a: Address, b: Address) -> bool:
     """Whether a request to one goes where a request to the other goes (RFC 3986 section 6.2, and trailing slashes)."""
     return place_of(a) == place_of(b)
@@ -128,7 +136,9 @@ def declared_addresses(connector: Connector, connector_class: ConnectorClass) ->
         if isinstance(extension.default, str) and extension.default
     }
     texts |= {extension.name: extension.value for extension in connector.spec.address_extensions}
-    return {"": parse_address(connector.spec.address)} | {name: parse_address(text) for name, text in texts.items()}
+    return {"": manifest_address(connector.spec.address)} | {
+        name: manifest_address(text) for name, text in texts.items()
+    }
 
 
 def _split_authority(authority: str) -> tuple[str, str | None]:

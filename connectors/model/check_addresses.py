@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from connectors.model.addresses import Address, AddressError, parse_address, place_of
+from connectors.model.addresses import Address, AddressError, manifest_address, place_of
 from connectors.model.check_parameters import check_declared, check_given, given
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
@@ -45,7 +45,7 @@ def parsed(value: Any) -> tuple[Address | None, str | None]:
     if not isinstance(value, str):
         return None, None
     try:
-        return parse_address(value), None
+        return manifest_address(value), None
     except AddressError as error:
         return None, str(error)
 

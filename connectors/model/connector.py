@@ -19,14 +19,18 @@ class ConnectorKey(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-class NamedValue(Struct, frozen=True, rename="camel", omit_defaults=True):
+# gc=False in the values that come in thousands: what is decoded from JSON or YAML holds no cycles, and the collector
+# would visit each of them again and again.
+
+
+class NamedValue(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """An item of params[] or addressExtensions[]. The CRD lets `value` be anything; check_parameters.py judges it."""
 
     name: str = ""
     value: Any = None
 
 
-class SecretReference(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class SecretReference(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """core/v1 ObjectReference; only name and namespace carry meaning here."""
 
     name: str = ""
@@ -38,7 +42,7 @@ class SecretReference(Struct, frozen=True, rename="camel", omit_defaults=True, k
     uid: str = ""
 
 
-class ConnectorAuth(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class ConnectorAuth(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """spec.auth: which of the class's authentication types, with which Secret and probe parameters."""
 
     name: str = ""
@@ -46,13 +50,13 @@ class ConnectorAuth(Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     params: tuple[NamedValue, ...] = ()
 
 
-class CaCertSecretRef(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class CaCertSecretRef(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """spec.caCertSecretRef: a Secret in the Connector's own namespace."""
 
     name: str = ""
 
 
-class ConnectorSpec(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class ConnectorSpec(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """spec, field by field as the requirement names them."""
 
     connector_class_name: str = ""
@@ -63,7 +67,7 @@ class ConnectorSpec(Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     ca_cert_secret_ref: CaCertSecretRef | None = None
 
 
-class Connector(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class Connector(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """One Connector. Its status is derived (controller/kinds/connector.py) and never read back from a manifest."""
 
     metadata: ObjectMeta = ObjectMeta()

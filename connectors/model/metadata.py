@@ -8,7 +8,7 @@ GROUP = "connectors.alauda.io"
 API_VERSION = f"{GROUP}/v1alpha1"
 
 
-class ObjectMeta(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+class ObjectMeta(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """The part of metav1.ObjectMeta that is read or served; sources fill what a manifest leaves out."""
 
     name: str = ""

@@ -1,4 +1,4 @@
-"""Objects from the API server: what is watched -> one Objects value -> the store, for as long as `run` runs."""
+"""Objects from the API server: what is watched -> Changes -> the store, for as long as `run` runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from msgspec import Raw
 
@@ -17,13 +18,13 @@ from connectors.kube.reflector import Reflector, Watched
 from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
 from connectors.kube.selection import ObjectKey, Selection
 from connectors.model.addresses import AddressError, Origin, parse_address
-from connectors.model.connector import ConnectorKey
+from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.feature_flags import CONFIG_MAP_NAME, FeatureFlags
 from connectors.model.names import object_name_problem
 from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
 from connectors.model.violation import Violation
 from connectors.process.clock import Clock
-from connectors.snapshot import Objects
+from connectors.snapshot import Changes
 from connectors.sources.api_objects import (
     HeldClass,
     HeldConnector,
@@ -34,7 +35,8 @@ from connectors.sources.api_objects import (
     read_flags,
     read_secret,
 )
-from connectors.sources.store import SnapshotStore
+from connectors.sources.references import References
+from connectors.sources.store import SLICE, SnapshotStore
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ApiServer
 
@@ -74,20 +76,23 @@ class ClusterSource:
         """
         self._client = client
         self._cluster_domain = cluster_domain
-        client.on_renewal(lambda: self._changed(None))
+        client.on_renewal(self._renewed)
         self._store = store
         self._clock = clock
         self._dirty = asyncio.Event()
         self._waiting_since: float | None = None
-        self._flags = FeatureFlags()
+        self._flags = self._referred_under = FeatureFlags()
+        self._touched = _Touched(authorities=True, api_server=True)
+        self._to_refer: set[ConnectorKey] = set()
+        self._references = References(self._want, self._drop)
         self._tell_connector: list[Callable[[ConnectorKey], None]] = []
         self._tell_class: list[Callable[[str], None]] = []
         self._connectors = Cache(_connector, self._connector_changed, newer_connector)
         self._classes = Cache(_class, self._class_changed, newer_class)
-        self._config = Cache(_config, self._changed)
-        self._authorities = Cache(_secret, self._changed)
-        self._tokens = Cache(_secret, self._changed)
-        self._secrets = Selection(client, SECRETS, read_secret, self._changed, clock)
+        self._config = Cache(_config, self._config_changed)
+        self._authorities = Cache(_secret, self._authority_changed)
+        self._tokens = Cache(_secret, self._secret_changed)
+        self._secrets = Selection(client, SECRETS, read_secret, self._secret_changed, clock)
         self.reflectors: tuple[Reflector, ...] = (
             Reflector(client, Watched(CONNECTORS), self._connectors, clock),
             Reflector(client, Watched(CONNECTOR_CLASSES), self._classes, clock),
@@ -151,13 +156,13 @@ class ClusterSource:
             if self._store.ready:
                 await self._dirty.wait()
             # Before: looked at again and again, since nothing tells that an empty list is complete.
-            self._secrets.want(self._wanted())
+            await self._refer()
             await self._clock.sleep(SETTLE)
             # What has come meanwhile is in the snapshot too, and may refer to Secrets that nobody has asked for yet.
             self._dirty.clear()
-            self._secrets.want(self._wanted())
+            await self._refer()
             if self._worth_serving():
-                self._store.swap(self._objects())
+                await self._store.follow(self._changes())
 
     def _worth_serving(self) -> bool:
         """Whether what is known makes a snapshot; if not yet, it has itself asked again."""
@@ -174,37 +179,53 @@ class ClusterSource:
             return False
         return True
 
-    def _wanted(self) -> Iterator[ObjectKey]:
-        with_authorities = self._read_flags().enable_custom_ca_certs
-        for held in self._connectors.items.values():
-            own = ca_secret_key_of(held.connector) if with_authorities else None
-            for key in (secret_key_of(held.connector), own):
-                # What is no name is never asked for: "." or "a/b" would be another path of the API server.
-                if key is not None and object_name_problem(key.name) is None:
-                    yield ObjectKey(*key)
+    async def _refer(self) -> None:
+        """Want the Secrets that Connectors refer to, and let go of those of which none does any more."""
+        flags = self._read_flags()
+        if flags != self._referred_under:
+            self._referred_under = flags
+            self._to_refer.update(self._connectors.items)
+        begun = self._clock.monotonic()
+        while self._to_refer:
+            key = self._to_refer.pop()
+            held = self._connectors.items.get(key)
+            self._references.set(key, _referred(held.connector, flags) if held else ())
+            if self._clock.monotonic() - begun >= SLICE:
+                await asyncio.sleep(0)
+                begun = self._clock.monotonic()
 
-    def _objects(self) -> Objects:
-        connectors, classes = tuple(self._connectors.items.values()), tuple(self._classes.items.values())
-        held = (self._tokens.items, self._authorities.items, self._secrets.items)
-        secrets = {secret.key: secret for items in held for secret in items.values() if secret is not None}
-        malformed: dict[ConnectorKey | str, Violation] = {}
-        malformed.update({item.connector.key: item.malformed for item in connectors if item.malformed})
-        malformed.update({item.connector_class.metadata.name: item.malformed for item in classes if item.malformed})
-        return Objects(
-            tuple(item.connector for item in connectors),
-            tuple(item.connector_class for item in classes),
-            tuple(secrets.values()),
+    def _changes(self) -> Changes:
+        """What has come since the last call. What still comes while a snapshot is made of it is for the next one."""
+        touched, self._touched = self._touched, _Touched()
+        connectors = {key: self._connectors.items.get(key) for key in touched.connectors}
+        classes = {name: self._classes.items.get(name) for name in touched.classes}
+        malformed: dict[ConnectorKey | str, Violation | None] = {}
+        malformed.update({key: held.malformed if held else None for key, held in connectors.items()})
+        malformed.update({name: held.malformed if held else None for name, held in classes.items()})
+        return Changes(
+            {key: held.connector if held else None for key, held in connectors.items()},
+            {name: held.connector_class if held else None for name, held in classes.items()},
+            {key: self._secret(key) for key in touched.secrets},
             self._read_flags(),
             malformed,
-            self._unread(),
-            tuple(secret for secret in self._authorities.items.values() if secret is not None),
-            self._api_server(),
+            {key: self._why_unread(key) for key in touched.secrets},
+            self._for_all() if touched.authorities else None,
+            self._api_server() if touched.api_server else None,
         )
 
-    def _unread(self) -> dict[SecretKey, str]:
-        return {SecretKey(*key): self._why_unread(key) for key in self._secrets.unread}
+    def _secret(self, key: SecretKey) -> Secret | None:
+        """What Connectors refer to is the freshest; a token or a CA for all may be referred to as well."""
+        found = self._secrets.get(ObjectKey(*key))
+        return found or self._authorities.items.get(key) or self._tokens.items.get(key)
 
-    def _why_unread(self, key: ObjectKey) -> str:
+    def _for_all(self) -> tuple[Secret, ...]:
+        return tuple(secret for secret in self._authorities.items.values() if secret is not None)
+
+    def _why_unread(self, secret_key: SecretKey) -> str:
+        """Empty where it is known whether there is such a Secret."""
+        key = ObjectKey(*secret_key)
+        if not self._secrets.unread(key):
+            return ""
         if self._secrets.refused(key):
             return f'secrets "{key.name}" may not be read; see the roles of this program'
         return f'secrets "{key.name}" was not read from the API server yet'
@@ -229,13 +250,26 @@ class ClusterSource:
             origins.add(parse_address(server.host).origin)
         return ApiServer(frozenset(origins), read_pem(server.authority))
 
-    def _changed(self, _: object) -> None:
+    def _renewed(self) -> None:
+        self._touched.api_server = True
         self._dirty.set()
+
+    def _config_changed(self, _: str) -> None:
+        self._dirty.set()
+
+    def _secret_changed(self, key: SecretKey | ObjectKey) -> None:
+        self._touched.secrets.add(SecretKey(*key))
+        self._dirty.set()
+
+    def _authority_changed(self, key: SecretKey) -> None:
+        self._touched.authorities = True
+        self._secret_changed(key)
 
     def _connector_changed(self, key: ConnectorKey) -> None:
         held = self._connectors.items.get(key)
-        served = self._store.current.inputs.get(key) if self._store.ready else None
-        if held is None or served is None or served.connector is not held.connector:
+        if held is None or self._store.connector(key) is not held.connector:
+            self._touched.connectors.add(key)
+            self._to_refer.add(key)
             self._dirty.set()
         for tell in self._tell_connector:
             tell(key)
@@ -244,9 +278,36 @@ class ClusterSource:
         held = self._classes.items.get(name)
         served = self._store.current.classes.get(name) if self._store.ready else None
         if held is None or held.connector_class is not served:
+            self._touched.classes.add(name)
             self._dirty.set()
         for tell in self._tell_class:
             tell(name)
+
+    def _want(self, key: ObjectKey) -> None:
+        self._secrets.add(key)
+        self._secret_changed(key)
+
+    def _drop(self, key: ObjectKey) -> None:
+        self._secrets.drop(key)
+        self._secret_changed(key)
+
+
+@dataclass(slots=True)
+class _Touched:
+    """What is other than the snapshot has it."""
+
+    connectors: set[ConnectorKey] = field(default_factory=set)
+    classes: set[str] = field(default_factory=set)
+    secrets: set[SecretKey] = field(default_factory=set)
+    authorities: bool = False
+    api_server: bool = False
+
+
+def _referred(connector: Connector, flags: FeatureFlags) -> tuple[ObjectKey, ...]:
+    """What is no name is never asked for: "." or "a/b" would be another path of the API server."""
+    own = ca_secret_key_of(connector) if flags.enable_custom_ca_certs else None
+    keys = dict.fromkeys(key for key in (secret_key_of(connector), own) if key is not None)
+    return tuple(ObjectKey(*key) for key in keys if object_name_problem(key.name) is None)
 
 
 def _only(namespace: str, name: str) -> Selector:

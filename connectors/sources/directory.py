@@ -6,19 +6,23 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
+from connectors.snapshot import Changes
 from connectors.sources.builtin import builtin_classes
-from connectors.sources.files import Listing, is_recent, list_files
-from connectors.sources.ledger import Ledger
-from connectors.sources.loaded import Ignored, Loaded, objects_of
-from connectors.sources.manifest_file import ManifestFile, repeated, reread
-from connectors.sources.manifests import Manifest
-from connectors.sources.place import Place
-from connectors.sources.problem import Identity, Problem, about_file
+from connectors.sources.files import Listing, Signature, is_foreign, is_recent, list_files, look_at
+from connectors.sources.loaded import Ignored, Loaded
+from connectors.sources.manifest_file import ManifestFile, fetch, reread
+from connectors.sources.manifests import MAX_FILE
+from connectors.sources.merged import Merged
+from connectors.sources.problem import about_file
 from connectors.sources.ticks import settled, ticks
+
+BATCH = 256
+"""Files that are fetched before they are parsed, if they are not large."""
 
 
 class DirectorySource:
@@ -31,9 +35,7 @@ class DirectorySource:
     def __init__(self, paths: Sequence[Path], timestamp: Callable[[], str]) -> None:
         """`timestamp` returns the time as metav1.Time writes it, for objects that do not say when they were made."""
         self._paths = tuple(paths)
-        self._builtin = builtin_classes()
-        self._ledger = Ledger(timestamp)
-        self._files: dict[str, ManifestFile] = {}
+        self._merged = Merged(builtin_classes(), timestamp)
         self._broken: dict[str, str] = {}
         self._last: Loaded | None = None
         # A cancelled watch may leave its thread loading while the next one begins.
@@ -42,76 +44,124 @@ class DirectorySource:
     def load(self) -> Loaded:
         """Read what has changed since the last time. Blocks on the file system: call it in a thread."""
         with self._lock:
-            listing = list_files(self._paths)
-            self._files = self._read(listing)
-            self._broken = listing.broken
-            self._last = self._merge()
+            self._read_all(list_files(self._paths))
+            changes = self._merged.changes()
+            # The first time these are all that there is; later, who asks again has missed some.
+            self._last = self._loaded(changes if self._last is None else None)
             return self._last
 
     async def watch(self) -> AsyncGenerator[Loaded, None]:
-        """Everything anew whenever something in it has changed, at the latest 2 s after it did.
+        """What has changed, whenever something has, at the latest 2 s after it did.
 
-        A change is noticed within 0.5 s, and read once the files have been at rest for a moment, at most 1 s later.
+        A change is noticed within a second, and read once the files have been at rest for a moment, at most 1 s later.
         """
         async with aclosing(ticks(self._paths)) as pulse:
-            async for _ in pulse:
-                listing = await asyncio.to_thread(list_files, self._paths)
-                if not self._differs(listing):
+            async for reported in pulse:
+                names = await asyncio.to_thread(self._concerned, reported)
+                if names is not None and not names:
                     continue
-                await settled(lambda: list_files(self._paths), listing)
+                look = partial(self._look, names)
+                seen = await asyncio.to_thread(look)
+                if not await asyncio.to_thread(self._differs, seen):
+                    continue
+                seen = await settled(look, seen)
                 before = self._last
-                loaded = await asyncio.to_thread(self.load)
+                loaded = await asyncio.to_thread(self._follow, seen)
                 if before is None or not loaded.tells_the_same(before):
                     yield loaded
 
+    def _concerned(self, reported: frozenset[str] | None) -> frozenset[str] | None:
+        """The files to look at alone, since nothing else that counts was reported; None: look everywhere."""
+        files = self._merged.files
+        if reported is None:
+            return None
+        others = [path for path in reported if path not in files]
+        return reported.difference(others) if all(is_foreign(path, files) for path in others) else None
+
+    def _look(self, names: frozenset[str] | None) -> Listing:
+        """What there is now: of these files alone, or where one of them has gone too, everything."""
+        found = look_at(names) if names is not None else None
+        return list_files(self._paths) if found is None else Listing(found, self._broken, whole=False)
+
+    def _follow(self, seen: Listing) -> Loaded:
+        with self._lock:
+            if seen.whole:
+                self._read_all(seen)
+            else:
+                self._read(seen.files)
+            self._last = self._loaded(self._merged.changes())
+            return self._last
+
     def _differs(self, listing: Listing) -> bool:
-        known = {name: file.signature for name, file in self._files.items() if not _below(name, listing.broken)}
+        files = self._merged.files
+        if not listing.whole:
+            return any(files[name].signature != signature for name, signature in listing.files.items())
+        known = {name: file.signature for name, file in files.items()}
+        if not listing.broken:
+            return known != listing.files or listing.broken != self._broken
+        known = {name: signature for name, signature in known.items() if not _below(name, listing.broken)}
         listed = {name: signature for name, signature in listing.files.items() if not _below(name, listing.broken)}
         return known != listed or listing.broken != self._broken
 
-    def _read(self, listing: Listing) -> dict[str, ManifestFile]:
-        files = {}
-        for name in self._names(listing):
-            before = self._files.get(name, ManifestFile(name))
-            signature = listing.files.get(name)
-            if signature is None or signature == before.signature:
-                files[name] = before
-                continue
-            now = reread(before, None if is_recent(signature, time.time_ns()) else signature)
-            if now is not None:
-                files[name] = now
-        return files
+    def _read_all(self, listing: Listing) -> None:
+        self._broken = listing.broken
+        names = self._names(listing)
+        for name in self._merged.files.keys() - set(names):
+            self._merged.drop(name)
+        self._read(listing.files)
+        self._merged.reorder(name for name in names if name in self._merged.files)
+
+    def _read(self, listed: Mapping[str, Signature]) -> None:
+        """Read those again that have changed."""
+        files = self._merged.files
+        stale = (
+            (name, signature)
+            for name, signature in listed.items()
+            if name not in files or files[name].signature != signature
+        )
+        for some in _batches(stale):
+            now = time.time_ns()
+            fetched = [fetch(name) for name, _ in some]
+            for (name, signature), raw in zip(some, fetched, strict=True):
+                # Changed just now, it may change once more within the same step of the file system's clock.
+                trusted = None if is_recent(signature, now) else signature
+                made = reread(files.get(name) or ManifestFile(name), trusted, raw)
+                if made is None:
+                    self._merged.drop(name)
+                else:
+                    self._merged.put(made)
 
     def _names(self, listing: Listing) -> list[str]:
         """The files that count, in the order in which they serve; those below a broken directory keep their places."""
-        kept = [name for name in self._files if _below(name, listing.broken)]
+        files = self._merged.files
+        kept = {name for name in files if _below(name, listing.broken)} if listing.broken else set()
         if not kept:
             return list(listing.files)
-        stay = [name for name in self._files if name in listing.files or name in kept]
-        return stay + [name for name in listing.files if name not in self._files]
+        stay = [name for name in files if name in listing.files or name in kept]
+        return stay + [name for name in listing.files if name not in files]
 
-    def _merge(self) -> Loaded:
-        unreadable = [about_file(path, 0, why) for path, why in self._broken.items()]
-        problems = list(unreadable)
-        chosen: dict[Identity, Manifest] = {}
-        places: dict[Identity, tuple[str, Place]] = {}
-        for name, file in self._files.items():
-            problems.extend(file.problems)
-            unreadable.extend(file.problems if file.unreadable else ())
-            for identity, manifest in file.objects.items():
-                if identity in places:
-                    problems.append(_repeated(name, manifest, places[identity]))
-                else:
-                    chosen[identity], places[identity] = manifest, (name, manifest.place)
-        builtin = {identity: manifest for identity, manifest in self._builtin.items() if identity not in chosen}
-        ignored = tuple(Ignored(kind, name) for name, file in self._files.items() for kind in file.ignored)
-        values = self._ledger.settle({**chosen, **builtin})
-        return Loaded(objects_of(values), tuple(problems), tuple(unreadable), ignored, places)
+    def _loaded(self, changes: Changes | None) -> Loaded:
+        merged = self._merged
+        of_paths = [about_file(path, 0, why) for path, why in self._broken.items()]
+        telling = list(merged.telling())
+        unreadable = [*of_paths, *(problem for file in telling if file.unreadable for problem in file.problems)]
+        ignored = tuple(Ignored(kind, file.name) for file in telling for kind in file.ignored)
+        problems = (*of_paths, *merged.problems())
+        return Loaded(merged.objects(), problems, tuple(unreadable), ignored, merged.place, changes)
 
 
-def _repeated(file: str, manifest: Manifest, first: tuple[str, Place]) -> Problem:
-    where, place = first
-    return repeated(file, manifest, f"{where}:{place.line}")
+def _batches(files: Iterable[tuple[str, Signature]]) -> Iterator[list[tuple[str, Signature]]]:
+    """Some at a time: to go from the kernel to the parser and back with each costs a third of reading thousands."""
+    batch: list[tuple[str, Signature]] = []
+    size = 0
+    for name, signature in files:
+        batch.append((name, signature))
+        size += signature[2]
+        if len(batch) >= BATCH or size >= MAX_FILE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _below(name: str, broken: dict[str, str]) -> bool:

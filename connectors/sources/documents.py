@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -29,7 +29,7 @@ from yaml.events import (
 from yaml.nodes import ScalarNode
 
 from connectors.model.violation import Violation
-from connectors.sources.place import Place, field_path
+from connectors.sources.place import Node, Place, at, field_path, line_of, shared
 
 MAX_DEPTH = 100
 """Levels of nesting. An OpenAPI document in a class, the deepest thing there is, has about 25."""
@@ -38,7 +38,13 @@ MAX_NODES = 500_000
 MAX_WEIGHT = 16 * 1024 * 1024
 """Characters and nodes of a document with its aliases expanded: no file of 8 MiB has more without aliases."""
 
+SHARED_WEIGHT = 4096
+"""Characters and nodes of a document whose lines are compared with those of others: a Connector has some hundred."""
+
 _TAG = "tag:yaml.org,2002:"
+_STR = _TAG + "str"
+_RESOLVERS = yaml.CSafeLoader.yaml_implicit_resolvers
+"""By a value's first character, "" for the empty one: what else than text a value without quotes may be."""
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge"))
 _COLLECTION_TAGS = frozenset({None, "!", _TAG + "map", _TAG + "seq"})
 _SURROGATES = re.compile(rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
@@ -65,9 +71,13 @@ class Document:
     violations: tuple[Violation, ...] = ()
 
 
+Path = Union["tuple[Path, str | int]", None]
+"""A field path as it grows: what is above, and a key or an index. It is written out where something is wrong."""
+
+
 class _Built(NamedTuple):
     data: Any
-    place: Place
+    node: Node
     weight: int
     height: int = 0
 
@@ -110,12 +120,19 @@ def _joined(escape: re.Match[bytes]) -> bytes:
     return b"\\U%08X" % (0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
 
 
-def _line(event: Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark else 1
-
-
 def _too_deep(line: int) -> DocumentError:
     return DocumentError(line, f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _text(path: Path) -> str:
+    steps: list[str | int] = []
+    while path is not None:
+        path, step = path
+        steps.append(step)
+    text = ""
+    for step in reversed(steps):
+        text = field_path(text, step)
+    return text
 
 
 class _Reader:
@@ -127,17 +144,24 @@ class _Reader:
         self._anchors: dict[str, _Built] = {}
         self._violations: list[Violation] = []
         self._nodes = 0
+        self._first = 1
 
     def documents(self) -> Iterator[Document]:
         while not isinstance(event := self._next(), StreamEndEvent):
             if not isinstance(event, DocumentStartEvent):
                 continue
             self._anchors, self._violations = {}, []
-            built = self._node(self._next(), "", 0)
+            event = self._next()
+            self._first = event.start_mark.line + 1 if event.start_mark else 1
+            built = self._node(event, None, 0)
             while not isinstance(self._next(), DocumentEndEvent):
                 pass
             if built.data is not None:
-                yield Document(built.data, built.place, tuple(self._violations))
+                # A small one may be written like thousands of others; a large one, with its aliases, is itself alone.
+                node = built.node
+                if isinstance(node, tuple) and built.weight <= SHARED_WEIGHT:
+                    node = shared(node)
+                yield Document(built.data, Place(self._first, node), tuple(self._violations))
 
     def _next(self) -> Event:
         event = self._loader.get_event()
@@ -145,95 +169,108 @@ class _Reader:
             raise DocumentError(1, "not YAML: it ends too early")
         return event
 
-    def _node(self, event: Event, path: str, depth: int) -> _Built:
-        line = _line(event)
+    def _line(self, event: Event) -> int:
+        return event.start_mark.line + 1 if event.start_mark else 1
+
+    def _offset(self, event: Event) -> int:
+        """Its line, counted from the document's first."""
+        return event.start_mark.line + 1 - self._first if event.start_mark else 0
+
+    def _node(self, event: Event, path: Path, depth: int) -> _Built:
         if isinstance(event, AliasEvent):
-            return self._alias(event, line, depth)
+            return self._alias(event, depth)
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise DocumentError(line, f"the file has more than {MAX_NODES} values; split it")
+            raise DocumentError(self._line(event), f"the file has more than {MAX_NODES} values; split it")
         if depth > MAX_DEPTH:
-            raise _too_deep(line)
+            raise _too_deep(self._line(event))
         if isinstance(event, ScalarEvent):
-            built = _Built(self._scalar(event, path), Place(line), len(event.value) + 1)
+            built = _Built(self._scalar(event, path), self._offset(event), len(event.value) + 1)
         elif isinstance(event, SequenceStartEvent):
             built = self._sequence(event, path, depth)
         else:
             built = self._mapping(event, path, depth)
         if built.weight > MAX_WEIGHT:
-            raise DocumentError(line, "its aliases expand to too much; write the values out")
+            raise DocumentError(self._line(event), "its aliases expand to too much; write the values out")
         if isinstance(event, NodeEvent) and event.anchor is not None:
             self._anchors[event.anchor] = built
         return built
 
-    def _alias(self, event: AliasEvent, line: int, depth: int) -> _Built:
+    def _alias(self, event: AliasEvent, depth: int) -> _Built:
+        line = self._line(event)
         if event.anchor not in self._anchors:
             raise DocumentError(line, "not YAML: an alias (*) refers to no anchor (&) above it")
         target = self._anchors[event.anchor]
         if depth + target.height > MAX_DEPTH:
             raise _too_deep(line)
-        return _Built(target.data, Place(line, target.place.children), target.weight, target.height)
+        return target._replace(node=at(self._offset(event), target.node))
 
-    def _sequence(self, event: SequenceStartEvent, path: str, depth: int) -> _Built:
+    def _sequence(self, event: SequenceStartEvent, path: Path, depth: int) -> _Built:
         self._check_collection_tag(event, path)
         items: list[_Built] = []
         while not isinstance(item := self._next(), SequenceEndEvent):
-            items.append(self._node(item, field_path(path, len(items)), depth + 1))
-        place = Place(_line(event), [built.place for built in items])
+            items.append(self._node(item, (path, len(items)), depth + 1))
+        node = (self._offset(event), None, tuple(built.node for built in items))
         weight, height = 1 + sum(built.weight for built in items), 1 + max((built.height for built in items), default=0)
-        return _Built([built.data for built in items], place, weight, height)
+        return _Built([built.data for built in items], node, weight, height)
 
-    def _mapping(self, event: Event, path: str, depth: int) -> _Built:
+    def _mapping(self, event: Event, path: Path, depth: int) -> _Built:
         self._check_collection_tag(event, path)
         data: dict[str, Any] = {}
-        places: dict[str, Place] = {}
+        nodes: dict[str, Node] = {}
         merged: list[_Built] = []
         weight, height = 1, 1
         while not isinstance(key := self._next(), MappingEndEvent):
-            line = _line(key)
             name, is_merge = self._key(key, path)
-            built = self._node(self._next(), field_path(path, name), depth + 1)
-            weight += built.weight + len(name)
-            height = max(height, built.height + 1)
+            value, node, value_weight, value_height = built = self._node(self._next(), (path, name), depth + 1)
+            weight += value_weight + len(name)
+            if value_height >= height:
+                height = value_height + 1
             if is_merge:
                 merged.append(built)
                 continue
             if name in data:
-                message = f"stands twice in its mapping, first in line {places[name].line}; remove one of them"
-                self._violations.append(Violation(field_path(path, name), message))
-            data[name], places[name] = built.data, Place(line, built.place.children)
+                first = self._first + line_of(nodes[name])
+                message = f"stands twice in its mapping, first in line {first}; remove one of them"
+                self._violations.append(Violation(_text((path, name)), message))
+            data[name], nodes[name] = value, at(self._offset(key), node)
         for built in merged:
-            self._merge(built, data, places)
-        return _Built(data, Place(_line(event), places), weight, height)
+            self._merge(built, data, nodes)
+        return _Built(data, (self._offset(event), tuple(nodes), tuple(nodes.values())), weight, height)
 
-    def _merge(self, built: _Built, data: dict[str, Any], places: dict[str, Place]) -> None:
+    def _merge(self, built: _Built, data: dict[str, Any], nodes: dict[str, Node]) -> None:
         """The merge key `<<` (yaml.org/type/merge): what the mapping says itself wins, then what is named first."""
         several = isinstance(built.data, list)
         sources: Sequence[Any] = built.data if several else [built.data]
+        line = line_of(built.node)
         if not all(isinstance(source, dict) for source in sources):
-            raise DocumentError(built.place.line, "not YAML: '<<' takes a mapping or a list of mappings")
-        children = built.place.children if several and isinstance(built.place.children, Sequence) else [built.place]
-        for source, place in zip(sources, children, strict=True):
-            for name, value in source.items():
+            raise DocumentError(self._first + line, "not YAML: '<<' takes a mapping or a list of mappings")
+        children = _held(built.node) if several else (built.node,)
+        for source, node in zip(sources, children, strict=True):
+            for (name, value), child in zip(source.items(), _held(node), strict=True):
                 data.setdefault(name, value)
-                places.setdefault(name, Place(built.place.line, place.children and place.children[name].children))
+                nodes.setdefault(name, at(line, child))
 
-    def _key(self, event: Event, path: str) -> tuple[str, bool]:
-        line = _line(event)
+    def _key(self, event: Event, path: Path) -> tuple[str, bool]:
         if not isinstance(event, ScalarEvent):
-            raise DocumentError(line, "a key must be plain text; write it without brackets, braces and aliases")
-        tag = self._tag(event)
+            message = "a key must be plain text; write it without brackets, braces and aliases"
+            raise DocumentError(self._line(event), message)
+        tag = _tag(event)
+        if tag is _STR:
+            return event.value, False
         if tag == _TAG + "merge":
             return "<<", True
-        if tag not in (_TAG + "str", _TAG + "value", _TAG + "timestamp"):
+        if tag not in (_STR, _TAG + "value", _TAG + "timestamp"):
             message = "is a key that YAML does not read as text; put it in quotes"
-            self._violations.append(Violation(field_path(path, event.value), message))
+            self._violations.append(Violation(_text((path, event.value)), message))
         return str(event.value), False
 
-    def _scalar(self, event: ScalarEvent, path: str) -> Any:
-        tag = self._tag(event)
+    def _scalar(self, event: ScalarEvent, path: Path) -> Any:
+        tag = _tag(event)
+        if tag is _STR:
+            return event.value
         if tag not in _PLAIN_TAGS:
-            self._violations.append(Violation(path, "has a YAML tag (!); write the value without one"))
+            self._violations.append(Violation(_text(path), "has a YAML tag (!); write the value without one"))
         node = ScalarNode(tag, event.value)
         try:
             match tag.removeprefix(_TAG):
@@ -250,11 +287,22 @@ class _Reader:
             pass
         return event.value
 
-    def _tag(self, event: ScalarEvent) -> str:
-        if event.tag is None or event.tag == "!":
-            return str(self._loader.resolve(ScalarNode, event.value, event.implicit))  # type: ignore[no-untyped-call]
-        return str(event.tag)
-
-    def _check_collection_tag(self, event: Event, path: str) -> None:
+    def _check_collection_tag(self, event: Event, path: Path) -> None:
         if isinstance(event, CollectionStartEvent) and event.tag not in _COLLECTION_TAGS:
-            self._violations.append(Violation(path, "has a YAML tag (!); write the value without one"))
+            self._violations.append(Violation(_text(path), "has a YAML tag (!); write the value without one"))
+
+
+def _held(node: Node) -> tuple[Node, ...]:
+    return () if isinstance(node, int) else node[2]
+
+
+def _tag(event: ScalarEvent) -> str:
+    """As PyYAML's resolver has it, which costs ten times as much: most values are plain text by their first letter."""
+    if event.tag is not None and event.tag != "!":
+        return str(event.tag)
+    if event.implicit[0]:
+        value = event.value
+        for tag, pattern in _RESOLVERS.get(value[:1], ()):
+            if pattern.match(value):
+                return str(tag)
+    return _STR

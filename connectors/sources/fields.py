@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar
@@ -41,6 +41,8 @@ def decode(data: Any, kind: type[S]) -> S | Violation:
 def unknown_fields(data: Any, kind: type[Struct], path: str, tolerated: Iterable[str] = ()) -> Iterator[Violation]:
     """Fields that `kind` does not have, at any depth; those in `tolerated` may stand at the top."""
     allowed = frozenset(tolerated)
+    if isinstance(data, dict) and _known(data, _shape(kind), allowed):
+        return  # as nearly always: no path has to be written out
     known = {name: value for name, value in data.items() if name not in allowed} if isinstance(data, dict) else data
     yield from _unknown(known, _info(kind), path)
 
@@ -65,6 +67,46 @@ def _violation(message: str) -> Violation:
     subject = "holds a value that must be" if is_item else "must be"
     hint = "; put it in quotes" if wanted == "str" and got in _QUOTABLE else ""
     return Violation(path, f"{subject} {_WORDS.get(wanted, wanted)}, not {_WORDS.get(got, got)}{hint}")
+
+
+_Shape = dict[str, "Callable[[Any], bool] | None"]
+"""The fields of a Struct, each with what tells whether all fields below are known; None where there are none."""
+
+
+def _known(data: dict[str, Any], shape: _Shape, tolerated: frozenset[str] = frozenset()) -> bool:
+    """Whether there is no unknown field, at any depth."""
+    for name, value in data.items():
+        if name in shape:
+            below = shape[name]
+            if below is not None and not below(value):
+                return False
+        elif name not in tolerated:
+            return False
+    return True
+
+
+@cache
+def _shape(cls: type[Struct]) -> _Shape:
+    return {name: _below(field.type) for name, field in _fields(cls).items()}
+
+
+def _below(kind: Type) -> Callable[[Any], bool] | None:
+    """What tells of values of this type; None for those that have no fields."""
+    match kind:
+        case StructType(cls=cls):
+            shape = _shape(cls)
+            return lambda value: not isinstance(value, dict) or _known(value, shape)
+        case UnionType(types=types):
+            every = [below for member in types if (below := _below(member)) is not None]
+            return (lambda value: all(below(value) for below in every)) if every else None
+        case VarTupleType(item_type=item) | ListType(item_type=item):
+            of_item = _below(item)
+            return of_item and (lambda value: not isinstance(value, list) or all(map(of_item, value)))
+        case DictType(value_type=of_value):
+            below = _below(of_value)
+            return below and (lambda value: not isinstance(value, dict) or all(map(below, value.values())))
+        case _:
+            return None
 
 
 def _unknown(data: Any, kind: Type, path: str) -> Iterator[Violation]:

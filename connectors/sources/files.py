@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,13 @@ class UnreadableError(Exception):
 class Listing:
     """The manifest files below the paths, in the order in which they serve, with their signatures.
 
-    `broken` says why a path or directory could not be listed: what was known of files below it still stands.
+    `broken` says why a path or directory could not be listed: what was known of files below it still stands. `whole`:
+    whether these are all files, or some that were looked at alone.
     """
 
     files: dict[str, Signature]
     broken: dict[str, str]
+    whole: bool = True
 
 
 def list_files(paths: Sequence[Path]) -> Listing:
@@ -39,11 +41,41 @@ def list_files(paths: Sequence[Path]) -> Listing:
     broken: dict[str, str] = {}
     seen: set[tuple[int, int]] = set()
     for path in paths:
-        for file, found in _walk(path, broken):
+        for file, found in _walk(str(path), broken):
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
-                files[str(file)] = _signature(found)
+                files[file] = _signature(found)
     return Listing(files, broken)
+
+
+def is_foreign(path: str, known: Iterable[str]) -> bool:
+    """Whether nothing that counts has changed with this path, which is none of the `known` files.
+
+    So it is with what editors write before they rename it. Not so with a directory, a link, or one that has gone.
+    """
+    name = os.path.basename(path)  # noqa: PTH119
+    if name.startswith("..") or os.path.splitext(name)[1] in SUFFIXES:  # noqa: PTH122
+        return False
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return not any(file.startswith(path + os.sep) for file in known)
+    except OSError:
+        return False
+
+
+def look_at(names: Iterable[str]) -> dict[str, Signature] | None:
+    """The signatures of these files now; None where one has gone, or is none any more."""
+    files = {}
+    for name in names:
+        try:
+            found = os.stat(name)  # noqa: PTH116 - a name from a listing, among thousands
+        except OSError:
+            return None
+        if stat.S_ISDIR(found.st_mode):
+            return None
+        files[name] = _signature(found)
+    return files
 
 
 def is_recent(signature: Signature, now: int) -> bool:
@@ -70,12 +102,12 @@ def read_file(file: str, most: int) -> bytes:
         raise UnreadableError(_why(error)) from None
 
 
-def _walk(path: Path, broken: dict[str, str]) -> Iterator[tuple[Path, os.stat_result]]:
+def _walk(path: str, broken: dict[str, str]) -> Iterator[tuple[str, os.stat_result]]:
     """A path from the command line: a file counts whatever its suffix, a missing one is an error."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - see _walk_directory
     except OSError as error:
-        broken[str(path)] = _why(error)
+        broken[path] = _why(error)
         return
     if stat.S_ISDIR(found.st_mode):
         yield from _walk_directory(path, broken, {(found.st_dev, found.st_ino)})
@@ -84,35 +116,36 @@ def _walk(path: Path, broken: dict[str, str]) -> Iterator[tuple[Path, os.stat_re
 
 
 def _walk_directory(
-    directory: Path, broken: dict[str, str], above: set[tuple[int, int]]
-) -> Iterator[tuple[Path, os.stat_result]]:
+    directory: str, broken: dict[str, str], above: set[tuple[int, int]]
+) -> Iterator[tuple[str, os.stat_result]]:
     """Sorted, links followed; `above` holds the directories on the way here, so that a loop of links ends.
 
     Names with two leading dots are skipped: a projected volume keeps its generations there (`..data`), and links to
-    them.
+    them. Text and not Path: with thousands of files, looked at again and again, that is half of what a look costs.
     """
     try:
         names = sorted(os.listdir(directory))  # noqa: PTH208 - names, to sort them and no more
     except FileNotFoundError:
         return
     except OSError as error:
-        broken[str(directory)] = _why(error)
+        broken[directory] = _why(error)
         return
     for name in names:
-        path = directory / name
         if name.startswith(".."):
             continue
+        path = name if directory == os.curdir else os.path.join(directory, name)  # noqa: PTH118
+        counts = os.path.splitext(name)[1] in SUFFIXES  # noqa: PTH122
         try:
-            found = path.stat()
+            found = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
             # Gone since it was listed, or a link that leads nowhere: editors lock files with those.
             continue
         except OSError as error:
-            if path.suffix in SUFFIXES:
-                broken[str(path)] = _why(error)
+            if counts:
+                broken[path] = _why(error)
             continue
         if not stat.S_ISDIR(found.st_mode):
-            if path.suffix in SUFFIXES:
+            if counts:
                 yield path, found
         elif (found.st_dev, found.st_ino) not in above:
             yield from _walk_directory(path, broken, above | {(found.st_dev, found.st_ino)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -36,17 +36,16 @@ class Ledger:
         self._entries: dict[Identity, _Entry] = {}
         self._version = 0
 
-    def settle(self, manifests: Mapping[Identity, Manifest]) -> dict[Identity, Value]:
-        """The objects that are there now, in the order given; all others are forgotten."""
-        entries = {}
-        for identity, manifest in manifests.items():
-            before = self._entries.get(identity)
-            if before is not None and before.content == manifest.content:
-                entries[identity] = before
-            elif manifest.value is not None:
-                entries[identity] = _Entry(manifest.content, self._numbered(identity, manifest.value, before))
-        self._entries = entries
-        return {identity: entry.value for identity, entry in entries.items()}
+    def settle(self, identity: Identity, manifest: Manifest | None) -> Value | None:
+        """The object of this manifest; None where there is none, or none that can be used: then it is forgotten."""
+        before = self._entries.get(identity)
+        if before is not None and manifest is not None and before.content == manifest.content:
+            return before.value
+        if manifest is None or manifest.value is None:
+            self._entries.pop(identity, None)
+            return None
+        self._entries[identity] = entry = _Entry(manifest.content, self._numbered(identity, manifest.value, before))
+        return entry.value
 
     def _numbered(self, identity: Identity, value: Value, before: _Entry | None) -> Value:
         if isinstance(value, FeatureFlags):

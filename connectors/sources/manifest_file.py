@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from connectors.model.violation import Violation
@@ -18,21 +17,33 @@ class ManifestFile:
 
     name: str
     signature: Signature | None = None
-    objects: Mapping[Identity, Manifest] = field(default_factory=dict)
+    objects: dict[Identity, Manifest] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     ignored: tuple[str, ...] = ()
     unreadable: bool = False
 
 
-def reread(before: ManifestFile, signature: Signature | None) -> ManifestFile | None:
-    """The file as it is now; None where it has gone."""
-    name = before.name
+Fetched = bytes | UnreadableError | None
+"""What a file holds, or why it cannot be read; None: it has gone."""
+
+
+def fetch(name: str) -> Fetched:
+    """Read a file; of one that is too large a part."""
     try:
-        raw = read_file(name, MAX_FILE)
+        return read_file(name, MAX_FILE)
     except FileNotFoundError:
         return None
     except UnreadableError as error:
-        problem = about_file(name, 0, str(error))
+        return error
+
+
+def reread(before: ManifestFile, signature: Signature | None, raw: Fetched) -> ManifestFile | None:
+    """The file as it is now, `raw` having been fetched; None where it has gone."""
+    name = before.name
+    if raw is None:
+        return None
+    if isinstance(raw, UnreadableError):
+        problem = about_file(name, 0, str(raw))
         return ManifestFile(name, None, before.objects, (problem,), unreadable=True)
     if len(raw) > MAX_FILE:
         problem = about_file(name, 0, f"is larger than {MAX_FILE // 1024**2} MiB; split it")

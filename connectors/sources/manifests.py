@@ -81,10 +81,9 @@ def _expand(document: Document) -> Iterator[Document]:
     if not isinstance(data, dict) or data.get("kind") != "List" or not isinstance(data.get("items"), list):
         yield document
         return
-    inside = document.place.children
-    places = inside["items"].children if isinstance(inside, dict) else None
+    items = document.place.below("items")
     for index, item in enumerate(data["items"]):
-        place = places[index] if isinstance(places, list) else document.place
+        place = items.below(str(index))
         prefix = f"items[{index}]"
         own = (_inside(violation, prefix) for violation in document.violations if _concerns(violation, prefix))
         yield from _expand(Document(item, place, tuple(own)))
@@ -120,11 +119,12 @@ def _manifest(document: Document) -> Manifest:
     fatal = (*document.violations, *_check_head(kind, data))
     if fatal:
         return Manifest(identity, document.place, violations=fatal)
-    shape = _KINDS[kind]
-    useful = without_nulls(data)
+    shape, text = _KINDS[kind], repr(data)
+    # Nearly no manifest has a null, and a copy of each would cost as much as reading it.
+    useful = without_nulls(data) if "None" in text else data
     value, violations = shape.decode(useful)
     unknown = () if value is None else tuple(_unknown(shape, useful))
-    content = hashlib.sha256(repr(data).encode("utf-8", "surrogatepass")).digest()
+    content = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return Manifest(identity, document.place, content, value, violations + unknown)
 
 

@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
+Branch = tuple[int, "tuple[str, ...] | None", "tuple[Node, ...]"]
+"""A mapping or sequence: its line, its keys (None: it is a sequence), and what it holds."""
+Node = int | Branch
+"""A node of a document with the lines of all that it holds; a scalar is its line alone."""
 
-@dataclass(frozen=True, slots=True)
+
 class Place:
-    """A node of a document: its line, counted from 1, and those of what it holds. No values, so no secrets."""
+    """Where an object stands: its first line, counted from 1, and from there the lines of what it holds.
 
-    line: int
-    children: Mapping[str, Place] | Sequence[Place] | None = None
+    There are no values in it, so no secrets. Lines count from the object's own, so that those of thousands of objects
+    that are written alike can be one value (`shared`): with a tree of its own each would take more memory than the
+    object.
+    """
+
+    __slots__ = ("_first", "_node")
+
+    def __init__(self, first: int, node: Node = 0) -> None:
+        """`first` is the line from which those of `node` count."""
+        self._first = first
+        self._node = node
+
+    @property
+    def line(self) -> int:
+        """The line where it begins."""
+        return self._first + line_of(self._node)
 
     def line_of(self, path: str) -> int:
         """The line of the field at `path`, or of the innermost node above it that exists."""
-        place = self
+        node = self._node
         for step in _STEP.finditer(path):
-            child = place._child(step[1] if step[1] is not None else step[2])
+            child = _child(node, step[1] if step[1] is not None else step[2])
             if child is None:
                 break
-            place = child
-        return place.line
+            node = child
+        return self._first + line_of(node)
 
-    def _child(self, key: str) -> Place | None:
-        if isinstance(self.children, Mapping):
-            return self.children.get(key)
-        if self.children is not None and key.isdecimal() and int(key) < len(self.children):
-            return self.children[int(key)]
-        return None
+    def below(self, *steps: str) -> Place:
+        """The place of what stands at the end of these keys and indexes; the innermost that exists."""
+        node = self._node
+        for step in steps:
+            child = _child(node, step)
+            if child is None:
+                break
+            node = child
+        return Place(self._first, node)
+
+
+def line_of(node: Node) -> int:
+    """The line of a node."""
+    return node if isinstance(node, int) else node[0]
+
+
+def at(line: int, node: Node) -> Node:
+    """What a node holds, where it is named in another line: by an alias."""
+    return line if isinstance(node, int) else (line, node[1], node[2])
 
 
 def field_path(parent: str, key: str | int) -> str:
@@ -40,3 +70,18 @@ def field_path(parent: str, key: str | int) -> str:
     if isinstance(key, int) or not _PLAIN_KEY.fullmatch(key):
         return f"{parent}[{key}]"
     return f"{parent}.{key}" if parent else key
+
+
+def _child(node: Node, key: str) -> Node | None:
+    if isinstance(node, int):
+        return None
+    _, keys, children = node
+    if keys is not None:
+        return children[keys.index(key)] if key in keys else None
+    return children[int(key)] if key.isdecimal() and int(key) < len(children) else None
+
+
+@lru_cache(maxsize=4096)
+def shared(node: Branch) -> Branch:
+    """The one that stands for all that are equal."""
+    return node

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import chain
 
 from connectors.authorities import NONE, Authorities
-from connectors.snapshot import EVERYTHING, Objects, Snapshot, Wanted, build
+from connectors.inventory import Inventory
+from connectors.model.connector import Connector, ConnectorKey
+from connectors.snapshot import EVERYTHING, Changes, Objects, Snapshot, Wanted
+
+SLICE = 0.005
+"""Seconds of work after which everything else has its turn: a request waits no longer for a snapshot that is made."""
+
+
+LARGE = 1000
+"""Steps of work from which on a snapshot is one of many changes."""
+
+Tell = Callable[[Snapshot], Iterator[None] | None]
+"""What is called with a snapshot. The steps that it may return are for work that grows with what has changed."""
 
 
 class NoSnapshotError(Exception):
@@ -15,11 +31,21 @@ class NoSnapshotError(Exception):
 class SnapshotStore:
     """One reference, swapped on the event loop. A request reads `current` once and keeps what it got."""
 
-    def __init__(self, wanted: Wanted = EVERYTHING) -> None:
-        """`wanted`: what this process has a use for."""
-        self._wanted = wanted
+    def __init__(
+        self,
+        wanted: Wanted = EVERYTHING,
+        clock: Callable[[], float] = time.monotonic,
+        large: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`wanted`: what this process has a use for. `clock` gives seconds, to know when a slice of work is over.
+
+        `large` is entered once a snapshot turns out to be of many changes, until it serves.
+        """
+        self._large = large
+        self._inventory = Inventory(wanted)
+        self._clock = clock
         self._current: Snapshot | None = None
-        self._subscribers: list[Callable[[Snapshot], None]] = []
+        self._subscribers: list[Tell] = []
 
     @property
     def ready(self) -> bool:
@@ -42,14 +68,63 @@ class SnapshotStore:
         """The CAs of the snapshot that serves; none before there is one."""
         return self._current.authorities if self._current else NONE
 
+    def connector(self, key: ConnectorKey) -> Connector | None:
+        """The Connector of which the last snapshot was made, or the next one is being made."""
+        return self._inventory.connector(key)
+
+    async def follow(self, news: Changes | Objects) -> Snapshot:
+        """Make the next snapshot of changes, or of all that there is now, a slice at a time, and let it serve.
+
+        The one before serves meanwhile. One call at a time: what changes meanwhile comes with the next one.
+        """
+        if isinstance(news, Changes):
+            self._inventory.take(news)
+        else:
+            self._inventory.take_all(news)
+        with ExitStack() as stack:
+            await self._in_slices(self._noticing(self._inventory.work(), stack))
+            snapshot = self._inventory.snapshot()
+            await self._in_slices(self._serve(snapshot))
+            return snapshot
+
     def swap(self, objects: Objects) -> Snapshot:
-        """Build the next snapshot, let it serve, and tell the subscribers in the order in which they came."""
-        snapshot = build(objects, self._current, self._wanted)
-        self._current = snapshot
-        for tell in self._subscribers:
-            tell(snapshot)
+        """The same in one piece, where these objects are all that there is."""
+        snapshot = self._inventory.build(objects)
+        for _ in self._serve(snapshot):
+            pass
         return snapshot
 
-    def subscribe(self, tell: Callable[[Snapshot], None]) -> None:
-        """Call `tell` with every snapshot from the next one on, once it serves."""
+    def subscribe(self, tell: Tell) -> None:
+        """Call `tell` with every snapshot from the next one on, once it serves, in the order of subscriptions.
+
+        What it returns is worked off afterwards, a slice at a time too.
+        """
         self._subscribers.append(tell)
+
+    async def join(self, tell: Tell) -> None:
+        """The same, for one that is told of the snapshot that serves already.
+
+        Raises:
+            NoSnapshotError: there is none yet.
+        """
+        steps = tell(self.current)
+        self._subscribers.append(tell)
+        await self._in_slices(steps or iter(()))
+
+    def _serve(self, snapshot: Snapshot) -> Iterator[None]:
+        self._current = snapshot
+        steps = [tell(snapshot) for tell in self._subscribers]
+        return chain.from_iterable(each for each in steps if each is not None)
+
+    def _noticing(self, steps: Iterator[None], stack: ExitStack) -> Iterator[None]:
+        for number, _ in enumerate(steps):
+            if number == LARGE:
+                stack.enter_context(self._large())
+            yield
+
+    async def _in_slices(self, steps: Iterator[None]) -> None:
+        begun = self._clock()
+        for _ in steps:
+            if self._clock() - begun >= SLICE:
+                await asyncio.sleep(0)
+                begun = self._clock()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from connectors.judgement import Judgement
 from connectors.model.addresses import Origin
 from connectors.model.conditions import ConditionStatus
+from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.process.clock import Clock, rfc3339
 from connectors.snapshot import Snapshot
@@ -51,12 +52,15 @@ class Prober:
         self._off = settings.interval == 0
         self._records: dict[Key, Record] = {}
         self._trust = SYSTEM_TRUST
+        self._snapshot: Snapshot | None = None
+        self._behind: dict[Key, bool] = {}
         self._lanes = Lanes(settings, around.clock, around.jitter, self._origin)
 
     def probes(self, key: Key) -> Probes:
         """What is known of an object of the snapshot that was followed last."""
         if self._off:
             return OFF
+        self._look(key)
         record = self._records.get(key)
         if record is None:
             return PENDING
@@ -69,21 +73,40 @@ class Prober:
 
     def follow(self, snapshot: Snapshot) -> None:
         """Probe what is in the snapshot: at once where it is new or has changed, else when its time comes."""
+        for _ in self.following(snapshot):
+            pass
+
+    def following(self, snapshot: Snapshot) -> Iterator[None]:
+        """The same in steps, one for each object that is new or has changed. What is asked about is looked at first."""
         if self._off:
-            return
-        subjects: dict[Key, Judgement | ConnectorClass] = dict(snapshot.classes.items())
-        subjects.update(snapshot.judgements.items())
-        if gone := self._records.keys() - subjects.keys():
-            for key in gone:
-                del self._records[key]
-            self._lanes.forget_slow()
+            return iter(())
         trusted, self._trust = self._trust, snapshot.authorities.trust
-        for key, subject in subjects.items():
-            record = self._records.get(key)
-            # A class is the same when the CAs are others: a Connector then has a Judgement of its own.
-            same = record is not None and record.subject is subject
-            if not same or (isinstance(subject, ConnectorClass) and trusted != self._trust):
-                self._changed(key, subject, record)
+        following = self._snapshot is not None and self._snapshot.generation + 1 == snapshot.generation
+        # Of the one behind the last it is known what changed. A class is the same when the CAs are others: a Connector
+        # then has a Judgement of its own.
+        classes = snapshot.changed_classes if following and trusted == self._trust else tuple(snapshot.classes)
+        connectors = snapshot.changed if following else tuple(snapshot.judgements)
+        gone = () if following else tuple(self._records.keys() - snapshot.judgements.keys() - snapshot.classes.keys())
+        self._snapshot = snapshot
+        self._behind.update(dict.fromkeys((*gone, *classes, *connectors), trusted != self._trust))
+        return self._catching_up()
+
+    def _catching_up(self) -> Iterator[None]:
+        for key in list(self._behind):
+            self._look(key)
+            yield
+
+    def _look(self, key: Key) -> None:
+        """See what has become of an object, unless that is done."""
+        other_trust = self._behind.pop(key, None)
+        if other_trust is None or self._snapshot is None:
+            return
+        subject, record = _subject(self._snapshot, key), self._records.get(key)
+        if subject is None:
+            if self._records.pop(key, None) is not None:
+                self._lanes.forget_slow()
+        elif record is None or record.subject is not subject or (isinstance(subject, ConnectorClass) and other_trust):
+            self._changed(key, subject, record)
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -93,9 +116,12 @@ class Prober:
         """Forget everything: another replica probes now. Only while `run` does not run."""
         self._records.clear()
         self._lanes.clear()
+        self._snapshot = None
+        self._behind.clear()
 
     async def probe_now(self, key: Key) -> dict[Purpose, Report]:
         """Probe an object whatever the schedule says, and keep what is found; {} for what is not there."""
+        self._look(key)
         record = self._records.get(key)
         if record is None:
             return {}
@@ -170,6 +196,10 @@ class Prober:
             self._tell(job.key)
         self._lanes.add_after(job, pause(self._settings, failures, self._around.jitter()))
         return report
+
+
+def _subject(snapshot: Snapshot, key: Key) -> Judgement | ConnectorClass | None:
+    return snapshot.judgements.get(key) if isinstance(key, ConnectorKey) else snapshot.classes.get(key)
 
 
 def _log(job: Job, before: Outcome | None, outcome: Outcome) -> None:

@@ -27,28 +27,33 @@ def output(p50: str = "499.00us", p99: str = "1.25ms", extra: str = "") -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (output(), Small(59031.25, 0.499, 1.25)),
-        (output(p99="1.50s"), Small(59031.25, 0.499, 1500.0)),
-        (output(p50="0.00us", p99="2.00m"), Small(59031.25, 0.0, 120_000.0)),
+        (output(), Small(295311, 59031.25, 0.499, 1.25)),
+        (output(p99="1.50s"), Small(295311, 59031.25, 0.499, 1500.0)),
+        (output(p50="0.00us", p99="2.00m"), Small(295311, 59031.25, 0.0, 120_000.0)),
     ],
     ids=["us and ms", "seconds", "minutes"],
 )
 def test_wrk_output(text: str, expected: Small) -> None:
     found = parse_wrk(text)
-    assert (found.rate, found.p50, found.p99) == pytest.approx((expected.rate, expected.p50, expected.p99))
+    assert (found.requests, found.rate, found.p50, found.p99) == pytest.approx(
+        (expected.requests, expected.rate, expected.p50, expected.p99)
+    )
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "said"),
     [
-        output(extra="  Non-2xx or 3xx responses: 295311\n"),
-        output(extra="  Socket errors: connect 0, read 3, write 0, timeout 0\n"),
-        output(p50="nan"),
-        "unable to connect to 127.0.0.1:1 Connection refused\n",
-        "",
+        (output(extra="  Non-2xx or 3xx responses: 295311\n"), "Non-2xx or 3xx responses: 295311\n"),
+        (output(extra="  Socket errors: connect 0, read 3, write 0, timeout 0\n"), "Socket errors: connect 0, read 3"),
+        (output().replace("295311 requests", "0 requests"), "no request was answered\n"),
+        (output(p50="nan"), "wrk was not understood\n"),
+        ("unable to connect to 127.0.0.1:1 Connection refused\n", "wrk was not understood\nunable to connect"),
+        ("", "wrk was not understood"),
     ],
-    ids=["refusals", "socket errors", "no median", "no server", "nothing"],
+    ids=["refusals", "socket errors", "no answer", "no median", "no server", "nothing"],
 )
-def test_wrk_run_that_measured_something_else_is_refused(text: str) -> None:
-    with pytest.raises(LoadError):
+def test_wrk_run_that_measured_something_else_is_refused(text: str, said: str) -> None:
+    with pytest.raises(LoadError) as caught:
         parse_wrk(text)
+    # The first line is what a report shows.
+    assert str(caught.value).startswith(said)

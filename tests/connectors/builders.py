@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
+from connectors.authorities import Authorities, Layers
+from connectors.inventory import Inventory
 from connectors.model.connector import Connector
 from connectors.model.connector_class import AuthType, ConnectorClass
 from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import OPAQUE, Secret
+from connectors.model.secret import OPAQUE, Secret, SecretKey
 from connectors.model.secret_value import SecretValue
+from connectors.snapshot import Objects, Snapshot
 
 ADDRESS = "https://tool.example.com"
 
@@ -48,3 +51,20 @@ def secret_of(data: Mapping[str, bytes], kind: str = OPAQUE, name: str = "login"
     """A Secret with keys that are no words of Python's."""
     values = {key: SecretValue(value) for key, value in data.items()}
     return Secret(ObjectMeta(name=name, namespace=namespace), kind, values)
+
+
+def successive(*moments: Objects) -> list[Snapshot]:
+    """The snapshots of one process that sees these moments one behind the other."""
+    inventory = Inventory()
+    return [inventory.build(moment) for moment in moments]
+
+
+def authorities(*for_all: Secret, own: tuple[Secret, ...] = (), lost: tuple[SecretKey, ...] = ()) -> Authorities:
+    """The CAs where `own` are Secrets that Connectors refer to, as they do to those that are `lost`."""
+    layers = Layers()
+    layers.for_all(for_all, None)
+    for item in own:
+        layers.own(item.key, item, "")
+    for key in lost:
+        layers.own(key, None, "")
+    return layers.current()

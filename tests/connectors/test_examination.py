@@ -4,6 +4,7 @@ import pytest
 
 from connectors.credentials.credential import ANONYMOUS
 from connectors.examination import Inputs, examine, of_invalid_class, secret_key_of
+from connectors.judged_class import judge_class
 from connectors.model.reasons import ConditionReason, Reason
 from connectors.model.secret import BASIC_AUTH, SecretKey
 from connectors.model.violation import Severity, Violation
@@ -11,7 +12,7 @@ from tests.connectors.builders import basic_class, connector, secret
 
 AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
 LOGIN = secret(kind=BASIC_AUTH, username=b"u", password=b"p")
-INPUTS = Inputs(connector(auth=AUTH), basic_class(), secret=LOGIN)
+INPUTS = Inputs(connector(auth=AUTH), judge_class(basic_class()), secret=LOGIN)
 
 
 def test_a_connector_that_can_serve() -> None:
@@ -37,17 +38,6 @@ def test_a_secret_that_is_not_known_yet_is_not_called_missing() -> None:
     assert (pending.unread, missing.unread) == ("late", "")
     assert missing.secret_problem is not None
     assert missing.secret_problem.reason is ConditionReason.SECRET_NOT_FOUND
-
-
-def test_inputs_are_the_same_by_identity() -> None:
-    assert INPUTS.same(Inputs(*INPUTS))
-    assert INPUTS._replace(unread="".join(["la", "te"])).same(INPUTS._replace(unread="late"))
-    for other in (
-        INPUTS._replace(connector=connector(auth=AUTH)),
-        INPUTS._replace(secret=secret(kind=BASIC_AUTH, username=b"u", password=b"p")),
-        INPUTS._replace(unread="late"),
-    ):
-        assert not INPUTS.same(other)
 
 
 @pytest.mark.parametrize("severity", list(Severity))

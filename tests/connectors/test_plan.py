@@ -8,6 +8,7 @@ import trustme
 from connectors.credentials.credential import Credential
 from connectors.examination import Inputs, examine
 from connectors.http.fields import HOP_BY_HOP
+from connectors.judged_class import judge_class
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.host_form import HostForm
@@ -21,7 +22,7 @@ from connectors.tls.pool import ClientTls
 from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.trust import trust
-from tests.proxy.decisions import TOOL, plan_of, pool_key, snapshot_of, tool
+from tests.proxy.decisions import TOOL, plan_of, pool_key, tool
 
 HOSTS = HostForm(localhost=True)
 AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
@@ -44,7 +45,7 @@ KEYED = connector_class(
 
 
 def planned(item: Connector, kind: ConnectorClass | None, held: Secret | None = None) -> Plan:
-    return compile_plan(examine(Inputs(item, kind, secret=held)), HOSTS)
+    return compile_plan(examine(Inputs(item, judge_class(kind) if kind else None, secret=held)), HOSTS)
 
 
 def test_what_a_request_needs_is_worked_out() -> None:
@@ -188,8 +189,7 @@ def test_t13_whatever_differs_has_its_own_pool(key: PoolKey) -> None:
 
 def test_t13_whether_a_certificate_is_shown_makes_two_pools() -> None:
     """Of one Secret two authentication types may make two things."""
-    (inputs,) = snapshot_of(TEAM, bearer_token("s", "1", namespace="team")).inputs.values()
-    examined = examine(inputs)
+    examined = examine(Inputs(connector(), judge_class(basic_class())))
     shown = examined._replace(credential=Credential(certificate=KeyPair(b"chain", SecretValue(b"key"))))
     pools = [pool_key(compile_plan(each, HOSTS)) for each in (examined, shown)]
     assert pools[0] == pools[1]._replace(certificate=False) != pools[1]

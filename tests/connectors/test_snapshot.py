@@ -8,9 +8,11 @@ from cryptography.exceptions import InternalError
 from msgspec.structs import replace
 
 from connectors import examination
-from connectors.authorities import OwnAuthority
+from connectors.authorities import NONE, OwnAuthority
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential
+from connectors.inventory import build
 from connectors.judgement import Judgement
+from connectors.model.addresses import Origin
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.feature_flags import FeatureFlags
@@ -20,9 +22,10 @@ from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, T
 from connectors.model.secret_value import SecretValue
 from connectors.model.violation import Violation, errors
 from connectors.plan import Plan
-from connectors.snapshot import Objects, Snapshot, TokenOwner, Wanted, build
-from connectors.tls.pool import SYSTEM, ClientTls, Pool
-from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of
+from connectors.snapshot import Objects, Snapshot, TokenOwner, Wanted
+from connectors.tls.certificates import read_pem
+from connectors.tls.pool import SYSTEM, SYSTEM_TRUST, ApiServer, ClientTls, Pool
+from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of, successive
 from tests.peers.trust import pem, pool
 
 KEY = ConnectorKey("default", "tool")
@@ -159,20 +162,18 @@ def test_a_class_without_a_proxy() -> None:
 def test_what_did_not_change_keeps_what_was_made_of_it() -> None:
     one, two = connector("one", auth=AUTH), connector("two")
     objects = Objects((one, two), (CLASS,), (LOGIN,))
-    first = build(objects)
-    again = build(objects, first)
+    rotated = dataclass_replace(LOGIN, metadata=replace(LOGIN.metadata, resource_version="2"))
+    first, again, third = successive(objects, objects, Objects((one, two), (CLASS,), (rotated,)))
     assert again.generation == first.generation + 1
     assert kept(again, first) == {"one", "two"}
-    rotated = dataclass_replace(LOGIN, metadata=replace(LOGIN.metadata, resource_version="2"))
-    third = build(Objects((one, two), (CLASS,), (rotated,)), again)
     assert kept(third, again) == {"two"}
 
 
 def test_a_class_that_is_mended_mends_its_connectors() -> None:
     one = connector()
-    broken = build(Objects((one,), (BROKEN_CLASS,)))
+    broken, mended = successive(Objects((one,), (BROKEN_CLASS,)), Objects((one,), (CLASS,)))
     assert broken.plans[KEY].refusal is not None
-    assert build(Objects((one,), (CLASS,)), broken).plans[KEY].refusal is None
+    assert mended.plans[KEY].refusal is None
 
 
 def test_whose_token_it_is() -> None:
@@ -204,7 +205,7 @@ def test_what_the_api_server_holds_in_another_shape_serves_nobody_and_says_why()
     assert bad.refusal.reason is Reason.CONNECTOR_INVALID
     assert "spec.address: must be a string" in bad.refusal.message
     assert snapshot.plans[KEY].refusal is None
-    assert kept(build(objects, snapshot), snapshot) == {"tool", "bad"}
+    assert kept(*successive(objects, objects)) == {"tool", "bad"}
 
 
 def test_a_class_in_another_shape_keeps_its_connectors_from_serving() -> None:
@@ -225,8 +226,8 @@ def test_a_secret_that_was_not_read_yet_is_not_called_missing() -> None:
     assert pending.secret_problem.reason is ConditionReason.SECRET_PENDING
     assert plan.refusal is not None
     assert plan.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
-    assert kept(build(objects, snapshot), snapshot) == {"tool"}
-    missing = build(dataclass_replace(objects, unread={}), snapshot).judgements[KEY]
+    assert kept(*successive(objects, objects)) == {"tool"}
+    missing = successive(objects, dataclass_replace(objects, unread={}))[1].judgements[KEY]
     assert missing.secret_problem is not None
     assert missing.secret_problem.reason is ConditionReason.SECRET_NOT_FOUND
     there = build(Objects((connector(auth=AUTH),), (CLASS,), (LOGIN,), unread={LOGIN.key: "late"})).plans[KEY]
@@ -274,32 +275,32 @@ def test_layers_of_trust() -> None:
 
 
 def test_t22_with_the_flag_off_the_systems_store_is_trusted_and_nobody_else() -> None:
-    snapshot = build(trusting(FeatureFlags()))
+    server = ApiServer(frozenset({Origin("https", "tool.example.com", 443)}), read_pem(pem(ONE).encode()))
+    snapshot = build(dataclass_replace(trusting(FeatureFlags()), api_server=server))
     assert trusted(snapshot) == {"plain": SYSTEM, "own": SYSTEM}
+    assert {plan.trust for plan in snapshot.plans.values()} == {SYSTEM_TRUST}
+    assert snapshot.authorities is NONE
     assert [judgement.authority for judgement in snapshot.judgements.values()] == [None, None]
 
 
 def test_a_change_of_cas_makes_those_again_that_it_is_about() -> None:
     objects = trusting()
-    first = build(objects)
-    same = build(objects, first)
+    first, same = successive(objects, objects)
     assert kept(same, first) == {"plain", "own"}
     own = trusting(own=trustme.CA())
-    renewed = build(dataclass_replace(objects, secrets=(own.secrets[0], objects.secrets[1])), first)
-    assert kept(renewed, first) == {"plain"}
+    own_renewed = dataclass_replace(objects, secrets=(own.secrets[0], objects.secrets[1]))
+    assert kept(*successive(objects, own_renewed)) == {"plain"}
     shared = trusting(shared=trustme.CA())
-    everybody = build(dataclass_replace(objects, authorities=shared.authorities), first)
-    assert kept(everybody, first) == set()
-    off = build(dataclass_replace(objects, flags=FeatureFlags()), first)
+    assert kept(*successive(objects, dataclass_replace(objects, authorities=shared.authorities))) == set()
+    off = successive(objects, dataclass_replace(objects, flags=FeatureFlags()))[1]
     assert trusted(off) == {"plain": SYSTEM, "own": SYSTEM}
 
 
 def test_a_copy_of_the_same_ca_changes_nothing() -> None:
     objects = trusting()
-    first = build(objects)
     again = trusting()
-    copied = build(dataclass_replace(objects, secrets=again.secrets, authorities=again.authorities), first)
-    assert kept(copied, first) == {"plain", "own"}
+    copied = dataclass_replace(objects, secrets=again.secrets, authorities=again.authorities)
+    assert kept(*successive(objects, copied)) == {"plain", "own"}
 
 
 def test_a_connector_that_cannot_be_read_is_trusted_to_have_none() -> None:
@@ -307,7 +308,7 @@ def test_a_connector_that_cannot_be_read_is_trusted_to_have_none() -> None:
     objects = dataclass_replace(trusting(), connectors=(item,), malformed={item.key: Violation("spec", "is odd")})
     first = build(objects)
     assert first.judgements[item.key].authority is None
-    assert kept(build(objects, first), first) == {"plain"}
+    assert kept(*successive(objects, objects)) == {"plain"}
 
 
 def test_what_is_brought_to_handshakes() -> None:
@@ -318,8 +319,8 @@ def test_what_is_brought_to_handshakes() -> None:
     snapshot = build(Objects((item,), (kind,), (secret_of(pair, TLS),)))
     certificate = snapshot.plans[item.key].credential.certificate
     assert certificate is not None
-    assert snapshot.client_tls() == {ClientTls(), ClientTls(SYSTEM, certificate)}
-    assert build(trusting()).client_tls() == {ClientTls(pool(ONE)), ClientTls(pool(ONE, OTHER))}
+    assert snapshot.client_tls == {ClientTls(), ClientTls(SYSTEM, certificate)}
+    assert build(trusting()).client_tls == {ClientTls(pool(ONE)), ClientTls(pool(ONE, OTHER))}
 
 
 def test_what_no_code_expected_of_a_secret_costs_its_connector_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,24 +340,22 @@ def test_what_no_code_expected_of_a_secret_costs_its_connector_alone(monkeypatch
 def test_a_secret_that_is_not_read_yet_makes_nothing_again_where_something_else_is_wrong() -> None:
     for classes in ((), (BROKEN_CLASS,)):
         objects = Objects((connector(auth=AUTH),), classes, unread={LOGIN.key: "late"})
-        first = build(objects)
-        assert kept(build(objects, first), first) == {"tool"}
+        assert kept(*successive(objects, objects)) == {"tool"}
     waiting = Objects((connector(auth=AUTH),), (CLASS,), unread={LOGIN.key: "late"})
-    first = build(waiting)
-    assert kept(build(waiting, first), first) == {"tool"}
-    assert kept(build(dataclass_replace(waiting, unread={}), first), first) == set()
+    assert kept(*successive(waiting, waiting)) == {"tool"}
+    assert kept(*successive(waiting, dataclass_replace(waiting, unread={}))) == set()
 
 
 def test_what_is_said_of_a_ca_is_of_now() -> None:
     objects = Objects((connector(caCertSecretRef={"name": "ca"}),), (CLASS,), flags=ON)
-    late = build(dataclass_replace(objects, unread={SecretKey("default", "ca"): "late"}))
-    lost = build(objects, late)
+    unread = dataclass_replace(objects, unread={SecretKey("default", "ca"): "late"})
+    odd = dataclass_replace(objects, secrets=(secret_of({"ca.crt": b"junk"}, OPAQUE, "ca"),))
+    late, lost, broken = successive(unread, objects, odd)
     assert lost.judgements[KEY].trust is late.judgements[KEY].trust
     assert (late.judgements[KEY].authority, lost.judgements[KEY].authority) == (
         OwnAuthority("ca", None, "late"),
         OwnAuthority("ca"),
     )
-    broken = build(dataclass_replace(objects, secrets=(secret_of({"ca.crt": b"junk"}, OPAQUE, "ca"),)), lost)
     assert broken.judgements[KEY].trust == lost.judgements[KEY].trust
     before, now = lost.judgements[KEY].authority, broken.judgements[KEY].authority
     assert before is not None

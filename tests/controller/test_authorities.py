@@ -5,14 +5,14 @@ import datetime
 import trustme
 from prometheus_client import CollectorRegistry
 
-from connectors.authorities import Authorities, Given, gather
-from connectors.model.connector import CaCertSecretRef, Connector, ConnectorSpec
+from connectors.authorities import Authorities
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
 from controller.authorities import AuthorityMetrics, AuthorityReporter, problem_of
 from controller.events import Regarding
 from controller.transitions import Happening
+from tests.connectors.builders import authorities
 from tests.peers.trust import pem
 
 CA = trustme.CA()
@@ -27,7 +27,7 @@ def secret(value: bytes, name: str = "ca", uid: str = "1", namespace: str = "con
 
 
 def found(*secrets: Secret) -> Authorities:
-    return gather(Given(True, secrets), [])
+    return authorities(*secrets)
 
 
 class Reports:
@@ -84,12 +84,8 @@ def test_what_is_wrong_with_one() -> None:
 def test_how_many_certificates_there_are() -> None:
     past = datetime.datetime(2029, 12, 31, tzinfo=datetime.UTC)
     old = CA.issue_cert("a", not_before=past - datetime.timedelta(days=9), not_after=past).cert_chain_pems[0].bytes()
-    reference = CaCertSecretRef(name="own")
-    item = Connector(
-        metadata=ObjectMeta(name="tool", namespace="team"), spec=ConnectorSpec(ca_cert_secret_ref=reference)
-    )
     own = secret(GOOD, "own", namespace="team")
-    current = [gather(Given(True, (secret(old + GOOD + JUNK + JUNK),), {own.key: own}), [item])]
+    current = [authorities(secret(old + GOOD + JUNK + JUNK), own=(own,))]
     registry = CollectorRegistry()
     AuthorityMetrics(registry, lambda: current[0], lambda: NOW)
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from connectors.inventory import build
+from connectors.model.feature_flags import CONFIG_MAP_NAME
 from connectors.process.clock import timestamp
-from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
+from connectors.sources.manifests import CONFIG_MAP, CONNECTOR_CLASS
+from connectors.sources.problem import Identity
 from standalone.findings import findings
 from tests.docs.pages import ROOT, Block, blocks, pages
 
@@ -18,7 +21,9 @@ BLOCKS = [block for page in pages() for block in blocks(page, "yaml")]
 def wrong(path: Path) -> list[str]:
     """What `connectors validate` would print, and its warnings."""
     loaded = DirectorySource([path], timestamp).load()
-    assert loaded.objects.connectors or loaded.objects.secrets or len(loaded.places)
+    others = [Identity(CONNECTOR_CLASS, "", item.metadata.name) for item in loaded.objects.classes]
+    others.append(Identity(CONFIG_MAP, "", CONFIG_MAP_NAME))
+    assert loaded.objects.connectors or loaded.objects.secrets or any(loaded.place(identity) for identity in others)
     return [str(found) for found in findings(loaded, build(loaded.objects), secrets_elsewhere=True)]
 
 

@@ -14,7 +14,12 @@ NOT_YET = {17}
 """Threats that no test covers, since what they threaten, or what meets them, does not exist yet."""
 SUBRESOURCES = {"connectors/proxy"}
 """What looks like a path and is a word of RBAC."""
-INVENTED = {"connectors/credentials/NAME.py", "connectors/classes/NAME.yaml", "controller/kinds/KIND.py"}
+INVENTED = {
+    "connectors/credentials/NAME.py",
+    "connectors/classes/NAME.yaml",
+    "controller/kinds/KIND.py",
+    "bench/peers/NAME.py",
+}
 """Paths with a place for the reader's own name."""
 
 

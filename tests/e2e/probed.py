@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from connectors.inventory import build
 from connectors.model.conditions import ConditionType
 from connectors.model.connector import ConnectorKey
 from connectors.process.clock import timestamp
-from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import ProbeClient

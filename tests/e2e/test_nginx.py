@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,3 +178,28 @@ async def test_t13_cookies_of_one_connector_do_not_reach_another(
     assert got.headers["set-cookie"] == "sid=1; Path=/namespaces/default/connectors/one/"
     assert "cookie=sid=1\n" in (await curl("--cookie", jar, f"{proxy.path_form('one')}/x")).body
     assert "cookie=\n" in (await curl("--cookie", jar, f"{proxy.path_form('two')}/x")).body
+
+
+async def test_t22_tls_sessions_are_resumed_until_the_secret_changes(
+    tmp_path: Path,
+    start_nginx: StartNginx,
+    start_proxy: StartProxy,
+    localhost_certificate: trustme.LeafCert,
+    authority_file: Path,
+) -> None:
+    says = 'keepalive_timeout 0; location / { return 200 "$http_authorization$ssl_session_reused"; }'
+    nginx = await start_nginx(says, tls=localhost_certificate)
+    tool = connector("tool", nginx.address, auth=auth("basicAuth", "login"))
+    manifests = write(tmp_path / "manifests", tool, basic_auth("login", "robot", "old"))
+    proxy = await start_proxy(manifests, env={"SSL_CERT_FILE": str(authority_file)})
+
+    async def said() -> tuple[bytes, str]:
+        """With which password, and how its handshake went: in full (.) or resumed (r)."""
+        body = (await curl(proxy.host_form("tool"))).body.removeprefix("Basic ")
+        return base64.b64decode(body[:-1]).partition(b":")[2], body[-1]
+
+    assert [await said() for _ in range(3)] == [(b"old", "."), (b"old", "r"), (b"old", "r")]
+    write(manifests, tool, basic_auth("login", "robot", "new"))
+    while (answer := await said()) == (b"old", "r"):  # noqa: ASYNC110 - the proxy tells nobody
+        await asyncio.sleep(0.05)
+    assert [answer, await said()] == [(b"new", "."), (b"new", "r")]

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 import trustme
 
+from connectors.inventory import build
 from connectors.process.clock import timestamp
-from connectors.snapshot import build
 from connectors.sources.directory import DirectorySource
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import Pool, pool_of

@@ -33,11 +33,13 @@ class AnsweringTool:
     """Use as `async with AnsweringTool(answer) as tool:`. `answer` may be changed at any time.
 
     It takes requests apart with an eye of its own: what comes behind one is the next one, whatever it looks like.
+    `answering` is how many answers are on their way.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.requests: list[bytes] = []
+        self.answering = 0
         self._upstream = RawUpstream(self._serve)
         self._came = asyncio.Event()
 
@@ -90,7 +92,11 @@ class AnsweringTool:
         self._came.set()
         self._came = asyncio.Event()
         reply = self.answer(request)
-        await send(stream, reply if isinstance(reply, Reply) else Reply((reply,)))
+        self.answering += 1
+        try:
+            await send(stream, reply if isinstance(reply, Reply) else Reply((reply,)))
+        finally:
+            self.answering -= 1
 
 
 async def read_body(stream: RawStream, head: bytes) -> bytes:
@@ -121,6 +127,8 @@ async def send(stream: RawStream, reply: Reply) -> None:
     for number, piece in enumerate(reply.pieces):
         if number:
             await turns()
+        if stream.lost:
+            return
         stream.send(piece)
     if reply.close:
         stream.close()

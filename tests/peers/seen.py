@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pprint import pformat
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -25,18 +25,24 @@ _ANSWERED = {"api": "answered", "cache": "answered"}
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of some requests: bytes at the tool and at the client, what metrics gained, log lines and records."""
+    """What came of some requests: bytes at the tool, bytes at the client, what metrics gained."""
 
     tool: tuple[bytes, ...]
     client: tuple[bytes, ...]
     metrics: Mapping[str, float]
-    access: tuple[str, ...]
-    audit: tuple[str, ...]
 
     @property
     def statuses(self) -> tuple[bytes, ...]:
         """Of each final answer; empty where there was none."""
         return tuple(answer[9:12] for answer in self.client)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What was written down of some requests: lines of the access log, records of the audit log."""
+
+    access: tuple[str, ...]
+    audit: tuple[str, ...]
 
 
 def masked_answers(answers: bytes) -> bytes:
@@ -85,13 +91,16 @@ def gained(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str,
     return {key: value - before.get(key, 0.0) for key, value in after.items() if value != before.get(key, 0.0)}
 
 
-def check_same(got: Seen, expected: Seen, where: str) -> None:
+T = TypeVar("T", Seen, Logged)
+
+
+def check_same(got: T, expected: T, where: str) -> None:
     """Nothing differs.
 
     Raises:
         AssertionError: it says what does.
     """
-    for part in Seen.__slots__:
+    for part in type(got).__slots__:
         one, other = getattr(got, part), getattr(expected, part)
         if one != other:
             shown = pformat(one, width=160), pformat(other, width=160)

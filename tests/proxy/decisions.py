@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from connectors.inventory import build
 from connectors.model.host_form import HostForm
 from connectors.model.message import Headers, RequestHead, ResponseHead, Version
 from connectors.model.refusal import RefusedError
 from connectors.model.user import service_account_user
 from connectors.plan import Plan, PoolKey
-from connectors.snapshot import Snapshot, build
+from connectors.snapshot import Snapshot
 from proxy.decide import decide, find
 from proxy.decision import Facts, Forward, Permission, Verdict
 from tests.peers.manifests import Manifest, auth, connector, connector_class, secret

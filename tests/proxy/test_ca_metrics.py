@@ -5,12 +5,12 @@ import datetime
 import trustme
 from prometheus_client import CollectorRegistry
 
-from connectors.authorities import Authorities, Given, gather
-from connectors.model.connector import CaCertSecretRef, Connector, ConnectorSpec
+from connectors.authorities import Authorities
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
 from proxy.ca_metrics import AuthorityMetrics
+from tests.connectors.builders import authorities
 
 CA = trustme.CA()
 NAME = "connectors_proxy_ca_certificate_expiry_seconds"
@@ -25,9 +25,7 @@ def test_when_the_first_certificate_of_each_secret_ends() -> None:
     soon, late = (datetime.datetime(year, 1, 1, tzinfo=datetime.UTC) for year in (2031, 2039))
     shared = (secret("a", "connectors-system", late), secret("b", "connectors-system", None))
     own = secret("own", "team", soon)
-    spec = ConnectorSpec(ca_cert_secret_ref=CaCertSecretRef(name="own"))
-    item = Connector(metadata=ObjectMeta(name="tool", namespace="team"), spec=spec)
-    current = [gather(Given(True, shared, {own.key: own}), [item])]
+    current = [authorities(*shared, own=(own,))]
     registry = CollectorRegistry()
     AuthorityMetrics(registry, lambda: current[0])
 

@@ -312,6 +312,13 @@ def test_callers_who_all_want_everything_get_equal_shares(memory: Memory) -> Non
     assert min(counts) > 15
 
 
+def test_callers_who_come_once_leave_nothing_behind(memory: Memory) -> None:
+    flood(memory, 20, lambda number: told(PAD, b"X: %d" % number, by=of("first")))
+    flood(memory, 1500, lambda number: told(PAD, b"X: %d" % (number + 1000), by=of(f"caller-{number}")))
+    share = memory._shares[ConnectorKey("team", "tool")]
+    assert len(share._callers) == len(share._sizes) == len(share._costs) == len(memory._passages) < 100
+
+
 def test_blocks_seen_once_are_remembered_within_bounds(memory: Memory) -> None:
     plains = [told(b"X: %d" % number) for number in range(600)]
     for plain, passage in plains:

@@ -109,7 +109,7 @@ def test_every_reason_is_there_from_the_start(
 def test_gauges(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
     metrics.in_flight += 3
     metrics.connections(lambda: (1, 2))
-    metrics.snapshot_serves(7, ())
+    metrics.snapshot_serves(7, (), ())
     assert registry.get_sample_value("connectors_proxy_requests_in_flight") == 3
     for state, count in (("active", 1), ("idle", 2)):
         assert registry.get_sample_value("connectors_proxy_upstream_connections", {"state": state}) == count
@@ -122,9 +122,13 @@ def test_gauges(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
 def test_the_numbers_of_a_connector_go_with_it(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
     for key in (KEY, NO_CONNECTOR, ConnectorKey("team", "gone")):
         metrics.of(key).count("generic", b"GET", 200, 0.0)
-    metrics.snapshot_serves(2, {KEY})
+    metrics.snapshot_serves(2, (KEY, ConnectorKey("team", "gone")), {KEY})
     assert metrics.of(KEY).requests
     assert metrics.of(NO_CONNECTOR).requests
+    assert "gone" not in generate_latest(registry).decode()
+    metrics.of(ConnectorKey("team", "gone")).count("generic", b"GET", 200, 0.0)
+    assert "gone" in generate_latest(registry).decode(), "a request that ran when it went"
+    metrics.snapshot_serves(3, (), {KEY})
     assert "gone" not in generate_latest(registry).decode()
 
 

@@ -7,21 +7,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.model.message import ResponseHead
+from connectors.model.message import ResponseHead, Version
 from proxy.decision import Forward
 from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import CHUNKED, BodyKind, Framing
 from proxy.http1.head import HEAD_END
-from proxy.response import (
-    COST,
-    MAX_CANDIDATES,
-    Answer,
-    KnownLines,
-    judged_answer,
-    known_answer,
-    without_coding,
-)
+from proxy.response import COST, MAX_CANDIDATES, Answer, KnownLines, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client
 from proxy.settings import Limits
 from tests.peers.heap import bytes_of, texts_with
@@ -48,15 +40,8 @@ VALUES = [
     *(b"5", b"05", b"0", b"+5", b"5, 5", b"1" * 18, b"9" * 19, b"9" * 40, b"chunked", b"Chunked", b"gzip, chunked"),
     *(b"close", b"Close", b"keep-alive", b"close, X-A", b"X-A", b"upgrade", b"timeout=5", b"websocket", b"trailers"),
     *(b"/git/a?key=long-s3cret", b"https://tool.example/git/z", b"<https://tool.example/git/z>; rel=next", b"5;url=/a"),
-    *(
-        b"a=b; Path=/git; Domain=tool.example",
-        b'Bearer realm="https://evil"',
-        b'Basic realm="x"',
-        b"x",
-        b"",
-        b"\xff\x80",
-    ),
-    *(b"a\0b", b"a\nb", b"a\rb", b"a\tb", b"a\x7fb", b"long-s3cret"),
+    *(b"a=b; Path=/git; Domain=tool.example", b'Bearer realm="https://evil"', b'Basic realm="x"', b"\xff\x80"),
+    *(b"x", b"", b"a\0b", b"a\nb", b"a\rb", b"a\tb", b"a\x7fb", b"long-s3cret"),
 ]
 STATUS_LINES = [
     *(OK, b"HTTP/1.1 404 Not Found", b"HTTP/1.1 302 Found", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"),
@@ -242,6 +227,12 @@ def test_a_status_line_is_kept_where_it_is_written_as_it_came(status_line: bytes
         assert check_both_ways(status_line, lines, FORWARDS[0]) is (seen > 0 and status_line in as_it_came)
 
 
+def test_the_status_line_of_an_interim_answer_is_not_kept() -> None:
+    lines = KnownLines(BUDGET)
+    lines.learn(b"HTTP/1.1 103 Early Hints", ResponseHead(103, b"Early Hints", ()))
+    assert lines.statuses == {}
+
+
 def test_what_is_rewritten_is_made_for_each_request() -> None:
     raw = OK + b"\r\nLocation: https://tool.example/git/a"
     lines = taught(raw)
@@ -282,15 +273,8 @@ def test_what_is_forgotten_as_seen_is_seen_for_the_first_time() -> None:
 PRIVATE = [
     *("Authentication-Info", "X-Auth-Token", "Set-Cookie", "X-Cookie", "X-Credentials", "X-CSRF", "X-JWT-Assertion"),
     *("X-Api-Key", "Link", "Location", "Content-Location", "X-Password", "Refresh", "Client-Secret", "X-Session-Id"),
-    *(
-        "Signature",
-        "X-Amz-Signature",
-        "PRIVATE-TOKEN",
-        "Private_Token",
-        "X-Request-Id",
-        "WWW-Authenticate",
-        "JSESSIONID",
-    ),
+    *("Signature", "X-Amz-Signature", "PRIVATE-TOKEN", "Private_Token", "X-Request-Id", "WWW-Authenticate"),
+    *("X-Deep-Link", "X-Real-Location", "X-Refresh", "X-Connectors-Reason", "JSESSIONID"),
 ]
 
 
@@ -332,11 +316,22 @@ def test_the_budget_bounds_whatever_is_fed(budget: int, fed: list[tuple[bytes, i
 
 def test_a_tool_that_never_repeats_itself_costs_its_own_budget_alone() -> None:
     lines = taught(OK + b"\r\nX-Trace: 0")
+    names = ((b"X-Trace", b""), (b"Content-Length", b""))
     for number in range(5000):
-        see(lines, FIELD % number, FIELD % number)
-        lines.learn(OK, ResponseHead(200, b"OK", ((b"X-Trace", b""), (b"X-%d" % number, b""))))
-    assert 0 < len(lines.lines) <= BUDGET // COST
+        see(lines, *[FIELD % number, b"Content-Length: %d" % number] * 2)
+        reason = b"OK %d" % number
+        lines.learn(b"HTTP/1.1 200 " + reason, ResponseHead(200, reason, (*names, (b"X-%d" % number, b""))))
+    assert 0 < len(lines.lines) + len(lines.statuses) <= BUDGET // COST
     assert bytes_of(lines) <= 2 * BUDGET
+
+
+def test_long_lines_cost_what_they_hold() -> None:
+    lines = taught(OK + b"\r\nX-Trace: 0")
+    held = []
+    for number in range(14):
+        see(lines, *[FIELD % number + b"x" * 2000] * 2)
+        held.append(bytes_of(lines))
+    assert BUDGET // 2 < max(held) <= BUDGET * 5 // 4
 
 
 def test_what_is_too_large_for_the_budget_is_not_kept() -> None:
@@ -356,6 +351,21 @@ def test_a_broken_framing_is_refused(field: bytes) -> None:
     )
     with pytest.raises(MessageError):
         judged_answer(head, head.headers)
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "persistent"),
+    [
+        (Version.HTTP_1_1, (), True),
+        (Version.HTTP_1_1, (b"keep-alive", b"X-A, Close"), False),
+        (Version.HTTP_1_1, (b"keep-alive",), True),
+        (Version.HTTP_1_0, (), False),
+        (Version.HTTP_1_0, (b"keep-alive",), False),
+    ],
+)
+def test_whether_a_tool_keeps_its_connection(version: Version, connection: tuple[bytes, ...], persistent: bool) -> None:
+    head = ResponseHead(200, b"OK", tuple((b"Connection", value) for value in connection), version)
+    assert parts(judged_answer(head, ())) == parts(answer(None, persistent, b""))
 
 
 def test_a_client_that_knows_no_chunks() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ssl
 
 import pytest
 import trustme
 
 from proxy.secured_tool import SecuredTool
-from proxy.sessions import Sessions
+from proxy.sessions import MAX_AGE, Sessions
 from tests.peers.handshakes import client_context
 from tests.proxy.test_secured import Client, Wire
 
@@ -24,7 +25,8 @@ class Tool:
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(self.server)
         self.context = client_context(authority.cert_pem.bytes())
-        self.sessions: Sessions[str] = Sessions(lambda _: True)
+        self.now = 1000.0
+        self.sessions: Sessions[str] = Sessions(lambda _: True, lambda: self.now)
 
     def line(self, name: str = "localhost") -> Line:
         return Line(self, name)
@@ -219,6 +221,22 @@ async def test_a_session_is_learnt_with_the_first_answer_and_resumed(tool: Tool,
 
 
 @VERSIONS
+async def test_t22_a_resumed_handshake_begins_no_new_hour(tool: Tool, version: ssl.TLSVersion) -> None:
+    """Not even one that was under way as the hour ended: nothing was verified in it."""
+    tool.server.maximum_version = version
+    (await tool.opened()).say(b"answer")
+    tool.now += MAX_AGE - 1
+    line = tool.line()
+    tool.now += 1
+    await line.shake()
+    assert line.tool.session_reused
+    line.say(b"answer")
+    assert line.client.got == b"answer"
+    assert tool.sessions.offered("pool", tool.context) is None
+    assert not (await tool.opened()).tool.session_reused
+
+
+@VERSIONS
 async def test_a_tool_with_new_keys_gets_a_full_handshake(
     tool: Tool, version: ssl.TLSVersion, localhost_certificate: trustme.LeafCert
 ) -> None:
@@ -246,11 +264,16 @@ async def test_where_a_handshake_with_a_session_fails_the_next_one_is_a_full_one
 
 
 async def test_nobody_waits_any_more(tool: Tool) -> None:
-    """An error that nobody hears of would be reported by asyncio, and fail here."""
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     line = tool.line()
     line.opening.cancel()
     await asyncio.sleep(0)
     line.secured.connection_lost(OSError("gone"))
-    line = tool.line()
-    del line.opening
-    line.secured.connection_lost(OSError("gone"))
+    # Cancelled while TCP connected: nobody has begun to wait for the handshake.
+    secured = SecuredTool(tool.context, "localhost", Client(), tool.sessions, "pool")
+    secured.connection_made(Wire())
+    secured.connection_lost(OSError("gone"))
+    del secured, line
+    gc.collect()
+    assert reported == []

@@ -184,13 +184,23 @@ def test_a_tool_that_changes_its_keys_now_and_then_is_not() -> None:
         assert sessions.offered(POOL, CLIENT) is None
 
 
+def test_that_an_earlier_session_was_not_taken_says_nothing_of_the_one_there_is() -> None:
+    sessions, server = made(), server_context()
+    earlier = learn(sessions, server)
+    assert earlier is not None
+    sessions.answered(POOL, earlier, resumed=False)
+    session = learn(sessions, server)
+    sessions.answered(POOL, earlier, resumed=False)
+    assert sessions.offered(POOL, CLIENT) is session
+
+
 def test_t13_sessions_go_with_their_pools() -> None:
     current = {POOL, OTHER}
     sessions = made(is_current=lambda pool: pool in current)
     learn(sessions, server_context())
     learn(sessions, server_context(), OTHER)
     current.remove(POOL)
-    sessions.keep_current()
+    sessions.forget([POOL])
     assert sessions.offered(POOL, CLIENT) is None
     assert sessions.offered(OTHER, CLIENT) is not None
     assert learn(sessions, server_context()) is None, "one that was under way"

@@ -208,8 +208,7 @@ async def test_pools_that_nothing_uses_any_more_are_closed(raw_upstream: RawUpst
     pools = Pools(raw_upstream)
     kept, gone = await pools.idle(), await pools.dial(pools.key._replace(uid="gone"))
     pools.upstreams.give_back(gone, time.monotonic())
-    pools.stale.add(gone.key)
-    pools.upstreams.keep_current()
+    pools.upstreams.close_idle([gone.key, pools.key._replace(uid="never there")])
     await until(lambda: pools.counts == (0, 1))
     assert kept.usable
     pools.upstreams.close()
@@ -219,7 +218,7 @@ async def test_a_connection_of_earlier_cas_or_secrets_finishes_and_is_not_kept(r
     pools = Pools(raw_upstream)
     connection = await pools.dial()
     pools.stale.add(pools.key)
-    pools.upstreams.keep_current()
+    pools.upstreams.close_idle([pools.key])
     assert connection.usable, "it is in use"
     pools.upstreams.give_back(connection, time.monotonic())
     await until(lambda: pools.counts == (0, 0))

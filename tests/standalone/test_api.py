@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from connectors.inventory import build
 from connectors.process.health import AdminServer
 from connectors.process.parsers import HostPort
-from connectors.snapshot import build
 from standalone.api import api_routes
 from standalone.status import StatusBoard, localhost_url
 from tests.standalone.builders import CANARY, some_objects

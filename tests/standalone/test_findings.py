@@ -4,7 +4,7 @@ from pathlib import Path
 
 import trustme
 
-from connectors.snapshot import build
+from connectors.inventory import build
 from connectors.sources.directory import DirectorySource
 from standalone.findings import findings
 from tests.peers.trust import pem

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from aiohttp import web
 
+from connectors.inventory import build
 from connectors.process.health import AdminServer
 from connectors.process.parsers import HostPort
-from connectors.snapshot import build
 from standalone.admin_port import MAX_BODY
 from standalone.api import api_routes
 from standalone.get import main

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 
 import msgspec
 
+from connectors.inventory import Inventory, build
 from connectors.model.conditions import ConditionType
 from connectors.model.connector import ConnectorKey
 from connectors.model.connector_class import ParameterSpec
-from connectors.snapshot import Objects, build
+from connectors.snapshot import Objects
 from standalone.status import StatusBoard, localhost_url
+from tests.connectors.builders import successive
 from tests.standalone.builders import connector, git, secret, some_objects, with_secret
 
 KEY = ConnectorKey("default", "repo")
@@ -35,26 +37,26 @@ def test_statuses_follow_the_snapshots() -> None:
     statuses = board()
     wanted = connector(auth=with_secret())
     objects = Objects(connectors=(wanted,), classes=(git(),))
-    snapshot = build(objects)
-    statuses.update(snapshot)
+    inventory = Inventory()
+    statuses.update(inventory.build(objects))
     assert ready(statuses) == ("False", "SecretNotFound", "t1")
 
-    snapshot = build(dataclasses.replace(objects, secrets=(secret(),)), snapshot)
+    snapshot = inventory.build(dataclasses.replace(objects, secrets=(secret(),)))
     statuses.update(snapshot)
     assert ready(statuses) == ("True", "", "t2")
     assert statuses.current.generation == snapshot.generation
 
-    statuses.update(build(Objects(classes=(git(),)), snapshot))
+    statuses.update(inventory.build(Objects(classes=(git(),))))
     assert not statuses.current.connectors
 
 
 def test_what_did_not_change_keeps_its_status() -> None:
     statuses = board()
     objects = some_objects()
-    first = build(objects)
+    first, again = successive(objects, objects)
     statuses.update(first)
     before = statuses.current
-    statuses.update(build(objects, first))
+    statuses.update(again)
     for key, entry in before.connectors.items():
         assert statuses.current.connectors[key] is entry
     assert statuses.current.classes["git"] is before.classes["git"]

@@ -285,10 +285,11 @@ async def test_that_there_is_none_is_news_after_a_refusal(server: FakeApiServer,
     chosen.selection.want([A])
     await chosen.has(a=None)
     assert chosen.selection.refused(A)
-    assert chosen.selection.unread == [A]
+    assert chosen.selection.unread(A)
     server.forbidden.clear()
     await chosen.until(lambda: chosen.told == [A, A])
     assert not chosen.selection.refused(A)
+    assert not chosen.selection.unread(A)
     assert chosen.selection.fetched(A)
 
 

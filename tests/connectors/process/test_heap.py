@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.process.heap import Settling, settle
+from connectors.process.heap import Settling, filling, settle, settle_new
 
 
 class Kept:
@@ -63,3 +63,43 @@ async def test_settling_happens_once_for_all_that_was_asked() -> None:
     settling.stop()
     await asyncio.sleep(0.05)
     assert any(item is later for item in gc.get_objects())
+
+
+def test_only_what_is_new_is_visited_and_frozen() -> None:
+    settle()
+    before, kept = gc.get_freeze_count(), Kept()
+    cycle = Kept()
+    vars(cycle)["itself"] = cycle
+    seen = weakref.ref(cycle)
+    del cycle
+    settle_new()
+    assert seen() is None
+    assert gc.get_freeze_count() > before
+    assert not any(item is kept for item in gc.get_objects())
+
+
+def test_what_comes_while_it_fills_is_frozen_unvisited() -> None:
+    with filling():
+        assert not gc.isenabled()
+        kept = Kept()
+    assert gc.isenabled()
+    assert not any(item is kept for item in gc.get_objects())
+
+
+def test_the_collector_works_again_after_a_failure() -> None:
+    with pytest.raises(ValueError, match="lost"), filling():
+        raise ValueError("lost")
+    assert gc.isenabled()
+
+
+async def test_now_and_then_everything_is_settled() -> None:
+    settling = Settling(delay=0.0, whole=3)
+    kept = Kept()
+    vars(kept)["itself"] = kept
+    seen = weakref.ref(kept)
+    settle()
+    del kept
+    for settled in (False, False, True):
+        settling.soon()
+        await asyncio.sleep(0.02)
+        assert (seen() is None) is settled

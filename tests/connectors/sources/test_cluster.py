@@ -190,7 +190,7 @@ async def test_only_what_is_referred_to_or_labelled_is_held(server: FakeApiServe
     await followed.until(lambda _: True)
     fetched = [asked.path for asked in server.requests if asked.path.startswith("/api/v1/namespaces/team/secrets/")]
     assert fetched == ["/api/v1/namespaces/team/secrets/login"]
-    held = {secret.key.name for secret in followed.source._objects().secrets}
+    held = {key.name for key in followed.store._inventory._secrets}
     assert held == {"login", "authority"}
 
 
@@ -258,5 +258,5 @@ async def test_authorities_are_those_of_the_system_namespace(server: FakeApiServ
     server.put(a_secret("other"))
     followed = follow(token_secrets=True)
     await followed.until(lambda _: True)
-    held = {(secret.key.namespace, secret.key.name) for secret in followed.source._objects().secrets}
+    held = set(followed.store._inventory._secrets)
     assert held == {(SYSTEM, "authority"), ("team", "token")}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sources.files import RECENT_NS, UnreadableError, is_recent, list_files, read_file
+from connectors.sources.files import RECENT_NS, UnreadableError, is_foreign, is_recent, list_files, look_at, read_file
 
 
 def names(*paths: Path) -> list[str]:
@@ -87,3 +87,28 @@ def test_a_pipe_or_a_directory_does_not_hold_it_up(tmp_path: Path) -> None:
     for path in (tmp_path / "a.yaml", tmp_path):
         with pytest.raises(UnreadableError):
             read_file(str(path), 10)
+
+
+def test_what_editors_write_beside_a_file_is_foreign(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "sub")
+    for name in ("a.yaml", "notes.txt", ".a.yaml.part"):
+        (tmp_path / name).write_text("x")
+    known = [str(tmp_path / "a.yaml"), str(tmp_path / "gone.d" / "b.yaml")]
+    foreign = {
+        name: is_foreign(str(tmp_path / name), known)
+        for name in ("notes.txt", ".a.yaml.part", "never.part", "new.yaml", "sub", "link", "gone.d", "..data")
+    }
+    assert [name for name, found in foreign.items() if found] == ["notes.txt", ".a.yaml.part", "never.part"]
+
+
+def test_some_files_are_looked_at_alone(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("x")
+    whole = list_files([tmp_path]).files
+    assert look_at(whole) == whole
+    assert look_at([]) == {}
+    (tmp_path / "a.yaml").unlink()
+    assert look_at(whole) is None, "one has gone"
+    (tmp_path / "a.yaml").mkdir()
+    assert look_at(whole) is None, "one is a file no more"

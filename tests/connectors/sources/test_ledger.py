@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from connectors.model.connector import Connector
 from connectors.model.feature_flags import FeatureFlags
+from connectors.model.secret import Secret
 from connectors.sources.ledger import Ledger
-from connectors.sources.manifests import Manifest, Value, read_manifests
+from connectors.sources.manifests import Manifest, read_manifests
 from connectors.sources.problem import Identity
 
 A = Identity("Connector", "default", "a")
@@ -20,7 +21,8 @@ spec: {{address: "{address}"}}
 
 
 def settled(ledger: Ledger, manifests: dict[Identity, Manifest]) -> Connector:
-    (value,) = ledger.settle(manifests).values()
+    ((identity, manifest),) = manifests.items()
+    value = ledger.settle(identity, manifest)
     assert isinstance(value, Connector)
     return value
 
@@ -48,7 +50,7 @@ def test_a_change_moves_version_and_generation_and_nothing_else() -> None:
 def test_an_object_that_was_gone_is_another_one() -> None:
     ledger = Ledger(lambda: "now")
     before = settled(ledger, connector())
-    ledger.settle({})
+    assert ledger.settle(A, None) is None
     assert settled(ledger, connector()).metadata.uid != before.metadata.uid
 
 
@@ -65,8 +67,9 @@ def test_secrets_and_flags() -> None:
 {apiVersion: v1, kind: ConfigMap, metadata: {name: connectors-config}}
 """
     manifests = {entry.identity: entry for entry in read_manifests(text).entries}
-    values: list[Value] = list(Ledger(lambda: "now").settle(manifests).values())
+    ledger = Ledger(lambda: "now")
+    values = [ledger.settle(identity, manifest) for identity, manifest in manifests.items()]
     assert values[1] == FeatureFlags()
-    assert not isinstance(values[0], FeatureFlags)
+    assert isinstance(values[0], Secret)
     assert values[0].metadata.namespace == "default"
     assert values[0].metadata.uid

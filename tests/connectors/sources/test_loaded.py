@@ -1,29 +1,20 @@
 from __future__ import annotations
 
-from connectors.model.feature_flags import FeatureFlags
+import dataclasses
+
 from connectors.model.violation import Violation
-from connectors.snapshot import Objects
-from connectors.sources.loaded import Ignored, Loaded, objects_of
-from connectors.sources.manifests import Value
+from connectors.snapshot import Changes, Objects
+from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.place import Place
 from connectors.sources.problem import Identity, about_file
-from tests.connectors.builders import basic_class, connector, secret
+from tests.connectors.builders import connector
 
 HERE = Identity("Connector", "default", "tool")
 
 
-def test_objects_are_sorted_by_kind() -> None:
-    one, two, flags = connector("one"), connector("two"), FeatureFlags(enable_custom_ca_certs=True)
-    demo, login = basic_class(), secret()
-    found: tuple[Value, ...] = (two, login, demo, flags, one)
-    values = {Identity("", "", str(number)): value for number, value in enumerate(found)}
-    assert objects_of(values) == Objects((two, one), (demo,), (login,), flags)
-    assert objects_of({}) == Objects()
-
-
 def test_a_later_violation_gets_its_place() -> None:
-    place = Place(3, {"spec": Place(5, {"address": Place(7)})})
-    loaded = Loaded(Objects(), places={HERE: ("a.yaml", place)})
+    place = Place(3, (0, ("spec",), ((2, ("address",), (4,)),)))
+    loaded = Loaded(Objects(), place={HERE: ("a.yaml", place)}.get)
     assert str(loaded.problem(HERE, Violation("spec.address", "x"))).startswith("a.yaml:7: Connector default/tool:")
     assert str(loaded.problem(HERE, Violation("spec.auth.name", "x"))).startswith("a.yaml:5:")
     builtin = Identity("ConnectorClass", "", "git")
@@ -37,3 +28,6 @@ def test_what_counts_as_new() -> None:
     assert not loaded.tells_the_same(Loaded(Objects(), loaded.problems, (), loaded.ignored))
     assert not loaded.tells_the_same(Loaded(loaded.objects, (), (), loaded.ignored))
     assert not loaded.tells_the_same(Loaded(loaded.objects, loaded.problems))
+    same = Loaded(Objects(), loaded.problems, (), loaded.ignored, changes=Changes())
+    assert same.tells_the_same(loaded), "it knows itself that nothing has changed"
+    assert not dataclasses.replace(same, changes=Changes(connectors={one.key: None})).tells_the_same(loaded)

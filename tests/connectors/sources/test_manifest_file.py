@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sources.manifest_file import ManifestFile, reread
+from connectors.sources.manifest_file import ManifestFile, fetch, reread
 from connectors.sources.manifests import MAX_FILE
 
 SIGNATURE = (1, 2, 3, 4, 5)
@@ -19,7 +19,7 @@ def text(*names: str, address: str = "https://h") -> str:
 
 
 def read(path: Path, before: ManifestFile | None = None) -> ManifestFile:
-    found = reread(before or ManifestFile(str(path)), SIGNATURE)
+    found = reread(before or ManifestFile(str(path)), SIGNATURE, fetch(str(path)))
     assert found is not None
     return found
 
@@ -85,7 +85,8 @@ def test_of_two_in_one_file_the_first_serves(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
-    assert reread(ManifestFile(str(tmp_path / "a.yaml")), SIGNATURE) is None
+    name = str(tmp_path / "a.yaml")
+    assert reread(ManifestFile(name), SIGNATURE, fetch(name)) is None
 
 
 def test_a_file_that_cannot_be_read_is_tried_again(tmp_path: Path) -> None:

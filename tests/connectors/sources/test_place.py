@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.sources.documents import read_yaml
 from connectors.sources.place import Place, field_path
 
-ROOT = Place(1, {"a": Place(2, [Place(3), Place(4, {"b": Place(5)})]), "x.y/z": Place(6)})
+A = (1, None, (2, (3, ("b",), (4,))))
+ROOT = Place(1, (0, ("a", "x.y/z"), (A, 5)))
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,19 @@ ROOT = Place(1, {"a": Place(2, [Place(3), Place(4, {"b": Place(5)})]), "x.y/z": 
 )
 def test_the_line_of_a_field_or_of_the_innermost_that_exists(path: str, line: int) -> None:
     assert ROOT.line_of(path) == line
+
+
+def test_the_place_of_a_part() -> None:
+    assert ROOT.below("a", "1").line == 4
+    assert ROOT.below("a", "1").line_of("b") == 5
+    assert ROOT.below("a", "7").line == ROOT.below("a").line == 2
+    assert ROOT.below().line == 1
+
+
+def test_objects_that_are_written_alike_share_their_lines() -> None:
+    one, other = (read_yaml(b"\n" * lines + b"kind: A\nspec: {address: b}") for lines in (0, 99))
+    assert one[0].place._node is other[0].place._node
+    assert [place.line_of("spec.address") for place in (one[0].place, other[0].place)] == [2, 101]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from connectors.dialing.kind import Failure, FailureKind
+from connectors.inventory import Inventory
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.secret import Secret
@@ -39,10 +40,11 @@ class Scene:
     told: list[Key]
     registry: CollectorRegistry
     snapshot: Snapshot | None = None
+    inventory: Inventory = field(default_factory=Inventory)
 
     def follow(self, *connectors: Connector, kind: ConnectorClass = BOTH, secret: Secret | None = None) -> None:
         """The next snapshot; what is the same object as before keeps its Judgement."""
-        self.snapshot = snapshot(*connectors, classes=(kind,), secret=secret, before=self.snapshot)
+        self.snapshot = snapshot(*connectors, classes=(kind,), secret=secret, inventory=self.inventory)
         self.prober.follow(self.snapshot)
 
     def known(self, key: Key = KEY) -> tuple[str, str]:

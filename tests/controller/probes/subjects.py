@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 
 from connectors.examination import Inputs, examine
+from connectors.inventory import Inventory
+from connectors.judged_class import judge_class
 from connectors.judgement import Judgement, judgement_of
 from connectors.model.connector import Connector
 from connectors.model.connector_class import ConnectorClass
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
-from connectors.snapshot import Objects, Snapshot, build
+from connectors.snapshot import Objects, Snapshot
 
 TOKEN = b"canary-4711"
 BEARER = [{"name": "Authorization", "value": "{{ if .Secret }}Bearer {{ .Secret.StringData.token }}{{ end }}"}]
@@ -67,11 +69,19 @@ def judgement(
     """Judged with Secret `login`, where the Connector names one."""
     item = item or connector()
     named = item.spec.auth is not None and item.spec.auth.secret_ref is not None
-    inputs = Inputs(item, connector_class, secret=(secret or login()) if named else None)
+    # Whatever is wrong with the class: these are tests of probes, which must be total.
+    judged = judge_class(connector_class)._replace(violations=())
+    inputs = Inputs(item, judged, secret=(secret or login()) if named else None)
     return judgement_of(examine(inputs))
 
 
 def snapshot(
-    *connectors: Connector, classes: tuple[ConnectorClass, ...], secret: Secret | None = None, before: Any = None
+    *connectors: Connector,
+    classes: tuple[ConnectorClass, ...],
+    secret: Secret | None = None,
+    inventory: Inventory | None = None,
 ) -> Snapshot:
-    return build(Objects(connectors=connectors, classes=classes, secrets=(secret or login(),)), before)
+    """The next one of this inventory, or the first of another."""
+    return (inventory or Inventory()).build(
+        Objects(connectors=connectors, classes=classes, secrets=(secret or login(),))
+    )

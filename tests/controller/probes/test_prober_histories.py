@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from connectors.inventory import Inventory
 from connectors.model.connector import Connector, ConnectorKey
 from connectors.model.metadata import ObjectMeta
 from connectors.model.response import Response
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
-from connectors.snapshot import Objects, Snapshot, build
+from connectors.snapshot import Objects, Snapshot
 from controller.probes.lanes import Key
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import Probed
@@ -83,6 +84,7 @@ class World:
     snapshot: Snapshot | None = None
     kind: Any = None
     secret: Secret | None = None
+    inventory: Inventory = field(default_factory=Inventory)
 
     def changed(self) -> Snapshot:
         kind = probing_class(LIVE, AUTH) if self.probes else probing_class()
@@ -97,7 +99,7 @@ class World:
             self.secret = Secret(metadata, OPAQUE, {"token": SecretValue(self.token)})
         secrets = (self.secret,) if self.secret else ()
         objects = Objects(connectors=tuple(self.connectors.values()), classes=(self.kind,), secrets=secrets)
-        self.snapshot = build(objects, self.snapshot)
+        self.snapshot = self.inventory.build(objects)
         return self.snapshot
 
     def edit(self, name: str, **metadata: Any) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import trustme
 from msgspec.structs import replace
 
+from connectors.inventory import Inventory
 from connectors.model.connector import CaCertSecretRef, Connector, ConnectorKey, ConnectorSpec
 from connectors.model.feature_flags import FeatureFlags
 from connectors.model.secret import OPAQUE, Secret
-from connectors.snapshot import Objects, Snapshot, build
+from connectors.snapshot import Objects, Snapshot
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
 from tests.connectors.builders import secret_of
@@ -36,9 +37,9 @@ def with_ca(item: Connector) -> Connector:
 CONNECTORS = (connector("shared"), with_ca(connector("own")))
 
 
-def moment(before: Snapshot | None, shared: Secret, own: Secret, flags: FeatureFlags = ON) -> Snapshot:
+def moment(inventory: Inventory, shared: Secret, own: Secret, flags: FeatureFlags = ON) -> Snapshot:
     objects = Objects(CONNECTORS, (LIVE, API), (LOGIN, own), flags, authorities=(shared,))
-    return build(objects, before)
+    return inventory.build(objects)
 
 
 async def probed(it: Scene, snapshot: Snapshot) -> list[str]:
@@ -52,16 +53,17 @@ async def probed(it: Scene, snapshot: Snapshot) -> list[str]:
 async def test_who_is_concerned_is_probed_at_once_and_nobody_else() -> None:
     shared, own = ca(ONE, "shared", "connectors-system"), ca(ONE)
     async with scene(platform=Platform()) as it:
-        first = moment(None, shared, own)
+        inventory = Inventory()
+        first = moment(inventory, shared, own)
         assert await probed(it, first) == ["api.example", "tool.example", "tool.example"]
-        same = moment(first, ca(ONE, "shared", "connectors-system"), ca(ONE))
+        same = moment(inventory, ca(ONE, "shared", "connectors-system"), ca(ONE))
         assert await probed(it, same) == [], "the same certificates, written anew"
-        changed = moment(same, shared, ca(OTHER))
+        changed = moment(inventory, shared, ca(OTHER))
         assert await probed(it, changed) == ["tool.example"]
         assert it.sender.sent[-1].trust == trust(ONE, OTHER)
-        everybody = moment(changed, ca(THIRD, "shared", "connectors-system"), ca(ONE))
+        everybody = moment(inventory, ca(THIRD, "shared", "connectors-system"), ca(ONE))
         assert await probed(it, everybody) == ["api.example", "tool.example", "tool.example"]
-        off = moment(everybody, shared, own, FeatureFlags())
+        off = moment(inventory, shared, own, FeatureFlags())
         assert await probed(it, off) == ["api.example", "tool.example", "tool.example"]
         assert [request.trust for request in it.sender.sent[-3:]] == [SYSTEM_TRUST] * 3
         for_all = [request.trust for request in it.sender.sent if request.address.host == "api.example"]
@@ -71,9 +73,10 @@ async def test_who_is_concerned_is_probed_at_once_and_nobody_else() -> None:
 async def test_an_answer_of_the_cas_before_does_not_count() -> None:
     shared, own = ca(ONE, "shared", "connectors-system"), ca(ONE)
     async with scene() as it:
-        first = moment(None, shared, own)
+        inventory = Inventory()
+        first = moment(inventory, shared, own)
         await probed(it, first)
         assert it.known(OWN)[0] == "True"
-        it.prober.follow(moment(first, shared, ca(OTHER)))
+        it.prober.follow(moment(inventory, shared, ca(OTHER)))
         assert it.known(OWN)[0] == "-"
         assert it.known(SHARED)[0] == "True"

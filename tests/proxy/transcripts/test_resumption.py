@@ -141,7 +141,7 @@ async def test_t22_an_hour_later_the_tool_is_verified_again(resuming: Resuming) 
 async def test_t13_a_pool_that_is_over_takes_its_session_along(resuming: Resuming) -> None:
     assert not await resuming.resumed()
     resuming.current = False
-    resuming.upstreams.keep_current()
+    resuming.upstreams.close_idle([resuming.key])
     resuming.current = True
     assert [await resuming.resumed() for _ in range(2)] == [False, True]
 

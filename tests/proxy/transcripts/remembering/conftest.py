@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from connectors.dialing.dialer import Dialer
-from proxy.settings import ListenerTls, ProxySettings
+from proxy.settings import AccessLogFormat, ListenerTls, ProxySettings
 from proxy.wiring import Cluster
 from tests.peers.answering_tool import AnsweringTool
 from tests.peers.dialogue import OK, Dialogue
@@ -46,7 +46,7 @@ def stage(exits: AsyncExitStack, serve: Serve, tool: AnsweringTool, tmp_path: Pa
         file = tmp_path / f"audit-{next(numbers)}.log"
         settings = replace(settings or ProxySettings(), audit_log=str(file) if audit else "")
         inner = await serve(*objects(tool.address), settings=settings, cluster=cluster, dialer=dialer)
-        scene = Scene(inner, tool, file)
+        scene = Scene(inner, tool, file, settings.access_log is not AccessLogFormat.OFF, audit)
         exits.callback(scene.leave)
         return scene
 

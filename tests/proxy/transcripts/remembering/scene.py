@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,16 @@ from tests.peers.inner_proxy import InnerProxy
 from tests.peers.manifests import Manifest
 from tests.peers.raw_client import connect
 from tests.peers.raw_stream import PeerTimeoutError, RawStream
-from tests.peers.seen import Seen, check_same, gained, masked_answers, masked_line, masked_record, measured
+from tests.peers.seen import (
+    Logged,
+    Seen,
+    check_same,
+    gained,
+    masked_answers,
+    masked_line,
+    masked_record,
+    measured,
+)
 
 TIMES = 4
 """How often a request is sent so that whatever can be remembered of it is: nothing is at first sight."""
@@ -25,21 +35,30 @@ SECONDS = 10.0
 ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
 """For what does not depend on the loop: how bytes are judged, what is counted and kept."""
 
+_LAST = re.compile(rb"\r\nConnection: close\r\n|HTTP/1\.1 101 ")
+"""In an answer behind which the connection ends; a tunnel ends with the tool."""
 Objects = Callable[[str], Sequence[Manifest]]
 """The manifests for a tool at this address."""
 
 
 @dataclass
 class Scene:
-    """A proxy, its tool, and one client that connects again where its connection has ended."""
+    """A proxy, its tool, and one client that connects again where its connection has ended.
+
+    `answered` is how many final answers the client has got, which is how many requests it has sent; `answers` are those
+    since the last look.
+    """
 
     proxy: InnerProxy
     tool: AnsweringTool
     audit_file: Path
+    has_access_log: bool = True
+    has_audit_log: bool = True
     client: RawStream | None = None
     answers: list[bytes] = field(default_factory=list)
+    answered: int = 0
     _counts: dict[str, float] = field(default_factory=dict)
-    _starts: tuple[int, int, int] = (0, 0, 0)
+    _start: int = 0
     _broken: frozenset[RawStream] = frozenset()
 
     def filled(self, data: bytes) -> bytes:
@@ -77,20 +96,22 @@ class Scene:
         await _send(client, request, cuts)
         start = len(client.received) - len(client.unread)
         for _ in range(answers):
-            if not await read_answer(client, request):
+            begun = await read_head(client)
+            self.answered += bool(begun)
+            if not begun or not await read_rest(client, begun, request):
                 break
-        if b"\r\nConnection: close\r\n" in client.received[start:]:
+        if _LAST.search(client.received, start):
             await client.wait_closed(SECONDS)
         got = client.received[start:] + ending(client)
         self.answers.append(masked_answers(got))
         return got
 
     async def settled(self) -> dict[str, float]:
-        """No request is running, and none holds a connection to the tool; what was counted by then."""
+        """No request is running, and the tool has said all; what was counted by then."""
         async with asyncio.timeout(SECONDS):
             while True:
                 at_work, counted = measured(self.proxy.registry)
-                if not at_work:
+                if not at_work and not self.tool.answering:
                     break
                 await asyncio.sleep(0)
         await turns(10)
@@ -102,24 +123,29 @@ class Scene:
 
     def _mark(self, counted: dict[str, float]) -> None:
         self._counts = counted
-        self._starts = (len(self.tool.requests), len(self.lines), len(self.records))
+        self._start = len(self.tool.requests)
         self._broken = frozenset(self.tool.unfinished)
         self.answers.clear()
 
-    async def seen(self, lines: int = 0) -> Seen:
-        """What was seen since the mark, once the access log has so many lines; the next look begins here."""
+    async def seen(self) -> Seen:
+        """What was seen since the mark; the next look begins here."""
         counted = await self.settled()
-        tool, access, audit = self._starts
-        await until(lambda: len(self.lines) - access >= lines)
         seen = Seen(
-            tool=(*self.tool.requests[tool:], *self._unfinished()),
+            tool=(*self.tool.requests[self._start :], *self._unfinished()),
             client=tuple(self.answers),
             metrics=gained(self._counts, counted),
-            access=tuple(masked_line(line) for line in self.lines[access:]),
-            audit=tuple(masked_record(line) for line in self.records[audit:]),
         )
         self._mark(counted)
         return seen
+
+    async def logged(self, start: int, end: int) -> Logged:
+        """What was written down of these requests, counted from the first one. Lines may come late, in batches."""
+        if self.has_access_log:
+            await until(lambda: len(self.lines) >= end)
+        if self.has_audit_log:
+            await until(lambda: len(self.records) >= end)
+        access = tuple(masked_line(line) for line in self.lines[start:end])
+        return Logged(access, tuple(masked_record(line) for line in self.records[start:end]))
 
     def _unfinished(self) -> list[bytes]:
         return [connection.unread for connection in self.tool.unfinished if connection not in self._broken]
@@ -170,16 +196,19 @@ class Same:
 
     async def check(self, stage: Stage, objects: Objects, settings: ProxySettings | None = None) -> tuple[Seen, ...]:
         """Play all; returns what is seen of the fresh ones."""
-        expected = tuple([await self._fresh(await stage(objects, settings), probe) for probe in self.probes])
+        fresh = [await stage(objects, settings) for _ in self.probes]
+        expected = tuple([await self._fresh(scene, probe) for scene, probe in zip(fresh, self.probes, strict=True)])
         known = await stage(objects, settings)
         await prime(known, *self.primes, times=self.times)
+        start = known.answered
         if self.change:
             await self.change(known)
         await known.mark()
         for number in range(ROUNDS):
             for probe, wanted in zip(self.probes, expected, strict=True):
                 await play(known, [probe])
-                check_same(await known.seen(len(wanted.access)), wanted, f"round {number}, {probe!r}")
+                check_same(await known.seen(), wanted, f"round {number}, {probe!r}")
+        await check_logs(known, start, [scene for _ in range(ROUNDS) for scene in fresh])
         return expected
 
     async def _fresh(self, scene: Scene, probe: Move) -> Seen:
@@ -193,12 +222,33 @@ class Same:
         return seen
 
 
-async def read_answer(client: RawStream, request: bytes) -> bool:
-    """Consume interim answers and a final one; whether the connection still stands behind it."""
+async def check_logs(known: Scene, start: int, fresh: Sequence[Scene]) -> None:
+    """What one proxy has written down from its request `start` on is what the fresh ones have, one after the other."""
+    for number, scene in enumerate(fresh):
+        end = start + scene.answered
+        check_same(await known.logged(start, end), await scene.logged(0, scene.answered), f"log of play {number}")
+        start = end
+    assert known.answered == start
+    for lines in (known.lines, known.records):
+        assert len(lines) in (0, start), lines[start:]
+
+
+async def read_head(client: RawStream) -> bytes:
+    """Consume interim answers and a final one's head; nothing where the connection ends before."""
     try:
         head = await client.read_head(SECONDS)
         while head[9:10] == b"1" and head[9:12] != b"101":
             head = await client.read_head(SECONDS)
+    except PeerTimeoutError:
+        assert client.is_closed, f"neither an answer nor an end; got {client.received!r}"
+        await client.read_to_eof()
+        return b""
+    return head
+
+
+async def read_rest(client: RawStream, head: bytes, request: bytes) -> bool:
+    """Consume the answer's body; whether the connection still stands behind it."""
+    try:
         await _read_body(client, head.lower(), request)
     except PeerTimeoutError:
         assert client.is_closed, f"neither an answer nor an end; got {client.received!r}"
@@ -207,7 +257,7 @@ async def read_answer(client: RawStream, request: bytes) -> bool:
 
 
 async def _read_body(client: RawStream, head: bytes, request: bytes) -> None:
-    if request.startswith(b"HEAD ") or head[9:12] in (b"204", b"304", b"101"):
+    if request.lstrip(b"\r\n").startswith(b"HEAD ") or head[9:12] in (b"204", b"304", b"101"):
         return
     _, found, rest = head.partition(b"\r\ncontent-length: ")
     if found:
@@ -229,13 +279,15 @@ async def until(true: Callable[[], bool]) -> None:
     """Let the loop turn until `true`: what is waited for shows on neither side of the wire."""
     async with asyncio.timeout(SECONDS):
         while not true():  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.0005)
 
 
 async def _send(client: RawStream, data: bytes, cuts: Sequence[int]) -> None:
     start = 0
     for end in (*sorted(cuts), len(data)):
         if end > start:
+            if client.lost:
+                return  # what was sent before was answered, or cut
             client.send(data[start:end])
             start = end
             if end < len(data):

@@ -224,17 +224,31 @@ async def test_r17_r18_an_answer_that_comes_byte_by_byte(stage: Stage, tool: Ans
         assert scene.answers[-1] == before
 
 
-@pytest.mark.parametrize("kept", [True, False])
-async def test_r17_status_method_and_version_decide_each_time_whether_the_connection_stays(
-    stage: Stage, tool: AnsweringTool, kept: bool
+ENDING = {
+    "nothing": (OK_LINE, 1),
+    "its version": (b"HTTP/1.0 200 OK", 4),
+    "Connection: close": (OK_LINE + b"\r\nConnection: close", 4),
+    "connection: Close": (OK_LINE + b"\r\nconnection: Close", 4),
+    "Connection: close, X": (OK_LINE + b"\r\nConnection: X, close", 4),
+    "Connection: keep-alive": (OK_LINE + b"\r\nConnection: keep-alive", 1),
+    "Keep-Alive of a second": (OK_LINE + b"\r\nKeep-Alive: timeout=1", 4),
+    "Keep-Alive of a minute": (OK_LINE + b"\r\nKeep-Alive: timeout=60", 1),
+}
+"""What an answer says of its connection: its first lines, and how many connections four requests take then."""
+
+
+@pytest.mark.parametrize("says", ENDING)
+async def test_r17_each_answer_decides_whether_the_tools_connection_stays(
+    stage: Stage, tool: AnsweringTool, says: str
 ) -> None:
-    """The lines are the same, and only the version of the answer differs."""
+    """Its other lines are those of answers behind which it stays."""
+    first, connections = ENDING[says]
     scene = await stage(objects, CALLERS)
     tool.answer = lambda _: PLAIN
     await prime(scene, KNOWN)
-    tool.answer = lambda _: PLAIN if kept else PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    tool.answer = lambda _: PLAIN.replace(OK_LINE, first, 1)
     await prime(scene, KNOWN)
-    assert len(tool.connections) == (1 if kept else 4)
+    assert len(tool.connections) == connections
 
 
 async def test_r17_t11_an_answer_nobody_asked_for_is_no_answer_to_the_next_request(talk: Talk) -> None:

@@ -11,10 +11,13 @@ from itertools import count
 import pytest
 
 from proxy.settings import ClientAuth, ProxySettings
+from proxy.wiring import Cluster
 from tests.peers.answering_tool import AnsweringTool
+from tests.peers.clock import FakeClock
 from tests.peers.dialogue import message
 from tests.peers.heap import holds
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector
+from tests.peers.reviewer import Reviewer
 from tests.peers.work import counted
 from tests.proxy.transcripts.remembering.scene import ONE_LOOP, TIMES, Scene, Stage, prime
 
@@ -223,4 +226,55 @@ async def test_r06_p09_t14_what_changed_is_gone_from_memory_in_the_turn_of_the_c
         await scene.settled()
         scene.forget()
     assert holds(credential) == []
+    assert holds(token) == []
+
+
+def shown() -> bytes:
+    return canary(b"noisses")
+
+
+PRIVATE = [b"X-Auth-Token", b"x-csrf-token", b"X-Request-Id", b"X-Session", b"Set-Cookie", b"Location", b"Refresh"]
+
+
+@ONE_LOOP
+@pytest.mark.parametrize("name", PRIVATE)
+async def test_r19_t14_of_a_line_that_can_hold_a_secret_only_the_name_is_kept(
+    stage: Stage, tool: AnsweringTool, name: bytes
+) -> None:
+    scene = await stage(two, audit=False)
+    tool.answer = lambda _: message(b"HTTP/1.1 200 OK", name + b": " + shown(), b"Server: tool", EMPTY)
+    await prime(scene, VICTIM, times=6)
+    scene.leave()
+    await scene.settled()
+    scene.forget()
+    assert holds(shown) == []
+
+
+@ONE_LOOP
+async def test_r19_t14_of_a_line_that_is_seen_once_only_the_name_is_kept(stage: Stage, tool: AnsweringTool) -> None:
+    scene = await stage(two, audit=False)
+    tool.answer = lambda _: message(b"HTTP/1.1 200 OK", b"X-Own: other", b"Server: tool", EMPTY)
+    await prime(scene, VICTIM)
+    tool.answer = lambda _: message(b"HTTP/1.1 200 OK", b"X-Own: " + shown(), b"Server: tool", EMPTY)
+    await prime(scene, VICTIM, times=1)
+    scene.leave()
+    await scene.settled()
+    scene.forget()
+    assert holds(shown) == []
+
+
+@ONE_LOOP
+async def test_r02_t14_no_token_stands_in_memory(stage: Stage) -> None:
+    """Nor in a path or query; in no mode, and while its owner is let in."""
+    clock, api = FakeClock(), Reviewer()
+    cluster = Cluster(api, clock)
+    scene = await stage(two, ProxySettings(client_auth=ClientAuth.KUBERNETES), cluster, audit=False)
+    for _ in range(TIMES):
+        api.users = {token().decode(): "may"}
+        assert (await scene.asks(asks_with_token())).startswith(b"HTTP/1.1 200 ")
+        api.users.clear()
+        api.questions.clear()
+    scene.leave()
+    await scene.settled()
+    scene.forget()
     assert holds(token) == []

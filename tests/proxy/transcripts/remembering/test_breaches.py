@@ -8,6 +8,7 @@ import json
 import pytest
 
 from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings
+from tests.peers.answering_tool import turns
 from tests.peers.dialogue import OK, Dialogue, get, message, seen
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector
 from tests.proxy.transcripts.conftest import Talk
@@ -44,6 +45,24 @@ async def test_r01_p01_an_empty_block_is_no_known_block(
     assert line.tool.unread == b""
     assert len(line.upstream.connections) == 1
     assert "caller=- connector=- method=- path=- status=400" in line.proxy.log.getvalue()
+
+
+@pytest.mark.parametrize("behind", [b"X: z\r\n\r\n", b"\r\n"])
+async def test_r01_a_piece_of_a_head_is_no_head_whatever_it_looks_like(talk: Talk, behind: bytes) -> None:
+    """What comes second is a whole request to the eye, without Host and token, and a field's value to llhttp."""
+    line = await guarded(talk)
+    piece = get(b"/mine", BEARER)[:-2] + b"X-Own: "
+    for _ in range(4):
+        line.client_sends(piece)
+        await turns()
+        line.client_sends(b"GET /mine HTTP/1.1\r\n" + behind)
+        await line.tool_sees(seen(b"/mine", b"X-Own: GET /mine HTTP/1.1", *behind.split(b"\r\n")[:-2], INJECTED))
+        line.tool_sends(OK)
+        await line.client_gets(OK)
+    await line.new_client()
+    line.client_sends(b"GET /stolen HTTP/1.1\r\n" + behind)
+    await line.client_is_refused(b"400", b"RequestMalformed")
+    assert line.tool.unread == b""
 
 
 @pytest.mark.parametrize("empty", [b"", b"\r\n"])

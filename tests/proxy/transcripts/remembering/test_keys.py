@@ -90,6 +90,7 @@ NEAR = {
     "an empty value": KNOWN.replace(b"text/html", b""),
     "another order": asking(b"/x", b"Accept: text/html", bearer(), b"X-Last: z"),
     "a line twice": KNOWN.replace(b"X-Last: z", b"X-Last: z\r\nX-Last: z"),
+    "Host's name in upper case": KNOWN.replace(b"Host: ", b"HOST: "),
     "Host in upper case": KNOWN.replace(HOST, HOST.upper()),
     "Host with a port": KNOWN.replace(HOST, HOST + b":8080"),
     "Host with a dot at its end": KNOWN.replace(HOST, HOST + b"."),

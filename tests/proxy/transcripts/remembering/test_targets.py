@@ -141,7 +141,7 @@ QUERIES = [
 ]
 
 
-async def test_r14_owned_query_names_are_taken_out_of_each_request(stage: Stage) -> None:
+async def test_r10_r14_owned_query_names_are_taken_out_of_each_request(stage: Stage) -> None:
     known_block = asking(b"/x", bearer(), host=named(b"keyed"))
     probes = [asking(b"/x" + query, bearer(), host=named(b"keyed")) for query in QUERIES]
     expected = await Same([known_block], probes).check(stage, objects, CALLERS)

@@ -1,0 +1,1 @@
+"""What is measured of this proxy alone: idle clients, many Connectors, changes while it serves."""

@@ -1,0 +1,348 @@
+"""The inventory: all objects as a source tells of them, and what each change makes of them. No I/O.
+
+It is the one value that changes; what it hands out are Snapshots, which do not.
+
+A change costs what it is about, however much there is: indexes say whom it concerns, and what is made of those that it
+does not concern stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from connectors.authorities import NONE, Authorities, Layers, ca_secret_key_of
+from connectors.examination import Inputs, examine, secret_key_of
+from connectors.handshakes import Handshakes
+from connectors.judged_class import JudgedClass, judge_class
+from connectors.judgement import Judgement, judgement_of
+from connectors.memo import Memo
+from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.feature_flags import FeatureFlags
+from connectors.model.secret import Secret, SecretKey
+from connectors.model.violation import Violation
+from connectors.plan import Plan, compile_plan
+from connectors.referrers import Referrers
+from connectors.snapshot import EVERYTHING, Changes, Objects, Snapshot, Wanted
+from connectors.tls.pool import SYSTEM_TRUST, ApiServer
+from connectors.token_owners import TokenOwners
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Inventory:
+    """`take` changes, do the `work` that they make, then let the `snapshot` serve. In this order, and one at a time."""
+
+    def __init__(self, wanted: Wanted = EVERYTHING) -> None:
+        self._wanted = wanted
+        self._generation = 0
+        self._flags = FeatureFlags()
+        self._for_all: tuple[Secret, ...] = ()
+        self._api_server: ApiServer | None = None
+        self._connectors: dict[ConnectorKey, Connector] = {}
+        self._classes: dict[str, ConnectorClass] = {}
+        self._secrets: dict[SecretKey, Secret] = {}
+        self._malformed: dict[ConnectorKey | str, Violation] = {}
+        self._unread: dict[SecretKey, str] = {}
+        self._of_class: Referrers[str] = Referrers()
+        self._of_secret: Referrers[SecretKey] = Referrers()
+        self._of_ca: Referrers[SecretKey] = Referrers()
+        self._taken: list[Changes] = []
+        self._todo = _Todo()
+        self._judged: Memo[str, JudgedClass] = Memo()
+        self._made: Memo[ConnectorKey, bool] = Memo()
+        self._layers: Layers | None = None
+        self._owners = TokenOwners()
+        self._handshakes = Handshakes()
+        self._handshakes.of_trust(None, SYSTEM_TRUST)
+        self._new = _New(MappingProxyType({}), MappingProxyType({}))
+        self._served: Snapshot | None = None
+
+    # -- what there is
+
+    def connector(self, key: ConnectorKey) -> Connector | None:
+        """The Connector of that name, as it was taken last."""
+        return self._connectors.get(key)
+
+    def take(self, changes: Changes) -> None:
+        """These have come, gone or changed. `work` begins with them."""
+        self._taken.append(changes)
+
+    def take_all(self, objects: Objects) -> None:
+        """This is all that there is now."""
+        self.take(
+            Changes(
+                _changes(self._connectors, {item.key: item for item in objects.connectors}),
+                _changes(self._classes, {item.metadata.name: item for item in objects.classes}),
+                _changes(self._secrets, {item.key: item for item in objects.secrets}),
+                objects.flags,
+                _changes(self._malformed, objects.malformed),
+                {key: why or "" for key, why in _changes(self._unread, objects.unread).items()},
+                objects.authorities,
+                objects.api_server,
+            )
+        )
+
+    def _taking(self, changes: Changes) -> Iterator[None]:
+        for name, item in changes.classes.items():
+            _put(self._classes, name, item)
+            self._todo.classes[name] = None
+        for key, connector in changes.connectors.items():
+            self._refer(key, self._connectors.get(key), connector)
+            _put(self._connectors, key, connector)
+            self._todo.connectors[key] = None
+            yield
+        for secret_key, secret in changes.secrets.items():
+            _put(self._secrets, secret_key, secret)
+            self._owners.set(secret_key, secret)
+            self._secret_changed(secret_key)
+            yield
+        for secret_key, why in changes.unread.items():
+            # In other words only: what was said before stays the very same.
+            if self._unread.get(secret_key, "") != why:
+                _put(self._unread, secret_key, why or None)
+                self._secret_changed(secret_key)
+        for of, violation in changes.malformed.items():
+            if self._malformed.get(of) is not violation:
+                _put(self._malformed, of, violation)
+                self._todo.about(of)
+        self._take_layers(changes)
+
+    def _take_layers(self, changes: Changes) -> None:
+        if changes.flags is not None:
+            self._todo.for_all |= self._flags.enable_custom_ca_certs != changes.flags.enable_custom_ca_certs
+            self._flags = changes.flags
+        if changes.authorities is not None:
+            self._for_all, self._todo.for_all = changes.authorities, True
+        if changes.api_server is not None:
+            self._api_server, self._todo.for_all = changes.api_server, True
+
+    def _refer(self, key: ConnectorKey, before: Connector | None, now: Connector | None) -> None:
+        if before is not None:
+            self._of_class.remove(before.spec.connector_class_name, key)
+            self._of_secret.remove(secret_key_of(before), key)
+            if (ca := ca_secret_key_of(before)) is not None:
+                self._of_ca.remove(ca, key)
+                self._todo.authorities[ca] = None
+        if now is not None:
+            self._of_class.add(now.spec.connector_class_name, key)
+            self._of_secret.add(secret_key_of(now), key)
+            if (ca := ca_secret_key_of(now)) is not None:
+                self._of_ca.add(ca, key)
+                self._todo.authorities[ca] = None
+
+    def _secret_changed(self, key: SecretKey) -> None:
+        self._todo.all_of(self._of_secret.of(key))
+        if key in self._of_ca:
+            self._todo.authorities[key] = None
+
+    # -- what is made of it
+
+    def work(self) -> Iterator[None]:
+        """Take what has come, then make what has to be made: classes, CAs, Connectors. One thing with each step."""
+        todo = self._todo
+        while self._taken:
+            yield from self._taking(self._taken[0])
+            del self._taken[0]
+        for name in list(todo.classes):
+            self._judge(name)
+            del todo.classes[name]
+            yield
+        if todo.for_all:
+            self._layer_for_all()
+            todo.for_all = False
+            yield
+        for ca in list(todo.authorities):
+            self._layer_own(ca)
+            del todo.authorities[ca]
+            yield
+        for key in list(todo.connectors):
+            self._make(key)
+            del todo.connectors[key]
+            yield
+
+    def _judge(self, name: str) -> None:
+        item = self._classes.get(name)
+        self._new.classes[name] = None
+        self._todo.all_of(self._of_class.of(name))
+        if item is None:
+            self._judged.forget(name)
+            return
+        inputs = (item, self._malformed.get(name))
+        if self._judged.get(name, inputs) is None:
+            self._judged.put(name, inputs, judge_class(*inputs))
+
+    def _layer_for_all(self) -> None:
+        if not self._flags.enable_custom_ca_certs:
+            changed, self._layers = self._layers is not None, None
+        else:
+            new = self._layers is None
+            self._layers = self._layers or Layers()
+            changed = self._layers.for_all(self._for_all, self._api_server) or new
+        if changed:
+            self._handshakes.of_trust(None, self._layers.trust_of(None) if self._layers else SYSTEM_TRUST)
+            self._todo.authorities.update(dict.fromkeys(self._of_ca))
+            self._todo.all_of(self._connectors)
+
+    def _layer_own(self, key: SecretKey) -> None:
+        if self._layers is None or key not in self._of_ca:
+            if self._layers is not None:
+                self._layers.disown(key)
+            self._handshakes.of_trust(key, None)
+        elif self._layers.own(key, self._secrets.get(key), self._unread.get(key, "")):
+            trust = self._layers.trust_of(key)
+            self._handshakes.of_trust(key, None if trust is self._layers.trust_of(None) else trust)
+            self._todo.all_of(self._of_ca.of(key))
+
+    def _make(self, key: ConnectorKey) -> None:
+        connector = self._connectors.get(key)
+        if connector is None:
+            self._made.forget(key)
+            self._handshakes.of_connector(key, None)
+            self._new.put(key, None, None)
+            return
+        inputs = self._inputs(connector)
+        if self._made.get(key, inputs):
+            return
+        examined = examine(inputs)
+        plan = compile_plan(examined, self._wanted.hosts) if self._wanted.plans else None
+        judgement = judgement_of(examined) if self._wanted.judgements else None
+        self._made.put(key, inputs, made=True)
+        self._handshakes.of_connector(key, examined)
+        self._new.put(key, plan, judgement)
+
+    def _inputs(self, connector: Connector) -> Inputs:
+        key, name = secret_key_of(connector), connector.spec.connector_class_name
+        secret, ca = self._secrets.get(key), ca_secret_key_of(connector)
+        return Inputs(
+            connector,
+            self._judged_class(name),
+            secret,
+            self._malformed.get(connector.key),
+            # Where something else is wrong, or nothing, the Secret is not asked for.
+            self._unread.get(key, "") if secret is None else "",
+            self._layers.trust_of(ca) if self._layers else SYSTEM_TRUST,
+            self._layers.state_of(ca) if self._layers else None,
+        )
+
+    # -- what serves
+
+    def snapshot(self) -> Snapshot:
+        """The next one, of all that was made. What it has in common with the last one it shares."""
+        before, new = self._served, self._new
+        same_classes = before is not None and not new.classes
+        self._generation += 1
+        plans, judgements = new.take()
+        self._served = Snapshot(
+            generation=self._generation,
+            plans=plans,
+            judgements=judgements,
+            classes=before.classes if same_classes and before else MappingProxyType(dict(self._classes)),
+            token_owners=self._owners.current(),
+            flags=self._flags,
+            class_violations=before.class_violations if same_classes and before else self._violations(),
+            caller_headers=before.caller_headers if same_classes and before else self._caller_headers(),
+            proxy_uris=before.proxy_uris if same_classes and before else self._proxy_uris(),
+            authorities=self._authorities(),
+            client_tls=self._handshakes.current(),
+            changed=tuple(new.connectors),
+            changed_classes=tuple(new.classes),
+        )
+        self._new = _New(plans, judgements)
+        return self._served
+
+    def build(self, objects: Objects) -> Snapshot:
+        """All at once: this is all that there is now."""
+        self.take_all(objects)
+        for _ in self.work():
+            pass
+        return self.snapshot()
+
+    def _all_judged(self) -> Iterator[JudgedClass]:
+        return (judged for name in self._classes if (judged := self._judged_class(name)) is not None)
+
+    def _judged_class(self, name: str) -> JudgedClass | None:
+        item = self._classes.get(name)
+        return self._judged.get(name, (item, self._malformed.get(name))) if item is not None else None
+
+    def _violations(self) -> Mapping[str, tuple[Violation, ...]]:
+        return MappingProxyType({item.connector_class.metadata.name: item.violations for item in self._all_judged()})
+
+    def _caller_headers(self) -> frozenset[bytes]:
+        return frozenset(item.connector_class.caller_header for item in self._all_judged() if item.usable) - {b""}
+
+    def _proxy_uris(self) -> frozenset[str]:
+        return frozenset(item.spec.proxy.uri for item in self._classes.values() if item.spec.proxy) - {""}
+
+    def _authorities(self) -> Authorities:
+        return self._layers.current() if self._layers else NONE
+
+
+def build(objects: Objects, wanted: Wanted = EVERYTHING) -> Snapshot:
+    """A Snapshot of these objects, from scratch."""
+    return Inventory(wanted).build(objects)
+
+
+class _Todo:
+    """What has to be made again. Dicts for their order: what came first is made first."""
+
+    def __init__(self) -> None:
+        self.classes: dict[str, None] = {}
+        self.for_all = False
+        self.authorities: dict[SecretKey, None] = {}
+        self.connectors: dict[ConnectorKey, None] = {}
+
+    def about(self, of: ConnectorKey | str) -> None:
+        """A Connector, or a class by its name."""
+        if isinstance(of, ConnectorKey):
+            self.connectors[of] = None
+        else:
+            self.classes[of] = None
+
+    def all_of(self, keys: Iterable[ConnectorKey]) -> None:
+        """All of these Connectors."""
+        self.connectors.update(dict.fromkeys(keys))
+
+
+class _New:
+    """What was made since the last Snapshot. Its mappings are copied when the first of something is put."""
+
+    def __init__(self, plans: Mapping[ConnectorKey, Plan], judgements: Mapping[ConnectorKey, Judgement]) -> None:
+        self.connectors: dict[ConnectorKey, None] = {}
+        self.classes: dict[str, None] = {}
+        self._before = (plans, judgements)
+        self._plans: dict[ConnectorKey, Plan] | None = None
+        self._judgements: dict[ConnectorKey, Judgement] | None = None
+
+    def put(self, key: ConnectorKey, plan: Plan | None, judgement: Judgement | None) -> None:
+        """What there is of this Connector now."""
+        if self._plans is None or self._judgements is None:
+            self._plans, self._judgements = dict(self._before[0]), dict(self._before[1])
+        if key not in self._plans and key not in self._judgements and plan is None and judgement is None:
+            return
+        self.connectors[key] = None
+        _put(self._plans, key, plan)
+        _put(self._judgements, key, judgement)
+
+    def take(self) -> tuple[Mapping[ConnectorKey, Plan], Mapping[ConnectorKey, Judgement]]:
+        """All that there is."""
+        if self._plans is None or self._judgements is None:
+            return self._before
+        return MappingProxyType(self._plans), MappingProxyType(self._judgements)
+
+
+def _put(held: dict[Key, Value], key: Key, value: Value | None) -> None:
+    if value is None:
+        held.pop(key, None)
+    else:
+        held[key] = value
+
+
+def _changes(before: Mapping[Key, Value], now: Mapping[Key, Value]) -> dict[Key, Value | None]:
+    """What is another instance, or equal to none, and what is gone."""
+    changed: dict[Key, Value | None] = {key: value for key, value in now.items() if before.get(key) is not value}
+    changed.update(dict.fromkeys(before.keys() - now.keys()))
+    return changed

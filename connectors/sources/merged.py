@@ -1,0 +1,196 @@
+"""What the files say together: of one identity the first file's object serves. A change costs what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeVar
+
+from connectors.authorities import is_for_all
+from connectors.model.connector import Connector, ConnectorKey
+from connectors.model.connector_class import ConnectorClass
+from connectors.model.feature_flags import FeatureFlags
+from connectors.model.secret import Secret, SecretKey
+from connectors.snapshot import Changes, Objects
+from connectors.sources.ledger import Ledger
+from connectors.sources.manifest_file import ManifestFile, repeated
+from connectors.sources.manifests import Manifest, Value
+from connectors.sources.place import Place
+from connectors.sources.problem import Identity, Problem
+
+Key = TypeVar("Key")
+Item = TypeVar("Item")
+
+SYSTEM_NAMESPACE = "connectors-system"
+"""Where Secrets with CAs for all are; in a cluster that is a setting."""
+
+
+@dataclass(slots=True)
+class _Kinds:
+    """The objects by kind."""
+
+    connectors: dict[ConnectorKey, Connector] = field(default_factory=dict)
+    classes: dict[str, ConnectorClass] = field(default_factory=dict)
+    secrets: dict[SecretKey, Secret] = field(default_factory=dict)
+    authorities: dict[SecretKey, Secret] = field(default_factory=dict)
+    flags: FeatureFlags = field(default_factory=FeatureFlags)
+
+
+@dataclass(slots=True)
+class _Changed:
+    """What is other than before."""
+
+    connectors: dict[ConnectorKey, Connector | None] = field(default_factory=dict)
+    classes: dict[str, ConnectorClass | None] = field(default_factory=dict)
+    secrets: dict[SecretKey, Secret | None] = field(default_factory=dict)
+    flags: FeatureFlags | None = None
+    for_all: bool = False
+
+
+class Merged:
+    """Files in their order, and behind them what is built in."""
+
+    def __init__(self, builtin: Mapping[Identity, Manifest], timestamp: Callable[[], str]) -> None:
+        self._builtin = builtin
+        self._ledger = Ledger(timestamp)
+        self._files: dict[str, ManifestFile] = {}
+        self._holders: dict[Identity, list[str]] = {}
+        self._repeated: dict[Identity, list[Problem]] = {}
+        self._telling: dict[str, ManifestFile] = {}
+        self._values: dict[Identity, Value] = {}
+        self._kinds = _Kinds()
+        self._changed = _Changed()
+        for identity in builtin:
+            self._settle(identity)
+
+    @property
+    def files(self) -> Mapping[str, ManifestFile]:
+        """Those that count, in their order; a live view."""
+        return MappingProxyType(self._files)
+
+    def put(self, file: ManifestFile) -> None:
+        """A file is new, or was read again; a new one counts as the last."""
+        before = self._files.get(file.name)
+        self._files[file.name] = file
+        if file.problems or file.ignored:
+            self._telling[file.name] = file
+        else:
+            self._telling.pop(file.name, None)
+        if before is not None:
+            self._release(before, file.objects)
+        for identity in file.objects:
+            holders = self._holders.setdefault(identity, [])
+            if file.name not in holders:
+                holders.append(file.name)
+            self._settle(identity)
+
+    def drop(self, name: str) -> None:
+        """A file is gone."""
+        before = self._files.pop(name, None)
+        self._telling.pop(name, None)
+        if before is not None:
+            self._release(before, {})
+
+    def reorder(self, names: Iterable[str]) -> None:
+        """The files come in this order now."""
+        self._files = {name: self._files[name] for name in names}
+        self._telling = {name: self._files[name] for name in self._files if name in self._telling}
+        for identity in [identity for identity, holders in self._holders.items() if len(holders) > 1]:
+            self._settle(identity)
+
+    def place(self, identity: Identity) -> tuple[str, Place] | None:
+        """The file and place of the object that serves; None for what is built in, and what is not there."""
+        holders = self._holders.get(identity)
+        return (holders[0], self._files[holders[0]].objects[identity].place) if holders else None
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with files, and with objects as their manifests stand."""
+        for file in self._telling.values():
+            yield from file.problems
+        for repetitions in self._repeated.values():
+            yield from repetitions
+
+    def telling(self) -> Iterable[ManifestFile]:
+        """The files that have a problem, or objects that are left alone."""
+        return self._telling.values()
+
+    def objects(self) -> Objects:
+        """All of them."""
+        kinds = self._kinds
+        return Objects(
+            connectors=tuple(kinds.connectors.values()),
+            classes=tuple(kinds.classes.values()),
+            secrets=tuple(kinds.secrets.values()),
+            flags=kinds.flags,
+            authorities=tuple(kinds.authorities.values()),
+        )
+
+    def changes(self) -> Changes:
+        """What is other than at the last call."""
+        changed, self._changed = self._changed, _Changed()
+        for_all = tuple(self._kinds.authorities.values()) if changed.for_all else None
+        return Changes(changed.connectors, changed.classes, changed.secrets, changed.flags, authorities=for_all)
+
+    def _release(self, before: ManifestFile, kept: Mapping[Identity, Manifest]) -> None:
+        for identity in before.objects:
+            if identity not in kept:
+                self._holders[identity].remove(before.name)
+                if not self._holders[identity]:
+                    del self._holders[identity]
+                self._settle(identity)
+
+    def _settle(self, identity: Identity) -> None:
+        """Choose who serves under this identity, and note it if that is another value than before."""
+        holders = self._holders.get(identity, [])
+        self._repeated.pop(identity, None)
+        if len(holders) > 1:
+            places = {name: number for number, name in enumerate(self._files)}
+            holders.sort(key=places.__getitem__)
+            self._repeated[identity] = list(self._repetitions(identity, holders))
+        manifest = self._files[holders[0]].objects[identity] if holders else self._builtin.get(identity)
+        value = self._ledger.settle(identity, manifest)
+        if holders and manifest is not None and value is not None:
+            # One instance for both, or each object would be there twice.
+            self._files[holders[0]].objects[identity] = replace(manifest, value=value)
+        if value is self._values.get(identity):
+            return
+        before = self._values.pop(identity, None)
+        if value is not None:
+            self._values[identity] = value
+        self._note(identity, value if value is not None else before, gone=value is None)
+
+    def _repetitions(self, identity: Identity, holders: list[str]) -> Iterator[Problem]:
+        first = f"{holders[0]}:{self._files[holders[0]].objects[identity].place.line}"
+        for name in holders[1:]:
+            yield repeated(name, self._files[name].objects[identity], first)
+
+    def _note(self, identity: Identity, value: Value | None, *, gone: bool) -> None:
+        kinds, changed = self._kinds, self._changed
+        match value:
+            case Connector():
+                key = ConnectorKey(identity.namespace, identity.name)
+                _put(kinds.connectors, changed.connectors, key, None if gone else value)
+            case ConnectorClass():
+                _put(kinds.classes, changed.classes, identity.name, None if gone else value)
+            case Secret():
+                secret_key, secret = SecretKey(identity.namespace, identity.name), None if gone else value
+                _put(kinds.secrets, changed.secrets, secret_key, secret)
+                self._note_authority(secret_key, secret)
+            case FeatureFlags():
+                kinds.flags = changed.flags = FeatureFlags() if gone else value
+
+    def _note_authority(self, key: SecretKey, secret: Secret | None) -> None:
+        known = self._kinds.authorities
+        if secret is not None and is_for_all(secret, SYSTEM_NAMESPACE):
+            known[key], self._changed.for_all = secret, True
+        elif known.pop(key, None) is not None:
+            self._changed.for_all = True
+
+
+def _put(held: dict[Key, Item], changed: dict[Key, Item | None], key: Key, value: Item | None) -> None:
+    changed[key] = value
+    if value is None:
+        held.pop(key, None)
+    else:
+        held[key] = value
