@@ -83,12 +83,18 @@ class Bodies(ABC):
         self.upstream.write(passed)
         self._touch()
         if self._request_body.done:
+            if self._up is not None:
+                self._up.close()
             return rest
         if self._up is None:
-            reports = Reports(self._from_client_again, self._update_client_reading, self._moved_up, self._up_over)
-            self._up = Course(self._terms.bounds.pipes, self._request_body, self.client, self.upstream, reports)
-        self._up.goes_on(rest)
+            self._up = self._course_up()
+        self._up.goes_on(rest, len(data))
         return b""
+
+    def _course_up(self) -> Course:
+        again, changed = self._from_client_again, self._update_client_reading
+        reports = Reports(again, changed, self._moved_up, self._up_over, self._up_through, self._client_broke)
+        return Course(self._terms.bounds.means, self._request_body, self.client, self.upstream, reports)
 
     def _from_client_again(self, data: bytes) -> None:
         self.client.put_back(self.from_client(data))
@@ -104,6 +110,12 @@ class Bodies(ABC):
             # What the tool has said before can still be read. Its reset is told once, and was told here: behind what is
             # read, the connection will seem to end in order.
             self._tool_fault = ConnectionResetError("the tool has closed the connection within a request's body")
+        self._update_client_reading()
+
+    def _up_through(self, rest: bytes) -> None:
+        if self._up is not None:
+            self._up.close()
+        self.client.put_back(rest)
         self._update_client_reading()
 
     def client_writable(self, writable: bool) -> None:
@@ -150,19 +162,23 @@ class Bodies(ABC):
         if head or passed:
             self.client.write(head + passed if head else passed)
         if self._response_body.done:
-            self._through(bool(rest))
+            self._through(rest)
             return
         if self._down is None:
-            reports = Reports(self.from_upstream, self._update_upstream_reading, self._moved_down, self._down_over)
-            self._down = Course(self._terms.bounds.pipes, self._response_body, self.upstream, self.client, reports)
-        self._down.goes_on(rest)
+            self._down = self._course_down()
+        self._down.goes_on(rest, len(data))
 
-    def _through(self, more: bool) -> None:
-        """The response has come to its end, and `more` lies behind it.
+    def _course_down(self) -> Course:
+        again, changed = self.from_upstream, self._update_upstream_reading
+        reports = Reports(again, changed, self._moved_down, self._down_over, self._through, self._broken)
+        return Course(self._terms.bounds.means, self._response_body, self.upstream, self.client, reports)
+
+    def _through(self, behind: bytes) -> None:
+        """The response has come to its end; `behind` it lies more.
 
         That was not asked for: the connection cannot be trusted with another request.
         """
-        self.upstream_reusable = self._persistent and not more and self._request_body.done
+        self.upstream_reusable = self._persistent and not behind and self._request_body.done
         self._complete()
 
     def _moved_down(self, count: int) -> None:
@@ -177,7 +193,7 @@ class Bodies(ABC):
         elif outcome is Outcome.SINK_LOST:
             self.client.eof_received()
         else:
-            self._through(outcome is Outcome.DONE_AND_MORE)
+            self._through(b"more" if outcome is Outcome.DONE_AND_MORE else b"")
 
     # -- ends
 
@@ -214,6 +230,10 @@ class Bodies(ABC):
     @abstractmethod
     def _client_broke(self, error: MessageError) -> None:
         """The request's body is broken."""
+
+    @abstractmethod
+    def _broken(self, error: MessageError) -> None:
+        """The tool's answer is broken."""
 
     @abstractmethod
     def _cut(self, ending: str) -> None:

@@ -1,19 +1,34 @@
 """One body on its way from one side to the other, where it does not come in one read.
 
 What is read is passed on at once. What is costly to read waits for its turns (proxy/postponed.py); what is large, plain
-and of a known length is moved by the kernel (proxy/splice.py).
+and of a known length is moved by the kernel (proxy/splice.py), and what is large otherwise passes through one buffer
+that all share (proxy/lent.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple, Protocol, cast
 
 from proxy.http1.body import BodyReader, LengthBody
+from proxy.http1.errors import MessageError
+from proxy.lent import Lender, Reading, exchange_protocol, write_now
 from proxy.postponed import Postponed
 from proxy.splice import POSSIBLE, WORTH, Duplicable, Outcome, Pipes, Splice, Tell
+
+LARGE = 64 * 1024
+"""Bytes of one read that show a large body, and those of a known length that are worth a change of protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all bodies of a proxy share."""
+
+    pipes: Pipes = field(default_factory=Pipes)
+    lender: Lender = field(default_factory=Lender)
 
 
 class Side(Protocol):
@@ -29,26 +44,31 @@ class Reports(NamedTuple):
     """Whom a body on its way tells.
 
     `again` takes bytes whose turn has come; `changed` hears that `holds` is another now; `moved` of bytes that have
-    reached the other side by themselves; `moving_over` of the end of that.
+    reached the other side by themselves; `moving_over` of the end of that, where the kernel moved them. Where they
+    passed through the lent buffer, `through` takes what lies behind the body, and `broken` hears that it is malformed.
     """
 
     again: Callable[[bytes], None]
     changed: Callable[[], None]
     moved: Callable[[int], None]
     moving_over: Callable[[Outcome], None]
+    through: Callable[[bytes], None]
+    broken: Callable[[MessageError], None]
 
 
 class Way(Enum):
     """How a body passes now."""
 
     READ = auto()
-    """It is read and written, and may be moved once that is worth it."""
+    """It is read and written, until more is worth it."""
     ASKED = auto()
-    """It is to be moved from a later turn on, when what was read is written."""
+    """From a later turn on, when what was read is written, it is to pass otherwise."""
     EMPTYING = auto()
     """It is to be moved when the sink has taken everything; nothing is read until then."""
     MOVED = auto()
     """By the kernel."""
+    LENT = auto()
+    """Through the lent buffer."""
     READ_ONLY = auto()
     """It is read and written to its end."""
     STOPPED = auto()
@@ -62,17 +82,17 @@ _NOT_READ = (Way.MOVED, Way.STOPPED)
 class Course:
     """A body on its way from `source` to `sink`, read by `reader`."""
 
-    __slots__ = ("_loop", "_pipes", "_postponed", "_reader", "_reports", "_sink", "_source", "_splice", "_way")
+    __slots__ = ("_loop", "_means", "_postponed", "_reader", "_reports", "_sink", "_source", "_splice", "_way")
 
-    def __init__(self, pipes: Pipes, reader: BodyReader, source: Side, sink: Side, reports: Reports) -> None:
+    def __init__(self, means: Means, reader: BodyReader, source: Side, sink: Side, reports: Reports) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pipes = pipes
+        self._means = means
         self._reader = reader
         self._source, self._sink = source, sink
         self._reports = reports
         self._postponed: Postponed | None = None
         self._splice: Splice | None = None
-        self._way = Way.READ if POSSIBLE else Way.READ_ONLY
+        self._way = Way.READ
 
     @property
     def holds(self) -> bool:
@@ -84,19 +104,22 @@ class Course:
         """Whether the kernel moves it, and the sink takes nothing."""
         return self._splice is not None and self._splice.blocked
 
-    def goes_on(self, rest: bytes) -> None:
-        """What has come was passed on, all but `rest`, and the body has not ended."""
+    def goes_on(self, rest: bytes, came: int) -> None:
+        """`came` bytes have come and were passed on, all but `rest`, and the body has not ended."""
         if rest:
             if self._postponed is None:
                 self._postponed = Postponed(self._loop, self._reports.again, self._reports.changed)
             self._postponed.put(rest)
-        elif self._way is Way.READ and left_of(self._reader) >= WORTH:
-            if self._sockets() is None:
-                self._way = Way.READ_ONLY
-                return
+        elif self._way is Way.READ:
+            self._consider(came)
+
+    def _consider(self, came: int) -> None:
+        if socket_of(self._source.transport) is None:
+            self._way = Way.READ_ONLY
+        elif self._worth_moving() or self._worth_lending(came):
             self._way = Way.ASKED
             # Behind this turn: uvloop sends at its end what was written in it.
-            self._loop.call_soon(self._move)
+            self._loop.call_soon(self._change)
 
     def flush(self) -> None:
         """The source is gone: nothing can wait for a later turn."""
@@ -107,12 +130,14 @@ class Course:
         """The sink has taken everything that it was sent, or nearly so."""
         if self._way is Way.EMPTYING:
             self._way = Way.ASKED
-            self._move()
+            self._change()
 
     def close(self) -> None:
         """The exchange is over, whatever of this body is still to come."""
         if self._way is Way.EMPTYING and self._sink.transport is not None:
             self._sink.transport.set_write_buffer_limits()
+        if self._way is Way.LENT and (source := self._source.transport) is not None:
+            exchange_protocol(source, cast("asyncio.Protocol", self._source))
         self._way = Way.OVER
         if self._postponed is not None:
             self._postponed.drop()
@@ -120,13 +145,20 @@ class Course:
             self._splice.close()
             self._splice = None
 
-    def _move(self) -> None:
-        """Let the kernel move what is left, if that is possible now, or as soon as it is."""
+    def _worth_moving(self) -> bool:
+        return POSSIBLE and left_of(self._reader) >= WORTH and self._sockets() is not None
+
+    def _worth_lending(self, came: int) -> bool:
+        known = isinstance(self._reader, LengthBody)
+        return came >= LARGE and (not known or left_of(self._reader) >= LARGE)
+
+    def _change(self) -> None:
+        """Let what is left pass as it is worth, if that is possible now, or as soon as it is."""
         if self._way is not Way.ASKED:
             return
         sockets = self._sockets()
-        if sockets is None or left_of(self._reader) < WORTH:
-            self._way = Way.READ_ONLY
+        if sockets is None or not self._worth_moving():
+            self._lend()
         elif self._sink_is_empty():
             self._begin(*sockets)
 
@@ -147,13 +179,42 @@ class Course:
     def _begin(self, source: Duplicable, sink: Duplicable) -> None:
         tell = Tell(self._moved, self._over)
         try:
-            self._splice = Splice(self._pipes, source, sink, left_of(self._reader), tell)
+            self._splice = Splice(self._means.pipes, source, sink, left_of(self._reader), tell)
             self._way = Way.MOVED
         except OSError:
-            self._way = Way.READ_ONLY
+            self._lend()
         if self._sink.transport is not None:
             self._sink.transport.set_write_buffer_limits()
         self._reports.changed()
+
+    def _lend(self) -> None:
+        source = self._source.transport
+        if source is None or socket_of(source) is None:
+            self._way = Way.READ_ONLY
+            return
+        self._way = Way.LENT
+        own = cast("asyncio.Protocol", self._source)
+        exchange_protocol(source, Reading(self._means.lender, own, self._take))
+
+    def _take(self, count: int) -> bool:
+        """Pass on so many bytes of the lent buffer; whether the sink has taken all of them. No view of it is left."""
+        buffer, end = self._means.lender.buffer, Lender.AHEAD + count
+        pending = self._reader.pending
+        start = Lender.AHEAD - len(pending)
+        buffer[start : Lender.AHEAD] = pending
+        try:
+            pieces, position = self._reader.take(buffer, start, end)
+        except MessageError as error:
+            self._reports.broken(error)
+            return True
+        sink, rest = self._sink.transport, bytes(buffer[position:end])
+        taken = sink is None or write_now(sink, pieces)
+        self._reports.moved(sum(map(len, pieces)))
+        if self._reader.done:
+            self._reports.through(rest)
+        elif rest:
+            self.goes_on(rest, 0)
+        return taken
 
     def _moved(self, count: int) -> None:
         cast("LengthBody", self._reader).skip(count)

@@ -18,6 +18,7 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.audit import Record
 from proxy.bodies import Bodies, Phase
+from proxy.course import Means
 from proxy.decision import Forward
 from proxy.http1.body import body_reader, is_one_chunk
 from proxy.http1.buffers import ResponseBuffer
@@ -30,7 +31,6 @@ from proxy.presented import Presented
 from proxy.response import Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts
-from proxy.splice import Pipes
 from proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Bounds:
     limits: Limits
     timeouts: Timeouts
     side: ClientSide
-    pipes: Pipes = field(default_factory=Pipes)
+    means: Means = field(default_factory=Means)
 
 
 class Terms(NamedTuple):

@@ -8,12 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.course import Course, Reports, left_of, socket_of
-from proxy.http1.body import MAX_CHUNKS, BodyReader, ChunkedBody, LengthBody
+from proxy.course import LARGE, Course, Means, Reports, left_of, socket_of
+from proxy.http1.body import MAX_CHUNKS, BodyReader, ChunkedBody, LengthBody, UntilCloseBody
+from proxy.http1.errors import MessageError
 from proxy.splice import WORTH, Outcome, Pipes
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream
 from tests.proxy.test_client import Wire, turns
+from tests.proxy.test_splice import until
 
 BODY = os.urandom(4 * WORTH)
 
@@ -54,21 +56,28 @@ class Desk:
         self.moved = 0
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.again: list[bytes] = []
+        self.late = b""
+        self.behind: list[bytes] = []
+        self.faults: list[MessageError] = []
 
     def course(self, reader: BodyReader, pipes: Pipes | None = None) -> Course:
-        reports = Reports(self._again, self._changed, self._moved, self.outcome.set_result)
+        ends = (self.outcome.set_result, self.behind.append, self.faults.append)
+        reports = Reports(self._again, self._changed, self._moved, *ends)
         self.reader = reader
-        self.of_body = Course(pipes or Pipes(), reader, self.source, self.sink, reports)
+        self.of_body = Course(Means(pipes or Pipes()), reader, self.source, self.sink, reports)
         self.source.took = self.took
         self.sink.changed = self._changed
         return self.of_body
 
     def took(self, data: bytes) -> None:
         """As proxy/bodies.py does."""
+        if self.reader.done:
+            self.late += data
+            return
         passed, rest = self.reader.feed(data)
         self.sink.own.write(passed)
         if not self.reader.done:
-            self.of_body.goes_on(rest)
+            self.of_body.goes_on(rest, len(data))
 
     def _again(self, data: bytes) -> None:
         self.again.append(data)
@@ -110,14 +119,61 @@ async def test_a_large_body_is_moved_from_its_second_turn_on() -> None:
 
 async def test_a_body_that_is_not_worth_it_is_read() -> None:
     async with desk() as at:
-        course = at.course(LengthBody(WORTH))
+        course = at.course(LengthBody(LARGE))
         at.tool.send(BODY[:1])
         await at.client.read_exactly(1)
         await turns()
         assert not course.holds
-        at.tool.send(BODY[1:WORTH])
-        assert await at.client.read_exactly(WORTH - 1) == BODY[1:WORTH]
+        at.tool.send(BODY[1:LARGE])
+        assert await at.client.read_exactly(LARGE - 1) == BODY[1:LARGE]
         assert at.moved == 0
+
+
+READERS: tuple[Callable[[], BodyReader], ...] = (
+    lambda: LengthBody(len(BODY)),
+    UntilCloseBody,
+    lambda: ChunkedBody(lambda trailers: trailers),
+)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=["length", "until close", "chunks"])
+async def test_any_other_large_body_passes_through_the_lent_buffer(reader: Callable[[], BodyReader]) -> None:
+    """And what lies behind it is told of."""
+    one_chunk = b"%X\r\n%b\r\n" % (len(BODY), BODY) + b"0\r\n\r\n"
+    async with desk() as at:
+        course = at.course(reader(), Pipes(limit=0))
+        sent = one_chunk if isinstance(at.reader, ChunkedBody) else BODY
+        at.tool.send(sent)
+        at.tool.send(b"next")
+        assert await at.client.read_exactly(len(sent)) == sent
+        assert at.moved > len(sent) // 2
+        if isinstance(at.reader, UntilCloseBody):
+            assert await at.client.read_exactly(4) == b"next"
+        else:
+            await until(lambda: at.behind == [b"next"] or at.late == b"next")
+        course.close()
+        at.tool.send(b"later")
+        await until(lambda: at.late.endswith(b"later") or b"later" in at.client.received[-5:])
+
+
+async def test_a_malformed_body_in_the_lent_buffer_is_told_of() -> None:
+    async with desk() as at:
+        course = at.course(ChunkedBody(lambda trailers: trailers))
+        at.tool.send(b"%X\r\n%b\r\n" % (len(BODY), BODY))
+        await at.client.read_exactly(len(BODY), 10)
+        at.tool.send(b"no size\r\n")
+        await until(lambda: len(at.faults) == 1)
+        course.close()
+
+
+async def test_chunks_in_the_lent_buffer_are_read_in_turns() -> None:
+    async with desk() as at:
+        at.course(ChunkedBody(lambda trailers: trailers))
+        at.tool.send(b"%X\r\n%b\r\n" % (len(BODY), BODY))
+        await at.client.read_exactly(len(BODY), 10)
+        at.tool.send(b"1\r\nx\r\n" * (2 * MAX_CHUNKS))
+        await until(lambda: bool(at.again))
+        assert at.again[0] == b"1\r\nx\r\n" * MAX_CHUNKS
 
 
 async def test_r23_what_the_sink_was_sent_before_goes_before() -> None:
@@ -146,7 +202,7 @@ async def test_an_end_before_it_could_be_moved(way: str) -> None:
             at.sink.own.write(BODY * 4)
         elif way == "closing":
             at.sink.own.close()
-        course.goes_on(b"")
+        course.goes_on(b"", 1)
         await turns()
         assert not course.holds
         course.close()
@@ -168,12 +224,12 @@ async def test_what_is_costly_waits_for_its_turns() -> None:
         assert course.holds
         assert not at.source.own.is_reading()
         await turns()
-        assert (at.again, course.holds) == ([b"x\r\n1\r\nx\r\n"], False)
+        assert (at.again, course.holds) == ([b"1\r\nx\r\n"], False)
         assert at.source.own.is_reading()
-        course.goes_on(b"rest")
+        course.goes_on(b"rest", 4)
         course.flush()
         assert at.again[1:] == [b"rest"]
-        course.goes_on(b"late")
+        course.goes_on(b"late", 4)
         course.close()
         await turns()
         assert at.again[2:] == []

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -71,6 +71,58 @@ def test_any_split_of_a_chunked_body_gives_the_same(
     assert reader.done
     assert rest == behind
     assert passed == plain(data, without_x(trailers))
+
+
+def take_all(reader: BodyReader, pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """As `feed_all`, through a buffer in which other bytes stand behind those that have come."""
+    passed, buffer = b"", bytearray(b"0\r\n\r\n" * 10_000)
+    for index, piece in enumerate(pieces):
+        start, end = MAX_TRAILERS - len(reader.pending), MAX_TRAILERS + len(piece)
+        buffer[start:end] = reader.pending + piece
+        out, position = reader.take(buffer, start, end)
+        passed += b"".join(out)
+        rest = bytes(buffer[position:end])
+        if reader.done:
+            return passed, rest + b"".join(pieces[index + 1 :])
+        assert not rest
+    return passed, b""
+
+
+@given(
+    st.one_of(
+        st.tuples(DATA, EXTENSION, TRAILERS).map(lambda made: chunks_of(*made)),
+        st.text("0123456789abcdefF\r\n; X:", max_size=80).map(str.encode),
+    ),
+    st.binary(max_size=30),
+    CUTS,
+    st.booleans(),
+)
+def test_bytes_that_stay_where_they_are_are_read_as_others(
+    body: bytes, behind: bytes, cuts: list[int], decode: bool
+) -> None:
+    def outcome(read: Callable[[BodyReader, Sequence[bytes]], object]) -> object:
+        reader = ChunkedBody(without_x, decode=decode)
+        try:
+            return read(reader, split(body + behind, cuts)), reader.done
+        except MessageError as error:
+            return error.message
+
+    assert outcome(take_all) == outcome(feed_all)
+
+
+@pytest.mark.parametrize("length", [3, 5, 7])
+def test_a_body_of_known_length_that_stays_where_it_is(length: int) -> None:
+    reader = LengthBody(length)
+    pieces, position = reader.take(bytearray(b"..abcde..."), 2, 7)
+    assert (b"".join(pieces), position, reader.left) == (b"abcde"[:length], 2 + min(length, 5), max(0, length - 5))
+    assert UntilCloseBody().take(bytearray(b"..abcde..."), 2, 7) == ([b"abcde"], 7)
+    assert NoBody().take(bytearray(b"..abcde..."), 2, 7) == ([], 2)
+
+
+def chunks_of(data: list[bytes], extension: bytes, trailers: Headers) -> bytes:
+    """A chunked body whose sizes have this extension."""
+    chunks = b"".join(b"%X%b\r\n%b\r\n" % (len(piece), extension, piece) for piece in data)
+    return chunks + b"0" + extension + b"\r\n" + b"".join(b"%b: %b\r\n" % field for field in trailers) + b"\r\n"
 
 
 @given(DATA, TRAILERS, st.binary(max_size=30), CUTS)
