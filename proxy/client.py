@@ -174,6 +174,11 @@ class ClientConnection(asyncio.Protocol):
             self._waiting.cancel()
 
     @property
+    def transport(self) -> asyncio.Transport | None:
+        """What it is served over; None once it is gone."""
+        return self._transport
+
+    @property
     def peer(self) -> str:
         """The IP address that the connection came from; empty once it is gone."""
         address = self._transport.get_extra_info("peername") if self._transport else None
@@ -250,10 +255,16 @@ class ClientConnection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
+        self._let_go()
         if self._transport:
             if connection := self._transport.get_extra_info("socket"):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
             self._transport.abort()
+
+    def _let_go(self) -> None:
+        """No other descriptor of this connection may be open when it is closed."""
+        if self._relay is not None:
+            self._relay.let_go()
 
     # -- the server's side
 
@@ -270,6 +281,7 @@ class ClientConnection(asyncio.Protocol):
             return
         connection = self._transport.get_extra_info("socket")
         if connection and connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _PEER_HAS_LEFT:
+            self._let_go()
             self._transport.abort()
 
     def expired(self) -> None:

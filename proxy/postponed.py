@@ -35,6 +35,10 @@ class Postponed:
         while self._data:
             self._turn()
 
+    def drop(self) -> None:
+        """Forget it."""
+        self._data = b""
+
     def _turn(self) -> None:
         data, self._data = self._data, b""
         if data:

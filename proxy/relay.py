@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from connectors.model.message import ResponseHead
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from proxy.audit import Record
+from proxy.bodies import Bodies, Phase
 from proxy.decision import Forward
-from proxy.http1.body import BodyReader, NoBody, body_reader, is_one_chunk
+from proxy.http1.body import body_reader, is_one_chunk
 from proxy.http1.buffers import ResponseBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import BodyKind, framing_of_response, response_framing
 from proxy.http1.head import HEAD_END, write_response
 from proxy.inject import request_trailers
 from proxy.passage import Passage
-from proxy.postponed import Postponed
 from proxy.presented import Presented
 from proxy.response import Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts
+from proxy.splice import Pipes
 from proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -37,16 +38,6 @@ if TYPE_CHECKING:
 
 _SWITCHING_PROTOCOLS = 101
 _BODYLESS = (204, 304)
-_NO_BODY: Final = NoBody()
-
-
-class Phase(Enum):
-    """How far a response has come."""
-
-    HEAD = "head"
-    BODY = "body"
-    TUNNEL = "tunnel"
-    OVER = "over"
 
 
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
@@ -61,6 +52,7 @@ class Bounds:
     limits: Limits
     timeouts: Timeouts
     side: ClientSide
+    pipes: Pipes = field(default_factory=Pipes)
 
 
 class Terms(NamedTuple):
@@ -79,12 +71,11 @@ class End(Enum):
     CLIENT_LOST = "client lost"
 
 
-class Relay:
+class Relay(Bodies):
     """Moves one request to `upstream` and its response to `client`.
 
     `head` is what goes to the tool, `target` the request-target without the credential's part of its query, `spent` the
-    caller's token where a trailer could still hold it. `held_upstream`: reading from the tool was held back. What is
-    set in the class is what most requests never change.
+    caller's token where a trailer could still hold it. What is set in the class is what most requests never change.
     """
 
     end = End.DONE
@@ -92,22 +83,11 @@ class Relay:
     head = b""
     spent: Presented | None = None
     client_reusable = False
-    upstream_reusable = False
     upstream_keep_alive = b""
     tunnelled = False
-    held_upstream = False
     _forward: Forward | None = None
-    _request_body: BodyReader = _NO_BODY
     _response_head: ResponseBuffer | None = None
-    _response_body: BodyReader = _NO_BODY
     _response_kind = BodyKind.NONE
-    _persistent = False
-    _awaits_continue = False
-    _client_full = False
-    _tool_full = False
-    # Made on first use: each refers back to this relay, and such a cycle is the garbage collector's to find.
-    _from_tool: Postponed | None = None
-    _of_client: Postponed | None = None
 
     def __init__(self, terms: Terms, record: Record, passage: Passage, client: ClientConnection, target: bytes) -> None:
         self._terms = terms
@@ -153,45 +133,6 @@ class Relay:
 
     # -- from the client
 
-    def from_client(self, data: bytes) -> bytes:
-        """Take what the client sent; gives back what belongs to its next request."""
-        if self._phase is _TUNNEL:
-            self.record.bytes_in += len(data)
-            self.upstream.write(data)
-            self._touch()
-            return b""
-        if self._request_body.done or self._phase is _OVER:
-            return data
-        try:
-            passed, rest = self._request_body.feed(data)
-        except MessageError as error:
-            self._client_broke(error)
-            return b""
-        self._awaits_continue = False
-        self.record.bytes_in += len(passed)
-        self.upstream.write(passed)
-        self._touch()
-        if rest and not self._request_body.done:
-            if self._of_client is None:
-                self._of_client = Postponed(self.client.loop, self._from_client_again, self._update_client_reading)
-            self._of_client.put(rest)
-            return b""
-        return rest
-
-    def _from_client_again(self, data: bytes) -> None:
-        self.client.put_back(self.from_client(data))
-
-    def client_writable(self, writable: bool) -> None:
-        """Back-pressure: read from the tool only what the client takes."""
-        self._client_full = not writable
-        self._update_upstream_reading()
-        self._touch()
-
-    def _update_upstream_reading(self) -> None:
-        if self._phase is not _OVER:
-            self.held_upstream = True
-            self.upstream.pause_reading(self._client_full or bool(self._from_tool))
-
     def client_lost(self) -> None:
         """The client is gone."""
         self._over(End.CLIENT_LOST)
@@ -202,7 +143,7 @@ class Relay:
             return
         if self._phase is not _HEAD:
             self._cut("timeout")
-        elif not (self._request_body.done or self._tool_full or self._awaits_continue):
+        elif not (self._request_body.done or self._tool_is_full or self._awaits_continue):
             # It is the client that keeps everybody waiting for its body.
             self._cut("client timeout")
         else:
@@ -228,26 +169,17 @@ class Relay:
             # Behind it: what has just arrived decides which of the times runs from now on.
             self._touch()
 
-    def upstream_writable(self, writable: bool) -> None:
-        """Back-pressure: read from the client only what the tool takes."""
-        self._tool_full = not writable
-        self._update_client_reading()
-        self._touch()
-
-    def _update_client_reading(self) -> None:
-        if self._phase is not _OVER:
-            self.client.pause_reading(self._tool_full or bool(self._of_client))
-
     def upstream_lost(self, error: Exception | None) -> None:
         """The tool's side of the connection is gone."""
-        if self._from_tool:
-            self._from_tool.flush()
+        error = error or self._tool_fault
+        if self._down is not None:
+            self._down.flush()
         if self._phase is _OVER:
             return
         if self._phase is _TUNNEL or (self._response_kind is _CLOSE and error is None):
             self._over(End.DONE)
         elif self._phase is _BODY:
-            self._cut("upstream closed early")
+            self._send_then_cut("upstream closed early")
         elif self._response_head:
             self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, "the tool closed the connection within a response head"))
         elif self.upstream.used_before and not self.record.first_byte_at:
@@ -343,24 +275,7 @@ class Relay:
         self._response_body = body_reader(framing, response_trailers, decode=decode)
         self._pass_on(head + b"\r\n", rest)
 
-    def _pass_on(self, head: bytes, data: bytes) -> None:
-        """Pass on body bytes, behind the head where it goes with them."""
-        try:
-            passed, rest = self._response_body.feed(data)
-        except MessageError:
-            self.client.write(head)
-            raise
-        self.record.bytes_out += len(passed)
-        if head or passed:
-            self.client.write(head + passed if head else passed)
-        if self._response_body.done:
-            # Bytes behind the response's end were not asked for: the connection cannot be trusted with another request.
-            self.upstream_reusable = self._persistent and not rest and self._request_body.done
-            self._over(End.DONE)
-        elif rest:
-            if self._from_tool is None:
-                self._from_tool = Postponed(self.client.loop, self.from_upstream, self._update_upstream_reading)
-            self._from_tool.put(rest)
+    # -- ends
 
     def _client_broke(self, error: MessageError) -> None:
         if self._phase is _BODY:
@@ -375,17 +290,13 @@ class Relay:
         else:
             self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, error.message))
 
-    # -- ends
-
-    def _touch(self) -> None:
-        if self._phase is not _OVER:
-            timeouts = self._terms.bounds.timeouts
-            waiting = self._phase is _HEAD
-            self.client.deadline = time.monotonic() + (timeouts.first_byte if waiting else timeouts.idle)
+    def _complete(self) -> None:
+        self._over(End.DONE)
 
     def _cut(self, ending: str) -> None:
         """A response that cannot be completed must not look complete: reset the client's connection."""
         self.record.ending = ending
+        self.let_go()
         self.client_reusable = False
         self.upstream_reusable = False
         self.client.abort()
@@ -400,4 +311,6 @@ class Relay:
         if self._phase is not _OVER:
             self._phase = _OVER
             self.end = end
+            if self._up or self._down or self._last:
+                self.let_go()
             self._terms.ended(self)

@@ -120,6 +120,11 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         """What the kernel has not taken yet."""
         return self._tcp.get_write_buffer_size() if self._tcp else 0
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """How much of that may wait before `pause_writing` is called, and may still when `resume_writing` is."""
+        if self._tcp:
+            self._tcp.set_write_buffer_limits(high, low)
+
     def pause_reading(self) -> None:
         """What has come by now stays encrypted."""
         self._paused = True

@@ -120,6 +120,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     @property
+    def transport(self) -> asyncio.Transport | None:
+        """What it goes over; None once it is gone."""
+        return self._transport
+
+    @property
     def usable(self) -> bool:
         """Whether a request may still be written."""
         return self._transport is not None and not self._transport.is_closing()

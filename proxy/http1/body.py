@@ -61,6 +61,16 @@ class LengthBody:
         self._remaining = length
         self.done = length == 0
 
+    @property
+    def left(self) -> int:
+        """Bytes that have not come yet."""
+        return self._remaining
+
+    def skip(self, count: int) -> None:
+        """So many bytes of it, at most those that are left, have passed without being fed."""
+        self._remaining -= count
+        self.done = self._remaining == 0
+
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """See BodyReader."""
         size = len(data)

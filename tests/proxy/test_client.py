@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from connectors.model.refusal import Refusal
 from proxy.client import MAX_BUFFERED, After, ClientConnection, ClientTerms
 from proxy.http1.head import ParsedRequest
 from proxy.http1.plain import Plain
+from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -300,3 +301,28 @@ async def test_a_client_that_leaves_while_its_request_is_sent_again_ends_the_sec
     desk.client.connection_lost(None)
     await turns()
     assert again.cancelled()
+
+
+class Moving:
+    """An exchange whose body is moved beside the connections."""
+
+    tunnelled = False
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.let_go_when: list[str] = []
+
+    def let_go(self) -> None:
+        self.let_go_when.append(self._wire.ended)
+
+    def client_lost(self) -> None: ...
+
+
+@pytest.mark.parametrize("leave", [ClientConnection.abort, ClientConnection.eof_received])
+async def test_r24_what_moves_a_body_is_let_go_of_before_a_reset(
+    desk: Desk, leave: Callable[[ClientConnection], None]
+) -> None:
+    moving = Moving(desk.wire)
+    desk.client.attach(cast("Relay", moving))
+    leave(desk.client)
+    assert (moving.let_go_when, desk.wire.ended) == ([""], "abort")

@@ -30,3 +30,13 @@ async def test_flush_goes_on_until_nothing_is_left() -> None:
     assert seen == [b"a", b"b", b"c"]
     await asyncio.sleep(0)
     assert seen == [b"a", b"b", b"c"]
+
+
+async def test_what_is_dropped_does_not_come_back() -> None:
+    seen: list[bytes] = []
+    postponed = Postponed(asyncio.get_running_loop(), seen.append, lambda: None)
+    postponed.put(b"abc")
+    postponed.drop()
+    assert not postponed
+    await asyncio.sleep(0)
+    assert seen == []

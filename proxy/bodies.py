@@ -1,0 +1,224 @@
+"""Both bodies of one exchange in motion, with back-pressure: what proxy/relay.py does beside heads and ends."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from proxy.audit import Record
+from proxy.course import Course, Reports
+from proxy.http1.body import BodyReader, NoBody
+from proxy.http1.errors import MessageError
+from proxy.last_bytes import LastBytes
+from proxy.splice import Outcome
+from proxy.upstream import UpstreamConnection
+
+if TYPE_CHECKING:
+    from proxy.client import ClientConnection  # they import the relay, which is a Bodies
+    from proxy.relay import Terms
+
+_NO_BODY: Final = NoBody()
+
+
+class Phase(Enum):
+    """How far a response has come."""
+
+    HEAD = "head"
+    BODY = "body"
+    TUNNEL = "tunnel"
+    OVER = "over"
+
+
+# The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
+_HEAD, _BODY, _TUNNEL, _OVER = Phase
+
+
+class Bodies(ABC):
+    """Moves the bodies of one request and its response.
+
+    `upstream_reusable`: the tool's connection may serve another request. `held_upstream`: reading from the tool was
+    held back. What is set in the class is what most requests never change.
+    """
+
+    record: Record
+    client: ClientConnection
+    upstream: UpstreamConnection
+    upstream_reusable = False
+    held_upstream = False
+    _terms: Terms
+    _phase: Phase
+    _request_body: BodyReader = _NO_BODY
+    _response_body: BodyReader = _NO_BODY
+    _persistent = False
+    _awaits_continue = False
+    _client_full = False
+    _tool_full = False
+    _tool_fault: Exception | None = None
+    # Bodies that do not come in one read. Each refers back to this relay, which lets go of it at its end.
+    _up: Course | None = None
+    _down: Course | None = None
+    _last: LastBytes | None = None
+
+    # -- from the client
+
+    def from_client(self, data: bytes) -> bytes:
+        """Take what the client sent; gives back what belongs to its next request."""
+        if self._phase is _TUNNEL:
+            self.record.bytes_in += len(data)
+            self.upstream.write(data)
+            self._touch()
+            return b""
+        if self._request_body.done or self._phase is _OVER:
+            return data
+        try:
+            passed, rest = self._request_body.feed(data)
+        except MessageError as error:
+            self._client_broke(error)
+            return b""
+        self._awaits_continue = False
+        self.record.bytes_in += len(passed)
+        self.upstream.write(passed)
+        self._touch()
+        if self._request_body.done:
+            return rest
+        if self._up is None:
+            reports = Reports(self._from_client_again, self._update_client_reading, self._moved_up, self._up_over)
+            self._up = Course(self._terms.bounds.pipes, self._request_body, self.client, self.upstream, reports)
+        self._up.goes_on(rest)
+        return b""
+
+    def _from_client_again(self, data: bytes) -> None:
+        self.client.put_back(self.from_client(data))
+
+    def _moved_up(self, count: int) -> None:
+        self.record.bytes_in += count
+        self._touch()
+
+    def _up_over(self, outcome: Outcome) -> None:
+        if outcome is Outcome.SOURCE_LOST:
+            self.client.eof_received()
+        elif outcome is Outcome.SINK_LOST:
+            # What the tool has said before can still be read. Its reset is told once, and was told here: behind what is
+            # read, the connection will seem to end in order.
+            self._tool_fault = ConnectionResetError("the tool has closed the connection within a request's body")
+        self._update_client_reading()
+
+    def client_writable(self, writable: bool) -> None:
+        """Back-pressure: read from the tool only what the client takes."""
+        self._client_full = not writable
+        if writable and self._down is not None:
+            self._down.sink_is_free()
+        if writable and self._last is not None:
+            self._last.go_on()
+        self._update_upstream_reading()
+        self._touch()
+
+    def _update_upstream_reading(self) -> None:
+        if self._phase is not _OVER:
+            self.held_upstream = True
+            self.upstream.pause_reading(self._client_full or (self._down is not None and self._down.holds))
+
+    @property
+    def _tool_is_full(self) -> bool:
+        return self._tool_full or (self._up is not None and self._up.blocked)
+
+    # -- from the tool
+
+    def upstream_writable(self, writable: bool) -> None:
+        """Back-pressure: read from the client only what the tool takes."""
+        self._tool_full = not writable
+        if writable and self._up is not None:
+            self._up.sink_is_free()
+        self._update_client_reading()
+        self._touch()
+
+    def _update_client_reading(self) -> None:
+        if self._phase is not _OVER:
+            self.client.pause_reading(self._tool_full or (self._up is not None and self._up.holds))
+
+    def _pass_on(self, head: bytes, data: bytes) -> None:
+        """Pass on body bytes, behind the head where it goes with them."""
+        try:
+            passed, rest = self._response_body.feed(data)
+        except MessageError:
+            self.client.write(head)
+            raise
+        self.record.bytes_out += len(passed)
+        if head or passed:
+            self.client.write(head + passed if head else passed)
+        if self._response_body.done:
+            self._through(bool(rest))
+            return
+        if self._down is None:
+            reports = Reports(self.from_upstream, self._update_upstream_reading, self._moved_down, self._down_over)
+            self._down = Course(self._terms.bounds.pipes, self._response_body, self.upstream, self.client, reports)
+        self._down.goes_on(rest)
+
+    def _through(self, more: bool) -> None:
+        """The response has come to its end, and `more` lies behind it.
+
+        That was not asked for: the connection cannot be trusted with another request.
+        """
+        self.upstream_reusable = self._persistent and not more and self._request_body.done
+        self._complete()
+
+    def _moved_down(self, count: int) -> None:
+        self.record.bytes_out += count
+        self._touch()
+
+    def _down_over(self, outcome: Outcome) -> None:
+        if outcome is Outcome.GIVEN_UP:
+            self._update_upstream_reading()
+        elif outcome is Outcome.SOURCE_LOST:
+            self.upstream_lost(None)
+        elif outcome is Outcome.SINK_LOST:
+            self.client.eof_received()
+        else:
+            self._through(outcome is Outcome.DONE_AND_MORE)
+
+    # -- ends
+
+    def let_go(self) -> None:
+        """Move no body any more, nor keep a descriptor of its connections: one of them is about to be closed."""
+        for course in (self._up, self._down):
+            if course is not None:
+                course.close()
+        self._up = self._down = None
+        if self._last is not None:
+            self._last.close()
+            self._last = None
+
+    def _send_then_cut(self, ending: str) -> None:
+        """The tool has ended within a body: the client gets what has come of it, and then a reset."""
+        if self._last is None:
+            self._last = LastBytes(self.client.transport, partial(self._cut, ending))
+            self._last.go_on()
+
+    def _touch(self) -> None:
+        if self._phase is not _OVER:
+            timeouts = self._terms.bounds.timeouts
+            waiting = self._phase is _HEAD
+            self.client.deadline = time.monotonic() + (timeouts.first_byte if waiting else timeouts.idle)
+
+    @abstractmethod
+    def from_upstream(self, data: bytes) -> None:
+        """Take what the tool sent."""
+
+    @abstractmethod
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The tool's side of the connection is gone."""
+
+    @abstractmethod
+    def _client_broke(self, error: MessageError) -> None:
+        """The request's body is broken."""
+
+    @abstractmethod
+    def _cut(self, ending: str) -> None:
+        """Reset the client's connection."""
+
+    @abstractmethod
+    def _complete(self) -> None:
+        """All of the response is through."""

@@ -1,0 +1,177 @@
+"""One body on its way from one side to the other, where it does not come in one read.
+
+What is read is passed on at once. What is costly to read waits for its turns (proxy/postponed.py); what is large, plain
+and of a known length is moved by the kernel (proxy/splice.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import NamedTuple, Protocol, cast
+
+from proxy.http1.body import BodyReader, LengthBody
+from proxy.postponed import Postponed
+from proxy.splice import POSSIBLE, WORTH, Duplicable, Outcome, Pipes, Splice, Tell
+
+
+class Side(Protocol):
+    """The client's connection or the tool's."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once it is gone."""
+        ...
+
+
+class Reports(NamedTuple):
+    """Whom a body on its way tells.
+
+    `again` takes bytes whose turn has come; `changed` hears that `holds` is another now; `moved` of bytes that have
+    reached the other side by themselves; `moving_over` of the end of that.
+    """
+
+    again: Callable[[bytes], None]
+    changed: Callable[[], None]
+    moved: Callable[[int], None]
+    moving_over: Callable[[Outcome], None]
+
+
+class Way(Enum):
+    """How a body passes now."""
+
+    READ = auto()
+    """It is read and written, and may be moved once that is worth it."""
+    ASKED = auto()
+    """It is to be moved from a later turn on, when what was read is written."""
+    EMPTYING = auto()
+    """It is to be moved when the sink has taken everything; nothing is read until then."""
+    MOVED = auto()
+    """By the kernel."""
+    READ_ONLY = auto()
+    """It is read and written to its end."""
+    STOPPED = auto()
+    """Nothing more of it can pass: one of the sides is gone, and its connection will say so."""
+    OVER = auto()
+
+
+_NOT_READ = (Way.MOVED, Way.STOPPED)
+
+
+class Course:
+    """A body on its way from `source` to `sink`, read by `reader`."""
+
+    __slots__ = ("_loop", "_pipes", "_postponed", "_reader", "_reports", "_sink", "_source", "_splice", "_way")
+
+    def __init__(self, pipes: Pipes, reader: BodyReader, source: Side, sink: Side, reports: Reports) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pipes = pipes
+        self._reader = reader
+        self._source, self._sink = source, sink
+        self._reports = reports
+        self._postponed: Postponed | None = None
+        self._splice: Splice | None = None
+        self._way = Way.READ if POSSIBLE else Way.READ_ONLY
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is to be read from the source: what has come waits, or the kernel moves it."""
+        return self._way in _NOT_READ or bool(self._postponed)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the kernel moves it, and the sink takes nothing."""
+        return self._splice is not None and self._splice.blocked
+
+    def goes_on(self, rest: bytes) -> None:
+        """What has come was passed on, all but `rest`, and the body has not ended."""
+        if rest:
+            if self._postponed is None:
+                self._postponed = Postponed(self._loop, self._reports.again, self._reports.changed)
+            self._postponed.put(rest)
+        elif self._way is Way.READ and left_of(self._reader) >= WORTH:
+            if self._sockets() is None:
+                self._way = Way.READ_ONLY
+                return
+            self._way = Way.ASKED
+            # Behind this turn: uvloop sends at its end what was written in it.
+            self._loop.call_soon(self._move)
+
+    def flush(self) -> None:
+        """The source is gone: nothing can wait for a later turn."""
+        if self._postponed:
+            self._postponed.flush()
+
+    def sink_is_free(self) -> None:
+        """The sink has taken everything that it was sent, or nearly so."""
+        if self._way is Way.EMPTYING:
+            self._way = Way.ASKED
+            self._move()
+
+    def close(self) -> None:
+        """The exchange is over, whatever of this body is still to come."""
+        if self._way is Way.EMPTYING and self._sink.transport is not None:
+            self._sink.transport.set_write_buffer_limits()
+        self._way = Way.OVER
+        if self._postponed is not None:
+            self._postponed.drop()
+        if self._splice is not None:
+            self._splice.close()
+            self._splice = None
+
+    def _move(self) -> None:
+        """Let the kernel move what is left, if that is possible now, or as soon as it is."""
+        if self._way is not Way.ASKED:
+            return
+        sockets = self._sockets()
+        if sockets is None or left_of(self._reader) < WORTH:
+            self._way = Way.READ_ONLY
+        elif self._sink_is_empty():
+            self._begin(*sockets)
+
+    def _sockets(self) -> tuple[Duplicable, Duplicable] | None:
+        """Source and sink, where both are plain and still there."""
+        source, sink = socket_of(self._source.transport), socket_of(self._sink.transport)
+        return None if source is None or sink is None else (source, sink)
+
+    def _sink_is_empty(self) -> bool:
+        """Whether it has taken everything; where it has not, `sink_is_free` is called when it has."""
+        sink = self._sink.transport
+        if sink is None or not sink.get_write_buffer_size():
+            return True
+        self._way = Way.EMPTYING
+        sink.set_write_buffer_limits(0)
+        return False
+
+    def _begin(self, source: Duplicable, sink: Duplicable) -> None:
+        tell = Tell(self._moved, self._over)
+        try:
+            self._splice = Splice(self._pipes, source, sink, left_of(self._reader), tell)
+            self._way = Way.MOVED
+        except OSError:
+            self._way = Way.READ_ONLY
+        if self._sink.transport is not None:
+            self._sink.transport.set_write_buffer_limits()
+        self._reports.changed()
+
+    def _moved(self, count: int) -> None:
+        cast("LengthBody", self._reader).skip(count)
+        self._reports.moved(count)
+
+    def _over(self, outcome: Outcome) -> None:
+        self._splice = None
+        self._way = Way.STOPPED if outcome in (Outcome.SOURCE_LOST, Outcome.SINK_LOST) else Way.READ_ONLY
+        self._reports.moving_over(outcome)
+
+
+def left_of(reader: BodyReader) -> int:
+    """Bytes that are left of a body of known length; of any other 0."""
+    return reader.left if isinstance(reader, LengthBody) else 0
+
+
+def socket_of(transport: asyncio.Transport | None) -> Duplicable | None:
+    """The socket on which the same bytes pass as on the transport; None where there is none, as under TLS."""
+    if transport is None or transport.is_closing() or transport.get_extra_info("ssl_object") is not None:
+        return None
+    return cast("Duplicable | None", transport.get_extra_info("socket"))

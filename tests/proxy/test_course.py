@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from proxy.course import Course, Reports, left_of, socket_of
+from proxy.http1.body import MAX_CHUNKS, BodyReader, ChunkedBody, LengthBody
+from proxy.splice import WORTH, Outcome, Pipes
+from tests.peers.raw_stream import RawStream
+from tests.peers.raw_upstream import RawUpstream
+from tests.proxy.test_client import Wire, turns
+
+BODY = os.urandom(4 * WORTH)
+
+
+class End(asyncio.Protocol):
+    """This process's end of one connection, as the client's and the tool's are."""
+
+    transport: asyncio.Transport | None = None
+    took: Callable[[bytes], None] = staticmethod(lambda _: None)
+    full = False
+    changed: Callable[[], None] = staticmethod(lambda: None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.took(data)
+
+    def pause_writing(self) -> None:
+        self.full = True
+        self.changed()
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self.changed()
+
+    @property
+    def own(self) -> asyncio.Transport:
+        assert self.transport
+        return self.transport
+
+
+class Desk:
+    """A body from `tool` to `client`, which the test plays, and what is heard of it."""
+
+    def __init__(self, tool: RawStream, client: RawStream, source: End, sink: End) -> None:
+        self.tool, self.client, self.source, self.sink = tool, client, source, sink
+        self.moved = 0
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.again: list[bytes] = []
+
+    def course(self, reader: BodyReader, pipes: Pipes | None = None) -> Course:
+        reports = Reports(self._again, self._changed, self._moved, self.outcome.set_result)
+        self.reader = reader
+        self.of_body = Course(pipes or Pipes(), reader, self.source, self.sink, reports)
+        self.source.took = self.took
+        self.sink.changed = self._changed
+        return self.of_body
+
+    def took(self, data: bytes) -> None:
+        """As proxy/bodies.py does."""
+        passed, rest = self.reader.feed(data)
+        self.sink.own.write(passed)
+        if not self.reader.done:
+            self.of_body.goes_on(rest)
+
+    def _again(self, data: bytes) -> None:
+        self.again.append(data)
+
+    def _changed(self) -> None:
+        if not self.sink.full:
+            self.of_body.sink_is_free()
+        if self.of_body.holds or self.sink.full:
+            self.source.own.pause_reading()
+        else:
+            self.source.own.resume_reading()
+
+    def _moved(self, count: int) -> None:
+        self.moved += count
+
+
+@asynccontextmanager
+async def desk() -> AsyncIterator[Desk]:
+    loop = asyncio.get_running_loop()
+    async with RawUpstream() as one, RawUpstream() as other:
+        _, source = await loop.create_connection(End, "127.0.0.1", one.port)
+        _, sink = await loop.create_connection(End, "127.0.0.1", other.port)
+        made = Desk(await one.accept(), await other.accept(), source, sink)
+        yield made
+        source.own.abort()
+        sink.own.abort()
+
+
+async def test_a_large_body_is_moved_from_its_second_turn_on() -> None:
+    async with desk() as at:
+        course = at.course(LengthBody(len(BODY)))
+        at.tool.send(BODY)
+        assert await at.client.read_exactly(len(BODY)) == BODY
+        assert await asyncio.wait_for(at.outcome, 10) is Outcome.DONE
+        assert at.moved > WORTH
+        assert at.reader.done
+        course.close()
+
+
+async def test_a_body_that_is_not_worth_it_is_read() -> None:
+    async with desk() as at:
+        course = at.course(LengthBody(WORTH))
+        at.tool.send(BODY[:1])
+        await at.client.read_exactly(1)
+        await turns()
+        assert not course.holds
+        at.tool.send(BODY[1:WORTH])
+        assert await at.client.read_exactly(WORTH - 1) == BODY[1:WORTH]
+        assert at.moved == 0
+
+
+async def test_r23_what_the_sink_was_sent_before_goes_before() -> None:
+    async with desk() as at:
+        course = at.course(LengthBody(1 + len(BODY)))
+        at.client.transport.pause_reading()
+        at.took(b"x")
+        at.sink.own.write(ahead := os.urandom(16 * WORTH))
+        at.tool.send(BODY)
+        await turns()
+        assert at.sink.full
+        assert not course.holds
+        at.client.transport.resume_reading()
+        assert await at.client.read_exactly(1 + len(ahead) + len(BODY), 20) == b"x" + ahead + BODY
+        assert await asyncio.wait_for(at.outcome, 10) is Outcome.DONE
+        assert at.moved == len(BODY)
+        assert limits(at.sink) == (True, False)
+
+
+@pytest.mark.parametrize("way", ["full", "no pipes", "closing"])
+async def test_an_end_before_it_could_be_moved(way: str) -> None:
+    async with desk() as at:
+        course = at.course(LengthBody(len(BODY)), Pipes(limit=0) if way == "no pipes" else None)
+        at.client.transport.pause_reading()
+        if way == "full":
+            at.sink.own.write(BODY * 4)
+        elif way == "closing":
+            at.sink.own.close()
+        course.goes_on(b"")
+        await turns()
+        assert not course.holds
+        course.close()
+        assert limits(at.sink) == (True, False)
+        course.sink_is_free()
+        assert not course.holds
+
+
+def limits(sink: End) -> tuple[bool, bool]:
+    """Whether so little, and so much, may wait to be sent: by default 64 KiB may."""
+    set_to = cast("Any", sink.own).get_write_buffer_limits()[1]
+    return set_to >= 1000, set_to >= 10 * WORTH
+
+
+async def test_what_is_costly_waits_for_its_turns() -> None:
+    async with desk() as at:
+        course = at.course(ChunkedBody(lambda trailers: trailers))
+        at.took(b"1\r\nx\r\n" * (MAX_CHUNKS + 1))
+        assert course.holds
+        assert not at.source.own.is_reading()
+        await turns()
+        assert (at.again, course.holds) == ([b"x\r\n1\r\nx\r\n"], False)
+        assert at.source.own.is_reading()
+        course.goes_on(b"rest")
+        course.flush()
+        assert at.again[1:] == [b"rest"]
+        course.goes_on(b"late")
+        course.close()
+        await turns()
+        assert at.again[2:] == []
+
+
+class Tls(Wire):
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"ssl_object": self, "socket": self}.get(name, default)
+
+
+async def test_r23_only_a_plain_socket_will_do() -> None:
+    async with desk() as at:
+        assert socket_of(at.source.own) is not None
+        assert socket_of(Tls()) is None
+        assert socket_of(None) is None
+        at.source.own.close()
+        assert socket_of(at.source.own) is None
+
+
+async def test_only_a_body_of_known_length_has_a_rest() -> None:
+    reader = LengthBody(5)
+    reader.feed(b"ab")
+    assert left_of(reader) == 3
+    reader.skip(3)
+    assert reader.done
+    assert left_of(ChunkedBody(lambda trailers: trailers)) == 0
