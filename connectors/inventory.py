@@ -208,7 +208,7 @@ class Inventory:
         if self._made.get(key, inputs):
             return
         examined = examine(inputs)
-        plan = compile_plan(examined, self._wanted.hosts) if self._wanted.plans else None
+        plan = compile_plan(examined, self._wanted.hosts, key) if self._wanted.plans else None
         judgement = judgement_of(examined) if self._wanted.judgements else None
         self._made.put(key, inputs, made=True)
         self._handshakes.of_connector(key, examined)

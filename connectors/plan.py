@@ -107,11 +107,14 @@ class Plan:
 NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
 
 
-def compile_plan(examined: Examined, hosts: HostForm) -> Plan:
-    """The Plan of what was examined. `hosts` knows the names that Connectors have as hosts of this proxy."""
+def compile_plan(examined: Examined, hosts: HostForm, key: ConnectorKey | None = None) -> Plan:
+    """The Plan of what was examined. `hosts` knows the names that Connectors have as hosts of this proxy.
+
+    `key` is the Connector's own, where there is an instance of it that can be shared.
+    """
     inputs = examined.inputs
     connector, connector_class, secret = inputs.connector, inputs.connector_class, inputs.secret
-    key = connector.key
+    key = key or connector.key
     return Plan(
         key=key,
         uid=connector.metadata.uid,

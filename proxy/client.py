@@ -79,18 +79,19 @@ class ClientConnection(asyncio.Protocol):
     """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun.
 
     `_relay` is the running exchange's, once its upstream is there; `_waiting` what the exchange waits for before.
-    `_open`: the next bytes begin a request, and nothing stands in its way.
+    `_open`: the next bytes begin a request, and nothing stands in its way. `transport` is what it goes over, None once
+    it is gone.
     """
 
     __slots__ = (
         "_buffer", "_busy", "_held_back", "_in_head", "_lingering_until", "_open", "_paused", "_relay", "_terms",
-        "_transport", "_waiting", "_writable", "cut_off", "deadline", "draining", "loop",
+        "_waiting", "_writable", "cut_off", "deadline", "draining", "loop", "transport",
     )  # fmt: skip
 
     def __init__(self, terms: ClientTerms) -> None:
         self._terms = terms
         self.loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._waiting: asyncio.Task[None] | None = None
         self._buffer: RequestBuffer | None = None
         self._relay: Relay | None = None
@@ -109,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve."""
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
         self.deadline = time.monotonic() + self._terms.timeouts.head
         self._terms.watchdog.watch(self)
         self._open = True
@@ -164,7 +165,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: wherever the exchange waits, it ends now, its upstream with it (threat 15)."""
-        self._transport = None
+        self.transport = None
         self._open = False
         self._terms.watchdog.forget(self)
         self._terms.gone(self)
@@ -174,20 +175,15 @@ class ClientConnection(asyncio.Protocol):
             self._waiting.cancel()
 
     @property
-    def transport(self) -> asyncio.Transport | None:
-        """What it is served over; None once it is gone."""
-        return self._transport
-
-    @property
     def peer(self) -> str:
         """The IP address that the connection came from; empty once it is gone."""
-        address = self._transport.get_extra_info("peername") if self._transport else None
+        address = self.transport.get_extra_info("peername") if self.transport else None
         return str(address[0]) if address else ""
 
     @property
     def left(self) -> bool:
         """Whether it is gone, and not by our doing."""
-        return self._transport is None and not self.cut_off
+        return self.transport is None and not self.cut_off
 
     # -- the exchange's side (ClientSideConnection)
 
@@ -218,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
             self.loop.call_soon(self._next)
         else:
             self.deadline = now + self._terms.timeouts.keep_alive
-            if self._writable and not self.draining and self._transport is not None:
+            if self._writable and not self.draining and self.transport is not None:
                 self._open = True
             else:
                 self._rest()
@@ -227,8 +223,8 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send; what cannot be sent at once is buffered, and pause_writing says when that is too much."""
-        if self._transport:
-            self._transport.write(data)
+        if self.transport:
+            self.transport.write(data)
 
     def pause_reading(self, paused: bool) -> None:
         """Back-pressure from the tool."""
@@ -256,10 +252,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._let_go()
-        if self._transport:
-            if connection := self._transport.get_extra_info("socket"):
+        if self.transport:
+            if connection := self.transport.get_extra_info("socket"):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-            self._transport.abort()
+            self.transport.abort()
 
     def _let_go(self) -> None:
         """No other descriptor of this connection may be open when it is closed."""
@@ -272,25 +268,25 @@ class ClientConnection(asyncio.Protocol):
         """The process ends: close now if idle, else after the running exchange."""
         self.draining = True
         self._open = False
-        if not self._busy and self._buffer is None and self._writable and self._transport:
-            self._transport.close()
+        if not self._busy and self._buffer is None and self._writable and self.transport:
+            self.transport.close()
 
     def look_for_peer(self) -> None:
         """Notice a client that has left while nothing is read from it: the kernel knows, but tells only who reads."""
-        if not self._paused or self._transport is None:
+        if not self._paused or self.transport is None:
             return
-        connection = self._transport.get_extra_info("socket")
+        connection = self.transport.get_extra_info("socket")
         if connection and connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _PEER_HAS_LEFT:
             self._let_go()
-            self._transport.abort()
+            self.transport.abort()
 
     def expired(self) -> None:
         """A deadline of this connection has passed."""
         if self._relay is not None:
             self._relay.expired()
-        elif self._transport:
+        elif self.transport:
             # Not close(): it would go on waiting for a peer that takes nothing of what is still to be sent.
-            self._transport.abort()
+            self.transport.abort()
 
     # -- between two requests
 
@@ -311,7 +307,7 @@ class ClientConnection(asyncio.Protocol):
     def _next(self) -> None:
         """In a turn of its own: the next request of those that came together."""
         self._busy = False
-        if self._transport is not None:
+        if self.transport is not None:
             self._advance()
             self._update_reading()
 
@@ -324,11 +320,11 @@ class ClientConnection(asyncio.Protocol):
         elif self.draining:
             self._close()
         else:
-            self._open = self._transport is not None and not (self._lingering_until or self._in_head)
+            self._open = self.transport is not None and not (self._lingering_until or self._in_head)
 
     def _advance(self, whole: bytes = b"") -> None:
         """Begin the next request, where its head is complete. `whole`: it is all that has come, in one piece."""
-        if self._buffer is None or self._transport is None:
+        if self._buffer is None or self.transport is None:
             return
         if not self._writable:
             self.deadline = time.monotonic() + self._terms.timeouts.idle
@@ -366,26 +362,26 @@ class ClientConnection(asyncio.Protocol):
         ahead = self._buffer is not None and len(self._buffer) > MAX_BUFFERED
         awaited = (not self._busy and self._writable) or self._lingering_until
         paused = self._held_back or (ahead and not awaited)
-        if paused == self._paused or self._transport is None or self._transport.is_closing():
+        if paused == self._paused or self.transport is None or self.transport.is_closing():
             return
         self._paused = paused
         if paused:
-            self._transport.pause_reading()
+            self.transport.pause_reading()
         else:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def _linger(self) -> None:
         """Close, but let the peer read first: what it still sends is dropped for a while (RFC 9112 section 9.6)."""
         self._open = False
-        if self._transport is None or self._transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             return
         now = time.monotonic()
         self._lingering_until = now + LINGER_TOTAL
-        unsent = self._transport.get_write_buffer_size() > 0
+        unsent = self.transport.get_write_buffer_size() > 0
         self.deadline = now + (self._terms.timeouts.idle if unsent else LINGER_IDLE)
         self._buffer = None
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
             self._update_reading()
         else:
             self._close()
@@ -393,6 +389,6 @@ class ClientConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close behind what is still to be sent, for which the peer gets as long as for any other byte."""
         self._open = False
-        if self._transport:
+        if self.transport:
             self.deadline = time.monotonic() + self._terms.timeouts.idle
-            self._transport.close()
+            self.transport.close()

@@ -95,7 +95,8 @@ class Exchange:
             passage.evidence.count()
         record = self._audit.begin(method, path, now)
         record.caller = passage.caller
-        relay = Relay(self._terms, record, passage, client, passage.way.target(path, query))
+        prefix, strip, _ = way = passage.way
+        relay = Relay(self._terms, record, passage, client, way.target(path, query) if strip else prefix + path + query)
         try:
             started = self._go(relay, time.monotonic())
         except RefusedError as error:
@@ -159,10 +160,12 @@ class Exchange:
         Raises:
             RefusedError: what must be made for this very request cannot be.
         """
-        record, passage = relay.record, relay.passage
-        record.plan = passage.forward.plan
-        record.forward, record.decided = passage.forward, now
-        relay.head = passage.head(record.method, relay.target)
+        record, passage, forward = relay.record, relay.passage, relay.passage.forward
+        record.plan, record.forward, record.decided = forward.plan, forward, now
+        if passage.as_it_is:
+            relay.head = record.method + b" " + relay.target + passage.tail
+        else:
+            relay.head = passage.head(record.method, relay.target)
         upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))

@@ -26,13 +26,14 @@ class LastBytes:
     def go_on(self) -> None:
         """Look what is left; to be called again when the transport has sent what it holds."""
         transport = self._transport
-        if transport is None or transport.is_closing() or _SENT_ALL is None:
+        connection = transport.get_extra_info("socket") if transport and not transport.is_closing() else None
+        if transport is None or connection is None or _SENT_ALL is None:
             self._end()
         elif transport.get_write_buffer_size():
             transport.set_write_buffer_limits(0)
         elif self._duplicate is None:
             # A duplicate: the loop lets nobody watch a descriptor that a transport owns.
-            self._duplicate = transport.get_extra_info("socket").dup()
+            self._duplicate = connection.dup()
             self._duplicate.setsockopt(socket.IPPROTO_TCP, _SENT_ALL, 1)
             self._loop.add_writer(self._duplicate.fileno(), self._end)
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
-from connectors.process.distribution import Distribution
+from connectors.process.distribution import AT_ONCE, Distribution
 from proxy.answers import Source
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"})
@@ -49,7 +49,10 @@ class ConnectorMetrics:
         label = connector_class, method if method in METHODS else b"other", code
         # Not a Counter: its look-up of what is missing is Python's.
         self.requests[label] = self.requests.get(label, 0) + 1
-        self.duration.observe(duration)
+        durations = self.duration
+        durations.fresh.append(duration)
+        if len(durations.fresh) >= AT_ONCE:
+            durations.fold()
 
 
 class ProxyMetrics(Collector):

@@ -68,14 +68,13 @@ class Passage:
 
     `forward` is without what the request line and the caller's token decide: its target is empty, its token left out.
     `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None where it was not
-    asked. `pool`: of the connections to use; `known`: lines of responses. `websocket`, and `waits` for a 100, are rare,
-    and never remembered.
+    asked. `as_it_is`: the request-target is sent as `way` gives it. `pool`: of the connections to use; `known`: lines
+    of responses. `websocket`, and `waits` for a 100, are rare, and never remembered.
     """
 
     __slots__ = (
-        "_as_it_is",
-        "_headers", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known", "manners", "old",
-        "pool", "tail", "waits", "way", "websocket",
+        "_headers", "as_it_is", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known",
+        "manners", "old", "pool", "tail", "waits", "way", "websocket",
     )  # fmt: skip
 
     def __init__(
@@ -93,7 +92,7 @@ class Passage:
         made = stripped(head, forward)
         self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(made.headers)))
         self._headers = made.headers if forward.target.mint else ()
-        self._as_it_is = forward.target.query is None and forward.target.mint is None
+        self.as_it_is = forward.target.query is None and forward.target.mint is None
         self.way = way_of(route, forward)
         self.websocket = wants_websocket(head)
         self.waits = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
@@ -107,7 +106,7 @@ class Passage:
         Raises:
             RefusedError: what must be made for this very request cannot be (see Target.mint).
         """
-        if self._as_it_is:
+        if self.as_it_is:
             return method + b" " + request_target + self.tail
         target = self.forward.target
         if target.query:

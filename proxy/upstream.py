@@ -77,7 +77,8 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to a tool: in use by one relay, or idle in its pool, or gone.
 
     Everything that arrives goes to `receiver`; where there is none, what arrives was not asked for. `generation` is
-    that in which its key was last found current, and `pool` where it goes when it is idle.
+    that in which its key was last found current, and `pool` where it goes when it is idle. `transport` is what it goes
+    over, None once it is gone.
     """
 
     def __init__(self, key: PoolKey, on_lost: Callable[[UpstreamConnection], None]) -> None:
@@ -89,52 +90,47 @@ class UpstreamConnection(asyncio.Protocol):
         self.generation = 0
         self.pool: list[UpstreamConnection] = []
         self._on_lost = on_lost
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, and with TLS verified."""
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
 
     def write(self, data: bytes) -> None:
         """Send to the tool."""
-        if self._transport:
-            self._transport.write(data)
+        if self.transport:
+            self.transport.write(data)
 
     def pause_reading(self, paused: bool) -> None:
         """Stop or go on reading, as the client's side can take it."""
-        if self._transport is None or self._transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             return
         if paused:
-            self._transport.pause_reading()
+            self.transport.pause_reading()
         else:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def close(self) -> None:
         """Close after what is still to be written."""
-        if self._transport:
-            self._transport.close()
+        if self.transport:
+            self.transport.close()
 
     def abort(self) -> None:
         """Close at once."""
-        if self._transport:
-            self._transport.abort()
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """What it goes over; None once it is gone."""
-        return self._transport
+        if self.transport:
+            self.transport.abort()
 
     @property
     def usable(self) -> bool:
         """Whether a request may still be written."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self.transport is not None and not self.transport.is_closing()
 
     def peer(self) -> tuple[str, int, str]:
         """Address and port dialled, and this end's address."""
-        if self._transport is None:
+        if self.transport is None:
             return "", 0, ""
-        peer = self._transport.get_extra_info("peername") or ("", 0)
-        own = self._transport.get_extra_info("sockname") or ("", 0)
+        peer = self.transport.get_extra_info("peername") or ("", 0)
+        own = self.transport.get_extra_info("sockname") or ("", 0)
         return str(peer[0]), int(peer[1]), str(own[0])
 
     def expired(self) -> None:
@@ -161,7 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The tool, or this end, has closed."""
-        self._transport = None
+        self.transport = None
         self._on_lost(self)
         if self.receiver:
             self.receiver.upstream_lost(exc)
@@ -213,7 +209,8 @@ class Upstreams:
             self._idle_count -= 1
             # The watchdog strikes late by up to its interval; the tool does not.
             fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
-            if fresh and now < connection.deadline and connection.usable:
+            transport = connection.transport
+            if fresh and now < connection.deadline and transport is not None and not transport.is_closing():
                 connection.deadline = NEVER
                 return connection
             connection.close()
@@ -229,8 +226,8 @@ class Upstreams:
         if connection.generation != self._generation and not self._still_current(connection):
             connection.close()
             return
-        pool = connection.pool
-        if seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL or not connection.usable:
+        pool, transport = connection.pool, connection.transport
+        if seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL or transport is None or transport.is_closing():
             connection.close()
             return
         connection.used_before = True

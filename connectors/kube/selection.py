@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from connectors.kube.backoff import Backoff
 from connectors.kube.client import KubeClient
@@ -280,7 +281,8 @@ class Selection(Generic[V]):
             logger.error("%s %s/%s cannot be read: %s", self._resource.kind, *key, type(error).__name__)
             self._gone(key, entry)
             return
-        entry.known, entry.held = True, metadata
+        # With the key's own strings: equal ones are there already.
+        entry.known, entry.held = True, replace(metadata, name=key.name, namespace=key.namespace)
         self._values[key] = value
         self._tell(key)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from connectors.model.metadata import ObjectMeta
+from connectors.model.shared import shared
 
 
 class ConnectorKey(NamedTuple):
@@ -49,6 +51,9 @@ class ConnectorAuth(Struct, frozen=True, gc=False, rename="camel", omit_defaults
     secret_ref: SecretReference | None = None
     params: tuple[NamedValue, ...] = ()
 
+    def __post_init__(self) -> None:
+        force_setattr(self, "name", shared(self.name))
+
 
 class CaCertSecretRef(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """spec.caCertSecretRef: a Secret in the Connector's own namespace."""
@@ -65,6 +70,9 @@ class ConnectorSpec(Struct, frozen=True, gc=False, rename="camel", omit_defaults
     params: tuple[NamedValue, ...] = ()
     auth: ConnectorAuth | None = None
     ca_cert_secret_ref: CaCertSecretRef | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "connector_class_name", shared(self.connector_class_name))
 
 
 class Connector(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):

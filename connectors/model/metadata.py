@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
+
+from connectors.model.shared import shared
 
 GROUP = "connectors.alauda.io"
 API_VERSION = f"{GROUP}/v1alpha1"
@@ -19,3 +22,14 @@ class ObjectMeta(Struct, frozen=True, gc=False, rename="camel", omit_defaults=Tr
     creation_timestamp: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Thousands of objects have a namespace in common, and nothing in these two.
+        force_setattr(self, "namespace", shared(self.namespace))
+        if not self.labels:
+            force_setattr(self, "labels", _NONE)
+        if not self.annotations:
+            force_setattr(self, "annotations", _NONE)
+
+
+_NONE: dict[str, str] = {}

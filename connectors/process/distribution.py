@@ -12,22 +12,26 @@ AT_ONCE = 512
 class Distribution:
     """How many observations fell below each of `bounds` (seconds, rising), and their sum in seconds."""
 
-    __slots__ = ("_bounds", "_counted", "_fresh")
+    __slots__ = ("_bounds", "_counted", "fresh")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
-        self._fresh: list[float] = []
+        self.fresh: list[float] = []
+        """What is not counted yet: who observes often may append to it, and call `fold` from AT_ONCE on."""
         # Counts, their sum, what is not counted yet: replaced together, for a scrape in another thread.
-        self._counted: tuple[list[int], float, list[float]] = [0] * (len(bounds) + 1), 0.0, self._fresh
+        self._counted: tuple[list[int], float, list[float]] = [0] * (len(bounds) + 1), 0.0, self.fresh
 
     def observe(self, seconds: float) -> None:
         """Add one observation."""
-        fresh = self._fresh
-        fresh.append(seconds)
-        if len(fresh) >= AT_ONCE:
-            counts, total, _ = self._counted
-            self._fresh = []
-            self._counted = self._added(counts, fresh), total + fsum(fresh), self._fresh
+        self.fresh.append(seconds)
+        if len(self.fresh) >= AT_ONCE:
+            self.fold()
+
+    def fold(self) -> None:
+        """Count what was observed since the last time."""
+        (counts, total, _), fresh = self._counted, self.fresh
+        self.fresh = []
+        self._counted = self._added(counts, fresh), total + fsum(fresh), self.fresh
 
     @property
     def total(self) -> float:

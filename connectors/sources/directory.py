@@ -13,7 +13,7 @@ from pathlib import Path
 
 from connectors.snapshot import Changes
 from connectors.sources.builtin import builtin_classes
-from connectors.sources.files import Listing, Signature, is_foreign, is_recent, list_files, look_at
+from connectors.sources.files import Listing, Signature, is_foreign, is_recent, list_files, look_at, size_of
 from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.manifest_file import ManifestFile, fetch, reread
 from connectors.sources.manifests import MAX_FILE
@@ -156,7 +156,7 @@ def _batches(files: Iterable[tuple[str, Signature]]) -> Iterator[list[tuple[str,
     size = 0
     for name, signature in files:
         batch.append((name, signature))
-        size += signature[2]
+        size += size_of(signature)
         if len(batch) >= BATCH or size >= MAX_FILE:
             yield batch
             batch, size = [], 0

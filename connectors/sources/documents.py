@@ -28,6 +28,7 @@ from yaml.events import (
 )
 from yaml.nodes import ScalarNode
 
+from connectors.model.shared import shared as shared_text
 from connectors.model.violation import Violation
 from connectors.sources.place import Node, Place, at, field_path, line_of, shared
 
@@ -257,7 +258,7 @@ class _Reader:
             raise DocumentError(self._line(event), message)
         tag = _tag(event)
         if tag is _STR:
-            return event.value, False
+            return shared_text(event.value), False
         if tag == _TAG + "merge":
             return "<<", True
         if tag not in (_STR, _TAG + "value", _TAG + "timestamp"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ RECENT_NS = 50_000_000
 """Nanoseconds. File systems count time in steps of up to 10 ms: a file written just before it was read may be written
 again within the same step, and then only reading it again shows the change."""
 
-Signature = tuple[int, int, int, int, int]
-"""Device, inode, size, time of modification and of change of what a path leads to."""
+Signature = bytes
+"""Device, inode, size, time of modification and of change of what a path leads to; packed, since there are as many of
+them as files."""
+_SIGNATURE = struct.Struct("=QQQqq")
 
 
 class UnreadableError(Exception):
@@ -80,7 +83,12 @@ def look_at(names: Iterable[str]) -> dict[str, Signature] | None:
 
 def is_recent(signature: Signature, now: int) -> bool:
     """Whether the file was modified so shortly before `now`, in nanoseconds, that one more change may hide."""
-    return abs(now - signature[3]) < RECENT_NS
+    return abs(now - int(_SIGNATURE.unpack(signature)[3])) < RECENT_NS
+
+
+def size_of(signature: Signature) -> int:
+    """Bytes of the file."""
+    return int(_SIGNATURE.unpack(signature)[2])
 
 
 def read_file(file: str, most: int) -> bytes:
@@ -152,7 +160,7 @@ def _walk_directory(
 
 
 def _signature(found: os.stat_result) -> Signature:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return _SIGNATURE.pack(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _why(error: OSError) -> str:

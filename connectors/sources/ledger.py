@@ -5,21 +5,15 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from connectors.model.feature_flags import FeatureFlags
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import Secret
+from connectors.model.shared import shared
 from connectors.sources.manifests import Manifest, Value
 from connectors.sources.problem import Identity
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    content: bytes
-    value: Value
 
 
 class Ledger:
@@ -33,26 +27,35 @@ class Ledger:
     def __init__(self, timestamp: Callable[[], str]) -> None:
         """`timestamp` returns the time as metav1.Time writes it."""
         self._timestamp = timestamp
-        self._entries: dict[Identity, _Entry] = {}
+        self._entries: dict[Identity, Manifest] = {}
         self._version = 0
 
-    def settle(self, identity: Identity, manifest: Manifest | None) -> Value | None:
-        """The object of this manifest; None where there is none, or none that can be used: then it is forgotten."""
+    def value(self, identity: Identity) -> Value | None:
+        """The object of this identity, as it was settled last."""
+        entry = self._entries.get(identity)
+        return entry.value if entry else None
+
+    def settle(self, identity: Identity, manifest: Manifest | None) -> Manifest | None:
+        """The manifest with its object numbered; None where there is none, or none of use: then it is forgotten."""
         before = self._entries.get(identity)
         if before is not None and manifest is not None and before.content == manifest.content:
-            return before.value
-        if manifest is None or manifest.value is None:
+            # Its lines may have moved.
+            settled = before if before.place is manifest.place else dataclasses.replace(manifest, value=before.value)
+        elif manifest is None or manifest.value is None:
             self._entries.pop(identity, None)
             return None
-        self._entries[identity] = entry = _Entry(manifest.content, self._numbered(identity, manifest.value, before))
-        return entry.value
+        else:
+            value = self._numbered(identity, manifest.value, before.value if before else None)
+            settled = dataclasses.replace(manifest, value=value)
+        self._entries[identity] = settled
+        return settled
 
-    def _numbered(self, identity: Identity, value: Value, before: _Entry | None) -> Value:
+    def _numbered(self, identity: Identity, value: Value, before: Value | None) -> Value:
         if isinstance(value, FeatureFlags):
             return value
         self._version += 1
-        old = before.value.metadata if before and not isinstance(before.value, FeatureFlags) else None
-        created = old.creation_timestamp if old else value.metadata.creation_timestamp or self._timestamp()
+        old = before.metadata if before and not isinstance(before, FeatureFlags) else None
+        created = old.creation_timestamp if old else value.metadata.creation_timestamp or shared(self._timestamp())
         metadata = replace(
             value.metadata,
             namespace=identity.namespace,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -55,10 +55,10 @@ class Merged:
         self._builtin = builtin
         self._ledger = Ledger(timestamp)
         self._files: dict[str, ManifestFile] = {}
-        self._holders: dict[Identity, list[str]] = {}
+        # Most have one: its name alone takes no memory.
+        self._holders: dict[Identity, str | tuple[str, ...]] = {}
         self._repeated: dict[Identity, list[Problem]] = {}
         self._telling: dict[str, ManifestFile] = {}
-        self._values: dict[Identity, Value] = {}
         self._kinds = _Kinds()
         self._changed = _Changed()
         for identity in builtin:
@@ -80,9 +80,9 @@ class Merged:
         if before is not None:
             self._release(before, file.objects)
         for identity in file.objects:
-            holders = self._holders.setdefault(identity, [])
+            holders = self._of(identity)
             if file.name not in holders:
-                holders.append(file.name)
+                self._holders[identity] = (*holders, file.name) if holders else file.name
             self._settle(identity)
 
     def drop(self, name: str) -> None:
@@ -96,12 +96,12 @@ class Merged:
         """The files come in this order now."""
         self._files = {name: self._files[name] for name in names}
         self._telling = {name: self._files[name] for name in self._files if name in self._telling}
-        for identity in [identity for identity, holders in self._holders.items() if len(holders) > 1]:
+        for identity in [identity for identity, holders in self._holders.items() if not isinstance(holders, str)]:
             self._settle(identity)
 
     def place(self, identity: Identity) -> tuple[str, Place] | None:
         """The file and place of the object that serves; None for what is built in, and what is not there."""
-        holders = self._holders.get(identity)
+        holders = self._of(identity)
         return (holders[0], self._files[holders[0]].objects[identity].place) if holders else None
 
     def problems(self) -> Iterator[Problem]:
@@ -132,35 +132,40 @@ class Merged:
         for_all = tuple(self._kinds.authorities.values()) if changed.for_all else None
         return Changes(changed.connectors, changed.classes, changed.secrets, changed.flags, authorities=for_all)
 
+    def _of(self, identity: Identity) -> tuple[str, ...]:
+        """The files that have it, the one that serves first."""
+        found = self._holders.get(identity, ())
+        return (found,) if isinstance(found, str) else found
+
     def _release(self, before: ManifestFile, kept: Mapping[Identity, Manifest]) -> None:
         for identity in before.objects:
             if identity not in kept:
-                self._holders[identity].remove(before.name)
-                if not self._holders[identity]:
+                left = tuple(name for name in self._of(identity) if name != before.name)
+                if left:
+                    self._holders[identity] = left
+                else:
                     del self._holders[identity]
                 self._settle(identity)
 
     def _settle(self, identity: Identity) -> None:
         """Choose who serves under this identity, and note it if that is another value than before."""
-        holders = self._holders.get(identity, [])
+        before = self._ledger.value(identity)
+        holders = self._of(identity)
         self._repeated.pop(identity, None)
         if len(holders) > 1:
             places = {name: number for number, name in enumerate(self._files)}
-            holders.sort(key=places.__getitem__)
+            self._holders[identity] = holders = tuple(sorted(holders, key=places.__getitem__))
             self._repeated[identity] = list(self._repetitions(identity, holders))
         manifest = self._files[holders[0]].objects[identity] if holders else self._builtin.get(identity)
-        value = self._ledger.settle(identity, manifest)
-        if holders and manifest is not None and value is not None:
+        settled = self._ledger.settle(identity, manifest)
+        if holders and settled is not None:
             # One instance for both, or each object would be there twice.
-            self._files[holders[0]].objects[identity] = replace(manifest, value=value)
-        if value is self._values.get(identity):
-            return
-        before = self._values.pop(identity, None)
-        if value is not None:
-            self._values[identity] = value
-        self._note(identity, value if value is not None else before, gone=value is None)
+            self._files[holders[0]].objects[identity] = settled
+        value = settled.value if settled else None
+        if value is not before:
+            self._note(identity, value if value is not None else before, gone=value is None)
 
-    def _repetitions(self, identity: Identity, holders: list[str]) -> Iterator[Problem]:
+    def _repetitions(self, identity: Identity, holders: tuple[str, ...]) -> Iterator[Problem]:
         first = f"{holders[0]}:{self._files[holders[0]].objects[identity].place.line}"
         for name in holders[1:]:
             yield repeated(name, self._files[name].objects[identity], first)

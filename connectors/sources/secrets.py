@@ -12,6 +12,7 @@ from msgspec import Struct
 from connectors.model.metadata import ObjectMeta
 from connectors.model.secret import OPAQUE, Secret
 from connectors.model.secret_value import SecretValue
+from connectors.model.shared import shared
 from connectors.model.violation import Violation
 from connectors.sources.annotations import without_last_applied
 from connectors.sources.fields import decode
@@ -36,7 +37,9 @@ def decode_secret(manifest: dict[str, Any]) -> tuple[Secret | None, tuple[Violat
         _collect(field, manifest.get(field, {}), values, violations)
     if violations:
         return None, tuple(violations)
-    return Secret(without_last_applied(envelope.metadata), envelope.type or OPAQUE, MappingProxyType(values)), ()
+    return Secret(
+        without_last_applied(envelope.metadata), shared(envelope.type or OPAQUE), MappingProxyType(values)
+    ), ()
 
 
 def _collect(field: str, items: Any, values: dict[str, SecretValue], violations: list[Violation]) -> None:

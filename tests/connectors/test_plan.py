@@ -75,6 +75,15 @@ def test_with_other_cas_it_is_another_pool() -> None:
     assert renewed.tls == ClientTls(known.pool)
 
 
+def test_whom_it_believes_is_part_of_its_pool_where_there_is_tls() -> None:
+    known = trust(trustme.CA())
+    for address, digest in (("https://tool", known.pool.digest), ("http://tool", "")):
+        examined = examine(Inputs(connector(address=address), judge_class(basic_class()), trust=known))
+        plan = compile_plan(examined, HOSTS)
+        assert plan.trust is known
+        assert plan.targets[""].pool.trust == digest
+
+
 def test_each_address_has_its_target() -> None:
     kind = connector_class(addressExtensions=[{"name": "api", "default": "https://api.example"}])
     targets = planned(connector(), kind).targets

@@ -320,6 +320,8 @@ def test_what_is_brought_to_handshakes() -> None:
     certificate = snapshot.plans[item.key].credential.certificate
     assert certificate is not None
     assert snapshot.client_tls == {ClientTls(), ClientTls(SYSTEM, certificate)}
+    gone = successive(Objects((item,), (kind,), (secret_of(pair, TLS),)), Objects((), (kind,)))[1]
+    assert gone.client_tls == {ClientTls()}
     assert build(trusting()).client_tls == {ClientTls(pool(ONE)), ClientTls(pool(ONE, OTHER))}
 
 

@@ -29,13 +29,12 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
 class Client(ClientConnection):
     """The client's side, without a socket."""
 
-    __slots__ = ("aborted", "kept", "paused", "sent")
+    __slots__ = ("aborted", "kept", "paused", "wire")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._transport = None
+        self.transport = self.wire = Wire()
         self.deadline = 0.0
-        self.sent = b""
         self.paused = False
         self.aborted = False
         self.draining = False
@@ -43,8 +42,9 @@ class Client(ClientConnection):
 
     def attach(self, relay: Relay) -> None: ...
 
-    def write(self, data: bytes) -> None:
-        self.sent += data
+    @property
+    def sent(self) -> bytes:
+        return self.wire.sent
 
     def pause_reading(self, paused: bool) -> None:
         self.paused = paused

@@ -18,9 +18,19 @@ from connectors.model.refusal import RefusedError
 from connectors.plan import PoolKey, trusting
 from connectors.tls.pool import SYSTEM_TLS, ClientTls
 from proxy.settings import Timeouts
-from proxy.upstream import MAX_IDLE_PER_POOL, UpstreamConnection, Upstreams, is_current, target_now, trust_now
+from proxy.upstream import (
+    MAX_IDLE_PER_POOL,
+    UpstreamConnection,
+    Upstreams,
+    is_current,
+    outdated_pools,
+    target_now,
+    trust_now,
+)
 from proxy.watchdog import NEVER, Watchdog
+from tests.connectors.builders import successive
 from tests.peers.manifests import auth, bearer_token
+from tests.peers.objects import objects_of
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.trust import dialer, tls, trust
 from tests.proxy.decisions import forward_of, plan_of, pool_key, request, snapshot_of, tool
@@ -238,6 +248,16 @@ def test_which_pools_a_request_can_still_use() -> None:
         key._replace(origin=Origin("https", "earlier.example", 443)),
     ):
         assert not is_current(other, snapshot)
+
+
+def test_which_pools_a_change_has_made_useless() -> None:
+    login, other = (bearer_token("s", version, namespace="team") for version in "12")
+    before, same, changed = successive(objects_of(TEAM, login), objects_of(TEAM, login), objects_of(TEAM, other))
+    (plan,) = before.plans.values()
+    assert list(outdated_pools(plan, before)) == []
+    assert list(outdated_pools(plan, same)) == []
+    assert list(outdated_pools(plan, changed)) == [pool_key(plan)]
+    assert list(outdated_pools(None, changed)) == []
 
 
 def test_a_request_that_has_waited_believes_whom_one_that_begins_now_would() -> None:

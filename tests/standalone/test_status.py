@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import msgspec
 
 from connectors.inventory import Inventory, build
-from connectors.model.conditions import ConditionType
+from connectors.model.conditions import ConditionStatus, ConditionType
 from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import ParameterSpec
+from connectors.model.connector_class import HttpProbe, ParameterSpec, Probe
 from connectors.snapshot import Objects
+from controller.probes.outcome import PENDING, Outcome, Probed, Probes
 from standalone.status import StatusBoard, localhost_url
 from tests.connectors.builders import successive
 from tests.standalone.builders import connector, git, secret, some_objects, with_secret
@@ -82,3 +83,17 @@ def test_class_that_breaks_a_rule_is_not_ready() -> None:
     condition = statuses.current.classes["git"].status.conditions[-1]
     assert (condition.status.value, condition.reason) == ("False", "ConnectorClassInvalid")
     assert ready(statuses)[:2] == ("False", "ConnectorClassInvalid")
+
+
+def test_what_was_probed_while_a_snapshot_is_judged_is_in_its_statuses() -> None:
+    probed = {"now": PENDING}
+    spec = msgspec.structs.replace(git().spec, liveness_probe=Probe(http=HttpProbe(path="/")))
+    objects = Objects(connectors=(connector(),), classes=(msgspec.structs.replace(git(), spec=spec),))
+    statuses = StatusBoard(lambda key: "http://x", lambda: "t", lambda _: probed["now"])
+    steps = statuses.follow(build(objects))
+    next(steps)
+    assert not statuses.current.connectors, "as before, until all are judged"
+    probed["now"] = Probes(liveness=Probed(Outcome(ConditionStatus.TRUE), "t"))
+    statuses.refresh(KEY)
+    assert list(steps) == []
+    assert ready(statuses)[0] == "True"

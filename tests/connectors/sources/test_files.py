@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sources.files import RECENT_NS, UnreadableError, is_foreign, is_recent, list_files, look_at, read_file
+from connectors.sources.files import (
+    RECENT_NS,
+    UnreadableError,
+    is_foreign,
+    is_recent,
+    list_files,
+    look_at,
+    read_file,
+    size_of,
+)
 
 
 def names(*paths: Path) -> list[str]:
@@ -69,8 +78,13 @@ def test_a_signature_changes_with_the_content(tmp_path: Path) -> None:
     ("now", "recent"),
     [(10**18, True), (10**18 + RECENT_NS - 1, True), (10**18 + RECENT_NS, False), (10**18 - RECENT_NS, False)],
 )
-def test_a_signature_just_made_may_hide_one_more_change(now: int, *, recent: bool) -> None:
-    assert is_recent((1, 1, 1, 10**18, 1), now) is recent
+def test_a_signature_just_made_may_hide_one_more_change(now: int, *, recent: bool, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_bytes(b"12345")
+    os.utime(file, ns=(10**18, 10**18))
+    (signature,) = list_files([file]).files.values()
+    assert is_recent(signature, now) is recent
+    assert size_of(signature) == 5
 
 
 def test_reads_up_to_a_limit(tmp_path: Path) -> None:

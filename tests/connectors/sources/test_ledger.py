@@ -22,7 +22,11 @@ spec: {{address: "{address}"}}
 
 def settled(ledger: Ledger, manifests: dict[Identity, Manifest]) -> Connector:
     ((identity, manifest),) = manifests.items()
-    value = ledger.settle(identity, manifest)
+    found = ledger.settle(identity, manifest)
+    value = ledger.value(identity)
+    assert found is not None
+    assert found.value is value
+    assert (found.content, found.place) == (manifest.content, manifest.place)
     assert isinstance(value, Connector)
     return value
 
@@ -51,6 +55,7 @@ def test_an_object_that_was_gone_is_another_one() -> None:
     ledger = Ledger(lambda: "now")
     before = settled(ledger, connector())
     assert ledger.settle(A, None) is None
+    assert ledger.value(A) is None
     assert settled(ledger, connector()).metadata.uid != before.metadata.uid
 
 
@@ -68,7 +73,9 @@ def test_secrets_and_flags() -> None:
 """
     manifests = {entry.identity: entry for entry in read_manifests(text).entries}
     ledger = Ledger(lambda: "now")
-    values = [ledger.settle(identity, manifest) for identity, manifest in manifests.items()]
+    for identity, manifest in manifests.items():
+        ledger.settle(identity, manifest)
+    values = [ledger.value(identity) for identity in manifests]
     assert values[1] == FeatureFlags()
     assert isinstance(values[0], Secret)
     assert values[0].metadata.namespace == "default"

@@ -7,7 +7,7 @@ import pytest
 from connectors.sources.manifest_file import ManifestFile, fetch, reread
 from connectors.sources.manifests import MAX_FILE
 
-SIGNATURE = (1, 2, 3, 4, 5)
+SIGNATURE = b"signature"
 
 
 def text(*names: str, address: str = "https://h") -> str:

@@ -11,7 +11,7 @@ from controller.destination import Platform
 from controller.probes.outcome import OFF, RETELL, Probes, Purpose
 from controller.probes.schedule import SLOW, ProbeSettings
 from tests.controller.probes.prober_scene import BOTH, KEY, LIVE, REFUSED, marked, scene
-from tests.controller.probes.subjects import connector, http, login, probing_class
+from tests.controller.probes.subjects import connector, http, login, probing_class, snapshot
 from tests.peers.probe_sender import OK
 
 
@@ -106,6 +106,18 @@ async def test_a_change_voids_what_was_found_and_is_probed_at_once(what: str) ->
         assert it.known() == ("True", "True")
         assert len(it.sender.sent) == 4
         assert it.told == [KEY, KEY]
+
+
+async def test_who_asks_before_a_snapshot_is_gone_through_is_told_of_what_it_has() -> None:
+    async with scene() as it:
+        items = [connector(name) for name in ("tool", "other")]
+        it.follow(*items, secret=login())
+        await it.clock.advance(1)
+        now = snapshot(*items, classes=(BOTH,), secret=login("2", token=b"other"), inventory=it.inventory)
+        steps = it.prober.following(now)
+        assert it.known() == ("-", "-"), "never a stale True"
+        assert len(list(steps)) == 1, "the other one"
+        assert it.prober.probes(ConnectorKey("team", "other")).liveness is None
 
 
 async def test_a_change_before_the_first_probe_ends_the_trust_in_an_earlier_process() -> None:

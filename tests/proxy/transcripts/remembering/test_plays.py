@@ -195,6 +195,7 @@ async def seen_before(world: World, scene: Scene, exchange: Exchange) -> int:
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 # Not shrunk by default: a play that hangs takes seconds each time.
 @settings(
