@@ -9,5 +9,6 @@ from bench.peers.haproxy import HAPROXY
 from bench.peers.mitmproxy import MITMPROXY
 from bench.peers.nginx import NGINX
 from bench.peers.traefik import TRAEFIK
+from bench.peers.unread import UNREAD
 
-PEERS = (NGINX, HAPROXY, ENVOY, TRAEFIK, CADDY, MITMPROXY, DIRECT)
+PEERS = (NGINX, HAPROXY, ENVOY, TRAEFIK, CADDY, MITMPROXY, UNREAD, DIRECT)
