@@ -103,6 +103,9 @@ class Exchange:
             client.put_back(data[end:])
             self._refuse(record, error.refusal, client, passage.manners)
             return True
+        except Exception:
+            self._broke(record)
+            raise
         if len(data) > end:
             client.put_back(relay.from_client(data[end:]) if started else data[end:])
         return True
