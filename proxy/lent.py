@@ -78,7 +78,7 @@ class Reading(asyncio.BufferedProtocol):
 
 def exchange_protocol(transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
     """Let `protocol` have what comes from now on. uvloop looks at the kind of a protocol when reading begins."""
-    reading = transport.is_reading()
+    reading = transport.is_reading() and not transport.is_closing()
     if reading:
         transport.pause_reading()
     transport.set_protocol(protocol)

@@ -156,6 +156,21 @@ async def test_any_other_large_body_passes_through_the_lent_buffer(reader: Calla
         await until(lambda: at.late.endswith(b"later") or b"later" in at.client.received[-5:])
 
 
+async def test_a_line_that_comes_in_two_reads_of_the_lent_buffer() -> None:
+    async with desk() as at:
+        course = at.course(ChunkedBody(lambda trailers: trailers))
+        at.tool.send(b"%X\r\n%b\r\n" % (len(BODY), BODY))
+        await at.client.read_exactly(len(b"%X\r\n%b\r\n" % (len(BODY), BODY)), 10)
+        for part in (b"5", b"\r", b"\nabcde\r", b"\n0\r\nA: ", b"b\r\n\r\n"):
+            at.tool.send(part)
+            await turns()
+        assert (
+            await at.client.read_exactly(len(b"5\r\nabcde\r\n0\r\nA: b\r\n\r\n")) == b"5\r\nabcde\r\n0\r\nA: b\r\n\r\n"
+        )
+        assert (at.behind, at.faults) == ([b""], [])
+        course.close()
+
+
 async def test_a_malformed_body_in_the_lent_buffer_is_told_of() -> None:
     async with desk() as at:
         course = at.course(ChunkedBody(lambda trailers: trailers))

@@ -134,6 +134,29 @@ async def test_an_error_is_the_transports_to_find() -> None:
             await asyncio.sleep(0)
 
 
+class Waiting(Wire):
+    """Has bytes that wait for the end of the turn, as uvloop's has, while the kernel would take more."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__()
+        self._end = end
+
+    def get_write_buffer_size(self) -> int:
+        return 5
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return None if name == "ssl_object" else self._end.own.get_extra_info(name, default)
+
+
+async def test_r23_what_waits_is_not_overtaken() -> None:
+    async with connection() as (peer, end):
+        waiting = Waiting(end)
+        assert not write_now(waiting, [memoryview(b"abc")])
+        assert waiting.sent == b"abc"
+        end.own.write(b"x")
+        assert await peer.read_exactly(1) == b"x"
+
+
 class Tls(Wire):
     def get_extra_info(self, name: str, default: object = None) -> object:
         return self if name == "ssl_object" else default

@@ -110,6 +110,18 @@ def test_bytes_that_stay_where_they_are_are_read_as_others(
     assert outcome(take_all) == outcome(feed_all)
 
 
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_what_another_read_has_left_behind_is_not_read(cut: int) -> None:
+    """The same bytes stand there from the last time."""
+    body = b"3\r\nabc\r\n0\r\n\r\n"
+    buffer, reader = bytearray(body), ChunkedBody(unchanged)
+    pieces, position = reader.take(buffer, 0, cut)
+    assert (b"".join(pieces) + reader.pending, position, reader.done) == (body[:cut], cut, False)
+    start = cut - len(reader.pending)
+    pieces, position = reader.take(buffer, start, len(body))
+    assert (b"".join(pieces), position, reader.done) == (body[start:], len(body), True)
+
+
 @pytest.mark.parametrize("length", [3, 5, 7])
 def test_a_body_of_known_length_that_stays_where_it_is(length: int) -> None:
     reader = LengthBody(length)
