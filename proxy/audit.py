@@ -53,10 +53,6 @@ class Record(Struct, eq=False):
     def __repr__(self) -> str:
         return f"Record({self.number})"  # its target can hold a caller's token
 
-    def let_through(self, forward: Forward, now: float) -> None:
-        """The decision was that it may go on."""
-        self.forward, self.decided = forward, now
-
     @property
     def decision(self) -> Decision:
         """Whether it was let through; a request whose client left before was not."""

@@ -184,9 +184,7 @@ class Exchange:
 
     # -- what has to be waited for
 
-    def _wait(
-        self, record: Record, manners: Manners, client: ClientConnection, work: Coroutine[Any, Any, None]
-    ) -> None:
+    def _wait(self, record: Record, manners: Manners, client: ClientConnection, work: _Work) -> None:
         """Let a task do `work`; it is cancelled where the client leaves."""
         client.wait_for(client.loop.create_task(self._waited(record, manners, client, work)))
 

@@ -98,12 +98,11 @@ class Memory:
 
     def find(self, plain: Plain) -> Passage | None:
         """The passage of this block under this prefix, if there is one that still holds."""
-        digest = self._keyed.copy()
-        digest.update(plain.block)
-        found = self._passages.get(digest.digest() + plain.prefix)
+        key = self._key(plain)
+        found = self._passages.get(key)
         if found is None or found.evidence is None or found.evidence.holds():
             return found
-        self._forget(self._key(plain), self._shares[_owner(found)])
+        self._forget(key, self._shares[_owner(found)])
         return None
 
     def learn(self, plain: Plain, passage: Passage) -> None:

@@ -158,7 +158,7 @@ def let_through(desk: Desk, *manifests: Manifest, with_secret: bool = True) -> R
     login = auth("basicAuth", "login" if with_secret else None)
     forward = forward_of(head_of(b"/x"), *manifests, tool("https://tool.example/api/", auth=login))
     record.plan = forward.plan
-    record.let_through(forward, time.monotonic())
+    record.forward, record.decided = forward, time.monotonic()
     return record
 
 
