@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -25,6 +24,8 @@ from typing import Any, Self
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.peers.ports import bound
 
 Json = dict[str, Any]
 
@@ -283,10 +284,10 @@ def assets_folder() -> Path | None:
 
 
 def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
+    free = [bound("127.0.0.1")[0] for _ in range(count)]
+    ports: list[int] = [taken.getsockname()[1] for taken in free]
+    for taken in free:
+        taken.close()
     return ports
 
 

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
+from tests.peers.ports import bound
 from tests.peers.raw_stream import SECONDS, PeerTimeoutError, RawStream
 
 Script = Callable[[RawStream], Awaitable[None]]
 
 
 class RawUpstream:
-    """Listens on a port of the kernel's choice. Use as `async with RawUpstream() as tool:`.
+    """Listens on a port of 127.0.0.1, or on `listener`. Use as `async with RawUpstream() as tool:`.
 
     Without a script the test takes connections with `accept()`. A script runs once for each connection; what it raises
     is raised again when the block ends. `paused` connections read nothing until `resume_reading()`.
     """
 
     def __init__(
-        self, script: Script | None = None, *, tls: ssl.SSLContext | None = None, paused: bool = False
+        self,
+        script: Script | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        paused: bool = False,
+        listener: socket.socket | None = None,
     ) -> None:
         self.connections: list[RawStream] = []
         self._script = script
         self._tls = tls
         self._paused = paused
+        self._listener = listener
         self._accepted: asyncio.Queue[RawStream] = asyncio.Queue()
         self._running: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
@@ -33,10 +41,11 @@ class RawUpstream:
 
     async def __aenter__(self) -> RawUpstream:
         loop = asyncio.get_running_loop()
+        listener = self._listener or bound("127.0.0.1")[0]
+        self.port = listener.getsockname()[1]
         self._server = await loop.create_server(
-            lambda: RawStream(self._connected, paused=self._paused), "127.0.0.1", self.port, ssl=self._tls
+            lambda: RawStream(self._connected, paused=self._paused), sock=listener, ssl=self._tls
         )
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(

@@ -29,6 +29,7 @@ from proxy.settings import Timeouts
 from proxy.upstream import Upstreams
 from proxy.watchdog import Watchdog
 from tests.connectors.dialing.sending import Answers
+from tests.peers.ports import bound
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.tools import LACKING
 from tests.peers.trust import LOOPBACK, tls
@@ -42,22 +43,22 @@ LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio"
 
 
 class Peers:
-    """Listeners of one port at addresses of loopback."""
+    """Listeners of one port at addresses of loopback; where none listens, connections are refused."""
 
     def __init__(self) -> None:
         self._ends = ExitStack()
+        ips = ["127.0.0.1", "127.0.0.2", "127.0.0.9", *(["::1"] if Path("/proc/net/if_inet6").exists() else [])]
+        self._bound = {ip: self._ends.enter_context(made) for ip, made in zip(ips, bound(*ips), strict=True)}
         self._listeners: dict[str, socket.socket] = {}
-        self.port = 0
+        self.port: int = self._bound["127.0.0.1"].getsockname()[1]
 
     def listen(self, ip: str, *, deaf: bool = False) -> None:
         """Take connections, or with a full queue, which makes Linux drop the first packet of each, none."""
-        if ip == "::1" and not Path("/proc/net/if_inet6").exists():
+        if ip not in self._bound:
             pytest.skip(f"{LACKING} IPv6 on loopback")
-        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-        made = socket.create_server((ip, self.port), family=family, backlog=0 if deaf else 16)
-        listener = self._ends.enter_context(made)
+        listener = self._bound[ip]
+        listener.listen(0 if deaf else 16)
         listener.setblocking(False)
-        self.port = listener.getsockname()[1]
         if deaf:
             self._ends.enter_context(socket.create_connection((ip, self.port)))
         else:

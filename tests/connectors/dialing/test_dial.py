@@ -11,6 +11,7 @@ from connectors.dialing.failure import DeniedError
 from connectors.dialing.guard import DialGuard, parse_networks
 from connectors.dialing.kind import FailureKind
 from tests.connectors.dialing.sending import Answers, failure_of, get, sending_client
+from tests.peers.ports import bound
 from tests.peers.raw_upstream import RawUpstream, answering
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -62,8 +63,10 @@ async def test_t09_a_probe_leaves_denied_addresses_out_and_dials_the_others() ->
 async def test_t09_a_probe_dials_the_address_that_was_checked_whatever_a_second_answer_says() -> None:
     # The name server lets the check pass, and would send whoever asks again to another listener.
     names = Answers(["127.0.0.1"], ["127.0.0.2"])
-    async with RawUpstream(answering(OK)) as tool:
-        with socket.create_server(("127.0.0.2", tool.port)) as other:
+    its, other = bound("127.0.0.1", "127.0.0.2")
+    async with RawUpstream(answering(OK), listener=its) as tool:
+        with other:
+            other.listen()
             async with sending_client(guard=FIRST, lookup=names) as client:
                 request = get(f"http://tool.example:{tool.port}")
                 assert (await client.send(request, read_body=True)).body == b"ok"
