@@ -82,10 +82,12 @@ class Audit:
         self._ids = RequestIds()
         self._logs = access_log.enabled or audit_log is not None
 
-    def begin(self, method: bytes, target: bytes, now: float) -> Record:
-        """A request's head has arrived, at the monotonic time `now`."""
+    def begin(
+        self, method: bytes, target: bytes, now: float, caller: User | None = None, plan: Plan | None = None
+    ) -> Record:
+        """A request's head has arrived, at the monotonic time `now`; `caller` and `plan` where they are known."""
         self._metrics.in_flight += 1
-        return Record(method, target, self._ids.take(), now)
+        return Record(method, target, self._ids.take(), now, caller, plan)
 
     def request_id(self, record: Record) -> str:
         """What a user quotes, and an operator finds in the logs."""
@@ -93,21 +95,16 @@ class Audit:
 
     def end(self, record: Record, now: float) -> None:
         """The request is over, well or not, at the monotonic time `now`."""
-        duration, first_byte_at, connector, connector_class = now - record.began, record.first_byte_at, NO_CONNECTOR, ""
-        if record.plan is not None:
-            connector, connector_class = record.plan.key, record.plan.class_name
-        metrics = self._metrics.of(connector)
-        metrics.count(connector_class, record.method, record.answered or record.status, duration)
-        if first_byte_at:
-            metrics.upstream_duration.observe(first_byte_at - record.began)
-        metrics.bytes_in += record.bytes_in
-        metrics.bytes_out += record.bytes_out
-        self._metrics.in_flight -= 1
+        metrics, plan, began, first_byte_at = self._metrics, record.plan, record.began, record.first_byte_at
+        duration, upstream = now - began, first_byte_at - began if first_byte_at else None
+        metrics.in_flight -= 1
+        label = plan.class_name if plan is not None else "", record.method, record.answered or record.status
+        numbers = metrics.of(plan.key if plan is not None else NO_CONNECTOR)
+        numbers.count(label, duration, upstream, record.bytes_in, record.bytes_out)
         if record.refusal is not None:
-            self._metrics.refused(record.refusal.reason)
+            metrics.refused(record.refusal.reason)
         if self._logs:
-            upstream = max(first_byte_at - record.began, 0.0) if first_byte_at else 0.0
-            self._log(self._line(record, duration, upstream), record)
+            self._log(self._line(record, duration, upstream or 0.0), record)
 
     def malformed(self, refusal: Refusal) -> str:
         """A head that could not be parsed was refused: there is no request to speak of. Returns the id of what came."""

@@ -49,7 +49,7 @@ class Bodies(ABC):
     upstream_reusable = False
     held_upstream = False
     _terms: Terms
-    _phase: Phase
+    _phase: Phase = Phase.HEAD
     _request_body: BodyReader = _NO_BODY
     _response_body: BodyReader = _NO_BODY
     _persistent = False

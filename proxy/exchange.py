@@ -69,7 +69,8 @@ class Exchange:
         self._hosts = parts.hosts
         self._upstreams = parts.upstreams
         self._audit = parts.audit
-        self._limits = parts.bounds.limits
+        self._most_head = parts.bounds.limits.head_bytes + len(HEAD_END)
+        self._most_target = parts.bounds.limits.target_bytes
         self._terms = Terms(parts.bounds, self._ended)
         self._memory = Memory(None)
 
@@ -81,24 +82,23 @@ class Exchange:
 
     def begin(self, data: bytes, client: ClientConnection) -> bool:
         """Begin the request that `data` begins with, if its block is known; whether it was."""
-        now, memory = time.monotonic(), self._memory
+        began, memory = time.monotonic(), self._memory
         plain = plain_head(data)
-        if plain is None or memory.snapshot is not self._store.current or client.draining:
+        if plain is None or memory.snapshot is not self._store.serves or client.draining:
             return False
         passage = memory.find(plain)
         if passage is None:
             return False
-        method, path, query, end, limits = plain.method, plain.path, plain.query, plain.end, self._limits
-        if end - len(HEAD_END) > limits.head_bytes or len(path) + len(query) > limits.target_bytes:
+        path, query, end, now = plain.path, plain.query, plain.end, time.monotonic()
+        if end > self._most_head or len(path) + len(query) > self._most_target:
             return False  # known in part, too long as a whole
         if passage.evidence is not None:
             passage.evidence.count()
-        record = self._audit.begin(method, path, now)
-        record.caller = passage.caller
+        record = self._audit.begin(plain.method, path, began, passage.caller, passage.plan)
         prefix, strip, _ = way = passage.way
         relay = Relay(self._terms, record, passage, client, way.target(path, query) if strip else prefix + path + query)
         try:
-            started = self._go(relay, time.monotonic())
+            started = self._go(relay, now)
         except RefusedError as error:
             client.put_back(data[end:])
             self._refuse(record, error.refusal, client, passage.manners)
@@ -149,7 +149,7 @@ class Exchange:
         if forward is None:
             raise RefusedError(verdict.refusal or _UNDECIDED)
         memory, plain = self._memory, asked.plain
-        pool = target_now(forward, self._store.current).pool
+        pool = self._upstreams.pool(target_now(forward, self._store.current).pool)
         passage = Passage(request, route, forward, facts, pool, memory.lines_of(forward.plan.key))
         if memory.snapshot is snapshot and plain and may_be_used_again(passage, request, plain, forward):
             memory.learn(plain, passage)
@@ -163,8 +163,8 @@ class Exchange:
         Raises:
             RefusedError: what must be made for this very request cannot be.
         """
-        record, passage, forward = relay.record, relay.passage, relay.passage.forward
-        record.plan, record.forward, record.decided = forward.plan, forward, now
+        record, passage = relay.record, relay.passage
+        record.plan, record.forward, record.decided = passage.plan, passage.forward, now
         if passage.as_it_is:
             relay.head = record.method + b" " + relay.target + passage.tail
         else:

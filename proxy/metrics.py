@@ -41,18 +41,29 @@ class ConnectorMetrics:
         self.bytes_in = 0
         self.bytes_out = 0
 
-    def count(self, connector_class: str, method: bytes, code: int, duration: float) -> None:
-        """Count a request that took `duration` seconds.
+    def count(
+        self, label: tuple[str, bytes, int], duration: float, upstream: float | None, bytes_in: int, bytes_out: int
+    ) -> None:
+        """Count a request by its class, method and status. It took `duration` seconds, the tool `upstream` of them.
 
         A method outside of the standard set counts as `other`, so that labels stay few.
         """
-        label = connector_class, method if method in METHODS else b"other", code
-        # Not a Counter: its look-up of what is missing is Python's.
-        self.requests[label] = self.requests.get(label, 0) + 1
-        durations = self.duration
-        durations.fresh.append(duration)
-        if len(durations.fresh) >= AT_ONCE:
-            durations.fold()
+        requests, fresh = self.requests, self.duration.fresh
+        if label in requests:
+            requests[label] += 1
+        else:
+            connector_class, method, code = label
+            label = connector_class, method if method in METHODS else b"other", code
+            requests[label] = requests.get(label, 0) + 1
+        fresh.append(duration)
+        if upstream is not None:
+            self.upstream_duration.fresh.append(upstream)
+        # There is an upstream's for a part of the requests, so never more of them.
+        if len(fresh) >= AT_ONCE:
+            self.duration.fold()
+            self.upstream_duration.fold()
+        self.bytes_in += bytes_in
+        self.bytes_out += bytes_out
 
 
 class ProxyMetrics(Collector):

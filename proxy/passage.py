@@ -7,7 +7,6 @@ from typing import NamedTuple
 from connectors.credentials.credential import without_query
 from connectors.model.message import RequestHead, Version
 from connectors.model.user import User
-from connectors.plan import PoolKey
 from proxy.decision import Facts, Forward, Route
 from proxy.evidence import Evidence
 from proxy.hop_by_hop import wants_websocket
@@ -15,7 +14,8 @@ from proxy.http1.framing import BodyKind, Framing
 from proxy.http1.head import ParsedRequest, write_fields, write_request
 from proxy.http1.plain import Plain
 from proxy.inject import stripped
-from proxy.response import KnownLines
+from proxy.response import NOTHING_KNOWN, KnownLines
+from proxy.upstream import Pool
 
 _LINE_END = b" HTTP/1.1\r\n"
 _NOT_AGAIN = (b"expect", b"http2-settings", b"proxy-authorization", b"te", b"upgrade", b"x-openapi-address")
@@ -69,26 +69,30 @@ class Passage:
     `forward` is without what the request line and the caller's token decide: its target is empty, its token left out.
     `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None where it was not
     asked. `as_it_is`: the request-target is sent as `way` gives it. `pool`: of the connections to use; `known`: lines
-    of responses. `websocket`, and `waits` for a 100, are rare, and never remembered.
+    of responses. `stays`: once it is answered nothing of the request is on its way, and its connection is kept.
+    `websocket`, and `waits` for a 100, are rare, and never remembered.
     """
 
     __slots__ = (
         "_headers", "as_it_is", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known",
-        "manners", "old", "pool", "tail", "waits", "way", "websocket",
+        "manners", "old", "plan", "pool", "stays", "tail", "waits", "way", "websocket",
     )  # fmt: skip
 
     def __init__(
-        self, request: ParsedRequest, route: Route, forward: Forward, facts: Facts, pool: PoolKey, known: KnownLines
+        self, request: ParsedRequest, route: Route, forward: Forward, facts: Facts, pool: Pool, known: KnownLines
     ) -> None:
         head = request.head
         self.forward = forward._replace(request_target=b"", spent=None)
+        self.plan = forward.plan
         self.caller: User | None = facts.caller
         self.evidence: Evidence | None = facts.evidence
         self.framing: Framing = request.framing
         self.manners = manners_of(request)
         self.has_body, self.keep_alive, self.old = self.manners
+        self.stays = self.keep_alive and not self.has_body and not self.old
         self.pool = pool
-        self.known = known
+        # HTTP/1.0 knows no chunks: what its clients get of a line is not what others get.
+        self.known = NOTHING_KNOWN if self.old else known
         made = stripped(head, forward)
         self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(made.headers)))
         self._headers = made.headers if forward.target.mint else ()

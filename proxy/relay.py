@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from connectors.model.message import ResponseHead
 from connectors.model.reasons import Reason
@@ -28,7 +28,7 @@ from proxy.http1.head import HEAD_END, write_response
 from proxy.inject import request_trailers
 from proxy.passage import Passage
 from proxy.presented import Presented
-from proxy.response import Answer, judged_answer, known_answer, without_coding
+from proxy.response import BODYLESS, Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts
 from proxy.upstream import UpstreamConnection
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from proxy.client import ClientConnection  # which imports this module for the same reason
 
 _SWITCHING_PROTOCOLS = 101
-_BODYLESS = (204, 304)
 
 
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
@@ -55,7 +54,8 @@ class Bounds:
     means: Means = field(default_factory=Means)
 
 
-class Terms(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Terms:
     """`ended` is called once for each relay, when it has come to its end."""
 
     bounds: Bounds
@@ -94,7 +94,6 @@ class Relay(Bodies):
 
     def __init__(self, terms: Terms, record: Record, passage: Passage, client: ClientConnection, target: bytes) -> None:
         self._terms = terms
-        self._phase = _HEAD
         self.record = record
         self.passage = passage
         self.client = client
@@ -102,7 +101,7 @@ class Relay(Bodies):
 
     def start(self, upstream: UpstreamConnection, now: float) -> None:
         """Send the request; what follows comes by callbacks, and `Terms.ended` hears of the end."""
-        passage, record, client = self.passage, self.record, self.client
+        passage = self.passage
         if passage.has_body:
             framing = passage.framing
             chunked = framing.kind is _CHUNKED
@@ -113,7 +112,8 @@ class Relay(Bodies):
         upstream.receiver = self
         if upstream.transport is not None:
             upstream.transport.write(self.head)
-        record.sent = True
+        self.record.sent = True
+        client = self.client
         client.deadline = now + self._terms.bounds.timeouts.first_byte
         client.attach(self)
 
@@ -161,22 +161,21 @@ class Relay(Bodies):
         phase = self._phase
         try:
             if phase is _HEAD:
-                # Not in a function of its own: this is the way of most answers, and a call costs a fiftieth of it.
-                buffer, answer = self._response_head, None
-                if buffer is None:
+                if self._response_head is None:
                     if not self.record.first_byte_at:
                         self.record.first_byte_at = time.monotonic()
-                    end, limits, passage = data.find(HEAD_END), self._terms.bounds.limits, self.passage
-                    if 0 < end <= limits.head_bytes and not passage.old:
-                        lines = data[:end].split(b"\r\n")
-                        if len(lines) <= limits.header_count + 1:
-                            answer = known_answer(lines, passage.known, self._for_client)
-                    if answer is None:
-                        buffer = self._response_head = ResponseBuffer(limits)
-                    else:
+                    end = data.find(HEAD_END)
+                    # A head that was read before is looked for here: most are, and a call costs as much as the look.
+                    answer = self.passage.known.heads.get(data[:end]) if end > 0 else None
+                    if answer is None and end > 0:
+                        answer = self._known(data[:end])
+                    if answer is not None:
                         self._answer(answer, data[end + 4 :])
-                if buffer is not None:
-                    self._heads(data, buffer)
+                    else:
+                        self._response_head = ResponseBuffer(self._terms.bounds.limits)
+                        self._heads(data, self._response_head)
+                else:
+                    self._heads(data, self._response_head)
             elif phase is _BODY:
                 self._pass_on(b"", data)
             elif phase is _TUNNEL:
@@ -217,6 +216,12 @@ class Relay(Bodies):
             else:
                 self._final(head, buffer)
 
+    def _known(self, head: bytes) -> Answer | None:
+        limits = self._terms.bounds.limits
+        if len(head) > limits.head_bytes:
+            return None
+        return known_answer(head, self.passage.known, self._for_client, limits.header_count)
+
     def _for_client(self, name: bytes, value: bytes) -> bytes | None:
         return field_for_client(name, value, self.forward, self._terms.bounds.side)
 
@@ -254,8 +259,18 @@ class Relay(Bodies):
     def _answer(self, answer: Answer, rest: bytes) -> None:
         """The head for the client, and `rest`, the beginning of what is behind it."""
         client, record, passage, head, status = self.client, self.record, self.passage, answer.head, answer.status
+        record.answered = status
+        if len(rest) == answer.length and passage.stays and not client.draining and record.method != b"HEAD":
+            # Most answers: all has come at once, and both connections stay.
+            self.client_reusable, self.upstream_reusable, self.upstream_keep_alive = True, True, answer.keep_alive
+            record.bytes_out += answer.length
+            if client.transport is not None:
+                client.transport.write(answer.kept + rest)
+            self._phase = _OVER
+            self._terms.ended(self)
+            return
         framing = answer.framing
-        if framing is None or record.method == b"HEAD" or status in _BODYLESS:
+        if framing is None or record.method == b"HEAD" or status in BODYLESS:
             framing = framing_of_response(framing, status, record.method)
         kind = framing.kind
         decode = kind is _CHUNKED and passage.old
@@ -263,7 +278,6 @@ class Relay(Bodies):
         reusable = passage.keep_alive and complete and kind is not _CLOSE and not decode and not client.draining
         self.client_reusable = reusable
         self.upstream_keep_alive = answer.keep_alive
-        record.answered = status
         if not reusable:
             head += b"Connection: close\r\n"
         elif passage.old:

@@ -34,6 +34,9 @@ _PRIVATE = re.compile(
 )
 """Names whose values can be somebody's secret, or are new each time: of such a line only the name is kept."""
 
+BODYLESS = (204, 304)
+"""Statuses whose answers have no body, whatever their fields say (RFC 9112 section 6.3)."""
+
 Rewrite = Callable[[bytes, bytes], bytes | None]
 """(folded name, value) -> the value for the client; None where the field is left out."""
 
@@ -64,6 +67,8 @@ class Answer(Struct, gc=False):
 
     `framing` is what the head declares, None for a body that ends with the connection: the request's method and the
     status may take it away. `persistent`: the tool keeps its connection; `keep_alive` is its Keep-Alive field.
+    `length` is that of the body behind a head that anything but HEAD asked for, where both sides' connections can stay,
+    and `kept` the whole head then; -1 where that cannot be said in advance.
     """
 
     status: int
@@ -71,6 +76,8 @@ class Answer(Struct, gc=False):
     framing: Framing | None
     persistent: bool
     keep_alive: bytes
+    length: int = -1
+    kept: bytes = b""
 
     def __repr__(self) -> str:
         return f"Answer({self.status})"  # its lines can hold what a tool echoes of a credential
@@ -79,7 +86,7 @@ class Answer(Struct, gc=False):
 class KnownLines:
     """The lines of one Connector's tool. Bounded by `budget` bytes: beyond it they are forgotten, and no others."""
 
-    __slots__ = ("_budget", "_candidates", "_names", "_size", "lines", "meanings", "statuses")
+    __slots__ = ("_budget", "_candidates", "_heads_size", "_names", "_size", "heads", "lines", "meanings", "statuses")
 
     def __init__(self, budget: int) -> None:
         self.lines: dict[bytes, bytes] = {}
@@ -87,10 +94,14 @@ class KnownLines:
         self.meanings: dict[bytes, Treatment] = {}
         """Of those lines the ones that concern the whole answer."""
         self.statuses: dict[bytes, int] = {}
+        self.heads: dict[bytes, Answer] = {}
+        """What whole heads came to of which every line was known: a tool gives most of its answers the same, for as long
+        as its clock shows the same second."""
         self._names: set[bytes] = set()
         self._candidates: set[int] = set()
         self._budget = budget
         self._size = 0
+        self._heads_size = 0
 
     def learn(self, status_line: bytes, head: ResponseHead) -> None:
         """A final head was judged: keep its status line, if it is written as it came, and the names of its fields."""
@@ -100,6 +111,16 @@ class KnownLines:
         for name, _ in head.headers:
             if name not in self._names and self._room_for(name):
                 self._names.add(name)
+
+    def keep_head(self, head: bytes, answer: Answer) -> None:
+        """All lines of this head were known. In a quarter of the budget: the next second has another head."""
+        cost, most = len(head) + len(answer.head) + COST, self._budget // 4
+        if self._heads_size + cost > most:
+            self.heads.clear()
+            self._heads_size = 0
+        if cost <= most:
+            self.heads[head] = answer
+            self._heads_size += cost
 
     def by_name(self, line: bytes) -> Treatment | None:
         """The treatment of a line that was not seen before, if its name was; None where llhttp has to judge it."""
@@ -124,16 +145,20 @@ class KnownLines:
                 self.meanings[line] = treatment
 
     def _room_for(self, kept: bytes) -> bool:
-        cost = len(kept) + COST
-        if self._size + cost > self._budget:
+        cost, most = len(kept) + COST, self._budget - self._budget // 4
+        if self._size + cost > most:
             self.lines.clear()
             self.meanings.clear()
             self.statuses.clear()
             self._names.clear()
             self._size = 0
-        fits = self._size + cost <= self._budget
+        fits = self._size + cost <= most
         self._size += cost if fits else 0
         return fits
+
+
+NOTHING_KNOWN: Final = KnownLines(0)
+"""No line is known, and without a budget none is learnt."""
 
 
 def _treatment(name: bytes, value: bytes) -> Treatment | None:
@@ -159,15 +184,19 @@ def _treatment(name: bytes, value: bytes) -> Treatment | None:
     return DROP if folded in HOP_BY_HOP else PASS
 
 
-def known_answer(lines: list[bytes], known: KnownLines, rewrite: Rewrite) -> Answer | None:
-    """The head that `lines` make, where each of them is known; None where it has to be judged as a whole.
+def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) -> Answer | None:
+    """What this head came to, or comes to where each line of it is known; None where it has to be judged as a whole.
 
-    That is so as well where one line speaks about another: two lengths, or a length beside a coding.
+    That is so as well where one line speaks about another: two lengths, or a length beside a coding; or where it has
+    more than `most` fields. `head` ends before its last line end.
     """
-    status = known.statuses.get(lines[0])
-    if status is None:
+    answer = known.heads.get(head)
+    if answer is not None:
+        return answer
+    lines = head.split(b"\r\n")
+    status, fields, rewritten = known.statuses.get(lines[0]), lines[1:], False
+    if status is None or len(fields) > most:
         return None
-    fields = lines[1:]
     try:
         # What Python does not do itself takes half the time.
         written = b"".join(map(known.lines.__getitem__, fields))
@@ -177,6 +206,7 @@ def known_answer(lines: list[bytes], known: KnownLines, rewrite: Rewrite) -> Ans
         if named is None:
             return None
         written, meanings = named
+        rewritten = True
     framing, persistent, keep_alive = None, True, b""
     for meaning in meanings:
         if meaning.framing is not None:
@@ -187,7 +217,12 @@ def known_answer(lines: list[bytes], known: KnownLines, rewrite: Rewrite) -> Ans
             persistent = False
         else:
             keep_alive = keep_alive or meaning.keep_alive
-    return Answer(status, lines[0] + b"\r\n" + written, framing, persistent, keep_alive)
+    answer = Answer(status, lines[0] + b"\r\n" + written, framing, persistent, keep_alive)
+    if framing is not None and framing.kind is BodyKind.LENGTH and persistent and status not in BODYLESS:
+        answer.length, answer.kept = framing.length, answer.head + b"\r\n"
+    if not rewritten:
+        known.keep_head(head, answer)
+    return answer
 
 
 def _by_name(fields: list[bytes], known: KnownLines, rewrite: Rewrite) -> tuple[bytes, list[Treatment]] | None:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Protocol, cast
+from weakref import WeakValueDictionary
 
 from connectors.dialing.dialer import Dialer
 from connectors.model.addresses import Address
@@ -73,22 +74,29 @@ class Receiver(Protocol):
         ...
 
 
+class Pool:
+    """The idle connections of one key, the most recently used last."""
+
+    __slots__ = ("__weakref__", "idle", "key")
+
+    def __init__(self, key: PoolKey) -> None:
+        self.key = key
+        self.idle: list[UpstreamConnection] = []
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection to a tool: in use by one relay, or idle in its pool, or gone.
 
     Everything that arrives goes to `receiver`; where there is none, what arrives was not asked for. `generation` is
-    that in which its key was last found current, and `pool` where it goes when it is idle. `transport` is what it goes
-    over, None once it is gone.
+    that in which its pool was last found current. `transport` is what it goes over, None once it is gone.
     """
 
-    def __init__(self, key: PoolKey, on_lost: Callable[[UpstreamConnection], None]) -> None:
-        self.key = key
+    def __init__(self, pool: Pool, on_lost: Callable[[UpstreamConnection], None]) -> None:
+        self.pool = pool
         self.deadline = NEVER
         self.idle_since = 0.0
-        self.used_before = False
         self.receiver: Receiver | None = None
         self.generation = 0
-        self.pool: list[UpstreamConnection] = []
         self._on_lost = on_lost
         self.transport: asyncio.Transport | None = None
 
@@ -119,6 +127,11 @@ class UpstreamConnection(asyncio.Protocol):
         """Close at once."""
         if self.transport:
             self.transport.abort()
+
+    @property
+    def used_before(self) -> bool:
+        """Whether it was idle once, and so can have died unseen."""
+        return self.idle_since > 0.0
 
     @property
     def usable(self) -> bool:
@@ -183,30 +196,37 @@ class Upstreams:
         self._dialling = Dialling(dialer, timeouts.connect, is_own_address, self._sessions)
         self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
-        self._idle: dict[PoolKey, list[UpstreamConnection]] = {}
-        self._idle_count = 0
+        # A pool is there for as long as a passage or a connection refers to it.
+        self._pools: WeakValueDictionary[PoolKey, Pool] = WeakValueDictionary()
         self._generation = 1
 
     @property
     def active(self) -> int:
         """How many connections are in use."""
-        return len(self._all) - self._idle_count
+        return len(self._all) - self.idle
 
     @property
     def idle(self) -> int:
         """How many connections wait in their pools."""
-        return self._idle_count
+        # Their references at once: a scrape asks from another thread, and pools come and go meanwhile.
+        return sum(len(pool.idle) for ref in self._pools.valuerefs() if (pool := ref()) is not None)
 
-    def take(self, key: PoolKey, now: float, *, repeatable: bool) -> UpstreamConnection | None:
+    def pool(self, key: PoolKey) -> Pool:
+        """The pool of this key, from now on the same one for all who ask while it is referred to."""
+        found = self._pools.get(key)
+        if found is None:
+            found = self._pools[key] = Pool(key)
+        return found
+
+    def take(self, pool: Pool, now: float, *, repeatable: bool) -> UpstreamConnection | None:
         """An idle connection of this pool, the most recently used first; None where there is none fit.
 
         `now` is the monotonic time; `repeatable`: whether the request could be sent again should the connection turn
         out to be dead.
         """
-        pool = self._idle.get(key)
-        while pool:
-            connection = pool.pop()
-            self._idle_count -= 1
+        idle = pool.idle
+        while idle:
+            connection = idle.pop()
             # The watchdog strikes late by up to its interval; the tool does not.
             fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
             transport = connection.transport
@@ -226,22 +246,20 @@ class Upstreams:
         if connection.generation != self._generation and not self._still_current(connection):
             connection.close()
             return
-        pool, transport = connection.pool, connection.transport
-        if seconds <= 0 or len(pool) >= MAX_IDLE_PER_POOL or transport is None or transport.is_closing():
+        idle = connection.pool.idle
+        if seconds <= 0 or len(idle) >= MAX_IDLE_PER_POOL or connection.transport is None:
             connection.close()
             return
-        connection.used_before = True
         connection.idle_since = now
         connection.deadline = now + seconds
-        pool.append(connection)
-        self._idle_count += 1
+        idle.append(connection)
 
     def _still_current(self, connection: UpstreamConnection) -> bool:
         """Looked at once for each change of what is served, not for each request."""
-        if not self._is_current(connection.key):
+        if not self._is_current(connection.pool.key):
             return False
         connection.generation = self._generation
-        connection.pool = self._idle.setdefault(connection.key, [])
+        connection.pool = self.pool(connection.pool.key)
         return True
 
     def finish(self, connection: UpstreamConnection) -> None:
@@ -255,7 +273,7 @@ class Upstreams:
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
-        connection = UpstreamConnection(key, self._lost)
+        connection = UpstreamConnection(self.pool(key), self._lost)
         await self._dialling.connect(key, address, tls, connection)
         self._all.add(connection)
         self._watchdog.watch(connection)
@@ -272,9 +290,9 @@ class Upstreams:
         """
         self._sessions.forget(pools)
         for key in pools:
-            for connection in self._idle.pop(key, ()):
-                self._idle_count -= 1
-                connection.close()
+            pool = self._pools.pop(key, None)
+            while pool and pool.idle:
+                pool.idle.pop().close()
 
     def close(self) -> None:
         """Close everything: the process ends."""
@@ -284,7 +302,5 @@ class Upstreams:
     def _lost(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
         self._watchdog.forget(connection)
-        pool = self._idle.get(connection.key)
-        if pool and connection in pool:
-            pool.remove(connection)
-            self._idle_count -= 1
+        if connection in connection.pool.idle:
+            connection.pool.idle.remove(connection)

@@ -44,13 +44,14 @@ class SnapshotStore:
         self._large = large
         self._inventory = Inventory(wanted)
         self._clock = clock
-        self._current: Snapshot | None = None
+        self.serves: Snapshot | None = None
+        """The snapshot that serves, if there is one yet; only this class sets it."""
         self._subscribers: list[Tell] = []
 
     @property
     def ready(self) -> bool:
         """Whether the first complete snapshot serves."""
-        return self._current is not None
+        return self.serves is not None
 
     @property
     def current(self) -> Snapshot:
@@ -59,14 +60,14 @@ class SnapshotStore:
         Raises:
             NoSnapshotError: there is none yet.
         """
-        if self._current is None:
+        if self.serves is None:
             raise NoSnapshotError("no snapshot has been loaded yet")
-        return self._current
+        return self.serves
 
     @property
     def authorities(self) -> Authorities:
         """The CAs of the snapshot that serves; none before there is one."""
-        return self._current.authorities if self._current else NONE
+        return self.serves.authorities if self.serves else NONE
 
     def connector(self, key: ConnectorKey) -> Connector | None:
         """The Connector of which the last snapshot was made, or the next one is being made."""
@@ -112,7 +113,7 @@ class SnapshotStore:
         await self._in_slices(steps or iter(()))
 
     def _serve(self, snapshot: Snapshot) -> Iterator[None]:
-        self._current = snapshot
+        self.serves = snapshot
         steps = [tell(snapshot) for tell in self._subscribers]
         return chain.from_iterable(each for each in steps if each is not None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from connectors.model.message import Version
@@ -12,10 +13,11 @@ from proxy.http1.head import ParsedRequest, parse_request
 from proxy.http1.plain import Plain, plain_head
 from proxy.passage import Passage, may_be_used_again
 from proxy.response import KnownLines
+from proxy.upstream import Pool
 from tests.proxy.decisions import ANYBODY, HOSTS, OWN_HOST
 
 LINE = b"GET /x HTTP/1.1"
-_LINES = KnownLines(0)
+_LINES, _pool = KnownLines(0), cache(Pool)
 """What all requests to one Connector share."""
 
 
@@ -51,6 +53,6 @@ def judged(raw: bytes, snapshot: Snapshot, facts: Facts = ANYBODY) -> Judged:
     route = find(request.head, snapshot, HOSTS)
     verdict = decide(request.head, route, snapshot, facts)
     assert verdict.forward is not None, verdict.refusal
-    passage = Passage(request, route, verdict.forward, facts, verdict.forward.target.pool, _LINES)
+    passage = Passage(request, route, verdict.forward, facts, _pool(verdict.forward.target.pool), _LINES)
     plain = plain_head(raw) if request.head.version is Version.HTTP_1_1 else None
     return Judged(request, plain, verdict.forward, passage)

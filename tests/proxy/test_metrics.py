@@ -34,7 +34,7 @@ def test_the_end_of_the_certificate_is_shown_where_there_is_one(
 
 
 def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
-    metrics.of(KEY).count("generic", b"GET", 200, 0.0)
+    metrics.of(KEY).count(("generic", b"GET", 200), 0.0, None, 0, 0)
     text = generate_latest(registry).decode()
     types = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
     assert types == {
@@ -57,14 +57,14 @@ def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMe
     [(b"GET", "GET"), (b"TRACE", "TRACE"), (b"PROPFIND", "other"), (b"get", "other"), (b"X" * 9, "other")],
 )
 def test_methods_stay_few(registry: CollectorRegistry, metrics: ProxyMetrics, method: bytes, label: str) -> None:
-    metrics.of(KEY).count("generic", method, 200, 0.0)
-    metrics.of(KEY).count("generic", method, 200, 0.0)
+    metrics.of(KEY).count(("generic", method, 200), 0.0, None, 0, 0)
+    metrics.of(KEY).count(("generic", method, 200), 0.0, None, 0, 0)
     labels = {**PLACE, "connector_class": "generic", "method": label, "code": "200"}
     assert registry.get_sample_value("connectors_proxy_requests_total", labels) == 2
 
 
 def test_requests_without_a_connector_share_empty_labels(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
-    metrics.of(NO_CONNECTOR).count("", b"GET", 404, 0.0)
+    metrics.of(NO_CONNECTOR).count(("", b"GET", 404), 0.0, None, 0, 0)
     labels = {"namespace": "", "connector": "", "connector_class": "", "method": "GET", "code": "404"}
     assert registry.get_sample_value("connectors_proxy_requests_total", labels) == 1
 
@@ -121,12 +121,12 @@ def test_gauges(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
 
 def test_the_numbers_of_a_connector_go_with_it(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
     for key in (KEY, NO_CONNECTOR, ConnectorKey("team", "gone")):
-        metrics.of(key).count("generic", b"GET", 200, 0.0)
+        metrics.of(key).count(("generic", b"GET", 200), 0.0, None, 0, 0)
     metrics.snapshot_serves(2, (KEY, ConnectorKey("team", "gone")), {KEY})
     assert metrics.of(KEY).requests
     assert metrics.of(NO_CONNECTOR).requests
     assert "gone" not in generate_latest(registry).decode()
-    metrics.of(ConnectorKey("team", "gone")).count("generic", b"GET", 200, 0.0)
+    metrics.of(ConnectorKey("team", "gone")).count(("generic", b"GET", 200), 0.0, None, 0, 0)
     assert "gone" in generate_latest(registry).decode(), "a request that ran when it went"
     metrics.snapshot_serves(3, (), {KEY})
     assert "gone" not in generate_latest(registry).decode()

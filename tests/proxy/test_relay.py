@@ -18,7 +18,7 @@ from proxy.relay import Bounds, End, Relay, Terms
 from proxy.response import KnownLines
 from proxy.scrub import ClientSide
 from proxy.settings import Limits, Timeouts
-from proxy.upstream import UpstreamConnection
+from proxy.upstream import Pool, UpstreamConnection
 from tests.proxy.decisions import ANYBODY, HOSTS, forward_of, request, snapshot_of, tool
 from tests.proxy.test_client import Wire, turns
 
@@ -64,15 +64,15 @@ class Desk:
 
     def __init__(self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False) -> None:
         self.client, self.wire = Client(), Wire()
-        self.upstream = UpstreamConnection(FORWARD.target.pool, lambda _: None)
+        self.upstream = UpstreamConnection(Pool(FORWARD.target.pool), lambda _: None)
         self.upstream.connection_made(self.wire)
-        self.upstream.used_before = used
+        self.upstream.idle_since = time.monotonic() if used else 0.0
         self.over = asyncio.Event()
         parsed = parse_request(raw, header_count=10)
         self.record = Record(parsed.head.method, parsed.head.target, 1, time.monotonic())
         route = find(request(), snapshot_of(tool()), HOSTS)
         known = self.known = KnownLines(10_000)
-        passage = Passage(parsed, route, FORWARD, ANYBODY, self.upstream.key, known)
+        passage = Passage(parsed, route, FORWARD, ANYBODY, self.upstream.pool, known)
         over = self.over
         terms = Terms(Bounds(Limits(), Timeouts(), ClientSide()), lambda _: over.set())
         self.relay = Relay(terms, self.record, passage, self.client, FORWARD.request_target)

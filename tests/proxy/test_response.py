@@ -96,7 +96,7 @@ def known(raw: bytes, lines: KnownLines, forward: Forward) -> Answer | None:
     """The short way of proxy/relay.py."""
     data = raw + HEAD_END
     end = data.find(HEAD_END)
-    return known_answer(data[:end].split(b"\r\n"), lines, partial(rewrite, forward)) if end > 0 else None
+    return known_answer(data[:end], lines, partial(rewrite, forward), 100) if end > 0 else None
 
 
 def parts(answer: Answer) -> tuple[object, ...]:

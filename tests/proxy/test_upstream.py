@@ -69,6 +69,9 @@ class Pools:
     async def dial(self, key: PoolKey | None = None) -> UpstreamConnection:
         return await self.upstreams.dial(key or self.key, self.address, SYSTEM_TLS)
 
+    def take(self, key: PoolKey, now: float, *, repeatable: bool) -> UpstreamConnection | None:
+        return self.upstreams.take(self.upstreams.pool(key), now, repeatable=repeatable)
+
     async def idle(self, keep_alive: bytes = b"") -> UpstreamConnection:
         connection = await self.dial()
         self.upstreams.give_back(connection, time.monotonic(), keep_alive)
@@ -93,9 +96,9 @@ async def test_t13_an_idle_connection_serves_its_own_pool_only(raw_upstream: Raw
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     other = pools.key._replace(uid="other")
-    assert pools.upstreams.take(other, time.monotonic(), repeatable=True) is None
+    assert pools.take(other, time.monotonic(), repeatable=True) is None
     assert pools.counts == (0, 1)
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is connection
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is connection
     assert connection.used_before
     assert pools.counts == (1, 0)
     pools.upstreams.close()
@@ -106,9 +109,9 @@ async def test_the_most_recently_used_comes_first(raw_upstream: RawUpstream) -> 
     first, second = await pools.dial(), await pools.dial()
     pools.upstreams.give_back(second, time.monotonic())
     pools.upstreams.give_back(first, time.monotonic())
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is first
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is second
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is first
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is second
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is None
     pools.upstreams.close()
 
 
@@ -140,7 +143,7 @@ async def test_too_short_to_keep(raw_upstream: RawUpstream, keep_alive: bytes) -
     await pools.idle(keep_alive)
     peer = await raw_upstream.accept()
     await peer.wait_closed()
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is None
     await until(lambda: pools.counts == (0, 0))
 
 
@@ -157,7 +160,7 @@ async def test_a_connection_past_its_deadline_is_not_used_however_late_the_watch
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     connection.deadline = time.monotonic()
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is None
     await (await raw_upstream.accept()).wait_closed()
 
 
@@ -165,14 +168,14 @@ async def test_t30_what_cannot_be_repeated_gets_no_long_idle_connection(raw_upst
     pools = Pools(raw_upstream)
     connection = await pools.idle()
     connection.idle_since -= 1.5
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=False) is connection
+    assert pools.take(pools.key, time.monotonic(), repeatable=False) is connection
     pools.upstreams.give_back(connection, time.monotonic())
     connection.idle_since -= 2.5
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=False) is None
+    assert pools.take(pools.key, time.monotonic(), repeatable=False) is None
     await until(lambda: pools.counts == (0, 0))
     connection = await pools.idle()
     connection.idle_since -= 2.5
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is connection
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is connection
     pools.upstreams.close()
 
 
@@ -183,7 +186,7 @@ async def test_t11_unsolicited_bytes_end_an_idle_connection(raw_upstream: RawUps
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     await peer.wait_closed()
     await until(lambda: pools.counts == (0, 0))
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is None
 
 
 async def test_a_connection_that_the_tool_closed_is_gone(raw_upstream: RawUpstream) -> None:
@@ -191,7 +194,7 @@ async def test_a_connection_that_the_tool_closed_is_gone(raw_upstream: RawUpstre
     await pools.idle()
     (await raw_upstream.accept()).close()
     await until(lambda: pools.counts == (0, 0))
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is None
 
 
 async def test_bytes_and_the_end_reach_whoever_reads(raw_upstream: RawUpstream) -> None:
@@ -218,7 +221,7 @@ async def test_pools_that_nothing_uses_any_more_are_closed(raw_upstream: RawUpst
     pools = Pools(raw_upstream)
     kept, gone = await pools.idle(), await pools.dial(pools.key._replace(uid="gone"))
     pools.upstreams.give_back(gone, time.monotonic())
-    pools.upstreams.close_idle([gone.key, pools.key._replace(uid="never there")])
+    pools.upstreams.close_idle([gone.pool.key, pools.key._replace(uid="never there")])
     await until(lambda: pools.counts == (0, 1))
     assert kept.usable
     pools.upstreams.close()
@@ -281,7 +284,7 @@ async def test_a_dead_connection_is_not_kept(raw_upstream: RawUpstream) -> None:
     connection = await pools.dial()
     connection.abort()
     pools.upstreams.give_back(connection, time.monotonic())
-    assert pools.upstreams.take(pools.key, time.monotonic(), repeatable=True) is None
+    assert pools.take(pools.key, time.monotonic(), repeatable=True) is None
     await until(lambda: pools.counts == (0, 0))
 
 
