@@ -12,6 +12,11 @@ import msgspec
 
 from proxy.settings import AccessLogFormat
 
+INTERVAL = 0.02
+"""Seconds between two writes while requests come one after the other."""
+AT_ONCE = 512
+"""Lines that are put into words in one go, a millisecond's work."""
+
 _PLAIN = re.compile(r"[!#-\[\]-~]*")
 """Visible ASCII without quote and backslash."""
 
@@ -34,27 +39,36 @@ class AccessLine(msgspec.Struct, frozen=True):
 
 
 class AccessLog:
-    """Writes lines to a stream once per turn of the event loop: a write for each would cost more than the request."""
+    """Writes lines to a stream, those of INTERVAL at once: a write for each would cost more than the request."""
 
     def __init__(self, stream: TextIO, log_format: AccessLogFormat) -> None:
         self._stream = stream
-        self._format = log_format
-        self._lines: list[str] = []
+        self._written = _json if log_format is AccessLogFormat.JSON else _text
+        self._lines: list[AccessLine] = []
+        self._due = 0.0
         self.enabled = log_format is not AccessLogFormat.OFF
 
     def write(self, line: AccessLine) -> None:
-        """Queue one line."""
+        """Queue one line: for the end of this turn of the event loop, or where lines were just written, a little later.
+
+        So it is there at once where requests come now and then.
+        """
         if not self._lines:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._lines.append(_json(line) if self._format is AccessLogFormat.JSON else _text(line))
+            loop = asyncio.get_running_loop()
+            wait = self._due - loop.time()
+            loop.call_later(wait, self.flush) if wait > 0 else loop.call_soon(self.flush)
+        self._lines.append(line)
+        if len(self._lines) >= AT_ONCE:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is queued."""
         if self._lines:
             # Taken off first: after a stream that failed once, lines would only pile up.
             lines, self._lines = self._lines, []
-            self._stream.write("".join(lines))
+            self._stream.write("".join(map(self._written, lines)))
             self._stream.flush()
+            self._due = asyncio.get_running_loop().time() + INTERVAL
 
 
 def timestamp(now: float) -> str:
@@ -79,12 +93,24 @@ def _json(line: AccessLine) -> str:
 
 
 def _text(line: AccessLine) -> str:
+    path = line.path
     return (
-        f"{line.time} access caller={_name(line.caller)} connector={_name(line.connector)} method={_name(line.method)} "
-        f"path={_word(line.path)} status={line.status} in={line.bytes_in} out={line.bytes_out} "
-        f"duration={line.duration:.4f} upstream={line.upstream:.4f} reason={_name(line.reason)} "
-        f"request={line.request}\n"
+        f"{line.time} access {_names(line.caller, line.connector, line.method)}"
+        f"path={path if path and _PLAIN.fullmatch(path) else _word(path)} status={line.status} "
+        f"in={line.bytes_in} out={line.bytes_out} duration={line.duration:.4f} upstream={line.upstream:.4f} "
+        f"reason={_name(line.reason) if line.reason else '-'} request={line.request}\n"
     )
+
+
+@lru_cache(maxsize=1024)
+def _known_names(caller: str, connector: str, method: str) -> str:
+    return f"caller={_word(caller)} connector={_word(connector)} method={_word(method)} "
+
+
+def _names(caller: str, connector: str, method: str) -> str:
+    """What comes again with the next request, in one look; a method of a caller's making is too long to be kept."""
+    known = len(method) <= _REMEMBERED and len(caller) <= _REMEMBERED
+    return (_known_names if known else _known_names.__wrapped__)(caller, connector, method)
 
 
 def _word(text: str) -> str:

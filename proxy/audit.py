@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -120,8 +121,8 @@ class Audit:
         # By position: by name it takes twice as long.
         return AccessLine(
             timestamp(time.time()),
-            str(record.caller or ""),
-            str(record.plan.key) if record.plan else "",
+            str(record.caller) if record.caller is not None else "",
+            _shown(record.plan.key) if record.plan is not None else "",
             record.method.decode("latin-1"),
             _path(record.target),
             record.status,
@@ -140,12 +141,16 @@ class Audit:
             self._audit_log.write(_audited(line, record))
 
 
+_shown = lru_cache(maxsize=1024)(str)
+"""A Connector as the logs name it."""
+
+
 def _path(target: bytes) -> str:
     """The path without query, and without an authority: both can hold credentials (threats 14 and 27)."""
-    path = target.partition(b"?")[0]
-    if not path.startswith(b"/"):
+    if target[:1] != b"/":
         return "-"
-    return path[:_MAX_PATH].decode("latin-1")
+    end = target.find(b"?", 0, _MAX_PATH)
+    return target[: end if end >= 0 else _MAX_PATH].decode("latin-1")
 
 
 def _audited(line: AccessLine, record: Record | None) -> AuditRecord:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from proxy.decision import Forward
+import re
+
+from proxy.decision import Forward, Mount
 from proxy.locations import at_root, map_path
+
+
+_SAME_PATHS = (Mount(b"", b""),)
+_CHANGED = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
+"""Attributes that are looked at where every path is the client's as it is the tool's."""
 
 
 def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
@@ -13,6 +20,8 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     a Domain such as `team.svc.cluster.local` stands above the hosts of several (threat 13). Other attributes keep
     their bytes.
     """
+    if forward.mounts == _SAME_PATHS and not _CHANGED.search(value):
+        return value
     pair, *attributes = value.split(b";")
     kept = [pair]
     has_path = False
@@ -40,7 +49,8 @@ def _path(attribute: bytes, forward: Forward) -> bytes:
     mount = forward.mounts[-1]
     mapped = map_path(path, forward.mounts)
     # A path above the address's prefix (`/` most of all) covers all of the Connector, and nothing besides it.
-    return head + b"=" + ((mount.client if mapped is None else mapped) or b"/")
+    new = (mount.client if mapped is None else mapped) or b"/"
+    return attribute if new == path else head + b"=" + new
 
 
 def _attribute_value(attribute: bytes) -> bytes:

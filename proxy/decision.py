@@ -78,6 +78,11 @@ class Forward(NamedTuple):
     mounts: tuple[Mount, ...]
     spent: Presented | None = None
 
+    def asking(self, request_target: bytes, spent: Presented | None) -> Forward:
+        """The same for another request-target and another token of the caller's."""
+        # Not _replace: it takes four times as long.
+        return Forward(self.plan, self.target, request_target, self.authority, self.mounts, spent)
+
     def __repr__(self) -> str:
         return f"Forward({self.plan.key}, {self.target.address})"  # see Route
 

@@ -97,17 +97,18 @@ class Exchange:
         record = self._audit.begin(plain.method, path, began, passage.caller, passage.plan)
         prefix, strip, _ = way = passage.way
         relay = Relay(self._terms, record, passage, client, way.target(path, query) if strip else prefix + path + query)
+        behind = data[end:]
         try:
-            started = self._go(relay, now)
+            behind = self._go(relay, now, behind)
         except RefusedError as error:
-            client.put_back(data[end:])
+            client.put_back(behind)
             self._refuse(record, error.refusal, client, passage.manners)
             return True
         except Exception:
             self._broke(record)
             raise
-        if len(data) > end:
-            client.put_back(relay.from_client(data[end:]) if started else data[end:])
+        if behind:
+            client.put_back(behind)
         return True
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
@@ -157,8 +158,10 @@ class Exchange:
         relay.spent = forward.spent
         self._go(relay, time.monotonic())
 
-    def _go(self, relay: Relay, now: float) -> bool:
-        """Send what was let through: over a kept connection, now, or a new one, later. Whether it was now.
+    def _go(self, relay: Relay, now: float, behind: bytes = b"") -> bytes:
+        """Send what was let through: over a kept connection, now, or a new one, later.
+
+        `behind` came behind the head; what was not sent of it comes back.
 
         Raises:
             RefusedError: what must be made for this very request cannot be.
@@ -172,9 +175,8 @@ class Exchange:
         upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))
-            return False
-        relay.start(upstream, now)
-        return True
+            return behind
+        return relay.start(upstream, now, behind)
 
     async def _dial(self, relay: Relay) -> None:
         """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""

@@ -29,6 +29,11 @@ def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> byte
     """
     # Clients drop tabs, and spaces around it, before they read a URL (WHATWG URL, "basic URL parser").
     read = value.replace(b"\t", b"").strip(b" ")
+    root = forward.target.address.root
+    # As most tools write their own; the long way makes the same of it.
+    if read.startswith(root) and read[len(root) : len(root) + 1] == b"/":
+        mapped = map_path(read[len(root) :], forward.mounts)
+        return value if mapped is None else _on_proxy(mapped, forward, client_scheme)
     rewritten = _rewritten(read, forward, client_scheme)
     return value if rewritten == read else rewritten
 
@@ -49,12 +54,13 @@ def _rewritten(value: bytes, forward: Forward, client_scheme: str) -> bytes:
 
 def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
     """The client's path for a path of the tool's; None where no mount covers it. Whole segments only (threat 29)."""
-    if mounts[0].client != mounts[0].tool:
+    client, tool = mounts[0]
+    if client != tool:
         path = _without_dots(path)
-    for mount in mounts:
-        rest = path[len(mount.tool) :]
-        if path.startswith(mount.tool) and (not rest or rest[:1] in (b"/", b"?", b"#")):
-            return mount.client + rest
+    for client, tool in mounts:
+        rest = path[len(tool) :]
+        if path.startswith(tool) and (not rest or rest[:1] in (b"/", b"?", b"#")):
+            return client + rest
     return None
 
 
@@ -123,9 +129,8 @@ def _relative(value: bytes, forward: Forward, client_scheme: str) -> bytes:
 
 
 def _on_proxy(mapped: bytes, forward: Forward, client_scheme: str) -> bytes:
-    if not forward.authority:
-        return _rooted(mapped)
-    return client_scheme.encode() + b"://" + forward.authority + _rooted(mapped)
+    path, authority = _rooted(mapped), forward.authority
+    return _SCHEMES[client_scheme] + b"://" + authority + path if authority else path
 
 
 def _rooted(path: bytes) -> bytes:

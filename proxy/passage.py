@@ -69,7 +69,7 @@ class Passage:
     `forward` is without what the request line and the caller's token decide: its target is empty, its token left out.
     `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None where it was not
     asked. `as_it_is`: the request-target is sent as `way` gives it. `pool`: of the connections to use; `known`: lines
-    of responses. `stays`: once it is answered nothing of the request is on its way, and its connection is kept.
+    of responses. `stays`: the client's connection goes on behind the answer, without a word in it.
     `websocket`, and `waits` for a 100, are rare, and never remembered.
     """
 
@@ -89,7 +89,7 @@ class Passage:
         self.framing: Framing = request.framing
         self.manners = manners_of(request)
         self.has_body, self.keep_alive, self.old = self.manners
-        self.stays = self.keep_alive and not self.has_body and not self.old
+        self.stays = self.keep_alive and not self.old
         self.pool = pool
         # HTTP/1.0 knows no chunks: what its clients get of a line is not what others get.
         self.known = NOTHING_KNOWN if self.old else known

@@ -99,10 +99,17 @@ class Relay(Bodies):
         self.client = client
         self.target = target
 
-    def start(self, upstream: UpstreamConnection, now: float) -> None:
-        """Send the request; what follows comes by callbacks, and `Terms.ended` hears of the end."""
-        passage = self.passage
-        if passage.has_body:
+    def start(self, upstream: UpstreamConnection, now: float, early: bytes = b"") -> bytes:
+        """Send the request; what follows comes by callbacks, and `Terms.ended` hears of the end.
+
+        `early` came with its head; what of it is the next request's comes back.
+        """
+        passage, head = self.passage, self.head
+        if passage.has_body and passage.framing.length == len(early) > 0:
+            # All of the body is here, and goes out with the head.
+            self.record.bytes_in += len(early)
+            head, early = head + early, b""
+        elif passage.has_body:
             framing = passage.framing
             chunked = framing.kind is _CHUNKED
             trailers = partial(request_trailers, self.forward) if chunked else response_trailers
@@ -111,11 +118,12 @@ class Relay(Bodies):
         self.upstream = upstream
         upstream.receiver = self
         if upstream.transport is not None:
-            upstream.transport.write(self.head)
+            upstream.transport.write(head)
         self.record.sent = True
         client = self.client
         client.deadline = now + self._terms.bounds.timeouts.first_byte
         client.attach(self)
+        return self.from_client(early) if early else early
 
     def another(self) -> Relay:
         """The same request once more."""
@@ -127,7 +135,7 @@ class Relay(Bodies):
     def forward(self) -> Forward:
         """The decision with this request's own target."""
         if self._forward is None:
-            self._forward = self.passage.forward._replace(request_target=self.target, spent=self.spent)
+            self._forward = self.passage.forward.asking(self.target, self.spent)
         return self._forward
 
     @property
@@ -260,7 +268,7 @@ class Relay(Bodies):
         """The head for the client, and `rest`, the beginning of what is behind it."""
         client, record, passage, head, status = self.client, self.record, self.passage, answer.head, answer.status
         record.answered = status
-        if len(rest) == answer.length and passage.stays and not client.draining and record.method != b"HEAD":
+        if len(rest) == answer.length and self._request_body.done and passage.stays and not client.draining and record.method != b"HEAD":
             # Most answers: all has come at once, and both connections stay.
             self.client_reusable, self.upstream_reusable, self.upstream_keep_alive = True, True, answer.keep_alive
             record.bytes_out += answer.length

@@ -7,8 +7,8 @@ What is known is always what the long way made of such a line: llhttp and `clien
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -58,8 +58,8 @@ DROP: Final = Treatment("not for the client")
 _CLOSE: Final = Treatment("not for the client, and the tool's connection ends")
 _CHUNKED: Final = Treatment("as it is", passed=True, framing=CHUNKED)
 _REWRITE: Final = Treatment("rewritten for each request")
-_MEAN_NOTHING = (PASS, DROP, _REWRITE)
-"""What is said by such a line concerns no other."""
+_CONCERN_NO_OTHER = (PASS, DROP, _REWRITE)
+"""What such a line says is about itself."""
 
 
 class Answer(Struct, gc=False):
@@ -97,7 +97,7 @@ class KnownLines:
         self.heads: dict[bytes, Answer] = {}
         """What whole heads came to of which every line was known: a tool gives most of its answers the same, for as long
         as its clock shows the same second."""
-        self._names: set[bytes] = set()
+        self._names: dict[bytes, _Name] = {}
         self._candidates: set[int] = set()
         self._budget = budget
         self._size = 0
@@ -110,11 +110,11 @@ class KnownLines:
             self.statuses[status_line] = head.status
         for name, _ in head.headers:
             if name not in self._names and self._room_for(name):
-                self._names.add(name)
+                self._names[name] = _named(name)
 
     def keep_head(self, head: bytes, answer: Answer) -> None:
         """All lines of this head were known. In a quarter of the budget: the next second has another head."""
-        cost, most = len(head) + len(answer.head) + COST, self._budget // 4
+        cost, most = len(head) + len(answer.head) + len(answer.kept) + 2 * COST, self._budget // 4
         if self._heads_size + cost > most:
             self.heads.clear()
             self._heads_size = 0
@@ -122,26 +122,36 @@ class KnownLines:
             self.heads[head] = answer
             self._heads_size += cost
 
-    def by_name(self, line: bytes) -> Treatment | None:
-        """The treatment of a line that was not seen before, if its name was; None where llhttp has to judge it."""
-        found = _FIELD.fullmatch(line)
-        if found is None or found[1] not in self._names:
-            return None
-        treatment = _treatment(found[1], found[2])
-        if treatment is not None and treatment is not _REWRITE and not _PRIVATE.search(found[1].lower()):
-            self._keep(line, treatment)
-        return treatment
+    def by_name(self, line: bytes, rewrite: Rewrite) -> tuple[bytes, Treatment] | None:
+        """A line that was not seen before, if its name was: what is written of it, with its line end, and its treatment.
 
-    def _keep(self, line: bytes, treatment: Treatment) -> None:
+        None where llhttp has to judge it.
+        """
+        found = _FIELD.fullmatch(line)
+        name = self._names.get(found[1]) if found is not None else None
+        if found is None or name is None:
+            return None
+        treatment = name.treatment or _by_value(name.folded, found[2])
+        if treatment is None:
+            return None
+        if treatment is _REWRITE:  # somebody's secret, or another one each time: it is never kept
+            changed = rewrite(name.folded, found[2])
+            return b"" if changed is None else b"%b: %b\r\n" % (found[1], changed), treatment
+        written = line + b"\r\n" if treatment.passed else b""
+        if not name.private:
+            self._keep(line, written, treatment)
+        return written, treatment
+
+    def _keep(self, line: bytes, written: bytes, treatment: Treatment) -> None:
         """From its second sight on: most lines that are seen once are never seen again."""
-        mark, written = hash(line), line + b"\r\n" if treatment.passed else b""
+        mark = hash(line)
         if mark not in self._candidates:
             if len(self._candidates) >= MAX_CANDIDATES:
                 self._candidates.clear()
             self._candidates.add(mark)
         elif self._room_for(line + written):
             self.lines[line] = written
-            if treatment not in _MEAN_NOTHING:
+            if treatment not in _CONCERN_NO_OTHER:
                 self.meanings[line] = treatment
 
     def _room_for(self, kept: bytes) -> bool:
@@ -161,12 +171,33 @@ NOTHING_KNOWN: Final = KnownLines(0)
 """No line is known, and without a budget none is learnt."""
 
 
-def _treatment(name: bytes, value: bytes) -> Treatment | None:
-    """Of a field; None where its value decides about other fields, or about the body in a way that has to be judged.
+class _Name(NamedTuple):
+    """A field's name, in lower case. `treatment`: of every line of it; None where the value decides.
 
-    Names of framing fields are compared as they are, not folded: `Content_Length` frames nothing.
+    `private`: no line of it is kept.
     """
-    match name.lower():
+
+    folded: bytes
+    treatment: Treatment | None
+    private: bool
+
+
+def _named(name: bytes) -> _Name:
+    """Names of framing fields are compared as they are, not folded: `Content_Length` frames nothing."""
+    lower, folded = name.lower(), fold(name)
+    private = folded in CHANGED or _PRIVATE.search(lower) is not None
+    if lower in _MEANING:
+        return _Name(lower, None, private)
+    treatment = _REWRITE if folded in CHANGED else DROP if folded in HOP_BY_HOP else PASS
+    return _Name(folded, treatment, private)
+
+
+_MEANING = (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"close")
+
+
+def _by_value(name: bytes, value: bytes) -> Treatment | None:
+    """None where it decides about other fields, or about the body in a way that has to be judged."""
+    match name:
         case b"content-length":
             plain = value.isdigit() and len(value) <= MAX_LENGTH_DIGITS
             return Treatment("as it is", passed=True, framing=Framing(BodyKind.LENGTH, int(value))) if plain else None
@@ -176,12 +207,8 @@ def _treatment(name: bytes, value: bytes) -> Treatment | None:
             return {b"close": _CLOSE, b"keep-alive": DROP}.get(value.lower())
         case b"keep-alive":
             return Treatment("not for the client", keep_alive=value)
-        case b"close":
-            return None  # `Connection: close` nominates it, and then it is not for the client
-    folded = fold(name)
-    if folded in CHANGED:
-        return _REWRITE
-    return DROP if folded in HOP_BY_HOP else PASS
+        case _:
+            return None  # `Connection: close` nominates `Close`, and then it is not for the client
 
 
 def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) -> Answer | None:
@@ -194,58 +221,31 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
     if answer is not None:
         return answer
     lines = head.split(b"\r\n")
-    status, fields, rewritten = known.statuses.get(lines[0]), lines[1:], False
+    status, fields = known.statuses.get(lines[0]), lines[1:]
     if status is None or len(fields) > most:
         return None
-    try:
-        # What Python does not do itself takes half the time.
-        written = b"".join(map(known.lines.__getitem__, fields))
-        meanings: Iterable[Treatment] = filter(None, map(known.meanings.get, fields))
-    except KeyError:
-        named = _by_name(fields, known, rewrite)
-        if named is None:
+    # What Python does not do itself takes half the time.
+    written: list[Any] = list(map(known.lines.get, fields))
+    meanings = list(map(known.meanings.get, fields))
+    seen = None not in written
+    while None in written:
+        position = written.index(None)
+        unseen = known.by_name(fields[position], rewrite)
+        if unseen is None:
             return None
-        written, meanings = named
-        rewritten = True
+        written[position], meanings[position] = unseen
     framing, persistent, keep_alive = None, True, b""
-    for meaning in meanings:
-        if meaning.framing is not None:
-            if framing is not None:
-                return None
-            framing = meaning.framing
-        elif meaning is _CLOSE:
-            persistent = False
-        else:
-            keep_alive = keep_alive or meaning.keep_alive
-    answer = Answer(status, lines[0] + b"\r\n" + written, framing, persistent, keep_alive)
+    for meaning in filter(None, meanings):
+        if meaning.framing and framing:
+            return None
+        framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
+        persistent = persistent and meaning is not _CLOSE
+    answer = Answer(status, b"\r\n".join((lines[0], b"".join(written))), framing, persistent, keep_alive)
     if framing is not None and framing.kind is BodyKind.LENGTH and persistent and status not in BODYLESS:
         answer.length, answer.kept = framing.length, answer.head + b"\r\n"
-    if not rewritten:
+    if seen:
         known.keep_head(head, answer)
     return answer
-
-
-def _by_name(fields: list[bytes], known: KnownLines, rewrite: Rewrite) -> tuple[bytes, list[Treatment]] | None:
-    """What is written of fields of which not every line was seen before, and what concerns the whole answer."""
-    written, meanings = b"", []
-    for line in fields:
-        seen = known.lines.get(line)
-        treatment = known.by_name(line) if seen is None else known.meanings.get(line, PASS if seen else DROP)
-        if treatment is None:
-            return None
-        if treatment.passed:
-            written += line + b"\r\n"
-        elif treatment is _REWRITE:
-            written += _rewritten(line, rewrite)
-        if treatment not in _MEAN_NOTHING:
-            meanings.append(treatment)
-    return written, meanings
-
-
-def _rewritten(line: bytes, rewrite: Rewrite) -> bytes:
-    name, _, value = line.partition(b": ")
-    changed = rewrite(fold(name), value)
-    return b"" if changed is None else b"%b: %b\r\n" % (name, changed)
 
 
 def judged_answer(head: ResponseHead, headers: Headers) -> Answer:

@@ -47,6 +47,7 @@ class Proxy:
         server: Server,
         upstreams: Upstreams,
         watchdog: Watchdog,
+        access_log: AccessLog,
         audit_log: AuditLog | None,
         certificate: Mounted | None,
     ) -> None:
@@ -54,6 +55,7 @@ class Proxy:
         self._server = server
         self._upstreams = upstreams
         self._watchdog = watchdog
+        self._access_log = access_log
         self._audit_log = audit_log
         self._certificate = certificate
         self._following: asyncio.Task[None] | None = None
@@ -81,8 +83,13 @@ class Proxy:
         self._watchdog.stop()
         if self._following:
             self._following.cancel()
+        self.flush_access_log()
         if self._audit_log:
             self._audit_log.close()
+
+    def flush_access_log(self) -> None:
+        """Write the lines that wait for more of them."""
+        self._access_log.flush()
 
     def reopen_audit_log(self) -> None:
         """Go on in the file that bears the audit log's name now."""
@@ -123,7 +130,8 @@ def build_proxy(
     certificate = _certificate(settings.tls, metrics)
     timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
     audit_log = _audit_log(settings, metrics, watchdog)
-    audit = Audit(metrics, AccessLog(log_stream, settings.access_log), audit_log)
+    access_log = AccessLog(log_stream, settings.access_log)
+    audit = Audit(metrics, access_log, audit_log)
     dials = dialer or Dialer(settings.dialing)
     upstreams = Upstreams(
         timeouts,
@@ -146,7 +154,7 @@ def build_proxy(
     context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, exchange, audit.malformed, context)
     _follow(store, metrics, dials, upstreams)
-    return Proxy(settings, server, upstreams, watchdog, audit_log, certificate)
+    return Proxy(settings, server, upstreams, watchdog, access_log, audit_log, certificate)
 
 
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:

@@ -63,6 +63,8 @@ class Address:
     """What makes two addresses the same server."""
     authority: bytes = field(init=False, compare=False, repr=False)
     """The Host field's value: the port only where it is not the scheme's own (RFC 9110 section 7.2)."""
+    root: bytes = field(init=False, compare=False, repr=False)
+    """Scheme and authority: what goes before a path in a URL of this server's."""
     prefix: bytes = field(init=False, compare=False, repr=False)
     """The path that goes before every request path: without slashes at its end."""
 
@@ -74,6 +76,7 @@ class Address:
         object.__setattr__(self, "server_name", name)
         object.__setattr__(self, "origin", Origin(self.scheme, name, self.port))
         object.__setattr__(self, "authority", authority.encode("ascii"))
+        object.__setattr__(self, "root", f"{self.scheme}://{authority}".encode("ascii"))
         object.__setattr__(self, "prefix", self.path.rstrip(b"/"))
 
     def __str__(self) -> str:

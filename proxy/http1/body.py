@@ -258,12 +258,11 @@ class ChunkedBody:
 
 def is_one_chunk(body: bytes) -> bool:
     """Whether this is a whole chunked body of one chunk, without extension and trailers: it passes as it is."""
-    line = _CHUNK_LINE.match(body)
-    if line is None or line[2] is not None or not body.startswith(b"\r\n", line.end()):
+    line = _PLAIN_LINE.match(body)
+    if line is None:
         return False
     size = int(line[1], 16)
-    end = line.end() + 2 + size
-    return size > 0 and len(body) == end + len(_LAST_CHUNK) and body.endswith(_LAST_CHUNK)
+    return size > 0 and len(body) == line.end() + size + len(_LAST_CHUNK) and body.endswith(_LAST_CHUNK)
 
 
 _LAST_CHUNK = b"\r\n0\r\n\r\n"

@@ -22,7 +22,13 @@ class InnerProxy:
     proxy: Proxy
     store: SnapshotStore
     registry: CollectorRegistry
-    log: io.StringIO
+    stream: io.StringIO
+
+    @property
+    def log(self) -> io.StringIO:
+        """The access log, with all that is to be in it."""
+        self.proxy.flush_access_log()
+        return self.stream
 
     @property
     def port(self) -> int:
