@@ -30,6 +30,8 @@ class Source(StrEnum):
     NONE = "none"
     LIMITED = "limited"
 
+    __hash__ = str.__hash__  # Enum's is Python's, and these are counted for each request
+
 
 @dataclass(frozen=True, slots=True)
 class Keeping:

@@ -7,7 +7,6 @@ import re
 from proxy.decision import Forward, Mount
 from proxy.locations import at_root, map_path
 
-
 _SAME_PATHS = (Mount(b"", b""),)
 _CHANGED = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
 """Attributes that are looked at where every path is the client's as it is the tool's."""

@@ -33,7 +33,10 @@ _Work = Coroutine[Any, Any, None]
 logger = logging.getLogger(__name__)
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
-"""RFC 9110 section 9.2.2, without TRACE, which is refused."""
+"""Methods of requests that may go out a second time, without a body (threat 30; RFC 9110 section 9.2.2).
+
+TRACE is not among them: it is refused.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,8 @@ class Exchange:
             relay.head = record.method + b" " + relay.target + passage.tail
         else:
             relay.head = passage.head(record.method, relay.target)
-        upstream = self._upstreams.take(passage.pool, now, repeatable=_repeatable(relay))
+        relay.repeatable = not passage.has_body and record.method in IDEMPOTENT
+        upstream = self._upstreams.take(passage.pool, now, repeatable=relay.repeatable)
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))
             return behind
@@ -232,7 +236,7 @@ class Exchange:
     def _again(self, relay: Relay) -> None:
         """The kept connection was dead already. One retry, and only of what may be sent twice (threat 30)."""
         record, passage, client = relay.record, relay.passage, relay.client
-        if not _repeatable(relay):
+        if not relay.repeatable:
             self._refuse(record, _NOT_TWICE, client, passage.manners)
             return
         self._wait(record, passage.manners, client, self._dial(relay.another()))
@@ -257,11 +261,6 @@ class Exchange:
     def _broke(self, record: Record) -> None:
         record.ending = record.ending or "internal error"
         self._audit.end(record, time.monotonic())
-
-
-def _repeatable(relay: Relay) -> bool:
-    """Whether the request may go out a second time: the one place that says so (threat 30; RFC 9110 section 9.2.2)."""
-    return not relay.passage.has_body and relay.record.method in IDEMPOTENT
 
 
 def _after(relay: Relay) -> After:

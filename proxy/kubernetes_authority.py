@@ -45,7 +45,7 @@ class KubernetesAuthority:
 
     def evidence(self) -> Evidence:
         """Where the answers about one request are gathered."""
-        return Evidence(self._clock.monotonic, lambda: self._clock.now().timestamp())
+        return Evidence(self._clock.monotonic, self._clock.epoch)
 
     @property
     def sources(self) -> Mapping[str, Counter[Source]]:

@@ -35,7 +35,8 @@ class ConnectorMetrics:
     __slots__ = ("bytes_in", "bytes_out", "duration", "requests", "upstream_duration")
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, bytes, int], int] = {}
+        self.requests: dict[tuple[str, bytes, int], list[int]] = {}
+        """How many, in a list of one: what is looked up once can be raised."""
         self.duration = Distribution(BUCKETS)
         self.upstream_duration = Distribution(BUCKETS)
         self.bytes_in = 0
@@ -49,12 +50,11 @@ class ConnectorMetrics:
         A method outside of the standard set counts as `other`, so that labels stay few.
         """
         requests, fresh = self.requests, self.duration.fresh
-        if label in requests:
-            requests[label] += 1
-        else:
+        number = requests.get(label)
+        if number is None:
             connector_class, method, code = label
-            label = connector_class, method if method in METHODS else b"other", code
-            requests[label] = requests.get(label, 0) + 1
+            number = requests.setdefault((connector_class, method if method in METHODS else b"other", code), [0])
+        number[0] += 1
         fresh.append(duration)
         if upstream is not None:
             self.upstream_duration.fresh.append(upstream)
@@ -175,7 +175,7 @@ def _requests(connectors: _Numbers) -> Metric:
     labels = (*_PLACE, "connector_class", "method", "code")
     family = CounterMetricFamily("connectors_proxy_requests", "Requests, by what the client got.", labels=labels)
     for place, numbers in connectors:
-        for (connector_class, method, code), count in list(numbers.requests.items()):
+        for (connector_class, method, code), (count,) in list(numbers.requests.items()):
             family.add_metric((*place, connector_class, method.decode("ascii"), str(code)), count)
     return family
 

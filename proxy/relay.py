@@ -78,13 +78,15 @@ class Relay(Bodies):
     """Moves one request to `upstream` and its response to `client`.
 
     `head` is what goes to the tool, `target` the request-target without the credential's part of its query, `spent` the
-    caller's token where a trailer could still hold it. What is set in the class is what most requests never change.
+    caller's token where a trailer could still hold it; `repeatable`: the request may go out a second time. What is set
+    in the class is what most requests never change.
     """
 
     end = End.DONE
     refusal: Refusal | None = None
     head = b""
     spent: Presented | None = None
+    repeatable = False
     client_reusable = False
     upstream_keep_alive = b""
     tunnelled = False
@@ -128,7 +130,7 @@ class Relay(Bodies):
     def another(self) -> Relay:
         """The same request once more."""
         again = Relay(self._terms, self.record, self.passage, self.client, self.target)
-        again.head, again.spent = self.head, self.spent
+        again.head, again.spent, again.repeatable = self.head, self.spent, self.repeatable
         return again
 
     @property
@@ -268,7 +270,8 @@ class Relay(Bodies):
         """The head for the client, and `rest`, the beginning of what is behind it."""
         client, record, passage, head, status = self.client, self.record, self.passage, answer.head, answer.status
         record.answered = status
-        if len(rest) == answer.length and self._request_body.done and passage.stays and not client.draining and record.method != b"HEAD":
+        stays = passage.stays and self._request_body.done and not client.draining
+        if stays and len(rest) == answer.length and record.method != b"HEAD":
             # Most answers: all has come at once, and both connections stay.
             self.client_reusable, self.upstream_reusable, self.upstream_keep_alive = True, True, answer.keep_alive
             record.bytes_out += answer.length

@@ -95,8 +95,8 @@ class KnownLines:
         """Of those lines the ones that concern the whole answer."""
         self.statuses: dict[bytes, int] = {}
         self.heads: dict[bytes, Answer] = {}
-        """What whole heads came to of which every line was known: a tool gives most of its answers the same, for as long
-        as its clock shows the same second."""
+        """What whole heads came to of which every line was known: a tool says the same in most of its answers, for as
+        long as its clock shows the same second."""
         self._names: dict[bytes, _Name] = {}
         self._candidates: set[int] = set()
         self._budget = budget
@@ -123,9 +123,9 @@ class KnownLines:
             self._heads_size += cost
 
     def by_name(self, line: bytes, rewrite: Rewrite) -> tuple[bytes, Treatment] | None:
-        """A line that was not seen before, if its name was: what is written of it, with its line end, and its treatment.
+        """What is written of a line that was not seen before, with its line end, and its treatment.
 
-        None where llhttp has to judge it.
+        None where its name was not seen either, or llhttp has to judge it.
         """
         found = _FIELD.fullmatch(line)
         name = self._names.get(found[1]) if found is not None else None

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from prometheus_client import CollectorRegistry
 
@@ -38,6 +38,11 @@ from proxy.upstream import Upstreams, is_current, outdated_pools
 from proxy.watchdog import Watchdog
 
 
+class _Logs(NamedTuple):
+    access: AccessLog
+    audit: AuditLog | None
+
+
 class Proxy:
     """The data plane as one thing that starts and drains."""
 
@@ -47,16 +52,14 @@ class Proxy:
         server: Server,
         upstreams: Upstreams,
         watchdog: Watchdog,
-        access_log: AccessLog,
-        audit_log: AuditLog | None,
+        logs: _Logs,
         certificate: Mounted | None,
     ) -> None:
         self._settings = settings
         self._server = server
         self._upstreams = upstreams
         self._watchdog = watchdog
-        self._access_log = access_log
-        self._audit_log = audit_log
+        self._logs = logs
         self._certificate = certificate
         self._following: asyncio.Task[None] | None = None
 
@@ -84,17 +87,17 @@ class Proxy:
         if self._following:
             self._following.cancel()
         self.flush_access_log()
-        if self._audit_log:
-            self._audit_log.close()
+        if self._logs.audit:
+            self._logs.audit.close()
 
     def flush_access_log(self) -> None:
         """Write the lines that wait for more of them."""
-        self._access_log.flush()
+        self._logs.access.flush()
 
     def reopen_audit_log(self) -> None:
         """Go on in the file that bears the audit log's name now."""
-        if self._audit_log:
-            self._audit_log.reopen()
+        if self._logs.audit:
+            self._logs.audit.reopen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +132,8 @@ def build_proxy(
         metrics.auth_answers(authority.sources)
     certificate = _certificate(settings.tls, metrics)
     timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
-    audit_log = _audit_log(settings, metrics, watchdog)
-    access_log = AccessLog(log_stream, settings.access_log)
-    audit = Audit(metrics, access_log, audit_log)
+    logs = _Logs(AccessLog(log_stream, settings.access_log), _audit_log(settings, metrics, watchdog))
+    audit = Audit(metrics, logs.access, logs.audit)
     dials = dialer or Dialer(settings.dialing)
     upstreams = Upstreams(
         timeouts,
@@ -154,7 +156,7 @@ def build_proxy(
     context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, exchange, audit.malformed, context)
     _follow(store, metrics, dials, upstreams)
-    return Proxy(settings, server, upstreams, watchdog, access_log, audit_log, certificate)
+    return Proxy(settings, server, upstreams, watchdog, logs, certificate)
 
 
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:

@@ -32,6 +32,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The wall clock, UTC; may step."""
 
+    def epoch(self) -> float:
+        """The same in seconds since the epoch, for what asks for each request."""
+
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds of `monotonic`."""
 
@@ -46,6 +49,10 @@ class SystemClock:
     def now(self) -> datetime:
         """The wall clock, UTC."""
         return now()
+
+    def epoch(self) -> float:
+        """The wall clock in seconds."""
+        return time.time()
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""

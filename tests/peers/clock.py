@@ -23,6 +23,9 @@ class FakeClock:
     def now(self) -> datetime:
         return self._wall
 
+    def epoch(self) -> float:
+        return self._wall.timestamp()
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)

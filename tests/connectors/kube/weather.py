@@ -101,6 +101,9 @@ class HurriedClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def epoch(self) -> float:
+        return time.time()
+
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         await asyncio.sleep(seconds / self._pace)
