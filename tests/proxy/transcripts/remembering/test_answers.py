@@ -1,4 +1,4 @@
-"""Of an answer's line it is remembered what is done with it, and never what came of that (invariants 16 to 18)."""
+"""Of an answer's line it is remembered what is done with it, and never what came of that (invariants 14, 16 to 18)."""
 
 from __future__ import annotations
 
@@ -189,6 +189,14 @@ async def test_r17_r18_any_answer_behind_any_other(stage: Stage, form: str) -> N
     request = FORMS[form]
     probes = [answered(request, name) for name in ANSWERS]
     await Same(probes, probes, times=1).check(stage, objects, CALLERS)
+
+
+@ONE_LOOP
+async def test_r14_a_relative_location_is_read_from_the_path_of_each_request(stage: Stage) -> None:
+    paths = [b"/namespaces/default/connectors/other" + path for path in (b"/x", b"/a/b/x", b"/")]
+    probes = [answered(asking(path, bearer(), host=NO_HOST), "Location without a host") for path in paths]
+    expected = await Same(probes[:1], probes).check(stage, objects, CALLERS)
+    assert b"/other/a/y" in expected[1].client[0]
 
 
 CUT = ["chunks with trailers", "a field nominated behind it", "Set-Cookie", "100 before it", "a byte too many"]

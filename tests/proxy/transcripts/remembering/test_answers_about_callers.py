@@ -1,4 +1,4 @@
-"""How long an answer of the API server's lets a caller in, whatever was remembered of it (invariants 4, 7, 8)."""
+"""How long an answer of the API server's lets a caller in, whatever was remembered of it (invariants 4, 6 to 8)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from connectors.kube.errors import UnavailableError
 from proxy.settings import CallerSettings, ClientAuth, ProxySettings
 from proxy.wiring import Cluster
 from tests.peers.clock import FakeClock
+from tests.peers.manifests import bearer_token
+from tests.peers.raw_client import connect
 from tests.peers.reviewer import Reviewer
 from tests.proxy.transcripts.remembering.requests import TOKEN, asking, bearer, named, objects
-from tests.proxy.transcripts.remembering.scene import Scene, Stage, prime
+from tests.proxy.transcripts.remembering.scene import TIMES, Scene, Stage, prime
 
 TTL = 10.0
 STALE = 300.0
@@ -190,6 +192,30 @@ async def test_r07_the_permission_for_the_paths_connector_ends_by_itself(
     api.denied.add(("may", "tool"))
     await clock.advance(TTL / 2)
     await gets(scene, BY_PATH, 403, 403)
+
+
+async def test_r06_what_is_decided_under_the_objects_before_is_not_remembered_beside_those_now(
+    scene: Scene, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They change while some requests wait to be decided: when the first of them looks at the clock."""
+    await gets(scene, KNOWN, 200)
+    look = clock.monotonic
+
+    def change_and_look() -> float:
+        monkeypatch.undo()
+        scene.swap(lambda address: (*objects(address), bearer_token("one", "rotated")))
+        return look()
+
+    clients = [await connect(scene.proxy.port) for _ in range(TIMES)]
+    monkeypatch.setattr(clock, "monotonic", change_and_look)
+    for client in clients:
+        client.send(KNOWN)
+    for client in clients:
+        assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
+        client.transport.abort()
+    assert b"injected-one" in scene.tool.requests[-1]
+    await gets(scene, KNOWN, 200, 200)
+    assert all(b"rotated" in request for request in scene.tool.requests[-2:])
 
 
 async def test_r07_an_answer_that_was_dropped_lets_no_caller_in(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from connectors.dialing.dial_settings import DialSettings
 from connectors.dialing.dialer import Dialer
 from connectors.dialing.guard import DialGuard, parse_networks
 from connectors.dialing.resolver import Resolver
+from tests.peers.answering_tool import Reply
 from tests.peers.dialogue import OK, Dialogue, get, message, seen
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector, connector_class, secret
+from tests.peers.raw_upstream import RawUpstream, answering
 from tests.peers.trust import pem
 from tests.proxy.transcripts.conftest import Talk
 from tests.proxy.transcripts.remembering.dialogues import known
@@ -31,6 +35,8 @@ from tests.proxy.transcripts.remembering.scene import ONE_LOOP, Objects, Same, S
 
 EMPTY = b"Content-Length: 0"
 KNOWN = asking(b"/x", bearer(), b"PRIVATE-TOKEN: x", b"X-Own: y")
+TOOLS_CA = trustme.CA()
+"""Which no system trusts."""
 Change = Callable[[tuple[Manifest, ...]], Sequence[Manifest]]
 FLAGS = {
     "apiVersion": "v1",
@@ -213,8 +219,8 @@ class Names:
         self.asked.append(host)
         return [self.ip]
 
-    def dialer(self) -> Dialer:
-        guard = DialGuard(allow=parse_networks("127.0.0.1"))
+    def dialer(self, allowed: str = "127.0.0.1") -> Dialer:
+        guard = DialGuard(allow=parse_networks(allowed))
         return Dialer(DialSettings(guard, dns_cache=0), Resolver(self, cache=0))
 
 
@@ -240,6 +246,59 @@ async def test_r11_t09_a_new_connection_of_a_known_request_is_looked_up_and_chec
     assert names.asked == ["tool.example"] * 3
     names.ip = "127.0.0.1"
     assert (await scene.asks(KNOWN)).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("denied", ["127.0.0.2", "169.254.169.254"])
+async def test_r11_t09_a_repetition_is_looked_up_and_checked(stage: Stage, denied: str) -> None:
+    """The kept connection ends before a byte of the answer; by then the name leads elsewhere."""
+    names = Names()
+    scene = await stage(at_name("tool.example"), CALLERS, dialer=names.dialer())
+    await prime(scene, KNOWN)
+    names.ip = denied
+    scene.tool.answer = lambda _: Reply((), close=True)
+    assert b"X-Connectors-Reason: TargetDenied" in await scene.asks(KNOWN)
+    assert len(scene.tool.connections) == 1
+    assert names.asked == ["tool.example"] * 2
+
+
+async def test_r11_t23_a_repetition_believes_the_cas_that_count_by_then(talk: Talk) -> None:
+    """The kept connection ends before a byte of the answer; by then the Connector's CA is another one."""
+    flag = {**FLAGS, "data": {"enable-custom-ca-certs": "true"}}
+    mine, other = (secret("ca", {"ca.crt": pem(ca)}) for ca in (TOOLS_CA, trustme.CA()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    TOOLS_CA.issue_cert("localhost").configure_cert(context)
+    line = await talk(flag, mine, tls=context, caCertSecretRef={"name": "ca"})
+    await known(line, get(b"/x"), seen(b"/x"))
+    line.client_sends(get(b"/x"))
+    await line.tool_sees(seen(b"/x"))
+    line.proxy.swap(flag, other, connector("tool", line.upstream.address, caCertSecretRef={"name": "ca"}))
+    line.tool.close()
+    await line.client_is_refused(b"502", b"UpstreamTLS")
+
+
+async def test_r11_a_name_that_comes_to_lead_to_this_proxy_is_a_loop(stage: Stage, exits: AsyncExitStack) -> None:
+    """The tool listens on the proxy's port, at another address."""
+    names = Names()
+    names.ip = "127.0.0.2"
+    scene = await stage(objects, CALLERS, dialer=names.dialer("127.0.0.0/30"))
+    there = await exits.enter_async_context(
+        RawUpstream(answering(OK), listener=listening("127.0.0.2", scene.proxy.port))
+    )
+    scene.proxy.swap(*objects(f"http://tool.example:{scene.proxy.port}"))
+    await prime(scene, KNOWN)
+    names.ip = "127.0.0.1"
+    there.connections[0].close()
+    await there.connections[0].wait_lost()
+    for _ in range(2):
+        assert b"X-Connectors-Reason: LoopDetected" in await scene.asks(KNOWN)
+    names.ip = "127.0.0.2"
+    assert (await scene.asks(KNOWN)).startswith(b"HTTP/1.1 200 ")
+
+
+def listening(ip: str, port: int) -> socket.socket:
+    made = socket.socket()
+    made.bind((ip, port))
+    return made
 
 
 async def test_r06_a_connector_that_comes_where_this_one_points_is_a_loop(stage: Stage) -> None:

@@ -34,6 +34,7 @@ BLOCK = KNOWN.partition(b"\r\n")[2]
         pytest.param(b"\r\n\r\n" + KNOWN, (b"200",), id="two empty lines before"),
         pytest.param(b"GET /x HTTP/1.1\r\n\r\n", (b"400",), id="no block at all"),
         pytest.param(b"\r\n\r\nGET /x HTTP/1.1\r\n\r\n", (b"400",), id="no block behind empty lines"),
+        pytest.param(b"GET /x HTTP/1.0\r\n" + KNOWN, (b"400",), id="another request line before it"),
         pytest.param(b"GET /x HTTP/1.1\r\nHost: c-other.default\r\n" + BLOCK, (b"400",), id="two Hosts"),
         pytest.param(b"GET /x HTTP/1.1\r\nX: y\r\n" + BLOCK, (b"200",), id="a line before the block"),
         pytest.param(b"GET /x HTTP/1.1\nX: y\r\n" + BLOCK, (b"400",), id="a bare LF before the block"),

@@ -20,6 +20,8 @@ from tests.proxy.transcripts.remembering.bodies import (
 )
 from tests.proxy.transcripts.remembering.dialogues import known
 
+EXTENSION = b";e=" + b"x" * 240
+"""Of a chunk, which the client does not get."""
 STOLEN = message(OK_LINE, b"Set-Cookie: stolen=1", b"Content-Length: 6", body=b"stolen")
 
 
@@ -39,6 +41,22 @@ async def test_r23_large_answers_arrive_whole_one_after_the_other(speak: Talk, p
     assert len(line.upstream.connections) == 1
     place = {"namespace": "default", "connector": "tool", "direction": "out"}
     assert line.proxy.metric("connectors_proxy_bytes_total", **place) == 2 * size + 3 * 4 * 2
+
+
+@Paths
+async def test_r23_chunks_whose_lines_are_long_arrive_whole(speak: Talk, path: str) -> None:
+    """So long that many a read ends within one."""
+    line = await speak(path)
+    await known(line, get(), seen())
+    body = content(b"a", LARGE)
+    pieces = [body[start : start + 1024] for start in range(0, LARGE, 1024)]
+    coded, plain = (b"".join(b"400%b\r\n%b\r\n" % (more, piece) for piece in pieces) for more in (EXTENSION, b""))
+    chunked = message(OK_LINE, b"Transfer-Encoding: chunked")
+    tool = await asked(line)
+    tool.send(chunked + coded + b"0\r\n\r\n")
+    expected = chunked + plain + b"0\r\n\r\n"
+    same(await line.client.read_exactly(len(expected), SECONDS), expected)
+    await known(line, get(), seen())
 
 
 @Paths

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from proxy.settings import Limits, ProxySettings, Timeouts
-from tests.peers.answering_tool import AnsweringTool
+from tests.peers.answering_tool import AnsweringTool, turns
 from tests.peers.dialogue import OK, get, message, seen
 from tests.peers.manifests import connector
 from tests.proxy.transcripts.conftest import Talk
@@ -247,6 +247,20 @@ async def test_r15_a_drain_refuses_what_begins_in_it(talk: Talk) -> None:
     await asyncio.sleep(0)
     line.tool_sends(OK)
     await line.client_gets(message(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Connection: close", body=b"ok"))
+    await line.client_is_closed()
+    await draining
+    assert line.tool.unread == b""
+
+
+async def test_r15_a_drain_refuses_a_request_whose_head_ends_in_it(talk: Talk) -> None:
+    line = await talk()
+    await known(line, get(b"/x"), seen(b"/x"))
+    line.client_sends(get(b"/x")[:-2])
+    await turns()
+    draining = asyncio.ensure_future(line.proxy.proxy.drain())
+    await turns()
+    line.client_sends(b"\r\n")
+    await line.client_is_refused(b"503", b"ShuttingDown")
     await line.client_is_closed()
     await draining
     assert line.tool.unread == b""
