@@ -87,7 +87,7 @@ class Exchange:
         """Begin the request that `data` begins with, if its block is known; whether it was."""
         began, memory = time.monotonic(), self._memory
         plain = plain_head(data)
-        if plain is None or memory.snapshot is not self._store.serves or client.draining:
+        if plain is None or memory.snapshot is not self._store.serves:
             return False
         passage = memory.find(plain)
         if passage is None:
