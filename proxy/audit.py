@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
-from msgspec import Struct
-
 from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal
 from connectors.model.user import User
@@ -26,21 +24,16 @@ _REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
 """Refusals that can come behind the decision, of the address that is about to be dialled."""
 
 
-class Record(Struct, eq=False):
+class Record:
     """One request as it goes on; what the audit reads of it, also when it ended badly.
 
     Times are in seconds of the monotonic clock, 0 where it has not come to that: `decided`, that it was let through,
     `first_byte_at`, the tool's first byte. `target` is the client's, `number` that of the request's id. `answered` is
     the status that the tool gave, `sent` whether the request, credential included, went to the tool. `ending` names an
-    end that the client was not told of in a status: "" for none. Bytes are of bodies.
+    end that the client was not told of in a status: "" for none. Bytes are of bodies. What is set in the class is what
+    has not come yet, or never comes.
     """
 
-    method: bytes
-    target: bytes
-    number: int
-    began: float
-    caller: User | None = None
-    plan: Plan | None = None
     forward: Forward | None = None
     decided: float = 0.0
     refusal: Refusal | None = None
@@ -50,6 +43,22 @@ class Record(Struct, eq=False):
     first_byte_at: float = 0.0
     sent: bool = False
     ending: str = ""
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        number: int,
+        began: float,
+        caller: User | None = None,
+        plan: Plan | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.number = number
+        self.began = began
+        self.caller = caller
+        self.plan = plan
 
     def __repr__(self) -> str:
         return f"Record({self.number})"  # its target can hold a caller's token

@@ -6,7 +6,7 @@ import io
 import msgspec
 import pytest
 
-from proxy.access_log import AccessLine, AccessLog, timestamp
+from proxy.access_log import AT_ONCE, AccessLine, AccessLog, timestamp
 from proxy.settings import AccessLogFormat
 
 LINE = AccessLine(
@@ -88,6 +88,48 @@ class FailingOnce(io.StringIO):
         if not self.failed:
             self.failed = True
             raise BlockingIOError
+        return super().write(text)
+
+
+async def test_lines_that_come_one_after_the_other_are_written_together() -> None:
+    stream = Stream()
+    log = AccessLog(stream, AccessLogFormat.TEXT)
+    log.write(LINE)
+    await next_turn()
+    assert stream.writes == [1], "the first one at once"
+    for _ in range(3):
+        log.write(LINE)
+        await next_turn()
+    assert stream.writes == [1]
+    async with asyncio.timeout(5):
+        await stream.written.wait()
+    assert stream.writes == [1, 3], "without another one that drives it"
+
+
+async def test_lines_wait_for_no_more_than_one_go_can_take() -> None:
+    stream = Stream()
+    log = AccessLog(stream, AccessLogFormat.TEXT)
+    log.write(LINE)
+    await next_turn()
+    for _ in range(AT_ONCE + 1):
+        log.write(LINE)
+    assert stream.writes == [1, AT_ONCE]
+    log.flush()
+    assert stream.writes == [1, AT_ONCE, 1]
+
+
+class Stream(io.StringIO):
+    """Notes how many lines each write has; `written`: there was a second one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[int] = []
+        self.written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self.writes.append(text.count("\n"))
+        if len(self.writes) > 1:
+            self.written.set()
         return super().write(text)
 
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from connectors.model.connector import ConnectorKey
 from connectors.model.reasons import Reason
-from connectors.process.distribution import Distribution
+from connectors.process.distribution import AT_ONCE, Distribution
 from proxy.answers import Source
 from proxy.metrics import BUCKETS, NO_CONNECTOR, ProxyMetrics
 
@@ -67,6 +67,25 @@ def test_requests_without_a_connector_share_empty_labels(registry: CollectorRegi
     metrics.of(NO_CONNECTOR).count(("", b"GET", 404), 0.0, None, 0, 0)
     labels = {"namespace": "", "connector": "", "connector_class": "", "method": "GET", "code": "404"}
     assert registry.get_sample_value("connectors_proxy_requests_total", labels) == 1
+
+
+def test_requests_are_counted_with_their_bytes_and_times(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    numbers = metrics.of(KEY)
+    for upstream in (0.25, None):
+        numbers.count(("generic", b"GET", 200), 0.5, upstream, 3, 4)
+    value = registry.get_sample_value
+    labels = {**PLACE, "connector_class": "generic", "method": "GET", "code": "200"}
+    assert value("connectors_proxy_requests_total", labels) == 2
+    assert value("connectors_proxy_bytes_total", {**PLACE, "direction": "in"}) == 6
+    assert value("connectors_proxy_bytes_total", {**PLACE, "direction": "out"}) == 8
+    assert value("connectors_proxy_request_duration_seconds_count", PLACE) == 2
+    assert value("connectors_proxy_upstream_duration_seconds_count", PLACE) == 1
+    for _ in range(3 * AT_ONCE):
+        numbers.count(("generic", b"GET", 200), 0.5, 0.25, 0, 0)
+    assert value("connectors_proxy_request_duration_seconds_count", PLACE) == 2 + 3 * AT_ONCE
+    assert value("connectors_proxy_upstream_duration_seconds_sum", PLACE) == 0.25 * (1 + 3 * AT_ONCE)
+    assert len(numbers.duration.fresh) < AT_ONCE, "what is counted is not kept"
+    assert len(numbers.upstream_duration.fresh) < AT_ONCE
 
 
 def test_bytes_and_durations(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:

@@ -62,7 +62,9 @@ class Client(ClientConnection):
 class Desk:
     """A relay between two sides that the test plays."""
 
-    def __init__(self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False) -> None:
+    def __init__(
+        self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False, early: bytes = b""
+    ) -> None:
         self.client, self.wire = Client(), Wire()
         self.upstream = UpstreamConnection(Pool(FORWARD.target.pool), lambda _: None)
         self.upstream.connection_made(self.wire)
@@ -77,7 +79,7 @@ class Desk:
         terms = Terms(Bounds(Limits(), Timeouts(), ClientSide()), lambda _: over.set())
         self.relay = Relay(terms, self.record, passage, self.client, FORWARD.request_target)
         self.head = self.relay.head = passage.head(parsed.head.method, FORWARD.request_target)
-        self.relay.start(self.upstream, time.monotonic())
+        self.left = self.relay.start(self.upstream, time.monotonic(), early)
 
     async def refusal(self) -> Reason:
         await self.over.wait()
@@ -101,6 +103,25 @@ async def test_an_answer_in_two_pieces(cut: int) -> None:
     assert desk.client.sent == ANSWER
     relay, record = desk.relay, desk.record
     assert (record.answered, record.bytes_out, relay.client_reusable, relay.upstream_reusable) == (200, 2, True, True)
+
+
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("early", "sent", "left", "complete"),
+    [
+        (b"", b"", b"", False),
+        (b"ab", b"ab", b"", False),
+        (b"abc", b"abc", b"", True),
+        (b"abcGET /", b"abc", b"GET /", True),
+    ],
+    ids=["none", "a part", "all", "more"],
+)
+async def test_a_body_that_came_with_its_head(early: bytes, sent: bytes, left: bytes, complete: bool) -> None:
+    desk = Desk(POST, early=early)
+    assert desk.wire.sent == desk.head + sent
+    assert (desk.left, desk.relay.request_complete, desk.record.bytes_in) == (left, complete, len(sent))
 
 
 async def test_t11_what_follows_an_answer_makes_its_connection_useless() -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import ssl
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -113,6 +115,22 @@ async def test_the_most_recently_used_comes_first(raw_upstream: RawUpstream) -> 
     assert pools.take(pools.key, time.monotonic(), repeatable=True) is second
     assert pools.take(pools.key, time.monotonic(), repeatable=True) is None
     pools.upstreams.close()
+
+
+async def test_a_pool_is_one_for_all_and_gone_with_the_last_who_refers_to_it(raw_upstream: RawUpstream) -> None:
+    pools = Pools(raw_upstream)
+    pool = pools.upstreams.pool(pools.key)
+    assert pools.upstreams.pool(pools.key) is pool
+    connection = await pools.idle()
+    assert connection.pool is pool
+    left = weakref.ref(pool)
+    del pool
+    assert pools.upstreams.pool(pools.key) is left(), "an idle connection refers to it"
+    pools.upstreams.close()
+    await until(lambda: pools.counts == (0, 0))
+    del connection
+    gc.collect()
+    assert left() is None
 
 
 async def test_a_pool_is_bounded(raw_upstream: RawUpstream) -> None:

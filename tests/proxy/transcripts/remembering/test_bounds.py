@@ -7,7 +7,7 @@ import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from itertools import count
+from itertools import count, permutations
 
 import pytest
 
@@ -189,6 +189,17 @@ def labelled(label: bytes, parts: int = 1) -> Callable[[bytes], bytes]:
 async def test_r19_lines_of_answers_take_little(stage: Stage, tool: AnsweringTool) -> None:
     scene = await stage(two, audit=False)
     tool.answer = labelled(b"loud", PARTS)
+    with grown() as more:
+        await flood(scene, lambda _: asking(b"tool"), 1, FEW)
+        assert more() < BOUND
+
+
+@ONE_LOOP
+async def test_r19_heads_of_lines_that_are_known_take_little(stage: Stage, tool: AnsweringTool) -> None:
+    scene = await stage(two, audit=False)
+    lines = [b"X-Part-%d: " % part + b"x" * 400 for part in range(14)]
+    orders = permutations(lines)
+    tool.answer = lambda _: message(b"HTTP/1.1 200 OK", *next(orders), EMPTY)
     with grown() as more:
         await flood(scene, lambda _: asking(b"tool"), 1, FEW)
         assert more() < BOUND

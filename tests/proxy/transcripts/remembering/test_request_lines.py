@@ -190,7 +190,10 @@ async def test_r15_pipelined_requests_of_two_known_blocks_and_a_body(stage: Stag
     async def sends_all(scene: Scene) -> None:
         await scene.asks(KNOWN + post + other + b"\r\n" + KNOWN + other + post, answers=6)
 
-    same = Same([KNOWN, post, other], [sends_all])
+    async def begins_with_a_body(scene: Scene) -> None:
+        await scene.asks(post + KNOWN + b"\r\n" + post + other, answers=4)
+
+    same = Same([KNOWN, post, other], [sends_all, begins_with_a_body])
     await same.check(stage, objects, CALLERS)
 
 
