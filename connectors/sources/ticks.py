@@ -40,12 +40,14 @@ async def ticks(paths: Sequence[Path]) -> AsyncGenerator[frozenset[str] | None, 
     try:
         async with aclosing(_reports(present)) as reports:
             async for reported in reports:
+                # Also where a look at everything is due: that would wait, all files once more each time, for one file
+                # to come to rest.
+                if reported:
+                    yield reported
                 if clock() >= due:
                     began = clock()
                     yield None
                     due = clock() + _pause(clock() - began)
-                elif reported:
-                    yield reported
     except OSError as error:
         # The table of watches is full, or a path has gone since.
         logger.warning("changes are looked for every %g s, since the system does not report them: %s", INTERVAL, error)

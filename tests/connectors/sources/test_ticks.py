@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+
+import pytest
 
 from connectors.sources.files import Listing, list_files
 from connectors.sources.ticks import INTERVAL, PATIENCE, REST, settled, ticks
@@ -44,3 +47,16 @@ async def test_files_that_keep_changing_are_not_waited_for_forever(tmp_path: Pat
     begin = clock()
     await settled(growing, list_files([tmp_path]))
     assert PATIENCE <= clock() - begin < PATIENCE + 1
+
+
+async def test_what_is_reported_comes_by_name_also_where_a_look_at_everything_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reports(_: object) -> AsyncGenerator[frozenset[str], None]:
+        for found in (frozenset[str](), frozenset({"a.yaml"})):
+            yield found
+
+    monkeypatch.setattr("connectors.sources.ticks._reports", reports)
+    monkeypatch.setattr("connectors.sources.ticks.INTERVAL", 0.0)
+    async with aclosing(ticks([tmp_path])) as pulse:
+        assert [await anext(pulse) for _ in range(4)] == [None, None, frozenset({"a.yaml"}), None]
