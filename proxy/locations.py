@@ -29,10 +29,10 @@ def rewrite_location(value: bytes, forward: Forward, client_scheme: str) -> byte
     """
     # Clients drop tabs, and spaces around it, before they read a URL (WHATWG URL, "basic URL parser").
     read = value.replace(b"\t", b"").strip(b" ")
-    root = forward.target.address.root
     # As most tools write their own; the long way makes the same of it.
-    if read.startswith(root) and read[len(root) : len(root) + 1] == b"/":
-        mapped = map_path(read[len(root) :], forward.mounts)
+    scheme, own, path = read.partition(forward.target.address.root)
+    if own and not scheme and path[:1] == b"/":
+        mapped = map_path(path, forward.mounts)
         return value if mapped is None else _on_proxy(mapped, forward, client_scheme)
     rewritten = _rewritten(read, forward, client_scheme)
     return value if rewritten == read else rewritten
@@ -55,6 +55,8 @@ def _rewritten(value: bytes, forward: Forward, client_scheme: str) -> bytes:
 def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
     """The client's path for a path of the tool's; None where no mount covers it. Whole segments only (threat 29)."""
     client, tool = mounts[0]
+    if not (client or tool) and path[:1] == b"/":
+        return path  # as the loop would find, of most Connectors
     if client != tool:
         path = _without_dots(path)
     for client, tool in mounts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -58,8 +58,10 @@ DROP: Final = Treatment("not for the client")
 _CLOSE: Final = Treatment("not for the client, and the tool's connection ends")
 _CHUNKED: Final = Treatment("as it is", passed=True, framing=CHUNKED)
 _REWRITE: Final = Treatment("rewritten for each request")
-_CONCERN_NO_OTHER = (PASS, DROP, _REWRITE)
-"""What such a line says is about itself."""
+
+Line = tuple[bytes, Treatment | None]
+"""What is written of a line, with its line end: nothing of one that is not for the client. Beside it its treatment,
+where that concerns the whole answer."""
 
 
 class Answer(Struct, gc=False):
@@ -86,13 +88,10 @@ class Answer(Struct, gc=False):
 class KnownLines:
     """The lines of one Connector's tool. Bounded by `budget` bytes: beyond it they are forgotten, and no others."""
 
-    __slots__ = ("_budget", "_candidates", "_heads_size", "_names", "_size", "heads", "lines", "meanings", "statuses")
+    __slots__ = ("_budget", "_candidates", "_heads_size", "_names", "_size", "heads", "lines", "statuses")
 
     def __init__(self, budget: int) -> None:
-        self.lines: dict[bytes, bytes] = {}
-        """What is written of a line, with its line end: nothing of one that is not for the client."""
-        self.meanings: dict[bytes, Treatment] = {}
-        """Of those lines the ones that concern the whole answer."""
+        self.lines: dict[bytes, Line] = {}
         self.statuses: dict[bytes, int] = {}
         self.heads: dict[bytes, Answer] = {}
         """What whole heads came to of which every line was known: a tool says the same in most of its answers, for as
@@ -122,11 +121,8 @@ class KnownLines:
             self.heads[head] = answer
             self._heads_size += cost
 
-    def by_name(self, line: bytes, rewrite: Rewrite) -> tuple[bytes, Treatment] | None:
-        """What is written of a line that was not seen before, with its line end, and its treatment.
-
-        None where its name was not seen either, or llhttp has to judge it.
-        """
+    def by_name(self, line: bytes, rewrite: Rewrite) -> Line | None:
+        """A line that was not seen before; None where its name was not seen either, or llhttp has to judge it."""
         found = _FIELD.fullmatch(line)
         name = self._names.get(found[1]) if found is not None else None
         if found is None or name is None:
@@ -136,29 +132,26 @@ class KnownLines:
             return None
         if treatment is _REWRITE:  # somebody's secret, or another one each time: it is never kept
             changed = rewrite(name.folded, found[2])
-            return b"" if changed is None else b"%b: %b\r\n" % (found[1], changed), treatment
-        written = line + b"\r\n" if treatment.passed else b""
+            return b"" if changed is None else found[1] + b": " + changed + b"\r\n", None
+        made = line + b"\r\n" if treatment.passed else b"", None if treatment in (PASS, DROP) else treatment
         if not name.private:
-            self._keep(line, written, treatment)
-        return written, treatment
+            self._keep(line, made)
+        return made
 
-    def _keep(self, line: bytes, written: bytes, treatment: Treatment) -> None:
+    def _keep(self, line: bytes, made: Line) -> None:
         """From its second sight on: most lines that are seen once are never seen again."""
         mark = hash(line)
         if mark not in self._candidates:
             if len(self._candidates) >= MAX_CANDIDATES:
                 self._candidates.clear()
             self._candidates.add(mark)
-        elif self._room_for(line + written):
-            self.lines[line] = written
-            if treatment not in _CONCERN_NO_OTHER:
-                self.meanings[line] = treatment
+        elif self._room_for(line + made[0]):
+            self.lines[line] = made
 
     def _room_for(self, kept: bytes) -> bool:
         cost, most = len(kept) + COST, self._budget - self._budget // 4
         if self._size + cost > most:
             self.lines.clear()
-            self.meanings.clear()
             self.statuses.clear()
             self._names.clear()
             self._size = 0
@@ -224,23 +217,22 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
     status, fields = known.statuses.get(lines[0]), lines[1:]
     if status is None or len(fields) > most:
         return None
-    # What Python does not do itself takes half the time.
-    written: list[Any] = list(map(known.lines.get, fields))
-    meanings = list(map(known.meanings.get, fields))
-    seen = None not in written
-    while None in written:
-        position = written.index(None)
-        unseen = known.by_name(fields[position], rewrite)
-        if unseen is None:
-            return None
-        written[position], meanings[position] = unseen
-    framing, persistent, keep_alive = None, True, b""
-    for meaning in filter(None, meanings):
-        if meaning.framing and framing:
-            return None
-        framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
-        persistent = persistent and meaning is not _CLOSE
-    answer = Answer(status, b"\r\n".join((lines[0], b"".join(written))), framing, persistent, keep_alive)
+    written, seen, framing, persistent, keep_alive = [], True, None, True, b""
+    for field in fields:
+        line = known.lines.get(field)
+        if line is None:
+            line = known.by_name(field, rewrite)
+            if line is None:
+                return None
+            seen = False
+        out, meaning = line
+        written.append(out)
+        if meaning is not None:
+            if meaning.framing and framing:
+                return None
+            framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
+            persistent = persistent and meaning is not _CLOSE
+    answer = Answer(status, lines[0] + b"\r\n" + b"".join(written), framing, persistent, keep_alive)
     if framing is not None and framing.kind is BodyKind.LENGTH and persistent and status not in BODYLESS:
         answer.length, answer.kept = framing.length, answer.head + b"\r\n"
     if seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.credentials.credential import fold
@@ -49,22 +50,26 @@ def response_trailers(trailers: Headers) -> Headers:
 
 def field_for_client(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
     """The field's value for the client; None where the field is not passed on."""
-    shown = without_credential(name, value, forward.target.query)
-    if shown is None:
-        return None
-    value = shown
-    match name:
-        case b"location" | b"content-location":
-            return rewrite_location(value, forward, side.scheme)
-        case b"link":
-            return _LINK_TARGET.sub(lambda link: b"<" + rewrite_location(link[1], forward, side.scheme) + b">", value)
-        case b"set-cookie":
-            return rewrite_cookie(value, forward, side.scheme)
-        case b"www-authenticate":
-            # The client would carry its own token to the realm that a Bearer challenge names (threat 5).
-            return without_bearer(value)
-        case b"x-connectors-reason":
-            # Only the proxy's own answers carry it; a tool cannot pass its answer off as a refusal.
+    if forward.target.query is not None:
+        shown = without_credential(name, value, forward.target.query)
+        if shown is None:
             return None
-        case _:
-            return value
+        value = shown
+    change = _CHANGES.get(name)
+    return value if change is None else change(value, forward, side.scheme)
+
+
+def _rewrite_links(value: bytes, forward: Forward, client_scheme: str) -> bytes:
+    return _LINK_TARGET.sub(lambda link: b"<" + rewrite_location(link[1], forward, client_scheme) + b">", value)
+
+
+_CHANGES: dict[bytes, Callable[[bytes, Forward, str], bytes | None]] = {
+    b"location": rewrite_location,
+    b"content-location": rewrite_location,
+    b"link": _rewrite_links,
+    b"set-cookie": rewrite_cookie,
+    # The client would carry its own token to the realm that a Bearer challenge names (threat 5).
+    b"www-authenticate": lambda value, _, __: without_bearer(value),
+    # Only the proxy's own answers carry it; a tool cannot pass its answer off as a refusal.
+    _REASON_HEADER: lambda _, __, ___: None,
+}
