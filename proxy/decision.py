@@ -64,16 +64,34 @@ class Mount(NamedTuple):
     tool: bytes
 
 
+class PathRule(NamedTuple):
+    """How a path of the client's becomes one of the tool's: what goes before it, and how much of it falls away.
+
+    `bare` is the path where nothing is left.
+    """
+
+    prefix: bytes
+    strip: int
+    bare: bytes
+
+    def target(self, path: bytes, query: bytes) -> bytes:
+        """The request-target, before the credential's part of the query (contract: "Target")."""
+        rest = path[self.strip :]
+        return (self.prefix + rest if rest else self.bare) + query
+
+
 class Forward(NamedTuple):
     """A request that may go on: to whom, for what, and how answers map back.
 
-    `request_target` is what is sent, in its origin form. `mounts` are tried in order when an answer names a place of
-    the tool's own origin. `spent` is the token that let the caller in, of which nothing may reach the tool.
+    `request_target` is what is sent, in its origin form, made from the client's path by `path_rule`. `mounts` are tried
+    in order when an answer names a place of the tool's own origin. `spent` is the token that let the caller in, of
+    which nothing may reach the tool.
     """
 
     plan: Plan
     target: Target
     request_target: bytes
+    path_rule: PathRule
     authority: bytes
     mounts: tuple[Mount, ...]
     spent: Presented | None = None
@@ -81,7 +99,7 @@ class Forward(NamedTuple):
     def asking(self, request_target: bytes, spent: Presented | None) -> Forward:
         """The same for another request-target and another token of the caller's."""
         # Not _replace: it takes four times as long.
-        return Forward(self.plan, self.target, request_target, self.authority, self.mounts, spent)
+        return Forward(self.plan, self.target, request_target, self.path_rule, self.authority, self.mounts, spent)
 
     def __repr__(self) -> str:
         return f"Forward({self.plan.key}, {self.target.address})"  # see Route

@@ -98,8 +98,10 @@ class Exchange:
         if passage.evidence is not None:
             passage.evidence.count()
         record = self._audit.begin(plain.method, path, began, passage.caller, passage.plan)
-        prefix, strip, _ = way = passage.way
-        relay = Relay(self._terms, record, passage, client, way.target(path, query) if strip else prefix + path + query)
+        prefix, strip, _ = rule = passage.path_rule
+        # Where nothing falls away something is left: the short case of rule.target.
+        target = rule.target(path, query) if strip else prefix + path + query
+        relay = Relay(self._terms, record, passage, client, target)
         behind = data[end:]
         try:
             behind = self._go(relay, now, behind)
@@ -154,7 +156,7 @@ class Exchange:
             raise RefusedError(verdict.refusal or _UNDECIDED)
         memory, plain = self._memory, asked.plain
         pool = self._upstreams.pool(target_now(forward, self._store.current).pool)
-        passage = Passage(request, route, forward, facts, pool, memory.lines_of(forward.plan.key))
+        passage = Passage(request, forward, facts, pool, memory.lines_of(forward.plan.key))
         if memory.snapshot is snapshot and plain and may_be_used_again(passage, request, plain, forward):
             memory.learn(plain, passage)
         relay = Relay(self._terms, record, passage, asked.client, forward.request_target)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from connectors.credentials.credential import without_query
 from connectors.model.message import RequestHead, Version
 from connectors.model.user import User
-from proxy.decision import Facts, Forward, Route
+from proxy.decision import Facts, Forward
 from proxy.evidence import Evidence
 from proxy.hop_by_hop import wants_websocket
 from proxy.http1.framing import BodyKind, Framing
@@ -31,24 +31,6 @@ class Block(bytes):
     __str__ = __repr__
 
 
-class Way(NamedTuple):
-    """How a path of the client's becomes one of the tool's: what goes before it, and how much of it falls away.
-
-    `bare` is the path where nothing is left.
-    """
-
-    prefix: bytes
-    strip: int
-    bare: bytes
-
-    def target(self, path: bytes, query: bytes) -> bytes:
-        """The request-target, before the credential's part of the query (contract: "Target")."""
-        if not self.strip:
-            return self.prefix + path + query
-        rest = path[self.strip :]
-        return (self.prefix + rest if rest else self.bare) + query
-
-
 class Manners(NamedTuple):
     """What of a request decides on how its connection goes on. `old`: it is HTTP/1.0."""
 
@@ -68,19 +50,17 @@ class Passage:
 
     `forward` is without what the request line and the caller's token decide: its target is empty, its token left out.
     `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None where it was not
-    asked. `as_it_is`: the request-target is sent as `way` gives it. `pool`: of the connections to use; `known`: lines
-    of responses. `stays`: the client's connection goes on behind the answer, without a word in it.
-    `websocket`, and `waits` for a 100, are rare, and never remembered.
+    asked. `as_it_is`: the request-target is sent as `path_rule` gives it. `pool`: of the connections to use; `known`:
+    lines of responses. `stays`: the client's connection goes on behind the answer, without a word in it. `websocket`,
+    and `waits` for a 100, are rare, and never remembered.
     """
 
     __slots__ = (
         "_headers", "as_it_is", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known",
-        "manners", "old", "plan", "pool", "stays", "tail", "waits", "way", "websocket",
+        "manners", "old", "path_rule", "plan", "pool", "stays", "tail", "waits", "websocket",
     )  # fmt: skip
 
-    def __init__(
-        self, request: ParsedRequest, route: Route, forward: Forward, facts: Facts, pool: Pool, known: KnownLines
-    ) -> None:
+    def __init__(self, request: ParsedRequest, forward: Forward, facts: Facts, pool: Pool, known: KnownLines) -> None:
         head = request.head
         self.forward = forward._replace(request_target=b"", spent=None)
         self.plan = forward.plan
@@ -97,7 +77,7 @@ class Passage:
         self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(made.headers)))
         self._headers = made.headers if forward.target.mint else ()
         self.as_it_is = forward.target.query is None and forward.target.mint is None
-        self.way = way_of(route, forward)
+        self.path_rule = forward.path_rule
         self.websocket = wants_websocket(head)
         self.waits = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
 
@@ -120,13 +100,6 @@ class Passage:
         return write_request(target.mint(RequestHead(method, request_target, self._headers)))
 
 
-def way_of(route: Route, forward: Forward) -> Way:
-    """The same rule as `choose_target`'s, for every path that begins with this route's prefix."""
-    address, tool_prefix = forward.target.address, route.tool_prefix
-    bare = address.prefix + tool_prefix + b"/" if tool_prefix else address.path
-    return Way(address.prefix + tool_prefix, len(route.client_prefix), bare or b"/")
-
-
 def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, forward: Forward) -> bool:
     """Whether `passage` says of every request with this block what was decided for `request`, whose head is `plain`."""
     head = request.head
@@ -137,4 +110,4 @@ def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, fo
     if forward.spent is not None and request.framing.kind is BodyKind.CHUNKED:
         return False  # the caller's token is looked for in trailers, too, and is not kept
     same_line = (head.method, head.target) == (plain.method, plain.path + plain.query)
-    return same_line and passage.way.target(plain.path, plain.query) == forward.request_target
+    return same_line and passage.path_rule.target(plain.path, plain.query) == forward.request_target

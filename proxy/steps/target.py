@@ -10,7 +10,7 @@ from connectors.model.reasons import Reason
 from connectors.model.refusal import Refusal, RefusedError
 from connectors.plan import Plan, Target
 from connectors.snapshot import Snapshot
-from proxy.decision import Forward, Mount, Route
+from proxy.decision import Forward, Mount, PathRule, Route
 
 CHOOSER = b"x-openapi-address"
 
@@ -25,13 +25,14 @@ def choose_target(route: Route, plan: Plan, head: RequestHead) -> Forward:
     if target.refusal:
         raise RefusedError(target.refusal)
     prefix = target.address.prefix
-    path = prefix + route.tool_prefix + route.rest
-    if not route.rest:
-        path = prefix + route.tool_prefix + b"/" if route.tool_prefix else target.address.path
-    mounts: tuple[Mount, ...] = (Mount(route.client_prefix, prefix + route.tool_prefix),)
+    base = prefix + route.tool_prefix
+    bare = base + b"/" if route.tool_prefix else target.address.path
+    rule = PathRule(base, len(route.client_prefix), bare or b"/")
+    mounts: tuple[Mount, ...] = (Mount(route.client_prefix, base),)
     if route.tool_prefix:
         mounts += (Mount(route.client_prefix.removeprefix(route.tool_prefix), prefix),)
-    return Forward(plan, target, (path or b"/") + route.query, route.authority, mounts)
+    request_target = rule.target(route.client_prefix + route.rest, route.query)
+    return Forward(plan, target, request_target, rule, route.authority, mounts)
 
 
 def check_loop(target: Target, snapshot: Snapshot) -> None:

@@ -53,6 +53,6 @@ def judged(raw: bytes, snapshot: Snapshot, facts: Facts = ANYBODY) -> Judged:
     route = find(request.head, snapshot, HOSTS)
     verdict = decide(request.head, route, snapshot, facts)
     assert verdict.forward is not None, verdict.refusal
-    passage = Passage(request, route, verdict.forward, facts, _pool(verdict.forward.target.pool), _LINES)
+    passage = Passage(request, verdict.forward, facts, _pool(verdict.forward.target.pool), _LINES)
     plain = plain_head(raw) if request.head.version is Version.HTTP_1_1 else None
     return Judged(request, plain, verdict.forward, passage)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from connectors.model.connector_class import RESOLVER_ANNOTATION
 from connectors.model.user import service_account_user
-from proxy.decision import Facts, Permission
+from proxy.decision import Facts, PathRule, Permission
 from proxy.evidence import Evidence
 from proxy.http1.framing import CHUNKED, NO_BODY, BodyKind, Framing
 from proxy.http1.head import parse_request, write_request
 from proxy.inject import outgoing
-from proxy.passage import Block, Manners, Passage, Way, manners_of
+from proxy.passage import Block, Manners, Passage, manners_of
 from proxy.presented import Presented
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, connector_class, secret
 from tests.proxy.decisions import ANYBODY, OWN_HOST, snapshot_of, tool
@@ -142,28 +142,28 @@ def test_what_may_be_used_again_says_what_a_fresh_decision_would(
     if not first.again or first.plain is None or first.plain.prefix != plain.prefix:
         return
     second = judged(raw, SNAPSHOT, facts)
-    target = first.passage.way.target(plain.path, plain.query)
+    target = first.passage.path_rule.target(plain.path, plain.query)
     assert target == second.forward.request_target
     assert first.passage.head(plain.method, target) == write_request(outgoing(second.request.head, second.forward))
     same(first, second)
 
 
 @pytest.mark.parametrize(
-    ("address", "prefix", "way"),
+    ("address", "prefix", "rule"),
     [
-        ("https://t.example", b"", Way(b"", 0, b"/")),
-        ("https://t.example/git", b"", Way(b"/git", 0, b"/git")),
-        ("https://t.example/git/", FORM + b"tool", Way(b"/git", 32, b"/git/")),
-        ("https://t.example", FORM + b"tool", Way(b"", 32, b"/")),
-        ("https://t.example/git", b"/v2" + FORM + b"tool", Way(b"/git/v2", 35, b"/git/v2/")),
+        ("https://t.example", b"", PathRule(b"", 0, b"/")),
+        ("https://t.example/git", b"", PathRule(b"/git", 0, b"/git")),
+        ("https://t.example/git/", FORM + b"tool", PathRule(b"/git", 32, b"/git/")),
+        ("https://t.example", FORM + b"tool", PathRule(b"", 32, b"/")),
+        ("https://t.example/git", b"/v2" + FORM + b"tool", PathRule(b"/git/v2", 35, b"/git/v2/")),
     ],
 )
-def test_the_way_of_a_path(address: str, prefix: bytes, way: Way) -> None:
+def test_the_rule_of_a_path(address: str, prefix: bytes, rule: PathRule) -> None:
     raw = head_of(line=b"GET " + prefix + b"/x HTTP/1.1")
-    assert judged(raw, snapshot_of(tool(address))).passage.way == way
-    assert way.target(prefix + b"/x", b"?q") == way.prefix + b"/x?q"
+    assert judged(raw, snapshot_of(tool(address))).passage.path_rule == rule
+    assert rule.target(prefix + b"/x", b"?q") == rule.prefix + b"/x?q"
     if prefix:  # without one there is always a path
-        assert way.target(prefix, b"?q") == way.bare + b"?q"
+        assert rule.target(prefix, b"?q") == rule.bare + b"?q"
 
 
 # -- what must not be used again
@@ -280,7 +280,7 @@ def test_t27_a_passage_shows_nothing_of_what_it_holds(host: bytes) -> None:
     injected = b64encode(b"robot:" + CANARY.encode()) if host == HOSTS[0] else CANARY.encode()
     assert injected in sent
     assert b"canary-cookie" in sent
-    for item in (passage, passage.tail, passage.way, passage.manners, passage.forward, passage.pool):
+    for item in (passage, passage.tail, passage.path_rule, passage.manners, passage.forward, passage.pool):
         for text in shown(item):
             assert "canary" not in text
             assert injected.decode() not in text

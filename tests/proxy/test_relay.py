@@ -10,7 +10,6 @@ import pytest
 from connectors.model.reasons import Reason
 from proxy.audit import Record
 from proxy.client import ClientConnection
-from proxy.decide import find
 from proxy.http1.buffers import MAX_INTERIM
 from proxy.http1.head import parse_request
 from proxy.passage import Passage
@@ -19,7 +18,7 @@ from proxy.response import KnownLines
 from proxy.scrub import ClientSide
 from proxy.settings import Limits, Timeouts
 from proxy.upstream import Pool, UpstreamConnection
-from tests.proxy.decisions import ANYBODY, HOSTS, forward_of, request, snapshot_of, tool
+from tests.proxy.decisions import ANYBODY, forward_of, request, tool
 from tests.proxy.test_client import Wire, turns
 
 FORWARD = forward_of(request(), tool())
@@ -72,9 +71,8 @@ class Desk:
         self.over = asyncio.Event()
         parsed = parse_request(raw, header_count=10)
         self.record = Record(parsed.head.method, parsed.head.target, 1, time.monotonic())
-        route = find(request(), snapshot_of(tool()), HOSTS)
         known = self.known = KnownLines(10_000)
-        passage = Passage(parsed, route, FORWARD, ANYBODY, self.upstream.pool, known)
+        passage = Passage(parsed, FORWARD, ANYBODY, self.upstream.pool, known)
         over = self.over
         terms = Terms(Bounds(Limits(), Timeouts(), ClientSide()), lambda _: over.set())
         self.relay = Relay(terms, self.record, passage, self.client, FORWARD.request_target)
