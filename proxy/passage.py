@@ -15,7 +15,7 @@ from proxy.http1.head import ParsedRequest, write_fields, write_request
 from proxy.http1.plain import Plain
 from proxy.inject import stripped
 from proxy.response import NOTHING_KNOWN, KnownLines
-from proxy.upstream import Pool
+from proxy.upstream import IdlePool
 
 _LINE_END = b" HTTP/1.1\r\n"
 _NOT_AGAIN = (b"expect", b"http2-settings", b"proxy-authorization", b"te", b"upgrade", b"x-openapi-address")
@@ -60,7 +60,9 @@ class Passage:
         "manners", "old", "path_rule", "plan", "pool", "stays", "tail", "waits", "websocket",
     )  # fmt: skip
 
-    def __init__(self, request: ParsedRequest, forward: Forward, facts: Facts, pool: Pool, known: KnownLines) -> None:
+    def __init__(
+        self, request: ParsedRequest, forward: Forward, facts: Facts, pool: IdlePool, known: KnownLines
+    ) -> None:
         head = request.head
         self.forward = forward._replace(request_target=b"", spent=None)
         self.plan = forward.plan

@@ -74,7 +74,7 @@ class Receiver(Protocol):
         ...
 
 
-class Pool:
+class IdlePool:
     """The idle connections of one key, the most recently used last."""
 
     __slots__ = ("__weakref__", "idle", "key")
@@ -91,7 +91,7 @@ class UpstreamConnection(asyncio.Protocol):
     that in which its pool was last found current. `transport` is what it goes over, None once it is gone.
     """
 
-    def __init__(self, pool: Pool, on_lost: Callable[[UpstreamConnection], None]) -> None:
+    def __init__(self, pool: IdlePool, on_lost: Callable[[UpstreamConnection], None]) -> None:
         self.pool = pool
         self.deadline = NEVER
         self.idle_since = 0.0
@@ -197,7 +197,7 @@ class Upstreams:
         self._is_current = is_current
         self._all: set[UpstreamConnection] = set()
         # A pool is there for as long as a passage or a connection refers to it.
-        self._pools: WeakValueDictionary[PoolKey, Pool] = WeakValueDictionary()
+        self._pools: WeakValueDictionary[PoolKey, IdlePool] = WeakValueDictionary()
         self._generation = 1
 
     @property
@@ -211,14 +211,14 @@ class Upstreams:
         # Their references at once: a scrape asks from another thread, and pools come and go meanwhile.
         return sum(len(pool.idle) for ref in self._pools.valuerefs() if (pool := ref()) is not None)
 
-    def pool(self, key: PoolKey) -> Pool:
+    def pool(self, key: PoolKey) -> IdlePool:
         """The pool of this key, from now on the same one for all who ask while it is referred to."""
         found = self._pools.get(key)
         if found is None:
-            found = self._pools[key] = Pool(key)
+            found = self._pools[key] = IdlePool(key)
         return found
 
-    def take(self, pool: Pool, now: float, *, repeatable: bool) -> UpstreamConnection | None:
+    def take(self, pool: IdlePool, now: float, *, repeatable: bool) -> UpstreamConnection | None:
         """An idle connection of this pool, the most recently used first; None where there is none fit.
 
         `now` is the monotonic time; `repeatable`: whether the request could be sent again should the connection turn

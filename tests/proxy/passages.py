@@ -13,11 +13,11 @@ from proxy.http1.head import ParsedRequest, parse_request
 from proxy.http1.plain import Plain, plain_head
 from proxy.passage import Passage, may_be_used_again
 from proxy.response import KnownLines
-from proxy.upstream import Pool
+from proxy.upstream import IdlePool
 from tests.proxy.decisions import ANYBODY, HOSTS, OWN_HOST
 
 LINE = b"GET /x HTTP/1.1"
-_LINES, _pool = KnownLines(0), cache(Pool)
+_LINES, _pool = KnownLines(0), cache(IdlePool)
 """What all requests to one Connector share."""
 
 

@@ -17,7 +17,7 @@ from proxy.relay import Bounds, End, Relay, Terms
 from proxy.response import KnownLines
 from proxy.scrub import ClientSide
 from proxy.settings import Limits, Timeouts
-from proxy.upstream import Pool, UpstreamConnection
+from proxy.upstream import IdlePool, UpstreamConnection
 from tests.proxy.decisions import ANYBODY, forward_of, request, tool
 from tests.proxy.test_client import Wire, turns
 
@@ -65,7 +65,7 @@ class Desk:
         self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False, early: bytes = b""
     ) -> None:
         self.client, self.wire = Client(), Wire()
-        self.upstream = UpstreamConnection(Pool(FORWARD.target.pool), lambda _: None)
+        self.upstream = UpstreamConnection(IdlePool(FORWARD.target.pool), lambda _: None)
         self.upstream.connection_made(self.wire)
         self.upstream.idle_since = time.monotonic() if used else 0.0
         self.over = asyncio.Event()
