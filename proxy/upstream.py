@@ -20,8 +20,13 @@ from proxy.sessions import Sessions
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
-MAX_IDLE_PER_POOL = 64
-"""Idle connections kept per pool: nginx's examples say 16 to 64; each costs the tool a worker with some servers."""
+FEW_IDLE = 64
+"""Idle connections of a pool that are kept for long: nginx's examples say 16 to 64; each costs the tool a worker with
+some servers."""
+MAX_IDLE_PER_POOL = 512
+"""Idle connections of a pool: those beyond FEW_IDLE are kept for SHORTLY, for clients that come all at once."""
+SHORTLY = 2.0
+"""Seconds. Who has many clients has the next request long before."""
 MAX_IDLE_TO_REPEAT_NOTHING = 2.0
 """Seconds of idleness after which a pooled connection is not used for a request that cannot be repeated.
 
@@ -247,6 +252,8 @@ class Upstreams:
             connection.close()
             return
         idle = connection.pool.idle
+        if len(idle) >= FEW_IDLE:
+            seconds = min(seconds, SHORTLY)
         if seconds <= 0 or len(idle) >= MAX_IDLE_PER_POOL or connection.transport is None:
             connection.close()
             return

@@ -21,7 +21,9 @@ from connectors.plan import PoolKey, trusting
 from connectors.tls.pool import SYSTEM_TLS, ClientTls
 from proxy.settings import Timeouts
 from proxy.upstream import (
+    FEW_IDLE,
     MAX_IDLE_PER_POOL,
+    SHORTLY,
     UpstreamConnection,
     Upstreams,
     is_current,
@@ -142,6 +144,19 @@ async def test_a_pool_is_bounded(raw_upstream: RawUpstream) -> None:
     await until(lambda: pools.counts == (0, MAX_IDLE_PER_POOL))
     pools.upstreams.close()
     await until(lambda: pools.counts == (0, 0))
+
+
+async def test_more_than_a_few_are_kept_for_a_moment(raw_upstream: RawUpstream) -> None:
+    pools = Pools(raw_upstream)
+    connections = [await pools.dial() for _ in range(FEW_IDLE + 2)]
+    now = time.monotonic()
+    for connection in connections:
+        pools.upstreams.give_back(connection, now)
+    assert [connection.deadline - now for connection in connections] == [60.0] * FEW_IDLE + [SHORTLY] * 2
+    late = now + SHORTLY + 0.5
+    assert pools.take(pools.key, late, repeatable=True) is connections[FEW_IDLE - 1], "those behind it have ended"
+    await until(lambda: pools.counts == (1, FEW_IDLE - 1))
+    pools.upstreams.close()
 
 
 @pytest.mark.parametrize(
