@@ -17,6 +17,7 @@ from proxy.http1.buffers import RequestBuffer
 from proxy.http1.errors import MessageError
 from proxy.http1.head import ParsedRequest
 from proxy.http1.plain import Plain, plain_head
+from proxy.outbox import Outbox
 from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
@@ -71,6 +72,7 @@ class ClientTerms:
     timeouts: Timeouts
     watchdog: Watchdog
     requests: Requests
+    outbox: Outbox
     refuse: Callable[[Refusal, ClientConnection], None]
     gone: Callable[[ClientConnection], None]
 
@@ -146,6 +148,8 @@ class ClientConnection(asyncio.Protocol):
         self._writable = self._open = False
         if self._relay:
             self._relay.client_writable(False)
+        elif not self._busy:
+            self.deadline = time.monotonic() + self._terms.timeouts.idle
 
     def resume_writing(self) -> None:
         """The client has caught up."""
@@ -160,6 +164,7 @@ class ClientConnection(asyncio.Protocol):
 
         A tunnel has no end that could be mistaken: what is still to be sent there is sent.
         """
+        self._terms.outbox.flush()  # the transport closes behind this
         if self._relay is not None and not self._relay.tunnelled:
             self._reset()
 
@@ -223,6 +228,7 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send; what cannot be sent at once is buffered, and pause_writing says when that is too much."""
+        self._terms.outbox.flush()
         if self.transport:
             self.transport.write(data)
 
@@ -266,6 +272,7 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The process ends: close now if idle, else after the running exchange."""
+        self._terms.outbox.flush()
         self.draining = True
         self._open = False
         if not self._busy and self._buffer is None and self._writable and self.transport:
@@ -372,6 +379,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close, but let the peer read first: what it still sends is dropped for a while (RFC 9112 section 9.6)."""
+        self._terms.outbox.flush()
         self._open = False
         if self.transport is None or self.transport.is_closing():
             return
@@ -388,6 +396,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close behind what is still to be sent, for which the peer gets as long as for any other byte."""
+        self._terms.outbox.flush()
         self._open = False
         if self.transport:
             self.deadline = time.monotonic() + self._terms.timeouts.idle

@@ -23,6 +23,7 @@ from proxy.http1.head import HEAD_END, ParsedRequest
 from proxy.http1.plain import Plain, plain_head
 from proxy.identity import Identity
 from proxy.memory import Memory
+from proxy.outbox import Outbox
 from proxy.passage import Manners, Passage, manners_of, may_be_used_again
 from proxy.refusals import Answered, refusal_response
 from proxy.relay import Bounds, End, Relay, Terms
@@ -49,6 +50,7 @@ class Parts:
     upstreams: Upstreams
     audit: Audit
     bounds: Bounds
+    outbox: Outbox
 
 
 class _Asked(NamedTuple):
@@ -74,7 +76,7 @@ class Exchange:
         self._audit = parts.audit
         self._most_head = parts.bounds.limits.head_bytes + len(HEAD_END)
         self._most_target = parts.bounds.limits.target_bytes
-        self._terms = Terms(parts.bounds, self._ended)
+        self._terms = Terms(parts.bounds, self._ended, parts.outbox)
         self._memory = Memory(None)
 
     def serve(self, snapshot: Snapshot) -> None:

@@ -26,6 +26,7 @@ from proxy.http1.errors import MessageError
 from proxy.http1.framing import BodyKind, framing_of_response, response_framing
 from proxy.http1.head import HEAD_END, write_response
 from proxy.inject import request_trailers
+from proxy.outbox import Outbox
 from proxy.passage import Passage
 from proxy.presented import Presented
 from proxy.response import BODYLESS, Answer, judged_answer, known_answer, without_coding
@@ -60,6 +61,7 @@ class Terms:
 
     bounds: Bounds
     ended: Callable[[Relay], None]
+    outbox: Outbox
 
 
 class End(Enum):
@@ -119,8 +121,14 @@ class Relay(Bodies):
             self._awaits_continue = passage.waits
         self.upstream = upstream
         upstream.receiver = self
-        if upstream.transport is not None:
-            upstream.transport.write(head)
+        outbox, transport = self._terms.outbox, upstream.transport
+        if transport is not None:
+            if self._request_body.done and upstream.idle_since:
+                outbox.put(transport, head)
+            else:
+                # More of it follows, or a handshake's last word stands before it, and goes in one packet with it.
+                outbox.flush()
+                transport.write(head)
         self.record.sent = True
         client = self.client
         client.deadline = now + self._terms.bounds.timeouts.first_byte
@@ -276,7 +284,7 @@ class Relay(Bodies):
             self.client_reusable, self.upstream_reusable, self.upstream_keep_alive = True, True, answer.keep_alive
             record.bytes_out += answer.length
             if client.transport is not None:
-                client.transport.write(answer.kept + rest)
+                self._terms.outbox.put(client.transport, answer.kept + rest)
             self._phase = _OVER
             self._terms.ended(self)
             return
@@ -296,7 +304,7 @@ class Relay(Bodies):
             head += b"Connection: keep-alive\r\n"
         if len(rest) == framing.length if kind is _LENGTH else kind is _CHUNKED and not decode and is_one_chunk(rest):
             if client.transport is not None:
-                client.transport.write(head + b"\r\n" + rest)
+                self._terms.outbox.put(client.transport, head + b"\r\n" + rest)
             record.bytes_out += len(rest)
             self.upstream_reusable = answer.persistent and complete
             if complete:

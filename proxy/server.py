@@ -13,6 +13,7 @@ from typing import cast
 
 from connectors.model.refusal import Refusal
 from proxy.client import ClientConnection, ClientTerms, Requests
+from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response
 from proxy.secured import Secured
 from proxy.settings import ProxySettings
@@ -40,6 +41,7 @@ class Server:
         settings: ProxySettings,
         watchdog: Watchdog,
         requests: Requests,
+        outbox: Outbox,
         on_malformed: Callable[[Refusal], str],
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
@@ -47,7 +49,8 @@ class Server:
         self._settings = settings
         self._tls = tls
         self._on_malformed = on_malformed
-        self._terms = ClientTerms(settings.limits, settings.timeouts, watchdog, requests, self._refuse, self._gone)
+        limits, timeouts = settings.limits, settings.timeouts
+        self._terms = ClientTerms(limits, timeouts, watchdog, requests, outbox, self._refuse, self._gone)
         self._connections: set[ClientConnection] = set()
         if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
             watchdog.on_tick(self._look_for_peers)

@@ -30,6 +30,7 @@ from proxy.exchange import Exchange, Parts
 from proxy.identity import Authority, Identity, TokenSecrets
 from proxy.kubernetes_authority import KubernetesAuthority
 from proxy.metrics import ProxyMetrics
+from proxy.outbox import Outbox
 from proxy.relay import Bounds
 from proxy.scrub import ClientSide
 from proxy.server import Server
@@ -150,11 +151,12 @@ def build_proxy(
         upstreams=upstreams,
         audit=audit,
         bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
+        outbox=(outbox := Outbox()),
     )
     exchange = Exchange(parts)
     store.subscribe(exchange.serve)
     context = (lambda: certificate.context) if certificate else None
-    server = Server(settings, watchdog, exchange, audit.malformed, context)
+    server = Server(settings, watchdog, exchange, outbox, audit.malformed, context)
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, logs, certificate)
 

@@ -15,6 +15,7 @@ from connectors.model.refusal import Refusal
 from proxy.client import MAX_BUFFERED, After, ClientConnection, ClientTerms
 from proxy.http1.head import ParsedRequest
 from proxy.http1.plain import Plain
+from proxy.outbox import Outbox
 from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
@@ -68,7 +69,8 @@ class Desk:
         self.gone = 0
         self.hold: asyncio.Event | None = None
         self._answer = answer
-        terms = ClientTerms(Limits(), Timeouts(), Watchdog(1.0), self, self._refuse, self._gone)
+        self.outbox = Outbox()
+        terms = ClientTerms(Limits(), Timeouts(), Watchdog(1.0), self, self.outbox, self._refuse, self._gone)
         self.client, self.wire = ClientConnection(terms), Wire()
         self.client.connection_made(self.wire)
 
@@ -326,3 +328,28 @@ async def test_r24_what_moves_a_body_is_let_go_of_before_a_reset(
     desk.client.attach(cast("Relay", moving))
     leave(desk.client)
     assert (moving.let_go_when, desk.wire.ended) == ([""], "abort")
+
+
+@pytest.mark.parametrize(
+    ("then", "sent", "ended"),
+    [
+        (lambda client: client.write(b"2"), b"12", ""),
+        (lambda client: client.eof_received(), b"1", ""),
+        (lambda client: client.drain(), b"1", "close"),
+        (lambda client: client.over(After.CLOSE, 0.0), b"1", "close"),
+        (lambda client: client.over(After.LINGER, 0.0), b"1", "eof"),
+    ],
+    ids=["another write", "its end", "a drain", "a close", "a refusal"],
+)
+async def test_what_waits_to_be_sent_goes_first(
+    desk: Desk, then: Callable[[ClientConnection], object], sent: bytes, ended: str
+) -> None:
+    desk.outbox.put(desk.wire, b"1")
+    then(desk.client)
+    assert (desk.wire.sent, desk.wire.ended) == (sent, ended)
+
+
+async def test_a_client_that_takes_nothing_of_what_has_waited_gets_as_long_as_for_any_other_byte(desk: Desk) -> None:
+    desk.client.pause_writing()
+    assert 0 < desk.client.deadline - time.monotonic() <= Timeouts().idle
+    assert desk.client.deadline - time.monotonic() > Timeouts().idle - 5

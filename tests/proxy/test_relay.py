@@ -12,6 +12,7 @@ from proxy.audit import Record
 from proxy.client import ClientConnection
 from proxy.http1.buffers import MAX_INTERIM
 from proxy.http1.head import parse_request
+from proxy.outbox import Outbox
 from proxy.passage import Passage
 from proxy.relay import Bounds, End, Relay, Terms
 from proxy.response import KnownLines
@@ -28,7 +29,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
 class Client(ClientConnection):
     """The client's side, without a socket."""
 
-    __slots__ = ("aborted", "kept", "paused", "wire")
+    __slots__ = ("aborted", "kept", "outbox", "paused", "wire")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -38,12 +39,18 @@ class Client(ClientConnection):
         self.aborted = False
         self.draining = False
         self.kept = b""
+        self.outbox = Outbox()
 
     def attach(self, relay: Relay) -> None: ...
 
     @property
     def sent(self) -> bytes:
+        self.outbox.flush()
         return self.wire.sent
+
+    def write(self, data: bytes) -> None:
+        self.outbox.flush()
+        self.wire.write(data)
 
     def pause_reading(self, paused: bool) -> None:
         self.paused = paused
@@ -73,11 +80,13 @@ class Desk:
         self.record = Record(parsed.head.method, parsed.head.target, 1, time.monotonic())
         known = self.known = KnownLines(10_000)
         passage = Passage(parsed, FORWARD, ANYBODY, self.upstream.pool, known)
-        over = self.over
-        terms = Terms(Bounds(Limits(), Timeouts(), ClientSide()), lambda _: over.set())
+        over, self.outbox = self.over, Outbox()
+        terms = Terms(Bounds(Limits(), Timeouts(), ClientSide()), lambda _: over.set(), self.outbox)
+        self.client.outbox = self.outbox
         self.relay = Relay(terms, self.record, passage, self.client, FORWARD.request_target)
         self.head = self.relay.head = passage.head(parsed.head.method, FORWARD.request_target)
         self.left = self.relay.start(self.upstream, time.monotonic(), early)
+        self.outbox.flush()
 
     async def refusal(self) -> Reason:
         await self.over.wait()

@@ -11,6 +11,7 @@ from connectors.model.refusal import Refusal
 from proxy.client import After, ClientConnection
 from proxy.http1.head import ParsedRequest
 from proxy.http1.plain import Plain
+from proxy.outbox import Outbox
 from proxy.server import Server
 from proxy.settings import Limits, ProxySettings, Timeouts
 from proxy.watchdog import Watchdog
@@ -28,7 +29,7 @@ class Desk:
         self.begun = asyncio.Semaphore(0)
         self.go_on = asyncio.Event()
         settings = ProxySettings(host=host, port=0, limits=limits or Limits(), timeouts=Timeouts())
-        self.server = Server(settings, Watchdog(1.0), self, self.refused)
+        self.server = Server(settings, Watchdog(1.0), self, Outbox(), self.refused)
 
     def refused(self, refusal: Refusal) -> str:
         self.malformed.append(refusal)
@@ -86,7 +87,7 @@ def test_nothing_is_own_before_the_start() -> None:
 
 
 async def test_a_busy_port_is_an_os_error(desk: Desk) -> None:
-    second = Server(ProxySettings(port=desk.server.port), Watchdog(1.0), desk, desk.refused)
+    second = Server(ProxySettings(port=desk.server.port), Watchdog(1.0), desk, Outbox(), desk.refused)
     with pytest.raises(OSError, match="address already in use"):
         await second.start()
 
