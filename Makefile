@@ -11,7 +11,7 @@ CODE   := bench connectors controller examples proxy standalone tests conftest.p
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast test-bare lint check mutate bench bench-quick bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
+.PHONY: help demo serve test test-fast test-bare lint check mutate bench bench-quick bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
   format clean
 
 help: ## Show the targets
@@ -52,6 +52,9 @@ bench: $(VENV)/.dev peers ## Measure beside six other proxies, and write docs/pe
 
 bench-quick: $(VENV)/.dev ## Compare this tree (and another one: BASE=path, which has its own .venv) with nginx in a minute
 	@$(BIN)/python -m bench.compare $(if $(BASE),--base $(BASE))
+
+bench-shares: $(VENV)/.dev ## Show where the CPU of a small request goes: kernel, interpreter, ... (needs nginx, wrk and perf; half a minute)
+	@$(BIN)/python -m bench.shares
 
 bench-check: $(VENV)/.dev ## Fail where a small request costs more, beside nginx, than bench/recorded.json allows (half a minute)
 	@$(BIN)/python -m bench.regression

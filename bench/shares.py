@@ -71,7 +71,9 @@ async def sampled(peer: Peer, key: str, folder: Path) -> dict[str, float]:
 def table(columns: dict[str, dict[str, float]]) -> str:
     """As Markdown, the largest part of the first column first."""
     first = next(iter(columns.values()))
-    parts = sorted(dict.fromkeys(name for column in columns.values() for name in column), key=lambda name: -first.get(name, 0))
+    parts = sorted(
+        dict.fromkeys(name for column in columns.values() for name in column), key=lambda name: -first.get(name, 0)
+    )
     lines = ["| us per request | " + " | ".join(columns) + " |", "|---|" + "--:|" * len(columns)]
     for part in parts:
         lines.append(f"| {part} | " + " | ".join(f"{column.get(part, 0.0):.1f}" for column in columns.values()) + " |")
