@@ -21,7 +21,9 @@ def test_a_report_by_part() -> None:
 
 
 def test_the_largest_part_of_the_first_column_comes_first() -> None:
-    assert table({"one": {"all": 9.0, "kernel": 3.0, "libc": 6.0}, "two": {"all": 4.0, "kernel": 4.0}}).splitlines() == [
+    assert table(
+        {"one": {"all": 9.0, "kernel": 3.0, "libc": 6.0}, "two": {"all": 4.0, "kernel": 4.0}}
+    ).splitlines() == [
         "| us per request | one | two |",
         "|---|--:|--:|",
         "| all | 9.0 | 4.0 |",
