@@ -48,7 +48,6 @@ async def sampled(peer: Peer, key: str, folder: Path) -> dict[str, float]:
         RuntimeError: it cannot be started, or perf cannot sample it; the message says why.
     """
     [scenario] = chosen([key])
-    folder.mkdir()
     async with AsyncExitStack() as exits:
         field, results = Field(exits, folder), Results()
         running = await field.start(exits, scenario.setup, [peer], results)
@@ -83,9 +82,9 @@ def table(columns: dict[str, dict[str, float]]) -> str:
 async def main(key: str) -> None:
     """Print the table."""
     columns = {}
-    with tempfile.TemporaryDirectory(prefix="connectors-shares-") as folder:
-        for peer in (ours(), UNREAD):
-            columns[peer.name] = await sampled(peer, key, Path(folder) / peer.name)
+    for peer in (ours(), UNREAD):
+        with tempfile.TemporaryDirectory(prefix="connectors-shares-") as folder:
+            columns[peer.name] = await sampled(peer, key, Path(folder))
     print(table(columns))
 
 
