@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from connectors.tls.serving import Serving
+from proxy.lent import Reading
 from proxy.secured import MAX_ANSWERED, Secured
 from tests.peers.handshakes import client_context
 from tests.peers.tls_client import APPLICATION, HALF_A_KEY_UPDATE, HANDSHAKE, Records, logging_context
@@ -23,6 +24,10 @@ class Wire(asyncio.Transport):
         self.sent = b""
         self.ended = ""
         self.reading = True
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return ("192.0.2.7", 1) if name == "peername" else default
@@ -79,6 +84,20 @@ class Client(asyncio.Protocol):
         self.calls.append("lost")
 
 
+def arrives(protocol: asyncio.BaseProtocol, data: bytes) -> None:
+    """As uvloop reads it."""
+    while isinstance(protocol, Reading) and data:
+        buffer = protocol.get_buffer(-1)
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        buffer[:] = bytes(len(buffer))  # it is lent to others now
+        data = data[size:]
+    if data:
+        assert isinstance(protocol, asyncio.Protocol)
+        protocol.data_received(data)
+
+
 class Line:
     """A TLS client, and the proxy's end."""
 
@@ -108,7 +127,7 @@ class Line:
         said = self._from_peer.read()
         size = size or len(said) or 1
         for start in range(0, len(said), size):
-            self.secured.data_received(said[start : start + size])
+            arrives(self.wire.protocol or self.secured, said[start : start + size])
         self._to_peer.write(self.wire.taken())
 
     def seen(self) -> bytes:
