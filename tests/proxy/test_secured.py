@@ -63,6 +63,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.got = b""
+        self.pieces: list[bytes] = []
         self.calls: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,6 +71,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.got += data
+        self.pieces.append(data)
 
     def pause_writing(self) -> None:
         self.calls.append("pause")
@@ -174,6 +176,23 @@ async def test_both_ways_however_it_arrives(line: Line, size: int) -> None:
     line.secured.write(long)
     assert line.secured.get_write_buffer_size() > len(long)
     assert line.seen() == long
+
+
+async def test_records_that_come_together_are_passed_on_as_one(line: Line) -> None:
+    for data in (b"one", b"two", b"three"):
+        line.peer.write(data)
+    line.carry()
+    line.peer.write(b"four")
+    line.carry()
+    assert line.client.pieces == [b"onetwothree", b"four"]
+
+
+async def test_what_comes_behind_the_end_of_this_direction_is_passed_on_record_by_record(line: Line) -> None:
+    line.secured.write_eof()
+    for data in (b"one", b"two"):
+        line.peer.write(data)
+        line.carry()
+    assert line.client.pieces == [b"one", b"two"]
 
 
 async def test_flow_control_is_tcps(line: Line) -> None:
