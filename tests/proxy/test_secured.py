@@ -240,6 +240,17 @@ async def test_what_was_not_read_yet_survives_the_end_of_the_other_direction(lin
     assert line.seen() == b"$"
 
 
+async def test_what_came_before_the_end_of_the_other_direction_goes_before_what_came_since(line: Line) -> None:
+    line.secured.pause_reading()
+    line.peer.write(b"before")
+    line.carry()
+    line.secured.write_eof()
+    line.secured.resume_reading()
+    line.peer.write(b", after")
+    line.carry()
+    assert line.client.got == b"before, after"
+
+
 async def test_closing_says_goodbye_and_waits_for_nobody(line: Line) -> None:
     line.secured.write(b"answer")
     line.secured.close()
@@ -308,6 +319,15 @@ def test_records_that_are_crafted_are_understood(crafted: tuple[Line, Records]) 
     assert line.client.got == b"onetwo"
     line.secured.write(b"answer")
     assert line.seen() == b"answer"
+
+
+def test_a_key_update_is_answered_though_data_comes_behind_it(crafted: tuple[Line, Records]) -> None:
+    """The last of several is answered by OpenSSL when it next writes."""
+    line, records = crafted
+    line.wire.taken()
+    line.secured.data_received(records.updated() + records.updated() + records.record(APPLICATION, b"one"))
+    assert line.client.got == b"one"
+    assert line.wire.sent
 
 
 def test_half_a_key_update_ends_the_connection_once_something_is_to_be_sent(

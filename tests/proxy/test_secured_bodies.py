@@ -25,6 +25,7 @@ class Body:
         self.lender = Lender()
         self.pieces: list[bytes] = []
         self.then: Callable[[], object] = lambda: None
+        self.takes = True
         exchange_protocol(line.secured, Reading(self.lender, line.client, self._take))
 
     def _take(self, count: int) -> bool:
@@ -32,7 +33,7 @@ class Body:
         self.pieces.append(bytes(buffer))
         buffer[:] = bytes(count)  # it is lent to others now
         self.then()
-        return True
+        return self.takes
 
     @property
     def got(self) -> bytes:
@@ -69,6 +70,11 @@ async def test_reads_of_a_large_body_grow_and_are_passed_on_as_one(line: Line) -
     assert len(body.pieces[0]) <= LEAST
     assert max(map(len, body.pieces)) > MOST * 3 // 4
     assert line.secured._incoming.pending == 0
+    body.takes = False
+    body.send(LONG)
+    line.carry()
+    assert isinstance(line.wire.protocol, Reading)
+    assert len(line.wire.protocol.get_buffer(-1)) == LEAST
 
 
 async def test_a_large_body_stays_sealed_while_nobody_takes_it(line: Line) -> None:
@@ -82,6 +88,19 @@ async def test_a_large_body_stays_sealed_while_nobody_takes_it(line: Line) -> No
     line.secured.resume_reading()
     await asyncio.sleep(0)
     assert body.got == LONG
+
+
+async def test_no_more_is_given_to_openssl_than_the_lent_buffer_holds(line: Line) -> None:
+    body, pending = Body(line), list[int]()
+    line.secured.pause_reading()
+    body.send(LONG[:MOST])
+    line.carry()
+    body.then = lambda: pending.append(line.secured._incoming.pending)
+    line.secured.resume_reading()
+    body.send(LONG[MOST:])
+    line.carry()
+    assert body.got == LONG
+    assert max(pending) < CHUNK
 
 
 async def test_what_is_read_behind_a_large_body_is_the_next_messages(line: Line) -> None:
@@ -139,18 +158,25 @@ async def test_the_end_of_a_connection_is_told_within_a_large_body(line: Line) -
 
 
 async def test_answers_to_key_updates_do_not_pile_up_within_a_large_body(crafted: tuple[Line, Records]) -> None:
+    """However many come in one read."""
     line, records = crafted
     Body(line)
-    arrives(line.wire.protocol or line.secured, b"".join(records.updated() for _ in range(6000)))
+    grow = b"".join(records.record(APPLICATION, LONG[:16_000]) for _ in range(64))
+    updates = b"".join(records.updated() for _ in range(10_000))
+    assert line.wire.protocol is not None
+    arrives(line.wire.protocol, grow)
+    arrives(line.wire.protocol, updates)
     assert line.wire.ended == "abort"
     assert len(line.wire.sent) < 2 * MAX_ANSWERED
+    assert line.secured._outgoing.pending <= CHUNK
 
 
-async def test_a_key_update_within_a_large_body_is_answered(crafted: tuple[Line, Records]) -> None:
+async def test_key_updates_within_a_large_body_are_answered(crafted: tuple[Line, Records]) -> None:
     line, records = crafted
     body = Body(line)
-    said = [part for _ in range(8) for part in (records.record(APPLICATION, LONG[:16_000]), records.updated())]
-    arrives(line.wire.protocol or line.secured, b"".join(said))
-    assert body.got == 8 * LONG[:16_000]
+    said = [part for _ in range(64) for part in (records.record(APPLICATION, LONG[:16_000]), records.updated())]
+    assert line.wire.protocol is not None
+    arrives(line.wire.protocol, b"".join(said))
+    assert body.got == 64 * LONG[:16_000]
     line.secured.write(b"answer")
     assert line.seen() == b"answer"
