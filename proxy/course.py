@@ -1,8 +1,8 @@
 """One body on its way from one side to the other, where it does not come in one read.
 
 What is read is passed on at once. What is costly to read waits for its turns (proxy/postponed.py); what is large, plain
-and of a known length is moved by the kernel (proxy/splice.py), and what is large otherwise passes through one buffer
-that all share (proxy/lent.py).
+and of a known length is moved by the kernel (proxy/splice.py), and what is large otherwise, under TLS too, passes
+through one buffer that all share (proxy/lent.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from proxy.splice import POSSIBLE, WORTH, Duplicable, Outcome, Pipes, Splice, Te
 
 LARGE = 64 * 1024
 """Bytes of one read that show a large body, and those of a known length that are worth a change of protocol."""
+LARGE_SEALED = LARGE // 2
+"""Those of one read under TLS: it gives less than LARGE at once, and fewer where its records come one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ class Course:
             self._consider(came)
 
     def _consider(self, came: int) -> None:
-        if socket_of(self._source.transport) is None:
+        source = self._source.transport
+        if source is None or source.is_closing():
             self._way = Way.READ_ONLY
         elif self._worth_moving() or self._worth_lending(came):
             self._way = Way.ASKED
@@ -149,8 +152,19 @@ class Course:
         return POSSIBLE and left_of(self._reader) >= WORTH and self._sockets() is not None
 
     def _worth_lending(self, came: int) -> bool:
-        known = isinstance(self._reader, LengthBody)
-        return came >= LARGE and (not known or left_of(self._reader) >= LARGE)
+        if self._sealed:
+            return left_of(self._reader) >= WORTH or (came >= LARGE_SEALED and self._goes_on_for(LARGE))
+        return came >= LARGE and self._goes_on_for(LARGE)
+
+    def _goes_on_for(self, count: int) -> bool:
+        """Whether so many bytes are still to come, as far as can be known."""
+        return not isinstance(self._reader, LengthBody) or self._reader.left >= count
+
+    @property
+    def _sealed(self) -> bool:
+        """Whether it comes under TLS."""
+        source = self._source.transport
+        return source is not None and source.get_extra_info("ssl_object") is not None
 
     def _change(self) -> None:
         """Let what is left pass as it is worth, if that is possible now, or as soon as it is."""
@@ -189,7 +203,7 @@ class Course:
 
     def _lend(self) -> None:
         source = self._source.transport
-        if source is None or socket_of(source) is None:
+        if source is None or source.is_closing():
             self._way = Way.READ_ONLY
             return
         self._way = Way.LENT

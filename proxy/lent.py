@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Final, cast
 
 from proxy.http1.body import MAX_TRAILERS
@@ -34,27 +35,32 @@ class Lender:
         """So much of it, to be read into, at most MOST."""
         return self._view[self.AHEAD : self.AHEAD + size]
 
+    @cached_property
+    def sealed(self) -> Lender:
+        """Another buffer, for what is read and is still to be decrypted into this one (proxy/secured.py)."""
+        return Lender()
+
 
 class Reading(asyncio.BufferedProtocol):
     """A connection's protocol while a large body comes over it. Whatever else happens to it goes to its own one.
 
-    `take` is told how many bytes stand in the lent buffer, and gives back whether the other side took them all. It must
-    keep no view of them.
+    `take` is told how many bytes stand in the buffer of `lender`, and gives back whether the other side took them all.
+    It must keep no view of them.
     """
 
     def __init__(self, lender: Lender, own: asyncio.Protocol, take: Callable[[int], bool]) -> None:
-        self._lender = lender
+        self.lender = lender
+        self.take = take
         self._own = own
-        self._take = take
         self._size = LEAST
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """For one read. The loop reads and tells of it before anything else happens, or reads nothing."""
-        return self._lender.lend(self._size)
+        return self.lender.lend(self._size)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass it on, now: grow while that works, shrink when it does not."""
-        if not self._take(nbytes):
+        if not self.take(nbytes):
             self._size = LEAST
         elif nbytes == self._size:
             self._size = min(2 * self._size, MOST)

@@ -52,7 +52,7 @@ class SecuredTool(Secured, Generic[Pool]):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, before the handshake's end or behind it."""
         self._tcp = None
-        self._deliver = self._client.data_received  # no cycle is left for the garbage collector
+        self._deliver = _drop  # no cycle is left for the garbage collector
         if self._shaken:
             self._client.connection_lost(exc or self._error)
         else:
@@ -96,3 +96,7 @@ class SecuredTool(Secured, Generic[Pool]):
             self._sessions.answered(self._pool, self._offered, resumed=False)
         self._open.set_exception(error)
         self._open.exception()
+
+
+def _drop(_: bytes) -> None:
+    """Nothing is delivered any more."""

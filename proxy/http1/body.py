@@ -198,7 +198,10 @@ class ChunkedBody:
         return out, size if self.pending else position
 
     def _whole(self, buffer: _Buffer, position: int, size: int) -> int:
-        """Where the chunk at `position` ends that has come as a whole and passes as it is; 0 where it is another."""
+        """Where chunks end that have come as a whole, pass as they are and have one size, from that at `position` on.
+
+        0 where it is another. Whoever copies in a loop makes chunks of one size: each behind the first takes two looks.
+        """
         line = _PLAIN_LINE.match(buffer, position, size)
         if line is None:
             return 0
@@ -206,7 +209,13 @@ class ChunkedBody:
         end = line.end() + length + 2
         if not length or end > size or not buffer.startswith(b"\r\n", end - 2):
             return 0
-        self._left -= 1
+        step, head, left = end - position, line[0], self._left - 1
+        while (
+            left and end + step <= size and buffer.startswith(head, end) and buffer.startswith(b"\r\n", end + step - 2)
+        ):
+            end += step
+            left -= 1
+        self._left = left
         return end
 
     def _line(self, buffer: _Buffer, position: int, size: int) -> tuple[int, bytes | None]:

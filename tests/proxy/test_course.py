@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.course import LARGE, Course, Means, Reports, left_of, socket_of
+from proxy.course import LARGE, LARGE_SEALED, Course, Means, Reports, left_of, socket_of
 from proxy.http1.body import MAX_CHUNKS, BodyReader, ChunkedBody, LengthBody, UntilCloseBody
 from proxy.http1.errors import MessageError
+from proxy.lent import Reading
 from proxy.splice import WORTH, Outcome, Pipes
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream
@@ -253,6 +254,58 @@ async def test_what_is_costly_waits_for_its_turns() -> None:
 class Tls(Wire):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"ssl_object": self, "socket": self}.get(name, default)
+
+
+class Secured(Tls):
+    protocol: asyncio.BaseProtocol | None = None
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+
+@pytest.mark.parametrize(
+    ("reader", "came", "lent"),
+    [
+        (LengthBody(WORTH), 1, True),
+        (LengthBody(WORTH - 1), 1, False),
+        (LengthBody(LARGE), LARGE_SEALED, True),
+        (LengthBody(LARGE), LARGE_SEALED - 1, False),
+        (LengthBody(LARGE - 1), LARGE_SEALED, False),
+        (UntilCloseBody(), LARGE_SEALED, True),
+        (UntilCloseBody(), LARGE_SEALED - 1, False),
+    ],
+)
+async def test_a_large_body_under_tls_is_decrypted_into_the_lent_buffer(
+    reader: BodyReader, came: int, lent: bool
+) -> None:
+    async with desk() as at:
+        course, transport, own = at.course(reader), Secured(), at.source.own
+        at.source.transport = transport
+        course.goes_on(b"", came)
+        await turns()
+        assert isinstance(transport.protocol, Reading) is lent
+        course.close()
+        assert transport.protocol is (at.source if lent else None)
+        at.source.transport = own
+
+
+@pytest.mark.parametrize("gone", ["closing", "lost"])
+async def test_a_source_that_is_gone_is_lent_nothing(gone: str) -> None:
+    async with desk() as at:
+        course, transport, own = at.course(LengthBody(len(BODY))), Secured(), at.source.own
+        at.source.transport = transport
+        course.goes_on(b"", 1)
+        if gone == "lost":
+            at.source.transport = None
+        transport.close()
+        await turns()
+        course.goes_on(b"", LARGE)
+        await turns()
+        assert transport.protocol is None
+        at.source.transport = own
 
 
 async def test_r23_only_a_plain_socket_will_do() -> None:

@@ -64,6 +64,12 @@ def test_reads_grow_while_all_is_taken_and_shrink_when_it_is_not() -> None:
     assert len(reading.get_buffer(-1)) == LEAST
 
 
+def test_what_is_sealed_is_read_into_a_buffer_of_its_own() -> None:
+    lender = Lender()
+    assert lender.sealed is lender.sealed
+    assert lender.sealed.buffer is not lender.buffer
+
+
 def test_all_else_is_the_connections_own() -> None:
     own, lost = Heard(), ConnectionResetError()
     reading = Reading(Lender(), own, lambda _: True)

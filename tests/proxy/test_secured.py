@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from connectors.tls.serving import Serving
+from proxy.lent import Reading
 from proxy.secured import MAX_ANSWERED, Secured
 from tests.peers.handshakes import client_context
 from tests.peers.tls_client import APPLICATION, HALF_A_KEY_UPDATE, HANDSHAKE, Records, logging_context
@@ -23,6 +24,10 @@ class Wire(asyncio.Transport):
         self.sent = b""
         self.ended = ""
         self.reading = True
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return ("192.0.2.7", 1) if name == "peername" else default
@@ -58,6 +63,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.got = b""
+        self.pieces: list[bytes] = []
         self.calls: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,6 +71,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.got += data
+        self.pieces.append(data)
 
     def pause_writing(self) -> None:
         self.calls.append("pause")
@@ -77,6 +84,20 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.calls.append("lost")
+
+
+def arrives(protocol: asyncio.BaseProtocol, data: bytes) -> None:
+    """As uvloop reads it."""
+    while isinstance(protocol, Reading) and data:
+        buffer = protocol.get_buffer(-1)
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        buffer[:] = bytes(len(buffer))  # it is lent to others now
+        data = data[size:]
+    if data:
+        assert isinstance(protocol, asyncio.Protocol)
+        protocol.data_received(data)
 
 
 class Line:
@@ -108,7 +129,7 @@ class Line:
         said = self._from_peer.read()
         size = size or len(said) or 1
         for start in range(0, len(said), size):
-            self.secured.data_received(said[start : start + size])
+            arrives(self.wire.protocol or self.secured, said[start : start + size])
         self._to_peer.write(self.wire.taken())
 
     def seen(self) -> bytes:
@@ -157,6 +178,23 @@ async def test_both_ways_however_it_arrives(line: Line, size: int) -> None:
     assert line.seen() == long
 
 
+async def test_records_that_come_together_are_passed_on_as_one(line: Line) -> None:
+    for data in (b"one", b"two", b"three"):
+        line.peer.write(data)
+    line.carry()
+    line.peer.write(b"four")
+    line.carry()
+    assert line.client.pieces == [b"onetwothree", b"four"]
+
+
+async def test_what_comes_behind_the_end_of_this_direction_is_passed_on_record_by_record(line: Line) -> None:
+    line.secured.write_eof()
+    for data in (b"one", b"two"):
+        line.peer.write(data)
+        line.carry()
+    assert line.client.pieces == [b"one", b"two"]
+
+
 async def test_flow_control_is_tcps(line: Line) -> None:
     line.secured.pause_reading()
     assert not line.wire.reading
@@ -200,6 +238,17 @@ async def test_what_was_not_read_yet_survives_the_end_of_the_other_direction(lin
     line.carry()
     assert (line.client.got, line.wire.ended) == (b"before, after", "")
     assert line.seen() == b"$"
+
+
+async def test_what_came_before_the_end_of_the_other_direction_goes_before_what_came_since(line: Line) -> None:
+    line.secured.pause_reading()
+    line.peer.write(b"before")
+    line.carry()
+    line.secured.write_eof()
+    line.secured.resume_reading()
+    line.peer.write(b", after")
+    line.carry()
+    assert line.client.got == b"before, after"
 
 
 async def test_closing_says_goodbye_and_waits_for_nobody(line: Line) -> None:
@@ -270,6 +319,15 @@ def test_records_that_are_crafted_are_understood(crafted: tuple[Line, Records]) 
     assert line.client.got == b"onetwo"
     line.secured.write(b"answer")
     assert line.seen() == b"answer"
+
+
+def test_a_key_update_is_answered_though_data_comes_behind_it(crafted: tuple[Line, Records]) -> None:
+    """The last of several is answered by OpenSSL when it next writes."""
+    line, records = crafted
+    line.wire.taken()
+    line.secured.data_received(records.updated() + records.updated() + records.record(APPLICATION, b"one"))
+    assert line.client.got == b"one"
+    assert line.wire.sent
 
 
 def test_half_a_key_update_ends_the_connection_once_something_is_to_be_sent(

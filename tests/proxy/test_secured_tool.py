@@ -10,10 +10,11 @@ import ssl
 import pytest
 import trustme
 
+from proxy.lent import Lender, Reading, exchange_protocol
 from proxy.secured_tool import SecuredTool
 from proxy.sessions import MAX_AGE, Sessions
 from tests.peers.handshakes import client_context
-from tests.proxy.test_secured import Client, Wire
+from tests.proxy.test_secured import Client, Wire, arrives
 
 VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 
@@ -183,6 +184,29 @@ async def test_what_was_changed_on_its_way_ends_it_with_an_error(tool: Tool) -> 
     line.client.connection_lost = told.append  # type: ignore[method-assign, assignment]
     line.secured.connection_lost(None)
     assert isinstance(told[0], ssl.SSLError), "it must not look like a proper end"
+
+
+async def test_what_was_changed_within_a_large_body_ends_it_with_an_error(tool: Tool) -> None:
+    """Behind what came before, and with no view of a lent buffer kept in it."""
+    line = await tool.opened()
+    counts, told = list[int](), list[Exception | None]()
+
+    def take(count: int) -> bool:
+        counts.append(count)
+        return True
+
+    line.client.connection_lost = told.append  # type: ignore[method-assign, assignment]
+    exchange_protocol(line.secured, Reading(Lender(), line.client, take))
+    for _ in range(2):
+        line.tool.write(bytes(16_000))
+    said = bytearray(line._from_tool.read())
+    said[-1] ^= 1
+    assert line.wire.protocol is not None
+    arrives(line.wire.protocol, bytes(said))
+    line.secured.connection_lost(None)
+    assert (sum(counts), line.wire.ended) == (16_000, "abort")
+    assert isinstance(told[0], ssl.SSLError)
+    assert told[0].__traceback__ is None
 
 
 async def test_the_tools_goodbye_ends_it_behind_what_came_before(tool: Tool) -> None:

@@ -122,6 +122,37 @@ def test_what_another_read_has_left_behind_is_not_read(cut: int) -> None:
     assert (b"".join(pieces), position, reader.done) == (body[start:], len(body), True)
 
 
+ALIKE = b"3\r\nabc\r\n3\r\ndef\r\n3\r\nghi\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("cut", range(1, len(ALIKE)))
+def test_chunks_of_one_size_pass_in_one_piece_up_to_what_has_come(cut: int) -> None:
+    """The others stand behind it in the buffer, from the last time."""
+    buffer, reader = bytearray(ALIKE), ChunkedBody(unchanged)
+    pieces, _ = reader.take(buffer, 0, cut)
+    assert len(pieces) <= 1
+    assert b"".join(pieces) + reader.pending == ALIKE[:cut]
+    start = cut - len(reader.pending)
+    pieces, position = reader.take(buffer, start, len(ALIKE))
+    assert (b"".join(pieces), position, reader.done) == (ALIKE[start:], len(ALIKE), True)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"3\r\nabcd\r\n", b"3\r\nab\r\n0", b"3\r\nabc\n\n", b"3\n\nabc\r\n", b"3\r\nabc\r\r", b"-\r\nabc\r\n"]
+)
+def test_t11_one_chunk_that_is_not_like_those_before_it(odd: bytes) -> None:
+    buffer = bytearray(b"3\r\nabc\r\n3\r\ndef\r\n" + odd + b"3\r\nghi\r\n0\r\n\r\n")
+    with pytest.raises(MessageError):
+        ChunkedBody(unchanged).take(buffer, 0, len(buffer))
+
+
+def test_chunks_of_other_sizes_between_those_of_one_size() -> None:
+    body = b"".join(b"%x\r\n%b\r\n" % (size, bytes(size)) for size in (3, 3, 30, 3, 3, 4, 4, 3, 3)) + b"0\r\n\r\n"
+    reader = ChunkedBody(unchanged)
+    assert reader.feed(body + b"behind") == (body, b"behind")
+    assert reader.done
+
+
 @pytest.mark.parametrize("length", [3, 5, 7])
 def test_a_body_of_known_length_that_stays_where_it_is(length: int) -> None:
     reader = LengthBody(length)
