@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TextIO
@@ -15,7 +16,7 @@ from proxy.settings import AccessLogFormat
 INTERVAL = 0.02
 """Seconds between two writes while requests come one after the other."""
 AT_ONCE = 512
-"""Lines that are put into words in one go, a millisecond's work."""
+"""Lines that are put into words in one go, a millisecond's work; more only where they come in the same turn."""
 
 _PLAIN = re.compile(r"[!#-\[\]-~]*")
 """Visible ASCII without quote and backslash."""
@@ -46,6 +47,7 @@ class AccessLog:
         self._written = _json if log_format is AccessLogFormat.JSON else _text
         self._lines: list[AccessLine] = []
         self._due = 0.0
+        self._interval = INTERVAL
         self.enabled = log_format is not AccessLogFormat.OFF
 
     def write(self, line: AccessLine) -> None:
@@ -58,8 +60,9 @@ class AccessLog:
             wait = self._due - loop.time()
             loop.call_later(wait, self.flush) if wait > 0 else loop.call_soon(self.flush)
         self._lines.append(line)
-        if len(self._lines) >= AT_ONCE:
-            self.flush()
+        if len(self._lines) == AT_ONCE:
+            # Not here: where the stream fails, that is no failure of the request that is being told of.
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what is queued."""
@@ -68,7 +71,14 @@ class AccessLog:
             lines, self._lines = self._lines, []
             self._stream.write("".join(map(self._written, lines)))
             self._stream.flush()
-            self._due = asyncio.get_running_loop().time() + INTERVAL
+            self._due = asyncio.get_running_loop().time() + self._interval
+
+    def close(self) -> None:
+        """Write what is queued: the process ends. Who is cut off by that is told of later, and no line waits then."""
+        self._interval = 0.0
+        with suppress(OSError, ValueError):  # a stream that fails, or is closed: there is nobody to tell of it
+            self.flush()
+        self._due = 0.0
 
 
 def timestamp(now: float) -> str:

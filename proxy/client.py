@@ -115,7 +115,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.deadline = time.monotonic() + self._terms.timeouts.head
         self._terms.watchdog.watch(self)
-        self._open = True
+        self._open = not self.draining  # since it was accepted
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""

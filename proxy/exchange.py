@@ -196,7 +196,16 @@ class Exchange:
 
     def _wait(self, record: Record, manners: Manners, client: ClientConnection, work: _Work) -> None:
         """Let a task do `work`; it is cancelled where the client leaves."""
-        client.wait_for(client.loop.create_task(self._waited(record, manners, client, work)))
+
+        def ended(waiting: asyncio.Task[None]) -> None:
+            if waiting.cancelled():
+                work.close()
+                self._left(record, client)
+
+        waiting = client.loop.create_task(self._waited(record, manners, client, work))
+        # Not in the task: of one that is cancelled before its first turn nothing runs.
+        waiting.add_done_callback(ended)
+        client.wait_for(waiting)
 
     async def _waited(self, record: Record, manners: Manners, client: ClientConnection, work: _Work) -> None:
         """The root of such a task."""
@@ -204,9 +213,6 @@ class Exchange:
             await work
         except RefusedError as error:
             self._refuse(record, error.refusal, client, manners)
-        except asyncio.CancelledError:
-            self._left(record, client)
-            raise
         except Exception:
             logger.exception(DEFECT)
             self._broke(record)

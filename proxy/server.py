@@ -88,7 +88,10 @@ class Server:
         return False
 
     async def drain(self, seconds: float) -> None:
-        """Stop accepting, close idle connections, wait for running requests, at most `seconds`; then cut them off."""
+        """Stop accepting, close idle connections, wait for running requests, at most `seconds`; then cut them off.
+
+        So too where it is cancelled: the process ends, and the kernel would close them as if all had been said.
+        """
         if self._listener:
             self._listener.close()
         for connection in list(self._connections):
@@ -98,6 +101,8 @@ class Server:
                 async with asyncio.timeout(seconds):
                     await self._all_gone.wait()
             except TimeoutError:
+                pass
+            finally:
                 for connection in list(self._connections):
                     connection.abort()
 

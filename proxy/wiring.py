@@ -81,15 +81,17 @@ class Proxy:
         return self._server.port
 
     async def drain(self) -> None:
-        """Stop accepting, finish what runs within the drain timeout, close every connection."""
-        await self._server.drain(self._settings.timeouts.drain)
-        self._upstreams.close()
-        self._watchdog.stop()
-        if self._following:
-            self._following.cancel()
-        self.flush_access_log()
-        if self._logs.audit:
-            self._logs.audit.close()
+        """Stop accepting, finish what runs within the drain timeout, close every connection; logs also if cancelled."""
+        try:
+            await self._server.drain(self._settings.timeouts.drain)
+            self._upstreams.close()
+            self._watchdog.stop()
+            if self._following:
+                self._following.cancel()
+        finally:
+            self._logs.access.close()
+            if self._logs.audit:
+                self._logs.audit.close()
 
     def flush_access_log(self) -> None:
         """Write the lines that wait for more of them."""

@@ -111,9 +111,11 @@ async def test_lines_wait_for_no_more_than_one_go_can_take() -> None:
     log = AccessLog(stream, AccessLogFormat.TEXT)
     log.write(LINE)
     await next_turn()
-    for _ in range(AT_ONCE + 1):
+    for _ in range(AT_ONCE):
         log.write(LINE)
+    await next_turn()
     assert stream.writes == [1, AT_ONCE]
+    log.write(LINE)
     log.flush()
     assert stream.writes == [1, AT_ONCE, 1]
 
@@ -144,6 +146,41 @@ async def test_a_stream_that_failed_is_written_to_again() -> None:
     await next_turn()
     assert [type(failure) for failure in failures] == [BlockingIOError]
     assert stream.getvalue().count("\n") == 1
+
+
+class Failing(io.StringIO):
+    """A pipe whose reader is gone."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+async def test_a_stream_that_fails_fails_no_request() -> None:
+    log = AccessLog(Failing(), AccessLogFormat.TEXT)
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    for _ in range(AT_ONCE):
+        log.write(LINE)
+    await next_turn()
+    await next_turn()
+    assert [type(failure) for failure in failures] == [BrokenPipeError]
+
+
+async def test_what_comes_behind_the_end_is_written_at_once() -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream, AccessLogFormat.TEXT)
+    log.write(NOBODY)
+    log.close()
+    assert stream.getvalue().count("\n") == 1
+    log.write(LINE)
+    await next_turn()
+    assert stream.getvalue().count("\n") == 2
+
+
+async def test_the_end_fails_nobody_though_the_stream_does() -> None:
+    log = AccessLog(Failing(), AccessLogFormat.TEXT)
+    log.write(LINE)
+    log.close()
 
 
 def test_flush_without_lines_writes_nothing() -> None:

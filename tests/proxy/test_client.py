@@ -293,6 +293,16 @@ async def test_no_time_of_the_connections_own_runs_while_an_exchange_waits_for_o
     await turns()
 
 
+async def test_r15_a_connection_that_is_drained_before_it_has_begun_begins_no_request() -> None:
+    desk = Knowing()
+    desk.client.drain()
+    desk.client.connection_made(desk.wire)
+    await desk.receive(get(b"/1"))
+    assert desk.requests == [b"/1"], "it was judged, and so refused"
+    desk.client.connection_lost(None)
+    await turns()
+
+
 async def test_a_client_that_leaves_while_its_request_is_sent_again_ends_the_second_dial() -> None:
     desk = Knowing()
     await desk.receive(get(b"/1"))

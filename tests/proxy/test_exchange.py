@@ -13,6 +13,7 @@ from tests.peers.inner_proxy import start_inner_proxy
 from tests.peers.raw_client import connected
 from tests.peers.raw_upstream import RawUpstream
 from tests.proxy.decisions import tool
+from tests.proxy.transcripts.remembering.scene import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -66,6 +67,22 @@ async def test_one_record_for_each_request(raw_upstream: RawUpstream) -> None:
     assert second.endswith(f"reason=MethodNotAllowed request={request_id}")
     assert first.rpartition("=")[2].removesuffix("1") == request_id.removesuffix("2")
     assert "canary" not in proxy.log.getvalue()
+
+
+async def test_t15_a_client_that_leaves_in_the_turn_in_which_its_request_begins(raw_upstream: RawUpstream) -> None:
+    proxy = await start_inner_proxy(tool(raw_upstream.address))
+    async with connected(proxy.port) as client:
+        await until(lambda: len(proxy.proxy._server._connections) == 1)
+        (connection,) = proxy.proxy._server._connections
+        await until(lambda: connection.transport is not None)
+        assert connection.transport
+        connection.transport.abort()
+        # As a request that was read ahead begins: in a turn of its own, behind which the end is told.
+        connection.data_received(b"GET /x HTTP/1.1\r\nHost: c-tool.team\r\n\r\n")
+        await client.wait_closed()
+    await proxy.proxy.drain()
+    assert "path=/x status=499 in=0 out=0" in proxy.log.getvalue()
+    assert proxy.metric("connectors_proxy_requests_in_flight") == 0
 
 
 class Broken:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from connectors.sources.store import SnapshotStore
 from connectors.tls.certificates import read_pem
 from connectors.tls.loading import KeyPairError
 from proxy.audit_log import AuditLogError
-from proxy.settings import ListenerTls, ProxySettings
+from proxy.settings import ListenerTls, ProxySettings, Timeouts
 from proxy.wiring import build_proxy
 from tests.peers.handshakes import client_context
 from tests.peers.inner_proxy import start_inner_proxy
@@ -21,6 +22,7 @@ from tests.peers.volume import Volume
 from tests.proxy.decisions import tool
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.team.localhost\r\n\r\n"
+REFUSED = b"HEAD /none HTTP/1.1\r\nHost: c-none.team.localhost\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -74,6 +76,30 @@ async def test_draining_leaves_no_audit_log_open(tmp_path: Path) -> None:
     await proxy.proxy.drain()
     assert not is_open()
     assert path.read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.parametrize("hurried", [False, True], ids=["drain timeout", "second signal"])
+async def test_no_line_of_the_access_log_is_lost_at_the_end(raw_upstream: RawUpstream, hurried: bool) -> None:
+    settings = ProxySettings(timeouts=Timeouts(drain=30.0 if hurried else 0.01))
+    proxy = await start_inner_proxy(tool(raw_upstream.address), settings=settings)
+    async with connected(proxy.port) as client, connected(proxy.port) as running:
+        running.send(REQUEST)
+        await (await raw_upstream.accept()).read_head()
+        for _ in range(2):  # the second one's line waits for more of them
+            client.send(REFUSED)
+            await client.read_head()
+        draining = asyncio.create_task(proxy.proxy.drain())
+        if hurried:
+            await asyncio.sleep(0)
+            draining.cancel()
+        await asyncio.wait({draining})
+        for _ in range(3):  # so many turns at least go by before the process has ended
+            await asyncio.sleep(0)
+        lines = proxy.stream.getvalue()
+        await running.wait_lost()
+    assert running.was_reset
+    assert lines.count("path=/none ") == 2
+    assert lines.count("path=/x ") == lines.count('reason="shut down"') == 1, "the request that was cut off"
 
 
 def test_an_audit_log_that_cannot_be_opened() -> None:
