@@ -44,7 +44,7 @@ class AccessLog:
 
     def __init__(self, stream: TextIO, log_format: AccessLogFormat) -> None:
         self._stream = stream
-        self._written = _json if log_format is AccessLogFormat.JSON else _text
+        self._in_words = _json if log_format is AccessLogFormat.JSON else _text
         self._lines: list[AccessLine] = []
         self._due = 0.0
         self._interval = INTERVAL
@@ -58,7 +58,10 @@ class AccessLog:
         if not self._lines:
             loop = asyncio.get_running_loop()
             wait = self._due - loop.time()
-            loop.call_later(wait, self.flush) if wait > 0 else loop.call_soon(self.flush)
+            if wait > 0:
+                loop.call_later(wait, self.flush)
+            else:
+                loop.call_soon(self.flush)
         self._lines.append(line)
         if len(self._lines) == AT_ONCE:
             # Not here: where the stream fails, that is no failure of the request that is being told of.
@@ -69,7 +72,7 @@ class AccessLog:
         if self._lines:
             # Taken off first: after a stream that failed once, lines would only pile up.
             lines, self._lines = self._lines, []
-            self._stream.write("".join(map(self._written, lines)))
+            self._stream.write("".join(map(self._in_words, lines)))
             self._stream.flush()
             self._due = asyncio.get_running_loop().time() + self._interval
 

@@ -31,7 +31,7 @@ class Record:
     `first_byte_at`, the tool's first byte. `target` is the client's, `number` that of the request's id. `answered` is
     the status that the tool gave, `sent` whether the request, credential included, went to the tool. `ending` names an
     end that the client was not told of in a status: "" for none. Bytes are of bodies. What is set in the class is what
-    has not come yet, or never comes.
+    has not come yet, or never comes: most requests set a few of these, and to set all of them took longer.
     """
 
     forward: Forward | None = None

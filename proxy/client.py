@@ -341,7 +341,9 @@ class ClientConnection(asyncio.Protocol):
             if not self._buffer:
                 self._buffer = None
             if request is None:
-                self._more()
+                # Empty lines alone have begun a head, too.
+                if self._buffer is not None:
+                    self._head_begins()
                 return
             self._in_head = False
             self._busy, self.deadline = True, NEVER
@@ -352,11 +354,6 @@ class ClientConnection(asyncio.Protocol):
         except Exception:
             logger.exception(DEFECT)
             self.abort()
-
-    def _more(self) -> None:
-        """A head is not complete yet. Empty lines alone have begun one, too."""
-        if self._buffer is not None:
-            self._head_begins()
 
     def _head_begins(self) -> None:
         """A head's time runs from its first byte, or that of an empty line before it, and nothing stretches it."""

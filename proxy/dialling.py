@@ -19,26 +19,26 @@ from connectors.model.refusal import Refusal, RefusedError
 from connectors.tls.pool import ClientTls
 from proxy.failures import dial_refusal
 from proxy.secured_tool import SecuredTool
-from proxy.sessions import Pool, Sessions
+from proxy.sessions import Key, Sessions
 
 ATTEMPT_DELAY = 0.25
 """Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 
 
-class Call(NamedTuple, Generic[Pool]):
+class Call(NamedTuple, Generic[Key]):
     """One dial: for which pool, whom, at which of its addresses, and what is to be connected."""
 
-    pool: Pool
+    pool: Key
     address: Address
     candidates: Sequence[str]
     protocol: asyncio.Protocol
 
 
-class Dialling(Generic[Pool]):
+class Dialling(Generic[Key]):
     """Connects protocols to tools; keeps none of them."""
 
     def __init__(
-        self, dialer: Dialer, seconds: float, is_own_address: Callable[[str, int, str], bool], sessions: Sessions[Pool]
+        self, dialer: Dialer, seconds: float, is_own_address: Callable[[str, int, str], bool], sessions: Sessions[Key]
     ) -> None:
         """`seconds`: for all of one dial. `is_own_address(ip, port, local_ip)` knows this proxy."""
         self._dialer = dialer
@@ -46,7 +46,7 @@ class Dialling(Generic[Pool]):
         self._is_own_address = is_own_address
         self._sessions = sessions
 
-    async def connect(self, pool: Pool, address: Address, tls: ClientTls, protocol: asyncio.Protocol) -> None:
+    async def connect(self, pool: Key, address: Address, tls: ClientTls, protocol: asyncio.Protocol) -> None:
         """Connect `protocol`: the name is resolved once, each address is checked, and exactly those are tried.
 
         `pool`: the connections that it may resume a TLS session of.
@@ -71,7 +71,7 @@ class Dialling(Generic[Pool]):
             timeout = isinstance(error, TimeoutError) and not candidates
             raise RefusedError(dial_refusal(LookupTimeoutError() if timeout else error, address)) from None
 
-    async def _opened(self, call: Call[Pool], context: ssl.SSLContext | None) -> asyncio.Transport:
+    async def _opened(self, call: Call[Key], context: ssl.SSLContext | None) -> asyncio.Transport:
         """A connection; with `context`, to a tool that was verified under the address's name (SNI, certificate)."""
         port = call.address.port
         if context is None:

@@ -104,18 +104,18 @@ class Exchange:
         # Where nothing falls away something is left: the short case of rule.target.
         target = rule.target(path, query) if strip else prefix + path + query
         relay = Relay(self._terms, record, passage, client, target)
-        behind = data[end:]
+        ahead = data[end:]
         try:
-            behind = self._go(relay, now, behind)
+            unsent = self._go(relay, now, ahead)
         except RefusedError as error:
-            client.put_back(behind)
+            client.put_back(ahead)
             self._refuse(record, error.refusal, client, passage.manners)
             return True
         except Exception:
             self._broke(record)
             raise
-        if behind:
-            client.put_back(behind)
+        if unsent:
+            client.put_back(unsent)
         return True
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
@@ -165,10 +165,10 @@ class Exchange:
         relay.spent = forward.spent
         self._go(relay, time.monotonic())
 
-    def _go(self, relay: Relay, now: float, behind: bytes = b"") -> bytes:
+    def _go(self, relay: Relay, now: float, ahead: bytes = b"") -> bytes:
         """Send what was let through: over a kept connection, now, or a new one, later.
 
-        `behind` came behind the head; what was not sent of it comes back.
+        `ahead` came with the head; what was not sent of it comes back: all that is the next request's, or has to wait.
 
         Raises:
             RefusedError: what must be made for this very request cannot be.
@@ -183,8 +183,8 @@ class Exchange:
         upstream = self._upstreams.take(passage.pool, now, repeatable=relay.repeatable)
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))
-            return behind
-        return relay.start(upstream, now, behind)
+            return ahead
+        return relay.start(upstream, now, ahead)
 
     async def _dial(self, relay: Relay) -> None:
         """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""

@@ -103,18 +103,18 @@ class Relay(Bodies):
         self.client = client
         self.target = target
 
-    def start(self, upstream: UpstreamConnection, now: float, early: bytes = b"") -> bytes:
+    def start(self, upstream: UpstreamConnection, now: float, ahead: bytes = b"") -> bytes:
         """Send the request; what follows comes by callbacks, and `Terms.ended` hears of the end.
 
-        `early` came with its head; what of it is the next request's comes back.
+        `ahead` came with its head; what of it is the next request's comes back.
         """
         passage, head = self.passage, self.head
-        if passage.has_body and passage.framing.length == len(early) > 0:
+        framing = passage.framing
+        if framing.kind is _LENGTH and framing.length == len(ahead):
             # All of the body is here, and goes out with the head.
-            self.record.bytes_in += len(early)
-            head, early = head + early, b""
+            self.record.bytes_in += len(ahead)
+            head, ahead = head + ahead, b""
         elif passage.has_body:
-            framing = passage.framing
             chunked = framing.kind is _CHUNKED
             trailers = partial(request_trailers, self.forward) if chunked else response_trailers
             self._request_body = body_reader(framing, trailers)
@@ -133,7 +133,7 @@ class Relay(Bodies):
         client = self.client
         client.deadline = now + self._terms.bounds.timeouts.first_byte
         client.attach(self)
-        return self.from_client(early) if early else early
+        return self.from_client(ahead) if ahead else ahead
 
     def another(self) -> Relay:
         """The same request once more."""
@@ -279,12 +279,12 @@ class Relay(Bodies):
         client, record, passage, head, status = self.client, self.record, self.passage, answer.head, answer.status
         record.answered = status
         stays = passage.stays and self._request_body.done and not client.draining
-        if stays and len(rest) == answer.length and record.method != b"HEAD":
+        if stays and len(rest) == answer.length_if_kept and record.method != b"HEAD":
             # Most answers: all has come at once, and both connections stay.
             self.client_reusable, self.upstream_reusable, self.upstream_keep_alive = True, True, answer.keep_alive
-            record.bytes_out += answer.length
+            record.bytes_out += len(rest)
             if client.transport is not None:
-                self._terms.outbox.put(client.transport, answer.kept + rest)
+                self._terms.outbox.put(client.transport, answer.head_if_kept + rest)
             self._phase = _OVER
             self._terms.ended(self)
             return

@@ -69,8 +69,8 @@ class Answer(Struct, gc=False):
 
     `framing` is what the head declares, None for a body that ends with the connection: the request's method and the
     status may take it away. `persistent`: the tool keeps its connection; `keep_alive` is its Keep-Alive field.
-    `length` is that of the body behind a head that anything but HEAD asked for, where both sides' connections can stay,
-    and `kept` the whole head then; -1 where that cannot be said in advance.
+    `length_if_kept` is that of the body behind a head that anything but HEAD asked for, where both sides' connections
+    are kept, and `head_if_kept` the whole head then; -1 where that cannot be said in advance.
     """
 
     status: int
@@ -78,8 +78,8 @@ class Answer(Struct, gc=False):
     framing: Framing | None
     persistent: bool
     keep_alive: bytes
-    length: int = -1
-    kept: bytes = b""
+    length_if_kept: int = -1
+    head_if_kept: bytes = b""
 
     def __repr__(self) -> str:
         return f"Answer({self.status})"  # its lines can hold what a tool echoes of a credential
@@ -113,7 +113,7 @@ class KnownLines:
 
     def keep_head(self, head: bytes, answer: Answer) -> None:
         """All lines of this head were known. In a quarter of the budget: the next second has another head."""
-        cost, most = len(head) + len(answer.head) + len(answer.kept) + 2 * COST, self._budget // 4
+        cost, most = len(head) + len(answer.head) + len(answer.head_if_kept) + 2 * COST, self._budget // 4
         if self._heads_size + cost > most:
             self.heads.clear()
             self._heads_size = 0
@@ -121,8 +121,8 @@ class KnownLines:
             self.heads[head] = answer
             self._heads_size += cost
 
-    def by_name(self, line: bytes, rewrite: Rewrite) -> Line | None:
-        """A line that was not seen before; None where its name was not seen either, or llhttp has to judge it."""
+    def treated(self, line: bytes, rewrite: Rewrite) -> Line | None:
+        """A line that is not known, and perhaps is from now on; None where its name is new, or llhttp has to judge."""
         found = _FIELD.fullmatch(line)
         name = self._names.get(found[1]) if found is not None else None
         if found is None or name is None:
@@ -133,7 +133,8 @@ class KnownLines:
         if treatment is _REWRITE:  # somebody's secret, or another one each time: it is never kept
             changed = rewrite(name.folded, found[2])
             return b"" if changed is None else found[1] + b": " + changed + b"\r\n", None
-        made = line + b"\r\n" if treatment.passed else b"", None if treatment in (PASS, DROP) else treatment
+        written = line + b"\r\n" if treatment.passed else b""
+        made = written, None if treatment in (PASS, DROP) else treatment
         if not name.private:
             self._keep(line, made)
         return made
@@ -217,14 +218,14 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
     status, fields = known.statuses.get(lines[0]), lines[1:]
     if status is None or len(fields) > most:
         return None
-    written, seen, framing, persistent, keep_alive = [], True, None, True, b""
+    written, all_known, framing, persistent, keep_alive = [], True, None, True, b""
     for field in fields:
         line = known.lines.get(field)
         if line is None:
-            line = known.by_name(field, rewrite)
+            line = known.treated(field, rewrite)
             if line is None:
                 return None
-            seen = False
+            all_known = False
         out, meaning = line
         written.append(out)
         if meaning is not None:
@@ -234,8 +235,8 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
             persistent = persistent and meaning is not _CLOSE
     answer = Answer(status, lines[0] + b"\r\n" + b"".join(written), framing, persistent, keep_alive)
     if framing is not None and framing.kind is BodyKind.LENGTH and persistent and status not in BODYLESS:
-        answer.length, answer.kept = framing.length, answer.head + b"\r\n"
-    if seen:
+        answer.length_if_kept, answer.head_if_kept = framing.length, answer.head + b"\r\n"
+    if all_known:
         known.keep_head(head, answer)
     return answer
 

@@ -7,10 +7,10 @@ import ssl
 from typing import Generic, cast
 
 from proxy.secured import Secured
-from proxy.sessions import Pool, Sessions
+from proxy.sessions import Key, Sessions
 
 
-class SecuredTool(Secured, Generic[Pool]):
+class SecuredTool(Secured, Generic[Key]):
     """A TCP connection's protocol, and the transport of `protocol`, which hears of it once the tool is verified."""
 
     def __init__(
@@ -18,8 +18,8 @@ class SecuredTool(Secured, Generic[Pool]):
         context: ssl.SSLContext,
         server_name: str,
         protocol: asyncio.Protocol,
-        sessions: Sessions[Pool],
-        pool: Pool,
+        sessions: Sessions[Key],
+        pool: Key,
     ) -> None:
         """`context` verifies that the tool is `server_name`; `pool` is the one that the connection belongs to."""
         self._offered = sessions.offered(pool, context)

@@ -24,7 +24,7 @@ WORTH = 4
 MAX_STRIKES = 2
 """Sessions of a tool that were not worth it, after which it is left alone for MAX_AGE."""
 
-Pool = TypeVar("Pool", bound=Hashable)
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(slots=True)
@@ -38,12 +38,12 @@ class _Known:
     strikes: int = 0
 
 
-class Sessions(Generic[Pool]):
+class Sessions(Generic[Key]):
     """One session for each pool, offered in all of its handshakes."""
 
     def __init__(
         self,
-        is_current: Callable[[Pool], bool],
+        is_current: Callable[[Key], bool],
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -51,7 +51,7 @@ class Sessions(Generic[Pool]):
         self._is_current = is_current
         self.now = monotonic
         self._wall = wall
-        self._known: OrderedDict[Pool, _Known] = OrderedDict()
+        self._known: OrderedDict[Key, _Known] = OrderedDict()
         self._next_look = 0.0
 
     @property
@@ -59,7 +59,7 @@ class Sessions(Generic[Pool]):
         """How many pools something is known of."""
         return len(self._known)
 
-    def offered(self, pool: Pool, context: ssl.SSLContext) -> ssl.SSLSession | None:
+    def offered(self, pool: Key, context: ssl.SSLContext) -> ssl.SSLSession | None:
         """The session to offer in a handshake that begins now, if there is one."""
         known = self._current(pool)
         # Of another context, another CA of the same name has verified the tool (ClientTls.choice).
@@ -68,7 +68,7 @@ class Sessions(Generic[Pool]):
         self._known.move_to_end(pool)
         return known.session
 
-    def answered(self, pool: Pool, session: ssl.SSLSession, resumed: bool) -> None:
+    def answered(self, pool: Key, session: ssl.SSLSession, resumed: bool) -> None:
         """What a tool has done with a session that was offered. One that it did not take is not offered again."""
         known = self._known.get(pool)
         if known is None or known.session is not session:
@@ -78,14 +78,14 @@ class Sessions(Generic[Pool]):
         else:
             self._strike(pool, 0 if known.saved >= WORTH else known.strikes + 1)
 
-    def wanted(self, pool: Pool, context: ssl.SSLContext) -> bool:
+    def wanted(self, pool: Key, context: ssl.SSLContext) -> bool:
         """Whether the session of a full handshake should be learnt, which costs something."""
         known = self._current(pool)
         if known is None:
             return True
         return known.strikes < MAX_STRIKES if known.session is None else known.context is not context
 
-    def learn(self, pool: Pool, context: ssl.SSLContext, tls: ssl.SSLObject, verified: float) -> None:
+    def learn(self, pool: Key, context: ssl.SSLContext, tls: ssl.SSLObject, verified: float) -> None:
         """Keep the session of a connection whose tool was verified at `verified`, as `now` told the time.
 
         With TLS 1.3 it arrives behind the handshake, and in practice before the first answer.
@@ -100,7 +100,7 @@ class Sessions(Generic[Pool]):
         until = verified + min(MAX_AGE, session.ticket_lifetime_hint or MAX_AGE, self._left(tls))
         self._keep(pool, _Known(until, session, context, strikes=known.strikes))
 
-    def forget(self, pools: Iterable[Pool]) -> None:
+    def forget(self, pools: Iterable[Key]) -> None:
         """Let go of what is known of these pools: no request can use them any more, what they stand for has changed."""
         for pool in pools:
             self._known.pop(pool, None)
@@ -113,17 +113,17 @@ class Sessions(Generic[Pool]):
             for pool in [pool for pool, known in self._known.items() if now >= known.until]:
                 del self._known[pool]
 
-    def _current(self, pool: Pool) -> _Known | None:
+    def _current(self, pool: Key) -> _Known | None:
         known = self._known.get(pool)
         if known is not None and self.now() >= known.until:
             del self._known[pool]
             return None
         return known
 
-    def _strike(self, pool: Pool, strikes: int) -> None:
+    def _strike(self, pool: Key, strikes: int) -> None:
         self._keep(pool, _Known(self.now() + MAX_AGE, strikes=strikes))
 
-    def _keep(self, pool: Pool, known: _Known) -> None:
+    def _keep(self, pool: Key, known: _Known) -> None:
         self._known[pool] = known
         self._known.move_to_end(pool)
         if len(self._known) > MAX_POOLS:

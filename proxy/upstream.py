@@ -93,7 +93,8 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to a tool: in use by one relay, or idle in its pool, or gone.
 
     Everything that arrives goes to `receiver`; where there is none, what arrives was not asked for. `generation` is
-    that in which its pool was last found current. `transport` is what it goes over, None once it is gone.
+    that in which its pool was last found current, `idle_since` 0 before its first answer. `transport` is what it goes
+    over, None once it is gone.
     """
 
     def __init__(self, pool: IdlePool, on_lost: Callable[[UpstreamConnection], None]) -> None:
@@ -208,7 +209,7 @@ class Upstreams:
     @property
     def active(self) -> int:
         """How many connections are in use."""
-        return len(self._all) - self.idle
+        return max(len(self._all) - self.idle, 0)  # a scrape asks from another thread, between two changes
 
     @property
     def idle(self) -> int:

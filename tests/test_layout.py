@@ -32,6 +32,7 @@ TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
     "tests/connectors/test_inventory_changes.py": "any sequence of changes, against a look at everything",
     "tests/connectors/sources/test_cluster_authorities.py": "CAs that come and go; test_cluster.py is full",
+    "tests/proxy/test_response_heads.py": "heads that are remembered as a whole; test_response.py is full",
     "tests/controller/kinds/test_connector_probed.py": "what probes say; test_connector.py is full",
     "tests/proxy/test_secured_bodies.py": "large bodies under TLS; test_secured.py is full",
     "tests/controller/test_controller_trust.py": "the controller with CAs for all; test_controller.py is full",

@@ -121,13 +121,9 @@ async def test_the_most_recently_used_comes_first(raw_upstream: RawUpstream) -> 
 
 async def test_a_pool_is_one_for_all_and_gone_with_the_last_who_refers_to_it(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
-    pool = pools.upstreams.pool(pools.key)
-    assert pools.upstreams.pool(pools.key) is pool
     connection = await pools.idle()
-    assert connection.pool is pool
-    left = weakref.ref(pool)
-    del pool
-    assert pools.upstreams.pool(pools.key) is left(), "an idle connection refers to it"
+    left = weakref.ref(connection.pool)
+    assert pools.upstreams.pool(pools.key) is left()
     pools.upstreams.close()
     await until(lambda: pools.counts == (0, 0))
     del connection
