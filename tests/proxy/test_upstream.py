@@ -149,8 +149,9 @@ async def test_more_than_a_few_are_kept_for_a_moment(raw_upstream: RawUpstream) 
     for connection in connections:
         pools.upstreams.give_back(connection, now)
     assert [connection.deadline - now for connection in connections] == [60.0] * FEW_IDLE + [SHORTLY] * 2
-    late = now + SHORTLY + 0.5
-    assert pools.take(pools.key, late, repeatable=True) is connections[FEW_IDLE - 1], "those behind it have ended"
+    assert pools.take(pools.key, now + SHORTLY + 0.5, repeatable=True) is connections[FEW_IDLE - 1], (
+        "those behind it have ended"
+    )
     await until(lambda: pools.counts == (1, FEW_IDLE - 1))
     pools.upstreams.close()
 
