@@ -121,12 +121,10 @@ async def test_the_most_recently_used_comes_first(raw_upstream: RawUpstream) -> 
 
 async def test_a_pool_is_one_for_all_and_gone_with_the_last_who_refers_to_it(raw_upstream: RawUpstream) -> None:
     pools = Pools(raw_upstream)
-    connection = await pools.idle()
-    left = weakref.ref(connection.pool)
+    left = weakref.ref((await pools.idle()).pool)
     assert pools.upstreams.pool(pools.key) is left()
     pools.upstreams.close()
     await until(lambda: pools.counts == (0, 0))
-    del connection
     gc.collect()
     assert left() is None
 
@@ -148,10 +146,9 @@ async def test_more_than_a_few_are_kept_for_a_moment(raw_upstream: RawUpstream) 
     now = time.monotonic()
     for connection in connections:
         pools.upstreams.give_back(connection, now)
-    assert [connection.deadline - now for connection in connections] == [60.0] * FEW_IDLE + [SHORTLY] * 2
-    assert pools.take(pools.key, now + SHORTLY + 0.5, repeatable=True) is connections[FEW_IDLE - 1], (
-        "those behind it have ended"
-    )
+    assert [connection.deadline for connection in connections] == [now + 60.0] * FEW_IDLE + [now + SHORTLY] * 2
+    found = pools.take(pools.key, now + SHORTLY + 0.5, repeatable=True)
+    assert found is connections[FEW_IDLE - 1], "those behind it have ended"
     await until(lambda: pools.counts == (1, FEW_IDLE - 1))
     pools.upstreams.close()
 
