@@ -57,6 +57,6 @@ async def test_what_is_reported_comes_by_name_also_where_a_look_at_everything_is
             yield found
 
     monkeypatch.setattr("connectors.sources.ticks._reports", reports)
-    monkeypatch.setattr("connectors.sources.ticks.INTERVAL", 0.0)
+    monkeypatch.setattr("connectors.sources.ticks._pause", lambda _: 0.0)  # a look at everything is always due
     async with aclosing(ticks([tmp_path])) as pulse:
         assert [await anext(pulse) for _ in range(4)] == [None, None, frozenset({"a.yaml"}), None]
