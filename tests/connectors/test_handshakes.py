@@ -36,6 +36,15 @@ def test_what_is_used_twice_goes_with_the_last_of_them() -> None:
     assert used.current() == frozenset()
 
 
+def test_those_who_vouch_for_the_api_server_are_brought_too() -> None:
+    used = Handshakes()
+    server = trust(trustme.CA()).pool
+    whom = Trust(KNOWN.pool, server)
+    used.of_trust(None, whom)
+    used.of_connector(ONE, showing(PAIR, whom))
+    assert used.current() == {ClientTls(of, pair) for of in (KNOWN.pool, server) for pair in (None, PAIR)}
+
+
 def test_cas_of_secrets_and_those_of_all() -> None:
     used = Handshakes()
     used.of_trust(None, SYSTEM_TRUST)

@@ -162,6 +162,16 @@ def test_what_an_earlier_process_wrote_stands_until_the_first_probe() -> None:
     assert plan(connector_class, (), before, fresh, NOW).status == before
 
 
+def test_what_was_written_of_another_spec_does_not_stand() -> None:
+    spec = ConnectorClassSpec(proxy=ClassProxy(), api=API)
+    there = ClusterServices(PLATFORM, BOTH_THERE.existing, Probes(api=Probed(PASSED, NOW)))
+    before = plan(ConnectorClass(metadata=META, spec=spec), (), None, there, NOW).status
+    changed = ConnectorClass(metadata=ObjectMeta(name="git", generation=4), spec=spec)
+    fresh = ClusterServices(PLATFORM, BOTH_THERE.existing, Probes(fresh=True))
+    condition = plan(changed, (), before, fresh, NOW).status.conditions[0]
+    assert (condition.status, condition.reason) == ("Unknown", "ProbePending")
+
+
 def test_standalone_an_api_without_an_address_is_none() -> None:
     connector_class = ConnectorClass(metadata=META, spec=ConnectorClassSpec(api=ClassApi(openapi={})))
     assert plan(connector_class, (), None, NoCluster(), NOW).status.conditions[0].reason == "NonAPI"

@@ -28,6 +28,7 @@ def route_of(target: bytes, host: bytes | None = b"proxy:8080", snapshot: Snapsh
         (b"/namespaces/team/connectors/tool?a", b"/namespaces/team/connectors/tool", b"", b"?a"),
         (b"/namespaces/team/connectors/tool//x%2Fy;z?", b"/namespaces/team/connectors/tool", b"//x%2Fy;z", b"?"),
         (b"/%6eamespaces/te%61m/connectors/tool/x", b"/%6eamespaces/te%61m/connectors/tool", b"/x", b""),
+        (b"/namespace%73/team/connector%73/tool/x", b"/namespace%73/team/connector%73/tool", b"/x", b""),
     ],
 )
 def test_path_form(target: bytes, prefix: bytes, rest: bytes, query: bytes) -> None:
