@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
+
+logger = logging.getLogger(__name__)
 
 MOST: Final = 256 * 1024
 """Bytes that wait at most: with more of them they go at once."""
@@ -40,5 +43,10 @@ class Outbox:
             return
         waiting, self._waiting, self._size = self._waiting, [], 0
         for transport, data in waiting:
-            if not transport.is_closing():
-                transport.write(data)
+            try:
+                if not transport.is_closing():
+                    transport.write(data)
+            except Exception:
+                # Of this connection alone: the others get theirs.
+                logger.exception("a message could not be written; please report it")
+                transport.abort()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from proxy.outbox import MOST, Outbox
 from tests.proxy.test_client import Wire
 
@@ -52,6 +54,22 @@ async def test_a_lot_does_not_wait() -> None:
     assert len(wire.sent) == MOST + 1
     outbox.put(wire, b"2")
     assert len(wire.sent) == MOST + 1, "what was sent does not count"
+
+
+async def test_a_defect_of_one_connection_keeps_nothing_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    broken, other, outbox = Broken(), Wire(), Outbox()
+    outbox.put(broken, b"1")
+    outbox.put(other, b"2")
+    await asyncio.sleep(0)
+    assert (broken.ended, other.sent) == ("abort", b"2")
+    assert "please report it" in caplog.text
+
+
+class Broken(Wire):
+    """Cannot be written to."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        raise RuntimeError
 
 
 async def test_a_connection_that_closes_gets_nothing_and_the_others_theirs() -> None:
