@@ -213,8 +213,10 @@ async def test_r19_lines_of_one_tool_push_out_none_of_another(
     scene = await stage(lambda address: (connector("tool", address), connector("other", other.address)), audit=False)
     await prime(scene, VICTIM)
     before = await work(scene, VICTIM)
-    tool.answer = labelled(b"loud", PARTS)
-    await flood(scene, lambda _: asking(b"tool"), 1)
+    orders = permutations([b"X-%d: y" % number for number in range(7)])
+    for answer in (lambda _: message(b"HTTP/1.1 200 OK", *next(orders), EMPTY), labelled(b"loud", PARTS)):
+        tool.answer = answer
+        await flood(scene, lambda _: asking(b"tool"), 1)
     assert await work(scene, VICTIM) <= before + SLACK
 
 
