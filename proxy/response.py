@@ -206,14 +206,11 @@ def _by_value(name: bytes, value: bytes) -> Treatment | None:
 
 
 def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) -> Answer | None:
-    """What this head came to, or comes to where each line of it is known; None where it has to be judged as a whole.
+    """What a head that is not in `known.heads` comes to where each line is known; None where it has to be judged whole.
 
     That is so as well where one line speaks about another: two lengths, or a length beside a coding; or where it has
     more than `most` fields. `head` ends before its last line end.
     """
-    answer = known.heads.get(head)
-    if answer is not None:
-        return answer
     lines = head.split(b"\r\n")
     status, fields = known.statuses.get(lines[0]), lines[1:]
     if status is None or len(fields) > most:

@@ -96,7 +96,9 @@ def known(raw: bytes, lines: KnownLines, forward: Forward) -> Answer | None:
     """The short way of proxy/relay.py."""
     data = raw + HEAD_END
     end = data.find(HEAD_END)
-    return known_answer(data[:end], lines, partial(rewrite, forward), 100) if end > 0 else None
+    if end <= 0:
+        return None
+    return lines.heads.get(data[:end]) or known_answer(data[:end], lines, partial(rewrite, forward), 100)
 
 
 def parts(answer: Answer) -> tuple[object, ...]:

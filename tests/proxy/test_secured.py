@@ -227,12 +227,17 @@ async def test_one_direction_can_be_closed_alone(line: Line) -> None:
     assert line.wire.ended == "close"
 
 
-async def test_what_was_not_read_yet_survives_the_end_of_the_other_direction(line: Line) -> None:
+def ends_while_something_waits(line: Line) -> None:
+    """This end says its last word while something of the peer's is there and not read, and then goes on reading."""
     line.secured.pause_reading()
     line.peer.write(b"before")
     line.carry()
     line.secured.write_eof()
     line.secured.resume_reading()
+
+
+async def test_what_was_not_read_yet_survives_the_end_of_the_other_direction(line: Line) -> None:
+    ends_while_something_waits(line)
     await asyncio.sleep(0)
     line.peer.write(b", after")
     line.carry()
@@ -241,11 +246,7 @@ async def test_what_was_not_read_yet_survives_the_end_of_the_other_direction(lin
 
 
 async def test_what_came_before_the_end_of_the_other_direction_goes_before_what_came_since(line: Line) -> None:
-    line.secured.pause_reading()
-    line.peer.write(b"before")
-    line.carry()
-    line.secured.write_eof()
-    line.secured.resume_reading()
+    ends_while_something_waits(line)
     line.peer.write(b", after")
     line.carry()
     assert line.client.got == b"before, after"

@@ -143,10 +143,11 @@ async def begin_upload(line: Dialogue, descriptors: Descriptors) -> None:
     assert descriptors.now == ONE_BODY
 
 
-@pytest.mark.parametrize("who", ["client resets", "client closes", "tool resets", "tool closes", "proxy ends"])
-async def test_r24_however_a_body_down_ends_nothing_stays_open(speak: Talk, who: str, descriptors: Descriptors) -> None:
-    line = await speak(settings=ProxySettings(timeouts=Timeouts(drain=0.1)))
-    tool = await begin_download(line, descriptors)
+ENDS = pytest.mark.parametrize("who", ["client resets", "client closes", "tool resets", "tool closes", "proxy ends"])
+
+
+async def end(line: Dialogue, tool: RawStream, who: str) -> None:
+    """End a body in this way."""
     match who:
         case "client resets":
             line.client.reset()
@@ -158,6 +159,13 @@ async def test_r24_however_a_body_down_ends_nothing_stays_open(speak: Talk, who:
             tool.close()
         case _:
             await line.proxy.proxy.drain()
+
+
+@ENDS
+async def test_r24_however_a_body_down_ends_nothing_stays_open(speak: Talk, who: str, descriptors: Descriptors) -> None:
+    line = await speak(settings=ProxySettings(timeouts=Timeouts(drain=0.1)))
+    tool = await begin_download(line, descriptors)
+    await end(line, tool, who)
     await line.client.wait_lost()
     await tool.wait_closed()
     await descriptors.are(NOTHING)
@@ -166,22 +174,12 @@ async def test_r24_however_a_body_down_ends_nothing_stays_open(speak: Talk, who:
     assert line.proxy.metric("connectors_proxy_upstream_connections", state="active") == 0
 
 
-@pytest.mark.parametrize("who", ["client resets", "client closes", "tool resets", "tool closes", "proxy ends"])
+@ENDS
 async def test_r24_however_a_body_up_ends_nothing_stays_open(speak: Talk, who: str, descriptors: Descriptors) -> None:
     line = await speak(settings=ProxySettings(timeouts=Timeouts(drain=0.1)))
     await begin_upload(line, descriptors)
     tool = line.tool
-    match who:
-        case "client resets":
-            line.client.reset()
-        case "client closes":
-            line.client.close()
-        case "tool resets":
-            tool.reset()
-        case "tool closes":
-            tool.close()
-        case _:
-            await line.proxy.proxy.drain()
+    await end(line, tool, who)
     await tool.wait_closed()
     if who.startswith("tool"):
         await line.client_is_refused(b"502", b"UpstreamUnreachable")
