@@ -64,7 +64,7 @@ class AccessLog:
                 loop.call_soon(self.flush)
         self._lines.append(line)
         if len(self._lines) == AT_ONCE:
-            # Not here: where the stream fails, that is no failure of the request that is being told of.
+            # Not here: if the stream fails, the request that this line is about must not fail with it.
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
@@ -79,7 +79,7 @@ class AccessLog:
     def close(self) -> None:
         """Write what is queued: the process ends. Who is cut off by that is told of later, and no line waits then."""
         self._interval = 0.0
-        with suppress(OSError, ValueError):  # a stream that fails, or is closed: there is nobody to tell of it
+        with suppress(OSError, ValueError):  # the stream fails or is closed: there is no place left to say so
             self.flush()
         self._due = 0.0
 

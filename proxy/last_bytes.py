@@ -32,7 +32,7 @@ class LastBytes:
         elif transport.get_write_buffer_size():
             transport.set_write_buffer_limits(0)
         elif self._duplicate is None:
-            # A duplicate: the loop lets nobody watch a descriptor that a transport owns.
+            # A duplicate: the loop does not let others watch a descriptor that a transport owns.
             self._duplicate = connection.dup()
             self._duplicate.setsockopt(socket.IPPROTO_TCP, _SENT_ALL, 1)
             self._loop.add_writer(self._duplicate.fileno(), self._end)

@@ -237,9 +237,9 @@ class Secured(asyncio.Transport, asyncio.Protocol):
             self._pass_on(data, over)
 
     def _answer(self) -> bool:
-        """Send what is not data: answers to key updates, and to attempts to shake hands anew; whether that may go on.
+        """Send what is not data: answers to key updates, and to attempts to shake hands again; whether that may go on.
 
-        Whoever does not read could have them pile up.
+        A peer that does not read could make them pile up.
         """
         self._answered += self._outgoing.pending
         if self._answered > MAX_ANSWERED:
@@ -272,7 +272,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
                 return taken
             if count <= FULL and not sealed:
                 return taken
-        # As in data_received: it is the next message's already, or nobody takes it now.
+        # As in data_received: it belongs to the next message, or reading has been paused.
         while sealed:
             self._incoming.write(sealed[:CHUNK])
             sealed = sealed[CHUNK:]
@@ -283,7 +283,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         """Decrypt into `buffer` what fits, of what came before and of `sealed`; but answers are sent before more is.
 
         Gives back how many bytes that made, what of `sealed` is left, and what has ended it: SSLZeroReturnError where
-        the other end has said goodbye, another one where what comes next is no TLS, or was changed on its way.
+        the other end has said goodbye, another one if what comes next is not TLS, or was changed on its way.
         """
         incoming, outgoing, read = self._incoming, self._outgoing, self._tls.read
         count = min(len(self._ahead), MOST)
@@ -314,7 +314,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
             self._say_over()
 
     def _stopped(self, error: ssl.SSLError) -> None:
-        """OpenSSL gives nothing: not yet, or because nothing more comes, or because it is no TLS."""
+        """OpenSSL gives nothing: not yet, or because nothing more comes, or because it is not TLS."""
         if isinstance(error, ssl.SSLWantReadError):
             self._advance()  # it may have something to answer
         elif isinstance(error, ssl.SSLZeroReturnError):

@@ -20,7 +20,7 @@ POSSIBLE: Final = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
 WORTH: Final = 1024 * 1024
 """Bytes from which a body is moved so: to set it up costs about as much as it costs to copy 200 KiB."""
 PIPE: Final = 1024 * 1024
-"""Bytes asked of the kernel for a pipe, and moved at once: what is under way of one body is no more."""
+"""Bytes asked of the kernel for a pipe, and moved at once: never more of one body than this is under way."""
 PIPE_AT_LEAST: Final = 64 * 1024
 """A pipe's size without asking. A user who has too many pipes gets some of 4 KiB (pipe(7)): those are not worth it."""
 MAX_PIPES: Final = 64
@@ -104,7 +104,7 @@ class Pipes:
 class Splice:
     """Moves `left` bytes from one socket to another, and tells how it went; nothing of it is left open behind its end.
 
-    Duplicates of both descriptors are watched: the loop lets nobody watch those that a transport owns.
+    Duplicates of both descriptors are watched: the loop does not let others watch those that a transport owns.
     """
 
     def __init__(self, pipes: Pipes, source: Duplicable, sink: Duplicable, left: int, tell: Tell) -> None:

@@ -200,7 +200,8 @@ class ChunkedBody:
     def _whole(self, buffer: _Buffer, position: int, size: int) -> int:
         """Where chunks end that have come as a whole, pass as they are and have one size, from that at `position` on.
 
-        0 where it is another. Whoever copies in a loop makes chunks of one size: each behind the first takes two looks.
+        0 if it is another. A server that copies in a loop makes chunks of one size: each one after the first takes two
+        comparisons.
         """
         line = _PLAIN_LINE.match(buffer, position, size)
         if line is None:
