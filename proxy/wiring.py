@@ -93,10 +93,6 @@ class Proxy:
             if self._logs.audit:
                 self._logs.audit.close()
 
-    def flush_access_log(self) -> None:
-        """Write the lines that wait for more of them."""
-        self._logs.access.flush()
-
     def reopen_audit_log(self) -> None:
         """Go on in the file that bears the audit log's name now."""
         if self._logs.audit:

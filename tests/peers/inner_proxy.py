@@ -27,8 +27,12 @@ class InnerProxy:
     @property
     def log(self) -> io.StringIO:
         """The access log, with all that is to be in it."""
-        self.proxy.flush_access_log()
+        self.flush()
         return self.stream
+
+    def flush(self) -> None:
+        """Let the access log write the lines that wait for more of them."""
+        self.proxy._logs.access.flush()
 
     @property
     def port(self) -> int:

@@ -52,7 +52,7 @@ async def work(scene: Scene, request: bytes) -> int:
     """What the product does for one request over a connection of its own, to its end."""
     scene.leave()
     await scene.settled()
-    scene.proxy.proxy.flush_access_log()  # lines of requests before are not this one's work
+    scene.proxy.flush()  # lines of requests before are not this one's work
     with counted() as counting:
         await scene.asks(request)
     await scene.settled()
