@@ -41,20 +41,28 @@ class ObjectKey(NamedTuple):
 
 @dataclass(slots=True)
 class _Wanted(Generic[V]):
-    """What is known of one wanted object. `held` is what `value` was decoded from, None where there is no object.
+    """What is known of one wanted object. `held` is what its value was decoded from, None where there is no object.
 
+    `broken`: what could not be decoded, so that a version is read, and the log told, once.
     `queued`: it waits for a fetch. `named`: the version that the watch named while a fetch ran. `refused`: the waits
     after answers that say no. `odd`: an answer was about another object, and the log says so.
     """
 
     known: bool = False
     held: Metadata | None = None
+    broken: Metadata | None = None
     queued: bool = False
     running: bool = False
     named: str | None = None
     refused: Backoff | None = None
     timer: asyncio.Task[None] | None = None
     odd: bool = False
+
+    @property
+    def version(self) -> str | None:
+        """The resourceVersion that was read last, whether or not it could be decoded."""
+        read = self.held or self.broken
+        return None if read is None else read.resource_version
 
 
 class Selection(Generic[V]):
@@ -161,7 +169,7 @@ class Selection(Generic[V]):
             return
         if entry.running:
             entry.named = metadata.resource_version
-        elif entry.held is None or entry.held.resource_version != metadata.resource_version:
+        elif entry.version != metadata.resource_version:
             self._ask(_key(metadata))
 
     def deleted(self, raw: Raw) -> None:
@@ -230,7 +238,7 @@ class Selection(Generic[V]):
         """Whether the watch told of another version than the fetch brought, while it ran."""
         if entry.named is None:
             return False
-        return entry.held is None or entry.named != entry.held.resource_version
+        return entry.named != entry.version
 
     async def _fetch(self, key: ObjectKey, entry: _Wanted[V]) -> None:
         if not self._possible(key):
@@ -272,7 +280,7 @@ class Selection(Generic[V]):
                 )
             self._gone(key, entry)
             return
-        if entry.known and entry.held == metadata:
+        if entry.known and metadata in (entry.held, entry.broken):
             return
         try:
             value = self._decode(body)
@@ -280,15 +288,17 @@ class Selection(Generic[V]):
             # Neither the body nor the error's text: both may quote a Secret.
             logger.error("%s %s/%s cannot be read: %s", self._resource.kind, *key, type(error).__name__)
             self._gone(key, entry)
+            entry.broken = metadata
             return
         # With the key's own strings: equal ones are there already.
-        entry.known, entry.held = True, replace(metadata, name=key.name, namespace=key.namespace)
+        entry.known, entry.broken = True, None
+        entry.held = replace(metadata, name=key.name, namespace=key.namespace)
         self._values[key] = value
         self._tell(key)
 
     def _gone(self, key: ObjectKey, entry: _Wanted[V]) -> None:
         news = entry.held is not None or not entry.known
-        entry.known, entry.held = True, None
+        entry.known, entry.held, entry.broken = True, None, None
         self._values.pop(key, None)
         if news:
             self._tell(key)
