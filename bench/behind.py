@@ -12,7 +12,7 @@ import trustme
 
 from bench.peers.peer import AUTHORIZATION, Behind
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.nginx import start_nginx
 
 NGINX = """

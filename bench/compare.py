@@ -21,7 +21,7 @@ from bench.peers.peer import Peer
 from bench.results import MICRO, Results
 from bench.rounds import Plan, run
 from bench.scenarios import Scenario, chosen
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 BASE = "base"
 

@@ -26,7 +26,7 @@ from bench.report import OURS, publish
 from bench.results import Machine, Report
 from bench.rounds import Field, Plan, progress, run
 from bench.scenarios import SCENARIOS
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 
 def main() -> int:

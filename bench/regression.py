@@ -20,7 +20,7 @@ from bench.peers.nginx import NGINX
 from bench.peers.ours import commit_of, ours
 from bench.report import FIRST, OURS
 from bench.rounds import Plan, run
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 RECORDED = CHECKOUT / "bench" / "recorded.json"
 SHARE = 0.7

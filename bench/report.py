@@ -14,7 +14,7 @@ from bench.peers.nginx import NGINX
 from bench.picture import picture
 from bench.results import MICRO, Reached, Report, read, write
 from bench.scenarios import AGAINST, ALONE, SCENARIOS, Scenario
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 OURS = "Connectors"
 JSON, PAGE, PICTURE = "performance.json", "performance.md", "performance.svg"

@@ -22,7 +22,7 @@ import uvloop
 from aiohttp import web
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 HOST = "127.0.0.1"
 LIVE = "/live/"

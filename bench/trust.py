@@ -23,9 +23,9 @@ import aiohttp
 import trustme
 
 from bench.cluster import MIB, on_api_server
-from connectors.authorities import LABEL
 from connectors.tls.contexts import build_context
 from connectors.tls.pool import SYSTEM_TLS
+from connectors.trust import LABEL
 from tests.cluster.installed import Cluster, condition
 from tests.peers.api_server import ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy, start_controller

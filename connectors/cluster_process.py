@@ -17,9 +17,8 @@ from connectors.kube.metrics import KubeMetrics
 from connectors.process.clock import SystemClock
 from connectors.process.health import AdminServer, ReadyCheck, health_routes
 from connectors.process.heap import Settling, growing, settle
-from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
-from connectors.process.version import VERSION
+from connectors.process.run import VERSION, cannot_listen
 from connectors.snapshot import EVERYTHING, Wanted
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore

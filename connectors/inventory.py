@@ -12,22 +12,18 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from connectors.authorities import NONE, Authorities, Layers, ca_secret_key_of
-from connectors.examination import Inputs, examine, secret_key_of
-from connectors.handshakes import Handshakes
-from connectors.judged_class import JudgedClass, judge_class
 from connectors.judgement import Judgement, judgement_of
-from connectors.memo import Memo
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.secret import Secret, SecretKey
-from connectors.model.violation import Violation
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.secret import Secret, SecretKey
+from connectors.objects.violation import Violation
 from connectors.plan import Plan, compile_plan
-from connectors.referrers import Referrers
-from connectors.snapshot import EVERYTHING, Changes, Objects, Snapshot, Wanted
+from connectors.rules.connector_class import JudgedClass, judge_class
+from connectors.rules.examination import Inputs, examine, secret_key_of
+from connectors.snapshot import EVERYTHING, Changes, Handshakes, Memo, Objects, Referrers, Snapshot, TokenOwners, Wanted
 from connectors.tls.pool import SYSTEM_TRUST, ApiServer
-from connectors.token_owners import TokenOwners
+from connectors.trust import NONE, Authorities, Layers, ca_secret_key_of
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from connectors.authorities import OwnAuthority
 from connectors.credentials.credential import ANONYMOUS, Credential, CredentialError
-from connectors.examination import Examined
-from connectors.model.addresses import Address
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.secret import Secret
-from connectors.model.violation import Violation
+from connectors.objects.addresses import Address
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.secret import Secret
+from connectors.objects.violation import Violation
+from connectors.rules.examination import Examined
 from connectors.tls.pool import SYSTEM_TRUST, Trust
+from connectors.trust import OwnAuthority
 
 
 @dataclass(frozen=True, slots=True, eq=False)

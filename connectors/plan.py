@@ -9,17 +9,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from connectors.credentials.credential import Credential, Owned, Parameters, add_query, revealed
-from connectors.examination import Examined
-from connectors.http.fields import HOP_BY_HOP
-from connectors.model.addresses import Address, Origin
-from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import Resolver
-from connectors.model.host_form import HostForm
-from connectors.model.key_pair import KeyPair
-from connectors.model.message import RequestHead
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal
-from connectors.model.secret_value import SecretValue
+from connectors.http.message import HOP_BY_HOP, RequestHead
+from connectors.objects.addresses import Address, Origin
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.connector_class import Resolver
+from connectors.objects.names import HostForm
+from connectors.objects.reasons import Reason, Refusal
+from connectors.objects.secret import KeyPair, SecretValue
+from connectors.rules.examination import Examined
 from connectors.tls.pool import ClientTls, Pool, Trust
 
 

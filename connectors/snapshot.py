@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
+from types import MappingProxyType
+from typing import Generic, TypeVar
 
-from connectors.authorities import NONE, Authorities
 from connectors.judgement import Judgement
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.host_form import HostForm
-from connectors.model.secret import Secret, SecretKey
-from connectors.model.violation import Violation
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.names import HostForm
+from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, KeyPair, Secret, SecretKey
+from connectors.objects.violation import Violation
 from connectors.plan import Plan
-from connectors.tls.pool import ApiServer, ClientTls
+from connectors.rules.examination import Examined
+from connectors.tls.pool import ApiServer, ClientTls, Trust
+from connectors.trust import NONE, Authorities
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +122,172 @@ class Snapshot:
 def token_digest(token: bytes) -> bytes:
     """By which a token is looked up."""
     return hashlib.sha256(token).digest()
+
+
+# What did not change is not made again: the one place that knows how to tell. Pure.
+
+
+Key = TypeVar("Key", bound=Hashable)
+Made = TypeVar("Made")
+
+
+class Memo(Generic[Key, Made]):
+    """Keeps by key what was made, and of which instances.
+
+    Values are compared by identity: that costs nothing however large they are, shows no secret, and is exact, since
+    sources keep an object's instance for as long as its content stays.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[Key, tuple[Sequence[object], Made]] = {}
+
+    def get(self, key: Key, inputs: Sequence[object]) -> Made | None:
+        """What was made of the very same inputs; None where they are others, or none was made."""
+        kept = self._kept.get(key)
+        if kept is None or len(kept[0]) != len(inputs) or not all(map(is_, kept[0], inputs)):
+            return None
+        return kept[1]
+
+    def put(self, key: Key, inputs: Sequence[object], made: Made) -> Made:
+        """Keep, in place of what was made before."""
+        self._kept[key] = (inputs, made)
+        return made
+
+    def forget(self, key: Key) -> None:
+        """It is not there any more."""
+        self._kept.pop(key, None)
+
+
+# Who refers to what, in both directions of one kind of reference: an index that costs what changes. Pure.
+
+
+To = TypeVar("To", bound=Hashable)
+
+
+class Referrers(Generic[To]):
+    """The Connectors that refer to each of some things, each to one at most."""
+
+    __slots__ = ("_from",)
+
+    def __init__(self) -> None:
+        # Most Secrets have one referrer, and a set for one is five times as large as a tuple.
+        self._from: dict[To, tuple[ConnectorKey, ...] | set[ConnectorKey]] = {}
+
+    def __contains__(self, to: To) -> bool:
+        return to in self._from
+
+    def __iter__(self) -> Iterator[To]:
+        return iter(self._from)
+
+    def of(self, to: To) -> Collection[ConnectorKey]:
+        """Those that refer to it."""
+        return self._from.get(to, ())
+
+    def add(self, to: To, key: ConnectorKey) -> None:
+        """`key` refers to it from now on."""
+        found = self._from.get(to)
+        if found is None:
+            self._from[to] = (key,)
+        elif isinstance(found, set):
+            found.add(key)
+        elif key not in found:
+            self._from[to] = {*found, key}
+
+    def remove(self, to: To, key: ConnectorKey) -> None:
+        """`key` does so no more."""
+        found = self._from.get(to)
+        if isinstance(found, set):
+            found.discard(key)
+            if not found:
+                del self._from[to]
+        elif found == (key,):
+            del self._from[to]
+
+
+# Whose tokens those of service-account-token Secrets are, while Secrets come and go. Pure.
+
+
+class TokenOwners:
+    """An index by the token's digest. Of two Secrets with one token the first by namespace and name counts."""
+
+    def __init__(self) -> None:
+        self._digests: dict[SecretKey, bytes] = {}
+        self._claims: dict[bytes, dict[SecretKey, TokenOwner]] = {}
+        self._owners: dict[bytes, TokenOwner] = {}
+        self._current: Mapping[bytes, TokenOwner] | None = None
+
+    def set(self, key: SecretKey, secret: Secret | None) -> None:
+        """The Secret of that name now; None where there is none."""
+        if (digest := self._digests.pop(key, None)) is not None:
+            del self._claims[digest][key]
+            self._settle(digest)
+        token = secret.data.get("token") if secret and secret.type == SERVICE_ACCOUNT_TOKEN else None
+        if secret is None or token is None or not token.reveal():
+            return
+        name = secret.metadata.annotations.get("kubernetes.io/service-account.name", secret.metadata.name)
+        self._digests[key] = digest = token_digest(token.reveal())
+        self._claims.setdefault(digest, {})[key] = TokenOwner(secret.metadata.namespace, name)
+        self._settle(digest)
+
+    def current(self) -> Mapping[bytes, TokenOwner]:
+        """All of them as one value."""
+        if self._current is None:
+            self._current = MappingProxyType(dict(self._owners))
+        return self._current
+
+    def _settle(self, digest: bytes) -> None:
+        claims = self._claims[digest]
+        if claims:
+            self._owners[digest] = claims[min(claims)]
+        else:
+            del self._claims[digest], self._owners[digest]
+        self._current = None
+
+
+# What this end brings to handshakes with tools, counted while Connectors and CAs come and go. Pure.
+
+
+class Handshakes:
+    """Everything that may be brought to one, by what it is for."""
+
+    def __init__(self) -> None:
+        self._trusts: dict[SecretKey | None, tuple[ClientTls, ...]] = {}
+        self._shown: dict[ConnectorKey, tuple[ClientTls, ...]] = {}
+        self._counts: dict[ClientTls, int] = {}
+        self._current: frozenset[ClientTls] | None = None
+
+    def of_trust(self, key: SecretKey | None, trust: Trust | None) -> None:
+        """Whom those trust that refer to this Secret with CAs, or to none; None: they are gone."""
+        self._count(self._trusts.pop(key, ()), -1)
+        if trust is not None:
+            self._trusts[key] = both = _both(trust, None)
+            self._count(both, 1)
+
+    def of_connector(self, key: ConnectorKey, examined: Examined | None) -> None:
+        """A Connector that may show a certificate; None: it is gone."""
+        self._count(self._shown.pop(key, ()), -1)
+        if examined is not None and examined.credential.certificate is not None:
+            self._shown[key] = both = _both(examined.inputs.trust, examined.credential.certificate)
+            self._count(both, 1)
+
+    def current(self) -> frozenset[ClientTls]:
+        """All of it as one value."""
+        if self._current is None:
+            self._current = frozenset(self._counts)
+        return self._current
+
+    def _count(self, used: tuple[ClientTls, ...], step: int) -> None:
+        for tls in used:
+            count = self._counts.get(tls, 0) + step
+            if count:
+                self._counts[tls] = count
+            else:
+                del self._counts[tls]
+            if count == 0 or count == step:
+                self._current = None
+
+
+def _both(trust: Trust, certificate: KeyPair | None) -> tuple[ClientTls, ...]:
+    return ClientTls(trust.pool, certificate), ClientTls(trust.at_api_server, certificate)

@@ -9,8 +9,8 @@ import msgspec
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import AlreadyExistsError, NotFoundError
 from connectors.kube.resources import SERVICES, Resource
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.metadata import ObjectMeta
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.metadata import ObjectMeta
 from controller.service import Change, Create, HeldService, Remove, ServiceAction, decode_service
 from controller.services import Services
 from controller.writer import Writer

@@ -9,13 +9,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from connectors.authorities import Authorities, Authority
 from connectors.kube.resources import SECRETS
-from connectors.model.secret import SecretKey
-from controller.ca_condition import invalid_message, left_out
-from controller.conditions import bounded
+from connectors.objects.secret import SecretKey
+from connectors.trust import Authorities, Authority
+from controller.conditions import CA_INVALID, EventType, Happening, bounded, invalid_message, left_out
 from controller.events import Regarding
-from controller.transitions import CA_INVALID, EventType, Happening
 
 
 class AuthorityReporter:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
-from connectors.dialing.flags import dial_settings
+from connectors.dial.flags import dial_settings
 from connectors.kube.access import AccessError, choose_access
 from connectors.kube.settings import ADMIN, CLUSTER_DOMAIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
 
 import msgspec
+from msgspec.structs import replace
 
-from connectors.model.conditions import Condition, ConditionStatus, ConditionType
-from connectors.model.reasons import ConditionReason
+from connectors.objects.conditions import Condition, ConditionStatus, ConditionType
+from connectors.objects.reasons import ConditionReason
+from connectors.tls.certificates import Bundle
+from connectors.trust import OwnAuthority
 from controller.probes.outcome import RETELL, Probed, Probes
 
 INFO = "Info"
@@ -138,3 +143,130 @@ def _only_later(condition: Condition, before: Condition) -> bool:
     if said != says or not before.last_probe_time:
         return False
     return 0 <= _seconds(before.last_probe_time, condition.last_probe_time) < RETELL
+
+
+# Which Events a change of conditions makes: on transitions only. Pure.
+
+
+CA_INVALID = "InvalidCACert"
+EVENT_REASONS: Mapping[tuple[ConditionType, str], str] = {
+    (ConditionType.CA_CERT_READY, "SecretNotFound"): "CACertSecretNotFound",
+    (ConditionType.CA_CERT_READY, "InvalidPEM"): CA_INVALID,
+}
+"""Events that are named otherwise than the reason of their condition (the requirement, "CACertReady Condition")."""
+
+
+class EventType(StrEnum):
+    """The two types of core/v1 Events."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One Event to be, without the object that it is about. `message` is at most conditions.MAX_MESSAGE bytes long."""
+
+    type: EventType
+    reason: str
+    message: str
+
+
+def happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> tuple[Happening, ...]:
+    """A Warning for each condition that became False, the first time included; a Normal one when Ready became True.
+
+    Ready is told of where no other condition tells the same: then also when it stays False and says something new.
+    What two conditions tell in the same words is told once: both probes of a tool that is away say that it is.
+    """
+    return tuple(dict.fromkeys(_happenings(previous, current)))
+
+
+def _happenings(previous: Sequence[Condition], current: Sequence[Condition]) -> Iterator[Happening]:
+    before = {condition.type: condition for condition in previous}
+    for condition in current:
+        if not _is_new(condition, before.get(condition.type)):
+            continue
+        if condition.type is ConditionType.READY and condition.status is ConditionStatus.TRUE:
+            yield Happening(EventType.NORMAL, ConditionType.READY.value, "every condition is met")
+        elif condition.status is ConditionStatus.FALSE and not _is_repetition(condition, current):
+            reason = EVENT_REASONS.get((condition.type, condition.reason), condition.reason)
+            yield Happening(EventType.WARNING, reason, bounded(condition.message))
+
+
+def _is_new(condition: Condition, before: Condition | None) -> bool:
+    if before is None or before.status is not condition.status:
+        return True
+    if condition.type is ConditionType.CA_CERT_READY:
+        # Each of its reasons has an Event of its own (the requirement).
+        return before.reason != condition.reason
+    said, says = (before.reason, before.message), (condition.reason, condition.message)
+    return condition.type is ConditionType.READY and condition.status is ConditionStatus.FALSE and said != says
+
+
+def _is_repetition(condition: Condition, current: Sequence[Condition]) -> bool:
+    """Ready only repeats the condition that it inherits from; of a broken rule nothing but Ready tells.
+
+    Reasons are compared, not messages: of a class's broken rule Ready and ProxyReady tell in different words.
+    """
+    return condition.type is ConditionType.READY and any(
+        other is not condition
+        and other.status is ConditionStatus.FALSE
+        and other.severity != INFO
+        and other.reason == condition.reason
+        for other in current
+    )
+
+
+# CACertReady: what spec.caCertSecretRef leads to (requirement, "CACertReady Condition"). Pure.
+
+
+_KIND = ConditionType.CA_CERT_READY
+
+
+def ca_condition(authority: OwnAuthority, namespace: str) -> Condition:
+    """The condition; it informs, and Ready does not count it."""
+    return replace(_judged(authority, namespace), severity=INFO)
+
+
+def _judged(authority: OwnAuthority, namespace: str) -> Condition:
+    name, bundle = authority.name, authority.bundle
+    if not name:
+        return _true(
+            ConditionReason.NO_CA_CERT, "spec.caCertSecretRef is not set; the CAs that are trusted for all count"
+        )
+    if authority.unread:
+        return unknown(_KIND, ConditionReason.SECRET_PENDING, authority.unread)
+    if bundle is None:
+        return false(
+            _KIND, ConditionReason.SECRET_NOT_FOUND, f'secrets "{name}" not found; create it in namespace {namespace}'
+        )
+    if not bundle.certificates:
+        return false(_KIND, ConditionReason.INVALID_PEM, invalid_message(name, bundle.problems))
+    return _true(ConditionReason.VALID, _valid(name, bundle))
+
+
+def invalid_message(name: str, problems: Sequence[str]) -> str:
+    """What is said of a Secret without a single certificate."""
+    why = "; ".join(problems) or "it has no key that ends in .crt or .pem, and no value in PEM"
+    return f'Secret "{name}" contains invalid PEM data: {why}'
+
+
+def left_out(problems: Sequence[str]) -> str:
+    """What is said of a Secret that has certificates, and more that is none."""
+    return "left out: " + "; ".join(problems)
+
+
+def _valid(name: str, bundle: Bundle) -> str:
+    count = len(bundle.certificates)
+    what = "CA certificate" if count == 1 else f"{count} CA certificates"
+    told = [f'{what} loaded from secret "{name}"']
+    if bundle.first_end is not None:
+        # The date, and not how long that is: a message must not change from day to day.
+        word = "expires" if count == 1 else "the first expires"
+        told.append(f"{word} {datetime.fromtimestamp(bundle.first_end, UTC):%Y-%m-%dT%H:%M:%SZ}")
+    message = ", ".join(told)
+    return f"{message}; {left_out(bundle.problems)}" if bundle.problems else message
+
+
+def _true(reason: ConditionReason, message: str) -> Condition:
+    return Condition(type=_KIND, status=ConditionStatus.TRUE, reason=reason.value, message=bounded(message))

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from connectors.dialing.dial_settings import DialSettings
+from connectors.dial.dial_settings import DialSettings
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import ConflictError, KubeError, NotFoundError, UnavailableError
-from connectors.model.connector import ConnectorKey
-from connectors.model.names import SERVICE_PREFIX
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.names import SERVICE_PREFIX
 from connectors.process.clock import Clock
 from connectors.snapshot import Snapshot
 from connectors.sources.cluster import ClusterSource

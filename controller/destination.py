@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from connectors.model.check_destination import check_destination, is_absolute
-from connectors.model.connector_class import ClassApi, ClassProxy, ServiceReference
+from connectors.objects.connector_class import ClassApi, ClassProxy, ServiceReference
+from connectors.rules.values import check_destination, is_absolute
 
 
 class ServiceKey(NamedTuple):
@@ -52,7 +52,7 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Nowhere: the spec breaks a rule, which connectors/model/check_class.py names too."""
+    """Nowhere: the spec breaks a rule, which connectors/rules/connector_class.py names too."""
 
     message: str
 

@@ -14,11 +14,11 @@ from msgspec import Struct
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import AlreadyExistsError, ConflictError, ForbiddenError, KubeError, UnavailableError
 from connectors.kube.resources import EVENTS, Resource
-from connectors.model.metadata import ObjectMeta
+from connectors.objects.metadata import ObjectMeta
 from connectors.process.clock import Clock, rfc3339
+from controller.conditions import Happening
 from controller.metrics import ControllerMetrics
 from controller.service import COMPONENT
-from controller.transitions import Happening
 from controller.writer import NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.events")

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from connectors.model.conditions import Condition
-from connectors.model.connector import ConnectorKey
+from connectors.objects.conditions import Condition
+from connectors.objects.connector import ConnectorKey
 from connectors.process.distribution import Distribution
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from connectors.judgement import Judgement
-from connectors.model.conditions import Condition, ConditionType
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ClassProxy, Resolver
-from connectors.model.names import proxy_host, service_name
-from connectors.model.reasons import ConditionReason
-from connectors.model.violation import errors
+from connectors.objects.conditions import Condition, ConditionType
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ClassProxy, Resolver
+from connectors.objects.names import proxy_host, service_name
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.violation import errors
 from controller.conditions import false, true, unknown
 from controller.destination import Behind, External, Platform, Unusable, proxy_destination
 from controller.service import (

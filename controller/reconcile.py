@@ -11,11 +11,11 @@ import msgspec
 from connectors.judgement import Judgement
 from connectors.kube.errors import ApiStatusError, ConflictError, NotFoundError, UnauthorizedError
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.metadata import ObjectMeta
-from connectors.model.names import service_name
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.names import service_name
 from connectors.process.clock import Clock, rfc3339
 from connectors.sources.api_objects import HeldConnector
 from connectors.sources.cluster import ClusterSource
@@ -23,8 +23,8 @@ from connectors.sources.store import SnapshotStore
 from controller.apply import Applier
 from controller.destination import Behind, Platform, ServiceKey, api_destination, proxy_destination
 from controller.events import EventRecorder, Regarding
-from controller.kinds import connector, connector_class
 from controller.metrics import ControllerMetrics, Result
+from controller.plans import connector, connector_class
 from controller.probes.outcome import Probes
 from controller.proxy_address import ClusterProxy
 from controller.service import service_key

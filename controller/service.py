@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from connectors.model.connector import Connector
-from connectors.model.metadata import API_VERSION, GROUP
-from connectors.model.names import service_name
+from connectors.objects.connector import Connector
+from connectors.objects.metadata import API_VERSION, GROUP
+from connectors.objects.names import service_name
 from controller.destination import ServiceKey
 
 CLASS_LABEL = f"{GROUP}/connectorclass"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from connectors.dialing.flags import DIAL_FLAGS
+from connectors.dial.flags import DIAL_FLAGS
 from connectors.kube.settings import KUBE_SETTINGS
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.parsers import HostPort, optional, parse_host_port, parse_switch

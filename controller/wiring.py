@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from connectors.cluster_process import ClusterProcess
-from connectors.dialing.dialer import Dialer
+from connectors.dial.dialer import Dialer
 from controller.admission.admission import Admission, AdmissionSettings
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import Surroundings as AdmissionSurroundings

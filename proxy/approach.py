@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from connectors.model.connector import ConnectorKey
+from connectors.objects.connector import ConnectorKey
 from connectors.snapshot import Snapshot
 from proxy.evidence import Evidence
 

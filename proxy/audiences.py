@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from connectors.model.check_destination import is_absolute
-from connectors.model.connector import ConnectorKey
-from connectors.model.names import proxy_host
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.names import proxy_host
+from connectors.rules.values import is_absolute
 
 
 def audiences_of(key: ConnectorKey, proxy_uris: frozenset[str], cluster_domain: str) -> frozenset[str]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, cast
 
-from connectors.model.refusal import Refusal
-from proxy.http1.buffers import RequestBuffer
-from proxy.http1.errors import MessageError
-from proxy.http1.head import ParsedRequest
-from proxy.http1.plain import Plain, plain_head
+from connectors.http.head import ParsedRequest
+from connectors.http.message import MessageError
+from connectors.http.plain import Plain, plain_head
+from connectors.objects.reasons import Refusal
+from proxy.buffers import RequestBuffer
 from proxy.outbox import Outbox
 from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts

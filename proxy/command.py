@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
 from connectors.kube.access import AccessError, choose_access
 from connectors.kube.settings import ADMIN, KUBECONFIG, NAMESPACE
-from connectors.process.listening import cannot_listen
 from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
 from connectors.process.parsers import HostPort
-from connectors.process.run import Signals, refuse, run, until
+from connectors.process.run import Signals, cannot_listen, refuse, run, until
 from connectors.process.settings import SettingError, foreign_variable, parse_command_line
 from connectors.snapshot import Wanted
 from connectors.tls.loading import KeyPairError
-from proxy.audit_log import AuditLogError
+from proxy.audit.audit_log import AuditLogError
 from proxy.cluster_settings import SETTINGS, cluster_settings
 from proxy.settings import ClientAuth, ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy

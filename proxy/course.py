@@ -1,8 +1,8 @@
 """One body on its way from one side to the other, where it does not come in one read.
 
-What is read is passed on at once. What is costly to read waits for its turns (proxy/postponed.py); what is large, plain
+What is read is passed on at once. What is costly to read waits for its turns (proxy/course.py); what is large, plain
 and of a known length is moved by the kernel (proxy/splice.py), and what is large otherwise, under TLS too, passes
-through one buffer that all share (proxy/lent.py).
+through one buffer that all share (proxy/buffers.py).
 """
 
 from __future__ import annotations
@@ -13,11 +13,53 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple, Protocol, cast
 
-from proxy.http1.body import BodyReader, LengthBody
-from proxy.http1.errors import MessageError
-from proxy.lent import Lender, Reading, exchange_protocol, write_now
-from proxy.postponed import Postponed
+from connectors.http.body import BodyReader, LengthBody
+from connectors.http.message import MessageError
+from proxy.buffers import Lender, Reading, exchange_protocol, write_now
 from proxy.splice import POSSIBLE, WORTH, Duplicable, Outcome, Pipes, Splice, Tell
+
+# Bytes that wait for a later turn of the event loop: no peer keeps the others waiting with what is costly to read.
+
+
+class Postponed:
+    """The rest of what has arrived on one side. True while there is any: nothing more is read on that side until then.
+
+    A body of tiny chunks costs microseconds a byte, and the event loop reads megabytes from one connection in a turn.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, go_on: Callable[[bytes], None], changed: Callable[[], None]
+    ) -> None:
+        """`go_on` takes the bytes in a later turn; `changed` hears that there are some now, or none any more."""
+        self._loop = loop
+        self._go_on = go_on
+        self._changed = changed
+        self._data = b""
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def put(self, data: bytes) -> None:
+        """Keep `data` for the next turn."""
+        self._data += data
+        self._changed()
+        self._loop.call_soon(self._turn)
+
+    def flush(self) -> None:
+        """Go on at once until nothing is left: there will be no later turn."""
+        while self._data:
+            self._turn()
+
+    def drop(self) -> None:
+        """Forget it."""
+        self._data = b""
+
+    def _turn(self) -> None:
+        data, self._data = self._data, b""
+        if data:
+            self._go_on(data)
+            self._changed()
+
 
 LARGE = 64 * 1024
 """Bytes of one read that show a large body, and those of a known length that are worth a change of protocol."""

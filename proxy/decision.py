@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from connectors.model.connector import ConnectorKey
-from connectors.model.refusal import Refusal
-from connectors.model.user import User
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import Refusal
+from connectors.objects.user import User
 from connectors.plan import Plan, Target
 from proxy.evidence import Evidence
 from proxy.presented import Presented

@@ -6,20 +6,39 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.failure import LookupTimeoutError
-from connectors.model.addresses import Address
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal, RefusedError
+from connectors.dial.dialer import Dialer
+from connectors.dial.failure import LookupTimeoutError, dial_failure
+from connectors.dial.kind import FailureKind
+from connectors.objects.addresses import Address
+from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.tls.pool import ClientTls
-from proxy.failures import dial_refusal
-from proxy.secured_tool import SecuredTool
-from proxy.sessions import Key, Sessions
+from proxy.secured_tool import Key, SecuredTool, Sessions
+
+# Foreign exceptions of a dial -> refusals: the table on top of their one classification.
+
+
+REASONS: Mapping[FailureKind, Reason] = {
+    FailureKind.DNS: Reason.UPSTREAM_UNREACHABLE,
+    FailureKind.REFUSED: Reason.UPSTREAM_UNREACHABLE,
+    FailureKind.TIMEOUT: Reason.UPSTREAM_TIMEOUT,
+    FailureKind.TLS: Reason.UPSTREAM_TLS,
+    FailureKind.UNREACHABLE: Reason.UPSTREAM_UNREACHABLE,
+    FailureKind.PROTOCOL: Reason.UPSTREAM_PROTOCOL,
+    FailureKind.DENIED: Reason.TARGET_DENIED,
+    FailureKind.BUSY: Reason.UPSTREAM_UNREACHABLE,
+}
+
+
+def dial_refusal(error: OSError | TimeoutError, address: Address) -> Refusal:
+    """What to tell the caller. Names the declared host and port only: an address is not a secret, all else could be."""
+    failure = dial_failure(error, address)
+    return Refusal(REASONS[failure.kind], failure.message)
+
 
 ATTEMPT_DELAY = 0.25
 """Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""

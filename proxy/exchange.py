@@ -9,24 +9,23 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from connectors.model.host_form import HostForm
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal, RefusedError
+from connectors.http.head import HEAD_END, ParsedRequest
+from connectors.http.plain import Plain, plain_head
+from connectors.objects.names import HostForm
+from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
 from connectors.tls.pool import SYSTEM_TLS
-from proxy.audit import Audit, Record
+from proxy.audit.audit import Audit, Record
 from proxy.client import DEFECT, After, ClientConnection
-from proxy.decide import decide, find
 from proxy.decision import Facts, Route
-from proxy.http1.head import HEAD_END, ParsedRequest
-from proxy.http1.plain import Plain, plain_head
 from proxy.identity import Identity
 from proxy.memory import Memory
 from proxy.outbox import Outbox
-from proxy.passage import Manners, Passage, manners_of, may_be_used_again
 from proxy.refusals import Answered, refusal_response
 from proxy.relay import Bounds, End, Relay, Terms
+from proxy.request import Manners, Passage, manners_of, may_be_used_again
+from proxy.route import decide, find
 from proxy.upstream import Upstreams, target_now
 
 _Work = Coroutine[Any, Any, None]

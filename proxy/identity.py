@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from connectors.model.message import RequestHead
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal, RefusedError
-from connectors.model.user import User, service_account_user
+from connectors.http.message import RequestHead
+from connectors.objects.reasons import Reason, Refusal, RefusedError
+from connectors.objects.user import User, service_account_user
 from connectors.snapshot import Snapshot
 from proxy.api_gate import TooManyFailuresError, UnansweredError
 from proxy.approach import Approach

@@ -9,9 +9,9 @@ from hashlib import blake2b
 
 from connectors.kube.access_review import Action, Api, may
 from connectors.kube.resources import CONNECTORS
-from connectors.model.connector import ConnectorKey
-from connectors.model.names import namespace_problem, object_name_problem
-from connectors.model.user import User
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.names import namespace_problem, object_name_problem
+from connectors.objects.user import User
 from connectors.process.clock import Clock
 from proxy.answers import MAX_REMEMBERED, Answers, Asked, Keeping, Source
 from proxy.api_gate import ApiGate

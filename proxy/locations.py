@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from connectors.model.addresses import Address
+from connectors.objects.addresses import Address
 from proxy.decision import Forward, Mount
 
 _URL = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import secrets
 from hashlib import sha256
 
-from connectors.model.connector import ConnectorKey
+from connectors.http.plain import Plain
+from connectors.objects.connector import ConnectorKey
 from connectors.snapshot import Snapshot
-from proxy.http1.plain import Plain
-from proxy.passage import Passage
+from proxy.request import Passage
 from proxy.response import KnownLines
 
 MAX_BYTES = 16 * 1024 * 1024

@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from connectors.model.connector import ConnectorKey
-from connectors.model.reasons import Reason
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
+from connectors.trust import Authorities
 from proxy.answers import Source
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"})
@@ -221,3 +222,29 @@ def _bytes(connectors: _Numbers) -> Metric:
         family.add_metric((namespace, name, "in"), numbers.bytes_in)
         family.add_metric((namespace, name, "out"), numbers.bytes_out)
     return family
+
+
+# When the CA certificates that the proxy trusts end: who renews them in time sees no outage.
+
+
+class AuthorityMetrics(Collector):
+    """One series for each Secret with certificates."""
+
+    def __init__(self, registry: CollectorRegistry, current: Callable[[], Authorities]) -> None:
+        """`current` is asked at each scrape, in another thread."""
+        self._current = current
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """The one family; without a series while custom CAs are off."""
+        family = GaugeMetricFamily(
+            "connectors_proxy_ca_certificate_expiry_seconds",
+            "When the first CA certificate of a Secret ends, as Unix time (global: trusted for all; connector: of "
+            "spec.caCertSecretRef).",
+            labels=("source", "namespace", "secret"),
+        )
+        for source, held in self._current().by_source.items():
+            for authority in held:
+                if (ends := authority.bundle.first_end) is not None:
+                    family.add_metric((source, *authority.secret.key), ends)
+        yield family

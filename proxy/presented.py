@@ -6,7 +6,7 @@ import binascii
 from base64 import b64decode
 from typing import NamedTuple
 
-from connectors.model.message import RequestHead
+from connectors.http.message import RequestHead
 
 AUTHORIZATION = b"authorization"
 MAX_TOKEN = 16 * 1024

@@ -7,10 +7,9 @@ from email.utils import formatdate
 
 import msgspec
 
-from connectors.model.message import ResponseHead
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal
-from proxy.http1.head import write_response
+from connectors.http.head import write_response
+from connectors.http.message import ResponseHead
+from connectors.objects.reasons import Reason, Refusal
 
 _BASIC = (b"WWW-Authenticate", b'Basic realm="connectors"')
 _BEARER = (b"WWW-Authenticate", b'Bearer realm="connectors"')

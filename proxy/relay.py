@@ -13,22 +13,20 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from connectors.model.message import ResponseHead
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal
-from proxy.audit import Record
+from connectors.http.body import body_reader, is_one_chunk
+from connectors.http.framing import BodyKind, framing_of_response, response_framing
+from connectors.http.head import HEAD_END, write_response
+from connectors.http.message import MessageError, ResponseHead
+from connectors.objects.reasons import Reason, Refusal
+from proxy.audit.audit import Record
 from proxy.bodies import Bodies, Phase
+from proxy.buffers import ResponseBuffer
 from proxy.course import Means
 from proxy.decision import Forward
-from proxy.http1.body import body_reader, is_one_chunk
-from proxy.http1.buffers import ResponseBuffer
-from proxy.http1.errors import MessageError
-from proxy.http1.framing import BodyKind, framing_of_response, response_framing
-from proxy.http1.head import HEAD_END, write_response
 from proxy.inject import request_trailers
 from proxy.outbox import Outbox
-from proxy.passage import Passage
 from proxy.presented import Presented
+from proxy.request import Passage
 from proxy.response import BODYLESS, Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts

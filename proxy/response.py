@@ -13,10 +13,9 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from connectors.credentials.credential import fold
-from connectors.http.fields import HOP_BY_HOP
-from connectors.model.message import Headers, ResponseHead, Version
-from proxy.http1.framing import CHUNKED, MAX_LENGTH_DIGITS, BodyKind, Framing, declared_framing
-from proxy.http1.head import connection_tokens, write_fields
+from connectors.http.framing import CHUNKED, MAX_LENGTH_DIGITS, BodyKind, Framing, declared_framing
+from connectors.http.head import connection_tokens, write_fields
+from connectors.http.message import HOP_BY_HOP, Headers, ResponseHead, Version
 from proxy.scrub import CHANGED
 
 MAX_CANDIDATES = 64

@@ -6,15 +6,135 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connectors.credentials.credential import fold
-from connectors.http.fields import NEVER_TRAILERS
-from connectors.model.message import Headers, ResponseHead
-from proxy.challenges import without_bearer
-from proxy.cookies import rewrite_cookie
-from proxy.decision import Forward
-from proxy.hop_by_hop import not_forwarded
-from proxy.locations import rewrite_location
-from proxy.reflected import ADDRESS_FIELDS, without_credential
+from connectors.credentials.credential import fold, is_shown, without_query
+from connectors.http.message import NEVER_TRAILERS, Headers, ResponseHead
+from connectors.plan import Query
+from proxy.decision import Forward, Mount
+from proxy.inject import not_forwarded
+from proxy.locations import at_root, map_path, rewrite_location
+
+# A tool that repeats the request's query in an address: the credential that was put there is taken out again.
+#
+# A slash is added behind a directory, http becomes https, a login remembers where to go back to: all of these
+# answer with the query that the tool saw, which is the caller's and the injected parameter (threat 6).
+
+
+_WHOLE = re.compile(rb"\A()(.*)\Z", re.DOTALL)
+_ADDRESSES = {
+    b"location": _WHOLE,
+    b"content-location": _WHOLE,
+    b"link": re.compile(rb"(<)([^<>]*)(?=>)"),
+    b"refresh": re.compile(rb"(url\s*=\s*['\"]?)([^'\"\s]*)", re.IGNORECASE),
+}
+"""Fields that hold addresses; group 2 is the address."""
+ADDRESS_FIELDS = frozenset(_ADDRESSES)
+
+
+def without_credential(name: bytes, value: bytes, query: Query | None) -> bytes | None:
+    """The field, `name` folded, without query parameters that `query` owns; of any origin, relative ones too.
+
+    None, so that the field is left out, where the credential still stands in it: inside of another parameter, in the
+    path or in the fragment.
+    """
+    addresses = _ADDRESSES.get(name)
+    if addresses is None or query is None or not query.injected:
+        return value
+    left = addresses.sub(lambda found: found[1] + _without_parameters(found[2], query.owned), value)
+    return None if is_shown(left, query.injected) else left
+
+
+def _without_parameters(address: bytes, owned: frozenset[bytes]) -> bytes:
+    reference, mark, fragment = address.partition(b"#")
+    return without_query(reference, owned) + mark + fragment
+
+
+# Set-Cookie of the tool's, for the address that the client used (RFC 6265 section 5).
+
+
+_SAME_PATHS = (Mount(b"", b""),)
+_CHANGED = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
+"""Attributes that are looked at where every path is the client's as it is the tool's."""
+
+
+def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
+    """Domain is dropped (the cookie becomes host-only), Path is mapped, Secure follows the scheme.
+
+    Without this a client would refuse the cookie, or send one Connector's cookie to another: on a shared host, or where
+    a Domain such as `team.svc.cluster.local` stands above the hosts of several (threat 13). Other attributes keep
+    their bytes.
+    """
+    if forward.mounts == _SAME_PATHS and not _CHANGED.search(value):
+        return value
+    pair, *attributes = value.split(b";")
+    kept = [pair]
+    has_path = False
+    for attribute in attributes:
+        name = attribute.partition(b"=")[0].strip().lower()
+        if name == b"domain":
+            continue
+        if name == b"secure" and client_scheme == "http" and forward.target.address.scheme == "https":
+            continue
+        if name == b"path":
+            has_path = _attribute_value(attribute).startswith(b"/")
+            attribute = _path(attribute, forward)  # noqa: PLW2901 - the attribute as the client gets it
+        kept.append(attribute)
+    if not has_path and at_root(forward):
+        kept.append(b" Path=" + forward.mounts[-1].client)
+    return b";".join(kept)
+
+
+def _path(attribute: bytes, forward: Forward) -> bytes:
+    head, _, _ = attribute.partition(b"=")
+    path = _attribute_value(attribute)
+    if not path.startswith(b"/"):
+        # Not a path: the client uses the request's own directory (RFC 6265 section 5.2.4).
+        return attribute
+    mount = forward.mounts[-1]
+    mapped = map_path(path, forward.mounts)
+    # A path above the address's prefix (`/` most of all) covers all of the Connector, and nothing besides it.
+    new = (mount.client if mapped is None else mapped) or b"/"
+    return attribute if new == path else head + b"=" + new
+
+
+def _attribute_value(attribute: bytes) -> bytes:
+    return attribute.partition(b"=")[2].strip()
+
+
+# WWW-Authenticate: one field can hold several challenges, each with parameters (RFC 9110 section 11.6.1).
+
+
+_ITEM = re.compile(rb"""(?:[^",]|"(?:[^"\\]|\\.)*")+""")
+"""One member of a comma-separated list whose members can hold quoted commas."""
+_QUOTED = re.compile(rb'"[^"]*"')
+_STARTS_CHALLENGE = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s+(?!=)|\s*$)")
+"""A scheme name stands alone or before a space; a parameter has `=` behind its name."""
+
+
+_MAX_FIELD = 4096
+"""Bytes of a field worth taking apart; unbalanced quotes make that quadratic."""
+
+
+def without_bearer(value: bytes) -> bytes | None:
+    """The field without its Bearer challenges, byte for byte otherwise; None where nothing is left."""
+    if b"bearer" not in value.lower():
+        return value
+    if len(value) > _MAX_FIELD:
+        return None
+    outside = _QUOTED.sub(b"", value)
+    if b'"' in outside or b"\\" in value:
+        # Clients disagree on where such a quoted string ends, and so on whether a challenge begins inside of it.
+        return None
+    kept, dropping = [], False
+    for item in _ITEM.findall(value):
+        start = _STARTS_CHALLENGE.match(item)
+        if start:
+            dropping = start[1].lower() == b"bearer"
+        if not dropping:
+            kept.append(item)
+    left = b",".join(kept).strip()
+    # What is not a list of challenges can hold one where a client's looser reading finds it: `Basic a="b" Bearer ...`.
+    return None if b"bearer" in _QUOTED.sub(b"", left).lower() else left or None
+
 
 _REASON_HEADER = b"x-connectors-reason"
 CHANGED = ADDRESS_FIELDS | {b"set-cookie", b"www-authenticate", _REASON_HEADER}

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from proxy.lent import MOST, Reading
+from proxy.buffers import MOST, Reading
 
 CHUNK = 64 * 1024
 """Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1)."""
@@ -166,7 +166,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         return not self._paused
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let `protocol` have what comes from now on; only while reading is paused (proxy/lent.py).
+        """Let `protocol` have what comes from now on; only while reading is paused (proxy/buffers.py).
 
         Where it reads a large body, TCP's transport reads into a lent buffer as well, and it is decrypted from the one
         into the other: no object is made of any of it.

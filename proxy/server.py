@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from connectors.model.refusal import Refusal
+from connectors.objects.reasons import Refusal
 from proxy.client import ClientConnection, ClientTerms, Requests
 from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response

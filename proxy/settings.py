@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from connectors.dialing.dial_settings import DialSettings
-from connectors.dialing.guard import DialGuard
-from connectors.model.host_form import HostForm
-from connectors.tls.version import TlsVersion
+from connectors.dial.dial_settings import DialSettings
+from connectors.dial.guard import DialGuard
+from connectors.objects.names import HostForm
+from connectors.tls.pool import TlsVersion
 
 
 class ClientAuth(StrEnum):

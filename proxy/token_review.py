@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from connectors.kube.access_review import Api, ask
 from connectors.kube.resources import TOKEN_REVIEWS
-from connectors.model.user import User
+from connectors.objects.user import User
 
 
 class _Status(Struct, frozen=True):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from connectors.dialing.flags import DIAL_FLAGS, dial_settings
+from connectors.dial.flags import DIAL_FLAGS, dial_settings
 from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
 from connectors.process.parsers import HostPort, choice, parse_count, parse_duration, parse_size
 from connectors.process.settings import Setting, SettingError, Values
-from connectors.tls.version import TlsVersion
+from connectors.tls.pool import TlsVersion
 from proxy.settings import AccessLogFormat, ClientAuth, Limits, ListenerTls, ProxySettings, Timeouts
 
 

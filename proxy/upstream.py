@@ -9,14 +9,14 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Protocol, cast
 from weakref import WeakValueDictionary
 
-from connectors.dialing.dialer import Dialer
-from connectors.model.addresses import Address
+from connectors.dial.dialer import Dialer
+from connectors.objects.addresses import Address
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
 from proxy.decision import Forward
 from proxy.dialling import Dialling
-from proxy.sessions import Sessions
+from proxy.secured_tool import Sessions
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 

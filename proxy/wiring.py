@@ -11,25 +11,23 @@ from typing import NamedTuple, TextIO
 
 from prometheus_client import CollectorRegistry
 
-from connectors.dialing.dialer import Dialer
+from connectors.dial.dialer import Dialer
 from connectors.kube.access_review import Api
-from connectors.model.connector import ConnectorKey
+from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan
 from connectors.process.clock import Clock, SystemClock
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
 from connectors.tls.loading import KeyPairError
-from connectors.tls.mounted import Mounted, PairFiles
-from connectors.tls.serving import Serving
-from proxy.access_log import AccessLog
-from proxy.audit import Audit
-from proxy.audit_file import AuditFile
-from proxy.audit_log import AuditLog
-from proxy.ca_metrics import AuthorityMetrics
+from connectors.tls.serving import Mounted, PairFiles, Serving
+from proxy.audit.access_log import AccessLog
+from proxy.audit.audit import Audit
+from proxy.audit.audit_file import AuditFile
+from proxy.audit.audit_log import AuditLog
 from proxy.exchange import Exchange, Parts
 from proxy.identity import Authority, Identity, TokenSecrets
 from proxy.kubernetes_authority import KubernetesAuthority
-from proxy.metrics import ProxyMetrics
+from proxy.metrics import AuthorityMetrics, ProxyMetrics
 from proxy.outbox import Outbox
 from proxy.relay import Bounds
 from proxy.scrub import ClientSide

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
 
-from connectors.model.connector import ConnectorKey
+from connectors.objects.connector import ConnectorKey
+from controller.probes.prober import Prober
 from standalone.objects import (
     BASE,
     ConnectorClassList,
@@ -20,7 +22,8 @@ from standalone.objects import (
     connector_object,
     not_found,
 )
-from standalone.status import Board
+from standalone.probe_report import report_of
+from standalone.status import Board, StatusBoard
 
 READS = ("GET", "HEAD")
 
@@ -90,3 +93,34 @@ def answer(body: msgspec.Struct, headers: dict[str, str] | None = None) -> web.R
     status = body.code if isinstance(body, Failure) else HTTPStatus.OK.value
     fields = {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})}
     return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", headers=fields)
+
+
+# POST .../connectors/NAME/probe on the admin port: run a Connector's probes now. What `connectors probe` asks.
+
+
+JSON = "application/json"
+UNSUPPORTED = Failure(
+    message=f"send it as {JSON}",
+    reason="UnsupportedMediaType",
+    code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE.value,
+)
+
+
+def probe_routes(prober: Prober, board: StatusBoard) -> list[web.RouteDef]:
+    """The one route; one Connector at a time, so that nobody makes this process a hammer."""
+    turn = asyncio.Lock()
+
+    async def probe(request: web.Request) -> web.Response:
+        key = ConnectorKey(request.match_info["namespace"], request.match_info["name"])
+        if request.content_type != JSON:
+            # Web pages can send a form to loopback, but not this without asking first, which is refused.
+            return answer(UNSUPPORTED)
+        async with turn:
+            if key not in board.current.connectors:
+                return answer(not_found("connectors", key.name))
+            reports = await prober.probe_now(key)
+            board.refresh(key)
+        entry = board.current.connectors.get(key)
+        return answer(report_of(key, entry.status, reports) if entry else not_found("connectors", key.name))
+
+    return [web.post(f"{BASE}/namespaces/{{namespace}}/connectors/{{name}}/probe", probe)]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connectors.authorities import OwnAuthority
 from connectors.judgement import Judgement
-from connectors.model.conditions import ConditionStatus
-from connectors.model.connector import ConnectorKey
-from connectors.model.violation import Severity, Violation
+from connectors.objects.conditions import ConditionStatus
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.violation import Severity, Violation
 from connectors.snapshot import Snapshot
 from connectors.sources.loaded import Loaded
 from connectors.sources.manifests import CONNECTOR, CONNECTOR_CLASS, SECRET
-from connectors.sources.problem import Identity, Problem
+from connectors.sources.place import Identity, Problem
+from connectors.trust import OwnAuthority
 from controller.authorities import problem_of
-from controller.ca_condition import ca_condition, left_out
+from controller.conditions import ca_condition, left_out
 
 CLASS_NAME = "spec.connectorClassName"
 CA_REF = "spec.caCertSecretRef.name"

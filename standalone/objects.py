@@ -9,11 +9,11 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Struct, field
 
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.connector import Connector, ConnectorSpec, NamedValue
-from connectors.model.connector_class import ConnectorClass, ConnectorClassSpec
-from connectors.model.metadata import API_VERSION, GROUP, ObjectMeta
-from connectors.model.secret_value import REDACTED
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.connector import Connector, ConnectorSpec, NamedValue
+from connectors.objects.connector_class import ConnectorClass, ConnectorClassSpec
+from connectors.objects.metadata import API_VERSION, GROUP, ObjectMeta
+from connectors.objects.secret import REDACTED
 
 BASE = f"/apis/{API_VERSION}"
 

@@ -10,24 +10,48 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.flags import DIAL_FLAGS, dial_settings
+from connectors.dial.dialer import Dialer
+from connectors.dial.flags import DIAL_FLAGS, dial_settings
 from connectors.inventory import build
 from connectors.judgement import Judgement
-from connectors.model.connector import ConnectorKey
-from connectors.model.violation import errors
+from connectors.objects.conditions import ConnectorStatus
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.violation import errors
 from connectors.process.clock import timestamp
 from connectors.process.logs import escaped
 from connectors.process.parsers import parse_duration
 from connectors.process.settings import Setting, Values, parse_command_line
 from connectors.sources.directory import DirectorySource
+from controller.plans import connector
+from controller.probes.asks import asks_of
 from controller.probes.client import ProbeClient
+from controller.probes.outcome import Outcome, Probed, Probes, Purpose
+from controller.probes.probing import Sender, run_probe
+from controller.probes.request import Report
+from controller.proxy_address import LocalProxy
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
 from standalone.get import NAMESPACE
 from standalone.objects import BASE
 from standalone.paths import path_problem
 from standalone.probe_report import ConnectorProbe, report_of, text_of
-from standalone.probing import probe_connector, probed_status
+
+# Probing outside of a cluster: one Connector's probes run at once.
+
+
+async def probe_connector(sender: Sender, judgement: Judgement, timeout: float) -> dict[Purpose, Report]:  # noqa: ASYNC109
+    """Run both probes of a Connector, `timeout` seconds each at most; what its class does not probe is left out."""
+    return {
+        purpose: Report(None, ask) if isinstance(ask, Outcome) else await run_probe(sender, ask, timeout)
+        for purpose, ask in asks_of(judgement, None).items()
+    }
+
+
+def probed_status(judgement: Judgement, reports: Mapping[Purpose, Report], now: str) -> ConnectorStatus:
+    """The status of a Connector of which nothing is known but these. `now` is RFC 3339."""
+    found = {purpose: Probed(report.outcome, now) for purpose, report in reports.items()}
+    probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
+    return connector.plan(judgement, None, connector.Facts(LocalProxy(""), probes), now).status
+
 
 FAILED, NOT_ASKED = 1, 2
 

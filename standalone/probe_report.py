@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from connectors.model.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
-from connectors.model.connector import ConnectorKey
-from connectors.model.secret_value import REDACTED
+from connectors.objects.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.secret import REDACTED
 from connectors.process.logs import escaped
 from controller.probes.outcome import Purpose
 from controller.probes.redirects import may_quote_secret
-from controller.probes.report import Hop, Report
-from controller.probes.request import ProbeHeader, origin_of
+from controller.probes.request import Hop, ProbeHeader, Report, origin_of
 
 CONDITIONS: Mapping[Purpose, ConditionType] = {
     Purpose.LIVENESS: ConditionType.LIVENESS_READY,

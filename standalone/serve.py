@@ -17,7 +17,7 @@ from connectors.process.run import Signals, refuse, run, until
 from connectors.process.settings import SettingError, parse_command_line
 from controller.probes.schedule import ProbeSettings
 from controller.probes.settings import PROBE_INTERVAL
-from proxy.audit_file import STANDARD_OUTPUT
+from proxy.audit.audit_file import STANDARD_OUTPUT
 from standalone.api import list_connectors
 from standalone.paths import path_problem
 from standalone.serve_settings import ADMIN, SETTINGS, serve_settings

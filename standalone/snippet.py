@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from connectors.model.conditions import ConditionType
+from connectors.objects.conditions import ConditionType
 from standalone.objects import ConnectorObject
 
 TOKEN_FOLDER = "/var/run/secrets/connectors"  # noqa: S105 - a folder

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from connectors.judgement import Judgement
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.names import proxy_host
-from connectors.model.violation import Violation
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.names import proxy_host
+from connectors.objects.violation import Violation
 from connectors.snapshot import Snapshot
-from controller.kinds import connector, connector_class
+from controller.plans import connector, connector_class
 from controller.probes.outcome import PENDING, Probes
 from controller.proxy_address import LocalProxy
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connectors.inventory import build
-from connectors.model.violation import Severity
+from connectors.objects.violation import Severity
 from connectors.process.clock import timestamp
 from connectors.process.logs import escaped
 from connectors.sources.directory import DirectorySource

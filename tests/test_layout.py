@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("connectors", "proxy", "controller", "standalone")
@@ -30,16 +29,7 @@ FREE_TESTS = {
 """Folders whose tests belong to no single module."""
 TESTS_WITHOUT_MODULE = {
     "tests/test_layout.py": "this file",
-    "tests/connectors/test_inventory_changes.py": "any sequence of changes, against a look at everything",
-    "tests/connectors/sources/test_cluster_authorities.py": "CAs that come and go; test_cluster.py is full",
-    "tests/proxy/test_response_heads.py": "heads that are remembered as a whole; test_response.py is full",
-    "tests/controller/kinds/test_connector_probed.py": "what probes say; test_connector.py is full",
-    "tests/proxy/test_secured_bodies.py": "large bodies under TLS; test_secured.py is full",
-    "tests/controller/test_controller_trust.py": "the controller with CAs for all; test_controller.py is full",
-    "tests/controller/test_controller_probes.py": "the controller with what it probes; test_controller.py is full",
-    "tests/controller/probes/test_prober_histories.py": "any history of the prober; test_prober.py is full",
-    "tests/controller/probes/test_prober_trust.py": "changes of CAs; test_prober.py is full",
-    "tests/controller/probes/test_prober_line.py": "probes that wait for others; test_prober.py is full",
+    "tests/connectors/sources/test_cluster_authorities.py": "CAs that come and go",
 }
 MODULES_WITHOUT_TEST: dict[str, str] = {}
 """Source modules that need no test of their own, each with the reason."""
@@ -49,18 +39,17 @@ REVEALS = {
     "connectors/credentials/credential.py": "puts a credential on a head, last of all",
     "connectors/credentials/generated.py": "checks that a rendered value fits a header",
     "connectors/credentials/client_certificate.py": "looks whether key and certificate belong together",
-    "connectors/dialing/http_client.py": "puts values on a request",
-    "connectors/expressions/view.py": "shows a template the Secret that it is about",
-    "connectors/model/secret_value.py": "defines it",
+    "connectors/dial/http_client.py": "puts values on a request",
+    "connectors/expressions/template.py": "shows a template the Secret that it is about",
+    "connectors/objects/secret.py": "defines it",
     "connectors/tls/certificates.py": "looks for CA certificates, which are nobody's secret",
     "connectors/tls/loading.py": "loads a private key into a TLS context",
     "connectors/tls/serving.py": "takes the digest of what is served",
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
-    "controller/probes/api_request.py": "puts a rendered path behind the API's own, once it is known to hold no secret",
     "controller/probes/redirects.py": "resolves a Location against the address that was asked",
     "controller/probes/request.py": "checks that a rendered path or header can stand in a request",
     "standalone/probe_report.py": "shows what was sent, where it was not made of a secret",
-    "connectors/token_owners.py": "takes the digest of callers' tokens",
+    "connectors/snapshot.py": "takes the digest of callers' tokens",
 }
 """The only modules that may look at a secret, each with the reason."""
 ENVIRONMENT_READERS = {"connectors/process/settings.py"}
@@ -71,6 +60,7 @@ def sources(*folders: str) -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
+@cache
 def tree(path: str) -> ast.Module:
     return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
@@ -79,10 +69,11 @@ def functions(path: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def module_of(test: str) -> str:
-    """tests/a/b/test_c.py -> a/b/c.py."""
+def modules_of(test: str) -> list[str]:
+    """tests/a/b/test_c_d.py -> a/b/c_d.py, and a/b/c.py of which it tests the aspect d."""
     path = Path(test)
-    return (path.parent.relative_to("tests") / path.name.removeprefix("test_")).as_posix()
+    folder, words = path.parent.relative_to("tests"), path.stem.removeprefix("test_").split("_")
+    return [(folder / f"{'_'.join(words[:count])}.py").as_posix() for count in range(len(words), 0, -1)]
 
 
 def test_of(module: str) -> str:
@@ -99,7 +90,11 @@ def in_free_folder(test: str) -> bool:
 
 def test_every_test_file_has_its_module() -> None:
     tests = [path for path in sources("tests") if Path(path).name.startswith("test_") and not in_free_folder(path)]
-    lost = [path for path in tests if path not in TESTS_WITHOUT_MODULE and not (ROOT / module_of(path)).is_file()]
+    lost = [
+        path
+        for path in tests
+        if path not in TESTS_WITHOUT_MODULE and not any((ROOT / module).is_file() for module in modules_of(path))
+    ]
     assert not lost, f"these tests mirror no module; move them beside the module they test: {lost}"
 
 
@@ -123,12 +118,15 @@ def ends_with_a_claim(function: ast.AST) -> bool:
     return bool(yields) and max(claims, default=0) > min(yields)
 
 
-@pytest.mark.parametrize("path", sources("tests/cluster", "tests/e2e", "tests/peers"))
-def test_the_end_of_a_fixture_claims_nothing(path: str) -> None:
+def test_the_end_of_a_fixture_claims_nothing() -> None:
     """It comes too where the test was skipped for a lacking program: what that should have done did not happen."""
-    fixtures = [made for made in functions(path) if any("fixture" in ast.unparse(of) for of in made.decorator_list)]
-    claims = [made.name for made in fixtures if ends_with_a_claim(made)]
-    assert not claims, f"{path}: assert in the tests, not at the end of {claims}"
+    claims = [
+        f"{path}:{made.lineno}"
+        for path in sources("tests/cluster", "tests/e2e", "tests/peers")
+        for made in functions(path)
+        if any("fixture" in ast.unparse(of) for of in made.decorator_list) and ends_with_a_claim(made)
+    ]
+    assert not claims, f"assert in the tests, not at the end of these fixtures: {claims}"
 
 
 def test_every_exception_above_still_exists() -> None:
@@ -137,54 +135,73 @@ def test_every_exception_above_still_exists() -> None:
     assert not gone, f"take these out of the lists of tests/test_layout.py: {gone}"
 
 
-@pytest.mark.parametrize("path", sources(*CODE))
-def test_sizes(path: str) -> None:
-    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
-    assert lines <= FILE_LINES, f"{path} has {lines} lines; split it by what its parts are about"
-    for function in functions(path):
-        length = (function.end_lineno or function.lineno) - function.lineno + 1
-        assert length <= FUNCTION_LINES, f"{path}:{function.lineno}: {function.name} has {length} lines; split it"
-        given = function.args
-        names = [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
-        count = len([name for name in names if name not in {"self", "cls"}])
-        allowed = count <= PARAMETERS or path.startswith("tests/")  # pytest's fixtures are parameters
-        assert allowed, f"{path}:{function.lineno}: {function.name} has {count} parameters; make a value of them"
+def test_sizes() -> None:
+    long = []
+    for path in sources(*CODE):
+        lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+        if lines > FILE_LINES:
+            long.append(f"{path} has {lines} lines; split it by what its parts are about")
+        for function in functions(path):
+            length = (function.end_lineno or function.lineno) - function.lineno + 1
+            if length > FUNCTION_LINES:
+                long.append(f"{path}:{function.lineno}: {function.name} has {length} lines; split it")
+            given = function.args
+            names = {argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+            # pytest's fixtures are parameters
+            if len(names - {"self", "cls"}) > PARAMETERS and not path.startswith("tests/"):
+                long.append(f"{path}:{function.lineno}: {function.name} has {len(names)} parameters; make a value")
+    assert not long, "\n".join(long)
 
 
-@pytest.mark.parametrize("path", sources(*CODE))
-def test_names(path: str) -> None:
-    words = {word for part in Path(path).with_suffix("").parts for word in part.split("_")}
-    assert not words & FORBIDDEN_NAMES, f"{path}: name it after what it does"
+def test_names() -> None:
+    words = {
+        path: {word for part in Path(path).with_suffix("").parts for word in part.split("_")} for path in sources(*CODE)
+    }
+    vague = [path for path in words if words[path] & FORBIDDEN_NAMES]
+    assert not vague, f"name these after what they do: {vague}"
 
 
-@pytest.mark.parametrize("path", [path for path in sources(*CODE) if path.endswith("/__init__.py")])
-def test_no_logic_in_init(path: str) -> None:
-    body = tree(path).body
-    extra = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
-    assert not extra, f"{path}: an __init__.py says in its docstring what belongs in the package, and does nothing"
+def test_no_logic_in_init() -> None:
+    extra = [
+        f"{path}:{node.lineno}"
+        for path in sources(*CODE)
+        if path.endswith("/__init__.py")
+        for node in tree(path).body
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
+    assert not extra, f"an __init__.py says in its docstring what belongs in the package, and does nothing: {extra}"
 
 
-@pytest.mark.parametrize("path", sources(*PACKAGES))
-def test_t14_secrets_are_revealed_in_listed_modules_only(path: str) -> None:
-    calls = [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute) and node.attr == "reveal"]
-    assert not calls or path in REVEALS, f"{path}:{calls}: reveal() is for the modules listed in tests/test_layout.py"
+def test_t14_secrets_are_revealed_in_listed_modules_only() -> None:
+    calls = [
+        f"{path}:{node.lineno}"
+        for path in sources(*PACKAGES)
+        if path not in REVEALS
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr == "reveal"
+    ]
+    assert not calls, f"reveal() is for the modules listed in tests/test_layout.py: {calls}"
 
 
-@pytest.mark.parametrize("path", sources(*PACKAGES))
-def test_environment_is_read_in_one_place(path: str) -> None:
+def test_environment_is_read_in_one_place() -> None:
     reads = [
-        node.lineno
+        f"{path}:{node.lineno}"
+        for path in sources(*PACKAGES)
+        if path not in ENVIRONMENT_READERS
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute)
         and node.attr in {"environ", "getenv", "environb"}
         and isinstance(node.value, ast.Name)
         and node.value.id == "os"
     ]
-    assert not reads or path in ENVIRONMENT_READERS, f"{path}:{reads}: make it a Setting; see connectors/process"
+    assert not reads, f"make these a Setting; see connectors/process: {reads}"
 
 
-@pytest.mark.parametrize("path", sources(*CODE))
-def test_annotations_are_postponed(path: str) -> None:
-    body = tree(path).body
-    postponed = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in body)
-    assert postponed or path.endswith("/__init__.py"), f"{path}: begin with `from __future__ import annotations`"
+def test_annotations_are_postponed() -> None:
+    late = [
+        path
+        for path in sources(*CODE)
+        if not path.endswith("/__init__.py")
+        and not any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree(path).body)
+    ]
+    assert not late, f"begin these with `from __future__ import annotations`: {late}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.alone.serving import RIGHT, SETTLED, Serving, Source, serving
 from bench.measure import resident
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 FEW = 10
 """How many are there when the process's own memory is measured."""

@@ -13,7 +13,7 @@ from bench.alone.serving import RIGHT, Files, Stored, serving
 from bench.load import LoadError
 from bench.peers.peer import CannotError
 from standalone.child import ChildError
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.fake_api_server import FakeApiServer
 
 AMONG = 100

@@ -15,7 +15,7 @@ import aiohttp
 from bench.measure import cpu_seconds
 from bench.peers.logged import Logged
 from bench.peers.ours import LOCAL, READY, generic_class, python_of
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, write
 

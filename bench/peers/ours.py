@@ -14,7 +14,7 @@ import yaml
 from bench.behind import certificate_files
 from bench.peers.logged import Logged
 from bench.peers.peer import Callers, Peer, Running, Site
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import Manifest, auth, basic_auth, caller_token, connector, write
 

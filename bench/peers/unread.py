@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 from bench.peers.logged import Logged
 from bench.peers.peer import AUTHORIZATION, Behind, Peer, Running, Setup, Site, anyone
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 
 async def start(exits: AsyncExitStack, site: Site) -> Running:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from bench.peers.peer import Program
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 FOLDER = CHECKOUT / ".venv-peers"
 

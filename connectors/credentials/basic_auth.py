@@ -6,10 +6,9 @@ from base64 import b64encode
 
 from connectors.credentials.credential import Credential, Owned
 from connectors.credentials.scheme import require, within_limit
-from connectors.expressions.subject import Subject
-from connectors.model.connector_class import AuthType
-from connectors.model.secret import Secret
-from connectors.model.secret_value import SecretValue
+from connectors.expressions.limits import Subject
+from connectors.objects.connector_class import AuthType
+from connectors.objects.secret import Secret, SecretValue
 
 
 class BasicAuth:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from connectors.credentials.credential import Credential, Owned
 from connectors.credentials.scheme import field_value, require
-from connectors.expressions.subject import Subject
-from connectors.model.connector_class import AuthType
-from connectors.model.secret import Secret
-from connectors.model.secret_value import SecretValue
+from connectors.expressions.limits import Subject
+from connectors.objects.connector_class import AuthType
+from connectors.objects.secret import Secret, SecretValue
 
 
 class BearerToken:

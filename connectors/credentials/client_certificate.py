@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from connectors.credentials.credential import Credential, CredentialError, Owned
 from connectors.credentials.scheme import require
-from connectors.expressions.subject import Subject
-from connectors.model.connector_class import AuthType
-from connectors.model.key_pair import KeyPair
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import Secret
-from connectors.model.secret_value import SecretValue
-from connectors.tls.certificates import PEM_FILE, Bundle, Certificate, as_pem, read_pem
-from connectors.tls.signing_key import KINDS, MAX_RSA, MIN_RSA, signing_key
+from connectors.expressions.limits import Subject
+from connectors.objects.connector_class import AuthType
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import KeyPair, Secret, SecretValue
+from connectors.tls.certificates import (
+    KINDS,
+    MAX_RSA,
+    MIN_RSA,
+    PEM_FILE,
+    Bundle,
+    Certificate,
+    as_pem,
+    read_pem,
+    signing_key,
+)
 
 CERTIFICATE, KEY = "tls.crt", "tls.key"
 """Its keys (core/v1, TLSCertKey and TLSPrivateKeyKey)."""

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from connectors.model.key_pair import KeyPair
-from connectors.model.message import Headers, RequestHead
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret_value import SecretValue
+from connectors.http.message import Headers, RequestHead
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import KeyPair, SecretValue
 
 
 class CredentialError(Exception):

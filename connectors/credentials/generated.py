@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from connectors.credentials.credential import Credential, CredentialError, Owned, fold
 from connectors.credentials.scheme import field_value
-from connectors.expressions.subject import Subject
+from connectors.expressions.limits import Subject
 from connectors.expressions.template import TemplateError, compile_template
-from connectors.model.connector_class import AuthType, GeneratedField, Generator
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import Secret
-from connectors.model.secret_value import SecretValue
+from connectors.objects.connector_class import AuthType, GeneratedField, Generator
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import Secret, SecretValue
 
 
 class Generated:

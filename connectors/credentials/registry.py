@@ -10,10 +10,10 @@ from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned
 from connectors.credentials.generated import Generated
 from connectors.credentials.scheme import Scheme, require
-from connectors.expressions.subject import Subject
-from connectors.model.connector_class import AuthType
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
+from connectors.expressions.limits import Subject
+from connectors.objects.connector_class import AuthType
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
 
 SCHEMES: dict[str, Scheme] = {
     BASIC_AUTH: BasicAuth(),

@@ -6,11 +6,10 @@ import re
 from typing import Protocol
 
 from connectors.credentials.credential import Credential, CredentialError, Owned
-from connectors.expressions.subject import Subject
-from connectors.model.connector_class import AuthType
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import Secret
-from connectors.model.secret_value import SecretValue
+from connectors.expressions.limits import Subject
+from connectors.objects.connector_class import AuthType
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import Secret, SecretValue
 
 MAX_VALUE = 16_384
 """Bytes of one value of a credential. Servers refuse heads of that size; a Secret may hold 1 MiB."""

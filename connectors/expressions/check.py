@@ -16,8 +16,8 @@ import msgspec
 from cel_expr_python import cel
 
 from connectors.expressions.check_rules import CheckError, CheckUse, check_rules
+from connectors.http.response import Response
 from connectors.json_depth import too_deep
-from connectors.model.response import Response
 
 __all__ = ["MAX_SOURCE", "Check", "CheckError", "compile_check"]
 

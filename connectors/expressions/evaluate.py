@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connectors.expressions.errors import TemplateError, error_at
-from connectors.expressions.limits import MAX_STEPS, STEP_BYTES, STEP_ITEMS, Buffer
+from connectors.expressions.limits import MAX_STEPS, STEP_BYTES, STEP_ITEMS, Buffer, TemplateError, error_at
 from connectors.expressions.nodes import Body, Call, Choice, Literal, Operand, Output, Pipe, Range, Start, Text
 from connectors.expressions.nodes import Variable as Slot
 from connectors.expressions.printing import printed

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connectors.expressions.errors import TemplateError, error_at
+from connectors.expressions.limits import TemplateError, error_at
 
 _SPACE = " \t\r\n"
 """What trim markers take away; Go takes these four only."""

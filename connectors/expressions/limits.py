@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.secret import Secret
+
+# Why a template is refused, or cannot be rendered.
+
+
+class TemplateError(ValueError):
+    """A template is not in the subset, or cannot be rendered. The message never holds a rendered value.
+
+    `missing_key` is the key that the Secret lacks ("" where the template computes its name); None in other cases.
+    """
+
+    def __init__(self, message: str, *, missing_key: str | None = None) -> None:
+        super().__init__(message)
+        self.missing_key = missing_key
+
+
+def error_at(source: str, position: int, message: str, *, missing_key: str | None = None) -> TemplateError:
+    """An error that begins with line and column of `position`, both counted from 1, columns in characters."""
+    line = source.count("\n", 0, position) + 1
+    column = position - source.rfind("\n", 0, position)
+    return TemplateError(f"line {line}, column {column}: {message}", missing_key=missing_key)
+
+
 MAX_SOURCE = 4096
 """Characters of a template. The longest of the published classes has under 600."""
 MAX_OUTPUT = 16 * 1024
@@ -42,3 +69,15 @@ class Buffer:
 
 
 TOO_LONG = f"the rendering is longer than {MAX_OUTPUT} bytes"
+
+
+# What a template is about.
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A Connector, its class and its Secret: all that a template may read. What is None is nil in the template."""
+
+    connector: Connector | None = None
+    connector_class: ConnectorClass | None = None
+    secret: Secret | None = None

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connectors.expressions.errors import TemplateError
 from connectors.expressions.evaluate import Program
 from connectors.expressions.lexer import Action, Kind, Token, scan
 from connectors.expressions.lexer import Text as Outside
-from connectors.expressions.limits import MAX_SOURCE
+from connectors.expressions.limits import MAX_SOURCE, TemplateError
 from connectors.expressions.nodes import Body, Branch, Choice, Output, Range, Text
 from connectors.expressions.pipelines import Scope, parse_pipeline, unprintable
 from connectors.expressions.values import Value

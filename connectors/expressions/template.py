@@ -6,16 +6,227 @@ language, connectors/expressions/limits.py what bounds it.
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from connectors.expressions.errors import TemplateError
 from connectors.expressions.evaluate import Program, evaluate
-from connectors.expressions.limits import MAX_ITEMS, MAX_NESTING, MAX_OUTPUT, MAX_SOURCE, MAX_STEPS
+from connectors.expressions.limits import (
+    MAX_ITEMS,
+    MAX_NESTING,
+    MAX_OUTPUT,
+    MAX_SOURCE,
+    MAX_STEPS,
+    Subject,
+    TemplateError,
+)
 from connectors.expressions.parser import parse
-from connectors.expressions.subject import Subject
-from connectors.expressions.view import Root, specimen
-from connectors.model.secret_value import SecretValue
+from connectors.expressions.values import Deferred, Map, Missing, Record, Value, from_data
+from connectors.objects.connector import CaCertSecretRef, Connector, ConnectorAuth, NamedValue, SecretReference
+from connectors.objects.connector import ConnectorSpec as Spec
+from connectors.objects.connector_class import ConnectorClass, ParameterSpec
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import Secret, SecretValue
+
+# What a template sees of its subject, under the names of Go's types (.Connector) and of JSON (.connector).
+
+
+@dataclass(slots=True)
+class Root:
+    """The root of one rendering. `reads_secret` becomes true as soon as anything looks at its Secret.
+
+    Whatever way a template takes there ($, with, range, variables, a mere condition), it begins with reading this one
+    field, so that what follows implicitly from the Secret counts too (threat 25).
+    """
+
+    subject: Subject
+    reads_secret: bool = field(default=False, init=False)
+
+    def value(self) -> Record:
+        """The value behind `.` and `$`."""
+        return Record(
+            "the template's data",
+            {
+                "Connector": Deferred(lambda: _connector(self.subject, go=True)),
+                "ConnectorClass": Deferred(lambda: _class(self.subject.connector_class, go=True)),
+                "Secret": Deferred(lambda: self._secret(go=True)),
+                "connector": Deferred(lambda: _connector(self.subject, go=False)),
+                "connectorclass": Deferred(lambda: _class(self.subject.connector_class, go=False)),
+                "secret": Deferred(lambda: self._secret(go=False)),
+            },
+        )
+
+    def _secret(self, *, go: bool) -> Value:
+        self.reads_secret = True
+        return _secret(self.subject.secret, go=go)
+
+
+def specimen() -> Record:
+    """A root in which everything is there, to check the names of fields against."""
+    auth = ConnectorAuth(secret_ref=SecretReference())
+    connector = Connector(spec=Spec(auth=auth, ca_cert_secret_ref=CaCertSecretRef()))
+    return Root(Subject(connector, ConnectorClass(), Secret(ObjectMeta(), "", {}))).value()
+
+
+def _secret(secret: Secret | None, *, go: bool) -> Value:
+    if secret is None:
+        return None
+    plain: dict[bytes, Value] = {key.encode(): value.reveal() for key, value in secret.data.items()}
+    data = Deferred(lambda: Map({key.encode(): b64encode(item.reveal()) for key, item in secret.data.items()}, True))
+    string_data = Map(plain, secret=True)
+    meta = secret.metadata
+    if go:
+        own = _go_metadata(meta)
+        return Record("the Secret", {"StringData": string_data, "Data": data, "Type": from_data(secret.type), **own})
+    own = {"name": from_data(meta.name), "metadata": _json_metadata(meta)}
+    return Record("the Secret", {"stringData": string_data, "data": data, "type": from_data(secret.type), **own})
+
+
+def _class(connector_class: ConnectorClass | None, *, go: bool) -> Value:
+    if connector_class is None:
+        return None
+    meta = connector_class.metadata
+    if go:
+        return Record("the ConnectorClass", _go_metadata(meta))
+    return Record("the ConnectorClass", {"name": from_data(meta.name), "metadata": _json_metadata(meta)})
+
+
+def _go_metadata(meta: ObjectMeta) -> Mapping[str, Value | Deferred]:
+    """metav1.ObjectMeta is embedded: its fields can be reached with its name and without."""
+    fields: dict[str, Value | Deferred] = {
+        "Name": from_data(meta.name),
+        "Namespace": from_data(meta.namespace),
+        "Labels": Deferred(lambda: from_data(meta.labels)),
+        "Annotations": Deferred(lambda: from_data(meta.annotations)),
+    }
+    return {"ObjectMeta": Record("ObjectMeta", fields), **fields}
+
+
+def _json_metadata(meta: ObjectMeta) -> Record:
+    return Record(
+        "metadata",
+        {
+            "name": from_data(meta.name),
+            "namespace": from_data(meta.namespace),
+            "labels": Deferred(lambda: from_data(meta.labels)),
+            "annotations": Deferred(lambda: from_data(meta.annotations)),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameters:
+    """Names and values, the class's defaults included."""
+
+    extensions: tuple[tuple[str, Value], ...]
+    own: tuple[tuple[str, Value], ...]
+    auth: tuple[tuple[str, Value], ...]
+
+
+def _connector(subject: Subject, *, go: bool) -> Value:
+    connector = subject.connector
+    if connector is None:
+        return None
+    meta = connector.metadata
+    spec = Deferred(lambda: (_go_spec if go else _json_spec)(connector.spec, _parameters(subject, connector.spec)))
+    if go:
+        return Record("the Connector", {**_go_metadata(meta), "Spec": spec})
+    fields = {"name": from_data(meta.name), "namespace": from_data(meta.namespace), "metadata": _json_metadata(meta)}
+    return Record("the connector", {**fields, "spec": spec})
+
+
+def _go_spec(spec: Spec, parameters: _Parameters) -> Record:
+    authority: Value = None
+    if spec.ca_cert_secret_ref is not None:
+        authority = Record("CACertSecretRef", {"Name": from_data(spec.ca_cert_secret_ref.name)})
+    auth: Value = None
+    if spec.auth is not None:
+        found = spec.auth.secret_ref
+        reference = Record("SecretRef", _names(found, "Name", "Namespace")) if found else None
+        fields: Mapping[str, Value] = {"SecretRef": reference, "Params": _go_items(parameters.auth)}
+        auth = Record("Auth", {"Name": from_data(spec.auth.name), **fields})
+    return Record(
+        "Spec",
+        {
+            "ConnectorClassName": from_data(spec.connector_class_name),
+            "Address": from_data(spec.address),
+            "AddressExtensions": _go_items(parameters.extensions),
+            "Params": _go_items(parameters.own),
+            "Auth": auth,
+            "CACertSecretRef": authority,
+            "CaCertSecretRef": authority,
+        },
+    )
+
+
+def _go_items(items: Sequence[tuple[str, Value]]) -> Value:
+    return tuple(
+        Record("the item", {"Name": name.encode(), "Value": Record("Value", {"StringVal": value, "Type": b"string"})})
+        for name, value in items
+    )
+
+
+def _json_spec(spec: Spec, parameters: _Parameters) -> Record:
+    """What may be left out in a manifest is missing here, as a key of a map: false in a condition."""
+    authority: Value = Missing("caCertSecretRef")
+    if spec.ca_cert_secret_ref is not None:
+        authority = Record("caCertSecretRef", {"name": from_data(spec.ca_cert_secret_ref.name)})
+    auth: Value = Missing("auth")
+    if spec.auth is not None:
+        found = spec.auth.secret_ref
+        reference = Record("secretRef", _names(found, "name", "namespace")) if found else Missing("secretRef")
+        fields: Mapping[str, Value] = {"secretRef": reference, "params": _json_items(parameters.auth)}
+        auth = Record("auth", {"name": from_data(spec.auth.name), **fields})
+    return Record(
+        "spec",
+        {
+            "connectorClassName": from_data(spec.connector_class_name),
+            "address": from_data(spec.address),
+            "addressExtensions": _json_items(parameters.extensions),
+            "params": _json_items(parameters.own),
+            "auth": auth,
+            "caCertSecretRef": authority,
+        },
+    )
+
+
+def _json_items(items: Sequence[tuple[str, Value]]) -> Value:
+    return tuple(Record("the item", {"name": name.encode(), "value": value}) for name, value in items)
+
+
+def _names(reference: SecretReference, name: str, namespace: str) -> Mapping[str, Value]:
+    return {name: from_data(reference.name), namespace: from_data(reference.namespace)}
+
+
+def _parameters(subject: Subject, spec: Spec) -> _Parameters:
+    """A parameter of the authentication check under spec.params counts as one of spec.auth.params (check_auth.py)."""
+    auth = spec.auth or ConnectorAuth()
+    of_class = subject.connector_class.spec if subject.connector_class else ConnectorClass().spec
+    probe = subject.connector_class.auth_probe(auth.name) if subject.connector_class and auth.name else None
+    checked = probe.params if probe else ()
+    misplaced = {spec.name for spec in checked} - {spec.name for spec in of_class.params}
+    moved = [item for item in spec.params if item.name in misplaced]
+    own = [item for item in spec.params if item.name not in misplaced]
+    return _Parameters(
+        tuple(_merged(spec.address_extensions, of_class.address_extensions)),
+        tuple(_merged(own, of_class.params)),
+        tuple(_merged([*moved, *auth.params], checked)),
+    )
+
+
+def _merged(given: Sequence[NamedValue], declared: Sequence[ParameterSpec]) -> Iterator[tuple[str, Value]]:
+    """In the order of the declarations, with their defaults; what is not declared comes last."""
+    values = {item.name: item.value for item in given}
+    for spec in declared:
+        if spec.name in values or isinstance(spec.default, str):
+            yield spec.name, _text(values.pop(spec.name, spec.default))
+    yield from ((name, _text(value)) for name, value in values.items())
+
+
+def _text(value: object) -> Value:
+    return from_data(value) if isinstance(value, str) else None
+
 
 __all__ = [
     "MAX_ITEMS",

@@ -1,1 +1,1 @@
-"""What HTTP is, as far as both images need it: no I/O and no word of the domain."""
+"""HTTP/1.1 messages without I/O: heads on llhttp, fields, body framing, targets (RFC 9110, RFC 9112)."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from connectors.kube.errors import ConnectionLostError, UnreadableError
 from connectors.kube.nesting import decode
 from connectors.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
-from connectors.model.user import User
+from connectors.objects.user import User
 
 T = TypeVar("T")
 

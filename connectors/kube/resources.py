@@ -6,7 +6,11 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from connectors.model.metadata import GROUP
+import msgspec
+from msgspec import Raw, Struct
+
+from connectors.kube.nesting import decode
+from connectors.objects.metadata import GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +90,31 @@ VALIDATING_WEBHOOK_CONFIGURATIONS = Resource(
     "ValidatingWebhookConfiguration",
     namespaced=False,
 )
+
+
+# metadata of any object, as far as following it needs it. Annotations may hold a Secret's data and are never read.
+
+
+class Metadata(Struct, frozen=True, rename="camel"):
+    """The part of metav1.ObjectMeta that names an object and one version of it."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+
+class _Object(Struct, frozen=True):
+    metadata: Metadata = Metadata()
+
+
+_DECODER = msgspec.json.Decoder(_Object)
+NOTHING = Metadata()
+
+
+def metadata_of(raw: Raw | bytes) -> Metadata:
+    """The metadata of an object; NOTHING where it is no object."""
+    try:
+        return decode(raw, _DECODER).metadata
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return NOTHING

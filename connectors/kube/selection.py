@@ -16,8 +16,7 @@ from msgspec.structs import replace
 from connectors.kube.backoff import Backoff
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError, NotFoundError, UnauthorizedError, UnavailableError
-from connectors.kube.metadata import Metadata, metadata_of
-from connectors.kube.resources import Resource
+from connectors.kube.resources import Metadata, Resource, metadata_of
 from connectors.process.clock import Clock, SystemClock
 
 logger = logging.getLogger("connectors.kube")

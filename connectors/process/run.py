@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
+
+from connectors.process.parsers import HostPort
 
 
 def run(work: Coroutine[object, object, int]) -> int:
@@ -52,3 +56,24 @@ async def until(event: asyncio.Event, work: Coroutine[object, object, None]) -> 
         return True
     running.cancel()
     return False
+
+
+# The version of this program: pyproject.toml's, which an image does not hold.
+
+
+VERSION = "0.1.0"
+
+
+# What to say when a port cannot be listened on.
+
+
+def cannot_listen(where: HostPort, flag: str, error: OSError) -> str:
+    """One sentence with the cause, and the flag that chooses another address."""
+    return f"cannot listen on {where}: {_cause(error)}; choose another address with {flag}"
+
+
+def _cause(error: OSError) -> str:
+    # asyncio puts the address into the text a second time; a name that does not resolve has numbers of its own.
+    if error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

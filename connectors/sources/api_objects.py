@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from connectors.json_depth import too_deep
 from connectors.kube import nesting
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.connector import Connector, ConnectorSpec
-from connectors.model.connector_class import RESOLVER_ANNOTATION, ConnectorClass, ConnectorClassSpec
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import Secret
-from connectors.model.violation import Violation
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.connector import Connector, ConnectorSpec
+from connectors.objects.connector_class import RESOLVER_ANNOTATION, ConnectorClass, ConnectorClassSpec
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import Secret
+from connectors.objects.violation import Violation
 from connectors.sources.feature_flags import decode_flags
 from connectors.sources.fields import decode, without_nulls
 from connectors.sources.secrets import decode_secret

@@ -10,21 +10,20 @@ from dataclasses import dataclass, field
 
 from msgspec import Raw
 
-from connectors.authorities import LABEL, ca_secret_key_of
-from connectors.examination import secret_key_of
 from connectors.kube.cache import Cache
 from connectors.kube.client import KubeClient, Selector
 from connectors.kube.reflector import Reflector, Watched
 from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
 from connectors.kube.selection import ObjectKey, Selection
-from connectors.model.addresses import AddressError, Origin, parse_address
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.feature_flags import CONFIG_MAP_NAME, FeatureFlags
-from connectors.model.names import object_name_problem
-from connectors.model.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
-from connectors.model.violation import Violation
+from connectors.objects.addresses import AddressError, Origin, parse_address
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.feature_flags import CONFIG_MAP_NAME, FeatureFlags
+from connectors.objects.names import object_name_problem
+from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
+from connectors.objects.violation import Violation
 from connectors.process.clock import Clock
-from connectors.snapshot import Changes
+from connectors.rules.examination import secret_key_of
+from connectors.snapshot import Changes, Referrers
 from connectors.sources.api_objects import (
     HeldClass,
     HeldConnector,
@@ -35,10 +34,39 @@ from connectors.sources.api_objects import (
     read_flags,
     read_secret,
 )
-from connectors.sources.references import References
 from connectors.sources.store import SLICE, SnapshotStore
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ApiServer
+from connectors.trust import LABEL, ca_secret_key_of
+
+# Which Secrets are wanted, since Connectors refer to them: told one by one, when the first does and when none does.
+
+
+class References:
+    """Costs what changes, however many Connectors there are."""
+
+    def __init__(self, want: Callable[[ObjectKey], None], drop: Callable[[ObjectKey], None]) -> None:
+        """`want` is called with a Secret that nobody has referred to before, `drop` with one that nobody does now."""
+        self._want = want
+        self._drop = drop
+        self._of: dict[ConnectorKey, tuple[ObjectKey, ...]] = {}
+        self._referrers: Referrers[ObjectKey] = Referrers()
+
+    def set(self, key: ConnectorKey, wanted: tuple[ObjectKey, ...]) -> None:
+        """This Connector refers to these from now on, each named once; to none where it is gone."""
+        before = self._of.pop(key, ())
+        if wanted:
+            self._of[key] = wanted
+        for secret in wanted:
+            if secret not in self._referrers:
+                self._want(secret)
+            self._referrers.add(secret, key)
+        for secret in before:
+            if secret not in wanted:
+                self._referrers.remove(secret, key)
+                if secret not in self._referrers:
+                    self._drop(secret)
+
 
 logger = logging.getLogger("connectors.cluster")
 

@@ -9,17 +9,36 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 from connectors.snapshot import Changes
-from connectors.sources.builtin import builtin_classes
-from connectors.sources.files import Listing, Signature, is_foreign, is_recent, list_files, look_at, size_of
+from connectors.sources.files import (
+    Listing,
+    Signature,
+    is_foreign,
+    is_recent,
+    list_files,
+    look_at,
+    settled,
+    size_of,
+    ticks,
+)
 from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.manifest_file import ManifestFile, fetch, reread
-from connectors.sources.manifests import MAX_FILE
+from connectors.sources.manifests import MAX_FILE, Manifest, read_manifests
 from connectors.sources.merged import Merged
-from connectors.sources.problem import about_file
-from connectors.sources.ticks import settled, ticks
+from connectors.sources.place import Identity, about_file
+
+# The built-in ConnectorClasses: package data, read by the same parser as everybody else's.
+
+
+def builtin_classes() -> Mapping[Identity, Manifest]:
+    """The classes of connectors/classes/*.yaml."""
+    files = sorted(resources.files("connectors").joinpath("classes").iterdir(), key=lambda file: file.name)
+    manifests = (read_manifests(file.read_bytes()) for file in files if file.name.endswith(".yaml"))
+    return {entry.identity: entry for found in manifests for entry in found.entries}
+
 
 BATCH = 256
 """Files that are fetched before they are parsed, if they are not large."""

@@ -28,8 +28,8 @@ from yaml.events import (
 )
 from yaml.nodes import ScalarNode
 
-from connectors.model.shared import shared as shared_text
-from connectors.model.violation import Violation
+from connectors.objects.metadata import shared as shared_text
+from connectors.objects.violation import Violation
 from connectors.sources.place import Node, Place, at, field_path, line_of, shared
 
 MAX_DEPTH = 100

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import convert
 from msgspec.structs import fields
 
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.violation import Severity, Violation
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.violation import Severity, Violation
 from connectors.sources.place import field_path
 
 FLAGS = frozenset(field.encode_name for field in fields(FeatureFlags))

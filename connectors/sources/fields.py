@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, VarTupleType, type_info
 
-from connectors.model.violation import Violation
+from connectors.objects.violation import Violation
 from connectors.sources.place import field_path
 
 S = TypeVar("S", bound=Struct)

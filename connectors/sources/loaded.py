@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from connectors.model.violation import Violation
+from connectors.objects.violation import Violation
 from connectors.snapshot import Changes, Objects
-from connectors.sources.place import Place
-from connectors.sources.problem import Identity, Problem
+from connectors.sources.place import Identity, Place, Problem
 
 
 class Ignored(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from connectors.model.violation import Violation
+from connectors.objects.violation import Violation
 from connectors.sources.documents import DocumentError
 from connectors.sources.files import Signature, UnreadableError, read_file
 from connectors.sources.manifests import MAX_FILE, Manifest, Manifests, read_manifests
-from connectors.sources.problem import Identity, Problem, about_file
+from connectors.sources.place import Identity, Problem, about_file
 
 
 @dataclass(frozen=True, slots=True)

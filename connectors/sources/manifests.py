@@ -9,17 +9,16 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.feature_flags import CONFIG_MAP_NAME, FeatureFlags
-from connectors.model.metadata import API_VERSION, ObjectMeta
-from connectors.model.secret import Secret
-from connectors.model.violation import Violation
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.feature_flags import CONFIG_MAP_NAME, FeatureFlags
+from connectors.objects.metadata import API_VERSION, ObjectMeta
+from connectors.objects.secret import Secret
+from connectors.objects.violation import Violation
 from connectors.sources.documents import Document, read_json, read_yaml
 from connectors.sources.feature_flags import decode_flags
 from connectors.sources.fields import decode, unknown_fields, without_nulls
-from connectors.sources.place import Place
-from connectors.sources.problem import NOBODY, Identity
+from connectors.sources.place import NOBODY, Identity, Place
 from connectors.sources.secrets import decode_secret
 
 MAX_FILE = 8 * 1024 * 1024

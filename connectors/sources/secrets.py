@@ -8,15 +8,26 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import OPAQUE, Secret
-from connectors.model.secret_value import SecretValue
-from connectors.model.shared import shared
-from connectors.model.violation import Violation
-from connectors.sources.annotations import without_last_applied
+from connectors.objects.metadata import ObjectMeta, shared
+from connectors.objects.secret import OPAQUE, Secret, SecretValue
+from connectors.objects.violation import Violation
 from connectors.sources.fields import decode
 from connectors.sources.place import field_path
+
+# Annotations that are never kept.
+
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""kubectl writes the whole manifest into this annotation, of a Secret its values too (threat 14)."""
+
+
+def without_last_applied(metadata: ObjectMeta) -> ObjectMeta:
+    """The metadata without kubectl's copy of the manifest."""
+    if LAST_APPLIED not in metadata.annotations:
+        return metadata
+    return replace(metadata, annotations={k: v for k, v in metadata.annotations.items() if k != LAST_APPLIED})
 
 
 class _Envelope(Struct, frozen=True, rename="camel", kw_only=True):

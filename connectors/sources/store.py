@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import chain
 
-from connectors.authorities import NONE, Authorities
 from connectors.inventory import Inventory
-from connectors.model.connector import Connector, ConnectorKey
+from connectors.objects.connector import Connector, ConnectorKey
 from connectors.snapshot import EVERYTHING, Changes, Objects, Snapshot, Wanted
+from connectors.trust import NONE, Authorities
 
 SLICE = 0.005
 """Seconds of work after which everything else has its turn: a request waits no longer for a snapshot that is made."""

@@ -14,8 +14,7 @@ import certifi
 
 from connectors.process.settings import foreign_variable
 from connectors.tls.loading import KeyPairError, load_key_pair
-from connectors.tls.pool import SYSTEM_TLS, ClientTls
-from connectors.tls.version import TlsVersion
+from connectors.tls.pool import SYSTEM_TLS, ClientTls, TlsVersion
 
 logger = logging.getLogger("connectors.tls")
 

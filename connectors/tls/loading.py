@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from connectors.model.key_pair import KeyPair
+from connectors.objects.secret import KeyPair
 
 
 class KeyPairError(OSError):

@@ -6,10 +6,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-from connectors.model.addresses import Origin
-from connectors.model.key_pair import KeyPair
+from connectors.objects.addresses import Origin
+from connectors.objects.secret import KeyPair
 from connectors.tls.certificates import Bundle, Certificate
+
+# Versions of TLS that a setting can name.
+
+
+class TlsVersion(StrEnum):
+    """The versions that are still spoken (RFC 8996 has ended those before)."""
+
+    TLS_1_2 = "1.2"
+    TLS_1_3 = "1.3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectors.process.listening import cannot_listen
 from connectors.process.parsers import HostPort
-from connectors.tls.mounted import Mounted, PairFiles
-from connectors.tls.serving import Serving
+from connectors.process.run import cannot_listen
+from connectors.tls.serving import Mounted, PairFiles, Serving
 from controller.admission.certificates import CERTIFICATE, KEY
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.renewal import Times

@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from connectors.model.key_pair import KeyPair
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import KeyPair, SecretValue
 from controller.admission.renewal import BACKDATE, Action, Authority, Held, Leaf, Times
 
 CA_BUNDLE, CA_KEY, CERTIFICATE, KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"

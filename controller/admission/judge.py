@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from connectors.class_checks import check_connector_class
-from connectors.examination import of_invalid_class
-from connectors.model.checks import check_connector
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.violation import Severity, Violation, errors
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.violation import Severity, Violation, errors
+from connectors.rules.connector import check_connector
+from connectors.rules.connector_class import check_connector_class
+from connectors.rules.examination import of_invalid_class
 from connectors.sources.api_objects import HeldClass
 from controller.admission.review import ClassReview, ConnectorReview, Operation
 from controller.admission.verdict import Verdict, judged, naming, tolerated

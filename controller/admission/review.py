@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from connectors.kube import nesting
-from connectors.model.metadata import GROUP
-from connectors.model.user import User
+from connectors.objects.metadata import GROUP
+from connectors.objects.user import User
 from connectors.sources.api_objects import HeldClass, HeldConnector, read_class, read_connector
 from controller.admission.verdict import MAX_NAME, Verdict, bounded_name
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from connectors.model.connector import Connector
-from connectors.model.secret import SecretKey
-from connectors.model.user import User
-from connectors.model.violation import Violation
+from connectors.objects.connector import Connector
+from connectors.objects.secret import SecretKey
+from connectors.objects.user import User
+from connectors.objects.violation import Violation
 from connectors.sources.api_objects import HeldConnector
 from controller.admission.review import ConnectorReview
 from controller.admission.verdict import Refusal, bounded_name, refused

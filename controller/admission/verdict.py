@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from connectors.model.violation import Severity, Violation, errors
+from connectors.objects.violation import Severity, Violation, errors
 
 MAX_WARNING = 250
 """Characters of one warning. The API server cuts what is longer than 256 (apiserver, admission/plugin/webhook), and

@@ -14,9 +14,9 @@ from connectors.kube.access_review import Action, may
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError, NotFoundError
 from connectors.kube.resources import CONNECTOR_CLASSES, SECRETS
-from connectors.model.names import object_name_problem
-from connectors.model.user import User
-from connectors.model.violation import Violation, errors
+from connectors.objects.names import object_name_problem
+from connectors.objects.user import User
+from connectors.objects.violation import Violation, errors
 from connectors.process.clock import Clock
 from connectors.sources.api_objects import read_class
 from connectors.sources.cluster import ClusterSource

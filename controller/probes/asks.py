@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from connectors.expressions.subject import Subject
+from connectors.expressions.limits import Subject
 from connectors.judgement import Judgement
-from connectors.model.connector_class import Probe
-from connectors.model.reasons import ConditionReason
-from connectors.model.violation import errors
+from connectors.objects.connector_class import Probe
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.violation import errors
 from controller.destination import Platform
-from controller.probes.api_request import api_ask
 from controller.probes.outcome import Outcome, Purpose, failed
-from controller.probes.request import Ask, http_ask, undeclared
+from controller.probes.request import Ask, api_ask, http_ask, undeclared
 
 
 @dataclass(frozen=True, slots=True)

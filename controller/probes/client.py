@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.http_client import HttpClient, HttpRequest
-from connectors.model.response import Response
-from connectors.process.version import VERSION
+from connectors.dial.dialer import Dialer
+from connectors.dial.http_client import HttpClient, HttpRequest
+from connectors.http.response import Response
+from connectors.process.run import VERSION
 from connectors.tls.pool import ClientTls
 from controller.probes.request import ProbeRequest
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from connectors.model.addresses import Origin
-from connectors.model.connector import ConnectorKey
+from connectors.objects.addresses import Origin
+from connectors.objects.connector import ConnectorKey
 from connectors.process.clock import Clock
 from controller.probes.origins import Origins
 from controller.probes.outcome import Purpose

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connectors.model.conditions import ConditionStatus
-from connectors.model.reasons import ConditionReason
+from connectors.objects.conditions import ConditionStatus
+from connectors.objects.reasons import ConditionReason
 
 RETELL = 600.0
 """Seconds after which an outcome is told of although it is the same as before: who looks at a status wants to know that

@@ -8,24 +8,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from connectors.judgement import Judgement
-from connectors.model.addresses import Origin
-from connectors.model.conditions import ConditionStatus
-from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import ConnectorClass
+from connectors.objects.addresses import Origin
+from connectors.objects.conditions import ConditionStatus
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
 from connectors.process.clock import Clock, rfc3339
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
-from controller.probes.api_request import class_ask
 from controller.probes.asks import asks_of
 from controller.probes.lanes import Job, Key, Lanes
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import OFF, PENDING, Outcome, Probed, Probes, Purpose
 from controller.probes.probing import Sender, run_probe
-from controller.probes.record import Record
-from controller.probes.report import Report
-from controller.probes.request import Ask
-from controller.probes.schedule import Inputs, ProbeSettings, inputs_of, inputs_of_class, pause
+from controller.probes.request import Ask, Report, class_ask
+from controller.probes.schedule import Inputs, ProbeSettings, Record, inputs_of, inputs_of_class, pause
 
 logger = logging.getLogger("connectors.probes")
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from connectors.dialing.exchange_failure import ExchangeFailedError, timeout_failure
-from connectors.dialing.kind import Failure
-from connectors.model.response import Response
+from connectors.dial.exchange_failure import ExchangeFailedError, timeout_failure
+from connectors.dial.kind import Failure
+from connectors.http.response import Response
 from controller.probes.outcome import Outcome
 from controller.probes.redirects import MAX_HOPS, may_quote_secret, redirected
-from controller.probes.report import Hop, Report
-from controller.probes.request import Ask, ProbeRequest
+from controller.probes.request import Ask, Hop, ProbeRequest, Report
 from controller.probes.verdict import judge, too_many_redirects, unreachable
 
 

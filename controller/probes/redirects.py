@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from urllib.parse import urljoin
 
-from connectors.model.addresses import DEFAULT_PORTS, AddressError, parse_address
-from connectors.model.response import Response
-from connectors.model.secret_value import SecretValue
+from connectors.http.response import Response
+from connectors.objects.addresses import DEFAULT_PORTS, AddressError, parse_address
+from connectors.objects.secret import SecretValue
 from controller.probes.request import MAX_TARGET, ProbeRequest, origin_of
 
 MAX_HOPS = 5

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from connectors.judgement import Judgement
-from connectors.model.connector_class import ConnectorClass
+from connectors.objects.connector_class import ConnectorClass
 from connectors.tls.pool import Trust
+from controller.probes.outcome import LATE, RETELL, Outcome, Probed, Probes, Purpose
+from controller.probes.request import Ask
 
 JITTER = 0.1
 """A tenth of a pause, either way: what was begun together drifts apart, and "every 60 s" stays true."""
@@ -76,3 +78,77 @@ def inputs_of_class(connector_class: ConnectorClass, trust: Trust) -> Inputs:
 def _of_class(connector_class: ConnectorClass | None) -> Inputs:
     metadata = connector_class.metadata if connector_class else None
     return (metadata.uid, metadata.generation) if metadata else (None, None)
+
+
+# What is known of one object that is probed. Pure: what happens when is said to it.
+
+
+@dataclass(slots=True)
+class Record:
+    """`asks` holds what takes a request, `found` what was found, with or without one.
+
+    `fresh`: see Probes. `told`: when somebody last heard of it. `in_line`: since when a probe waits for others of its
+    tool; `late`: which of them too long. All times are of the monotonic clock.
+    """
+
+    subject: Judgement | ConnectorClass
+    inputs: Inputs
+    fresh: bool = True
+    asks: dict[Purpose, Ask] = field(default_factory=dict)
+    found: dict[Purpose, Probed] = field(default_factory=dict)
+    failures: dict[Purpose, int] = field(default_factory=dict)
+    told: float = 0.0
+    in_line: dict[Purpose, float] = field(default_factory=dict)
+    late: set[Purpose] = field(default_factory=set)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was probed once, or waits for so long that nobody should wait for it."""
+        return all(purpose in self.found or purpose in self.late for purpose in self.asks)
+
+    @property
+    def probes(self) -> Probes:
+        """What may be told of it: an answer that is late says nothing any more."""
+        found = {purpose: probed for purpose, probed in self.found.items() if purpose not in self.late}
+        known = (found.get(Purpose.LIVENESS), found.get(Purpose.AUTH), found.get(Purpose.API))
+        return Probes(*known, self.fresh, LATE) if self.late else Probes(*known, self.fresh)
+
+    def keep(self, purpose: Purpose, before: Record) -> None:
+        """What is known of the same inputs stays known."""
+        self.found[purpose] = before.found[purpose]
+        self.failures[purpose] = before.failures.get(purpose, 0)
+        if purpose in before.in_line:
+            self.in_line[purpose] = before.in_line[purpose]
+        if purpose in before.late:
+            self.late.add(purpose)
+
+    def failed(self, purpose: Purpose, outcome: Outcome) -> int:
+        """How often it has failed in a row, this outcome included."""
+        self.failures[purpose] = self.failures.get(purpose, 0) + 1 if outcome.failed else 0
+        return self.failures[purpose]
+
+    def find(self, purpose: Purpose, probed: Probed, now: float) -> bool:
+        """Keep what was found. Returns whether somebody should hear of it."""
+        before, was_complete = self.found.get(purpose), self.complete
+        new = not was_complete or before is None or before.outcome != probed.outcome or purpose in self.late
+        self.found[purpose] = probed
+        self.late.discard(purpose)
+        self.in_line.pop(purpose, None)
+        # One word for all of an object's first outcomes: each word may be a write.
+        if not self.complete or not (new or now - self.told >= RETELL):
+            return False
+        self.fresh, self.told = False, now
+        return True
+
+    def wait(self, purpose: Purpose, now: float) -> float:
+        """It stands in line. Returns for how many seconds it has done so."""
+        return now - self.in_line.setdefault(purpose, now)
+
+    def give_up(self, purpose: Purpose) -> bool:
+        """It has stood for too long: what was well before that is not known to be so. Returns whether that is news."""
+        before = self.found.get(purpose)
+        if purpose in self.late or (before is not None and before.outcome.failed):
+            return False
+        self.late.add(purpose)
+        self.fresh = False
+        return True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from connectors.dialing.kind import Failure, FailureKind
+from connectors.dial.kind import Failure, FailureKind
 from connectors.expressions.check import CheckError
-from connectors.model.conditions import ConditionStatus
-from connectors.model.reasons import ConditionReason
-from connectors.model.response import Response
+from connectors.http.response import Response
+from connectors.objects.conditions import ConditionStatus
+from connectors.objects.reasons import ConditionReason
 from controller.probes.outcome import PASSED, Outcome, Purpose, failed
 from controller.probes.request import Ask
 

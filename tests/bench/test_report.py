@@ -12,7 +12,7 @@ from bench.picture import picture
 from bench.report import BEGIN, END, JSON, PAGE, PICTURE, PageError, between, generated, history, publish, render
 from bench.results import Machine, Reached, Report, Results, Sample, read
 from bench.scenarios import SCENARIOS
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
 EMPTY = f"# Page\n\n{BEGIN}\n{END}\n\n## By hand\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import SecretValue
 from controller.admission.certificates import Material, material_of
 from controller.admission.rotation import SECRET
 from tests.cluster.installed import CONFIGURATION_PATH, GROUP, POLL, SYSTEM, Cluster

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.api_server import ApiServer
 from tests.peers.crds import install_crds
 from tests.peers.kubectl import Kubectl

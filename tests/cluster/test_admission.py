@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.model.connector_class import RESOLVER_ANNOTATION
+from connectors.objects.connector_class import RESOLVER_ANNOTATION
 from tests.cluster.admission import Applied, Reviewed, field_paths
 from tests.cluster.conftest import Start
 from tests.cluster.installed import GROUP, condition

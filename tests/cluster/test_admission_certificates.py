@@ -20,7 +20,7 @@ from controller.admission.admission import Admission, AdmissionSettings
 from controller.admission.certificates import Material, fingerprints, held
 from controller.admission.renewal import Times
 from controller.wiring import build_admission
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.cluster.admission import LISTENS, NAMES, Reviewed, keys_of
 from tests.cluster.conftest import Start
 from tests.cluster.installed import GROUP, POLL, SYSTEM, account_kubeconfig

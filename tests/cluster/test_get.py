@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.cluster.conftest import Running
 from tests.cluster.test_traffic import without_namespace
 from tests.peers.manifests import auth, basic_auth, connector

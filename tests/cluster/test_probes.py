@@ -15,7 +15,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.cluster.conftest import Start
 from tests.cluster.installed import POLL, Cluster, account_kubeconfig, condition, summary
 from tests.peers.cluster_processes import start_controller

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import yaml
 
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.cluster.conftest import Running, Start
 from tests.cluster.installed import SYSTEM, Cluster, condition, summary
 from tests.peers.api_server import ADMIN_TOKEN, ApiServerError

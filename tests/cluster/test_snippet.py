@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import yaml
 
-from proxy.audit_record import AuditRecord, UsedSecret
+from proxy.audit.audit_log import AuditRecord, UsedSecret
 from standalone.child import Child
 from tests.cluster.conftest import Echo, Start
 from tests.cluster.grants import GET, account, grant

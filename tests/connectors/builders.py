@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
-from connectors.authorities import Authorities, Layers
 from connectors.inventory import Inventory
-from connectors.model.connector import Connector
-from connectors.model.connector_class import AuthType, ConnectorClass
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import OPAQUE, Secret, SecretKey
-from connectors.model.secret_value import SecretValue
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import AuthType, ConnectorClass
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import OPAQUE, Secret, SecretKey, SecretValue
 from connectors.snapshot import Objects, Snapshot
+from connectors.trust import Authorities, Layers
 
 ADDRESS = "https://tool.example.com"
 

@@ -10,12 +10,12 @@ import pytest
 import trustme
 
 from connectors import inventory as inventory_module
-from connectors.examination import Examined, Inputs, examine
 from connectors.inventory import Inventory
-from connectors.model.connector import ConnectorKey
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import BASIC_AUTH, OPAQUE, SecretKey
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import BASIC_AUTH, OPAQUE, SecretKey
+from connectors.rules.examination import Examined, Inputs, examine
 from connectors.snapshot import Changes, Objects, Snapshot, Wanted
 from tests.connectors.builders import basic_class, connector, secret, secret_of
 from tests.peers.trust import pem

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from connectors.inventory import Inventory, build
 from connectors.judgement import Judgement
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret, SecretKey
-from connectors.model.secret_value import SecretValue
-from connectors.model.violation import Violation
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret, SecretKey, SecretValue
+from connectors.objects.violation import Violation
 from connectors.plan import Plan
 from connectors.snapshot import Changes, Objects, Snapshot
 from tests.connectors.builders import connector, connector_class, secret_of

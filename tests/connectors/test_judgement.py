@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from connectors.examination import Inputs, examine
-from connectors.judged_class import judge_class
 from connectors.judgement import judgement_of
-from connectors.model.reasons import ConditionReason
+from connectors.objects.reasons import ConditionReason
+from connectors.rules.connector_class import judge_class
+from connectors.rules.examination import Inputs, examine
 from tests.connectors.builders import basic_class, connector
 
 

@@ -6,18 +6,15 @@ import pytest
 import trustme
 
 from connectors.credentials.credential import Credential
-from connectors.examination import Inputs, examine
-from connectors.http.fields import HOP_BY_HOP
-from connectors.judged_class import judge_class
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.host_form import HostForm
-from connectors.model.key_pair import KeyPair
-from connectors.model.message import RequestHead
-from connectors.model.reasons import Reason
-from connectors.model.secret import BASIC_AUTH, OPAQUE, TLS, Secret
-from connectors.model.secret_value import SecretValue
+from connectors.http.message import HOP_BY_HOP, RequestHead
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.names import HostForm
+from connectors.objects.reasons import Reason
+from connectors.objects.secret import BASIC_AUTH, OPAQUE, TLS, KeyPair, Secret, SecretValue
 from connectors.plan import Plan, PoolKey, compile_plan, trusting
+from connectors.rules.connector_class import judge_class
+from connectors.rules.examination import Inputs, examine
 from connectors.tls.pool import ClientTls
 from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of
 from tests.peers.manifests import auth, bearer_token

@@ -7,24 +7,23 @@ import trustme
 from cryptography.exceptions import InternalError
 from msgspec.structs import replace
 
-from connectors import examination
-from connectors.authorities import NONE, OwnAuthority
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential
 from connectors.inventory import build
 from connectors.judgement import Judgement
-from connectors.model.addresses import Origin
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.metadata import ObjectMeta
-from connectors.model.reasons import ConditionReason, Reason
-from connectors.model.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret, SecretKey
-from connectors.model.secret_value import SecretValue
-from connectors.model.violation import Violation, errors
+from connectors.objects.addresses import Origin
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.reasons import ConditionReason, Reason
+from connectors.objects.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN, TLS, Secret, SecretKey, SecretValue
+from connectors.objects.violation import Violation, errors
 from connectors.plan import Plan
+from connectors.rules import examination
 from connectors.snapshot import Objects, Snapshot, TokenOwner, Wanted
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import SYSTEM, SYSTEM_TRUST, ApiServer, ClientTls, Pool
+from connectors.trust import NONE, OwnAuthority
 from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of, successive
 from tests.peers.trust import pem, pool
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from connectors.model.connector import Connector, ConnectorSpec
-from connectors.model.metadata import ObjectMeta
+from connectors.objects.connector import Connector, ConnectorSpec
+from connectors.objects.metadata import ObjectMeta
 from controller.service import Create, HeldService, decode_service, required_action
 
 BACKEND = "connectors-proxy-service.connectors-system.svc.cluster.local"

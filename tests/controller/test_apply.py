@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import ConflictError, ForbiddenError, NotFoundError
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, SERVICES
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.metadata import ObjectMeta
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.metadata import ObjectMeta
 from controller.apply import Applier
 from controller.leader import OnlyReplica
 from controller.metrics import ControllerMetrics

@@ -5,13 +5,12 @@ import datetime
 import trustme
 from prometheus_client import CollectorRegistry
 
-from connectors.authorities import Authorities
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import OPAQUE, Secret
-from connectors.model.secret_value import SecretValue
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import OPAQUE, Secret, SecretValue
+from connectors.trust import Authorities
 from controller.authorities import AuthorityMetrics, AuthorityReporter, problem_of
+from controller.conditions import Happening
 from controller.events import Regarding
-from controller.transitions import Happening
 from tests.connectors.builders import authorities
 from tests.peers.trust import pem
 

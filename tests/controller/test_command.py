@@ -14,7 +14,7 @@ import pytest
 from connectors.kube.resources import LEASES, SECRETS
 from controller.admission.rotation import SECRET
 from controller.command import main
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.cluster_processes import ClusterProcess, start_controller
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import connector, connector_class

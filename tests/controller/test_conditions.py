@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from connectors.model.conditions import Condition, ConditionStatus, ConditionType
-from connectors.model.reasons import ConditionReason
+from connectors.objects.conditions import Condition, ConditionStatus, ConditionType
+from connectors.objects.reasons import ConditionReason
 from controller.conditions import MAX_MESSAGE, bounded, false, probed_condition, ready, settle, true, unknown
 from controller.probes.outcome import OFF, PENDING, Probed, Probes, failed
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.kube.resources import CONNECTORS, LEASES, SERVICES
-from connectors.model.metadata import API_VERSION
+from connectors.objects.metadata import API_VERSION
 from controller.service import CLASS_LABEL
 from tests.controller.world import BACKEND, SYSTEM, World, connector, connector_class, service
 from tests.peers.api_objects import Manifest

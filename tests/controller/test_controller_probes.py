@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from connectors.dialing.kind import Failure, FailureKind
+from connectors.dial.kind import Failure, FailureKind
+from connectors.http.response import Response
 from connectors.kube.resources import EVENTS, SECRETS
-from connectors.model.connector import ConnectorKey
-from connectors.model.response import Response
+from connectors.objects.connector import ConnectorKey
 from tests.controller.world import World, connector, connector_class
 from tests.peers.api_objects import Manifest
 from tests.peers.probe_sender import OK

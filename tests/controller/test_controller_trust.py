@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 
-from connectors.authorities import LABEL
 from connectors.kube.resources import SECRETS
+from connectors.trust import LABEL
 from tests.controller.world import SYSTEM, World
 from tests.peers.api_objects import Manifest
 

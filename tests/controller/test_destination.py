@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.model.connector_class import ClassApi, ClassProxy, ServiceReference
+from connectors.objects.connector_class import ClassApi, ClassProxy, ServiceReference
 from controller.destination import (
     Behind,
     Destination,

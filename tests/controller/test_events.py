@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry
 
 from connectors.kube.client import KubeClient
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, EVENTS
-from connectors.model.metadata import ObjectMeta
-from connectors.model.names import object_name_problem
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.names import object_name_problem
+from controller.conditions import EventType, Happening
 from controller.events import TRIES, EventRecorder, Regarding, manifest
 from controller.leader import OnlyReplica
 from controller.metrics import ControllerMetrics
-from controller.transitions import EventType, Happening
 from controller.writer import Writer
 from tests.controller.world import World
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from connectors.model.conditions import ConditionType
-from connectors.model.connector import ConnectorKey
-from connectors.model.reasons import ConditionReason
+from connectors.objects.conditions import ConditionType
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import ConditionReason
 from controller.conditions import false, true
 from controller.metrics import ControllerMetrics, Result
 

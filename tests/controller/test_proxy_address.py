@@ -4,16 +4,16 @@ import msgspec
 import pytest
 
 from connectors.judgement import Judgement
-from connectors.model.connector import Connector
-from connectors.model.connector_class import (
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import (
     RESOLVER_ANNOTATION,
     ClassProxy,
     ConnectorClass,
     ConnectorClassSpec,
     ServiceReference,
 )
-from connectors.model.metadata import ObjectMeta
-from connectors.model.violation import Violation
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.violation import Violation
 from controller.destination import Platform
 from controller.proxy_address import ClusterProxy, LocalProxy, allocate
 from controller.service import HeldService, OwnerReference

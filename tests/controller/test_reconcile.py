@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import ConflictError, UnauthorizedError, UnavailableError
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, SERVICES
-from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import ConnectorClass
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.apply import Applier

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connectors.model.names import object_name_problem
+from connectors.objects.names import object_name_problem
 from controller.destination import ServiceKey
 from controller.service import (
     CLASS_LABEL,

@@ -17,8 +17,8 @@ from connectors.kube.access import Access
 from connectors.kube.client import KubeClient
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, EVENTS, SERVICES
 from connectors.kube.transport import Call
-from connectors.model.connector_class import RESOLVER_ANNOTATION
-from connectors.model.metadata import API_VERSION
+from connectors.objects.connector_class import RESOLVER_ANNOTATION
+from connectors.objects.metadata import API_VERSION
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.controller import Controller, ControllerSettings, Surroundings

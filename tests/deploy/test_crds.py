@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.connector import ConnectorSpec
-from connectors.model.connector_class import ConnectorClassSpec
-from connectors.model.metadata import GROUP
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.connector import ConnectorSpec
+from connectors.objects.connector_class import ConnectorClassSpec
+from connectors.objects.metadata import GROUP
 from tests.deploy.crds import CRDS, ROOT, crd_fields, definition, schema
 from tests.deploy.model_fields import model_fields
 

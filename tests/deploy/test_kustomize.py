@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from connectors.model.names import EXEMPT_NAMESPACE
+from connectors.objects.names import EXEMPT_NAMESPACE
 from connectors.process.parsers import HostPort
-from connectors.sources.builtin import builtin_classes
+from connectors.sources.directory import builtin_classes
 from connectors.sources.feature_flags import FLAGS
 from controller.admission.admission import SERVICE, AdmissionSettings
 from controller.admission.rotation import CONFIGURATION, SECRET

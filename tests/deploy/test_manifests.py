@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from connectors.model.metadata import API_VERSION
+from connectors.objects.metadata import API_VERSION
 from tests.deploy.crds import ROOT
 from tests.docs.pages import blocks, pages
 from tests.peers.api_server import ApiServer

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from connectors.inventory import build
-from connectors.model.feature_flags import CONFIG_MAP_NAME
+from connectors.objects.feature_flags import CONFIG_MAP_NAME
 from connectors.process.clock import timestamp
 from connectors.sources.directory import DirectorySource
 from connectors.sources.manifests import CONFIG_MAP, CONNECTOR_CLASS
-from connectors.sources.problem import Identity
+from connectors.sources.place import Identity
 from standalone.findings import findings
 from tests.docs.pages import ROOT, Block, blocks, pages
 

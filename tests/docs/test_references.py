@@ -17,7 +17,7 @@ SUBRESOURCES = {"connectors/proxy"}
 INVENTED = {
     "connectors/credentials/NAME.py",
     "connectors/classes/NAME.yaml",
-    "controller/kinds/KIND.py",
+    "controller/plans/KIND.py",
     "bench/peers/NAME.py",
 }
 """Paths with a place for the reader's own name."""

@@ -11,29 +11,30 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from connectors.authorities import Authorities
-from connectors.class_checks import _NOT_GENERATED
 from connectors.expressions.functions import FUNCTIONS
-from connectors.http.fields import HOP_BY_HOP
+from connectors.http.message import HOP_BY_HOP
 from connectors.kube.access import Access
 from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
-from connectors.model.conditions import ConditionStatus, ConditionType
-from connectors.model.metadata import API_VERSION
-from connectors.model.reasons import HTTP_STATUS, ConditionReason, Reason
+from connectors.objects.conditions import ConditionStatus, ConditionType
+from connectors.objects.metadata import API_VERSION
+from connectors.objects.reasons import HTTP_STATUS, ConditionReason, Reason
 from connectors.process.clock import now
 from connectors.process.settings import Setting
-from connectors.sources.builtin import builtin_classes
+from connectors.rules.connector_class import _NOT_GENERATED
+from connectors.sources.directory import builtin_classes
 from connectors.sources.feature_flags import FLAGS
+from connectors.trust import Authorities
 from controller import authorities
 from controller import settings as controller_settings
 from controller.admission.metrics import AdmissionMetrics
 from controller.metrics import ControllerMetrics
 from controller.probes.metrics import ProbeMetrics
-from proxy import ca_metrics, cluster_settings, exchange, relay
-from proxy.access_log import AccessLine
-from proxy.audit_record import AuditCaller, AuditRecord, UsedSecret
+from proxy import cluster_settings, exchange, relay
+from proxy.audit.access_log import AccessLine
+from proxy.audit.audit_log import AuditCaller, AuditRecord, UsedSecret
 from proxy.metrics import BUCKETS, ProxyMetrics
+from proxy.metrics import AuthorityMetrics as CustomAuthorityMetrics
 from standalone import get, probe, serve_settings
 from standalone.cli import COMMANDS
 from tests.docs.pages import blocks, codes, pages, prose, rows, text
@@ -119,7 +120,7 @@ def test_metrics() -> None:
     registry = CollectorRegistry()
     ProxyMetrics(registry).auth_answers({"token": {}})
     ControllerMetrics(registry)
-    ca_metrics.AuthorityMetrics(registry, Authorities)
+    CustomAuthorityMetrics(registry, Authorities)
     authorities.AuthorityMetrics(registry, Authorities, now)
     AdmissionMetrics(registry)
     ProbeMetrics(registry)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import aiohttp
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.fixtures import StartProxy
 from tests.peers.manifests import Manifest, write
 from tests.peers.name_server import NameServer

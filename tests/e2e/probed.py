@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from connectors.inventory import build
-from connectors.model.conditions import ConditionType
-from connectors.model.connector import ConnectorKey
+from connectors.objects.conditions import ConditionType
+from connectors.objects.connector import ConnectorKey
 from connectors.process.clock import timestamp
 from connectors.sources.directory import DirectorySource
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import ProbeClient
 from standalone.objects import BASE
-from standalone.probing import probe_connector, probed_status
+from standalone.probe import probe_connector, probed_status
 from tests.peers.manifests import Manifest, write
 from tests.peers.proxy_process import ProxyProcess
 from tests.peers.trust import dialer

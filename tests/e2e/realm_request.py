@@ -6,13 +6,13 @@ import asyncio
 import json
 import sys
 
-from connectors.dialing.dial_settings import DialSettings
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.exchange_failure import ExchangeFailedError
-from connectors.dialing.guard import DialGuard
-from connectors.dialing.http_client import HttpClient, HttpRequest
-from connectors.model.addresses import parse_address
-from connectors.model.secret_value import SecretValue
+from connectors.dial.dial_settings import DialSettings
+from connectors.dial.dialer import Dialer
+from connectors.dial.exchange_failure import ExchangeFailedError
+from connectors.dial.guard import DialGuard
+from connectors.dial.http_client import HttpClient, HttpRequest
+from connectors.objects.addresses import parse_address
+from connectors.objects.secret import SecretValue
 
 
 async def main(realm: str, times: int) -> None:

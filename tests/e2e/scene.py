@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.fixtures import StartProxy
 from tests.peers.git_server import PASSWORD, USERNAME
 from tests.peers.manifests import Manifest, auth, basic_auth, caller_token, connector, connector_class, write

@@ -17,9 +17,9 @@ import msgspec
 import pytest
 from watchfiles import Change, awatch
 
-from proxy.audit_record import AuditCaller, AuditRecord, Decision, UsedSecret
+from proxy.audit.audit_log import AuditCaller, AuditRecord, Decision, UsedSecret
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.dialogue import OK
 from tests.peers.fixtures import StartProxy
 from tests.peers.manifests import auth, basic_auth, caller_token, connector, write

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from connectors.model.key_pair import KeyPair
+from connectors.objects.secret import KeyPair
 from standalone.child import Child, ChildError
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.fixtures import StartGitServer, StartProxy
 from tests.peers.git_client import Git
 from tests.peers.git_server import PASSWORD, USERNAME

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT, GIT_SERVER
+from standalone.demo import CHECKOUT, GIT_SERVER
 from tests.peers.fixtures import StartGitServer
 from tests.peers.git_server import PASSWORD, USERNAME, GitServer
 from tests.peers.raw_client import connected

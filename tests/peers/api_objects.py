@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from connectors.kube import resources
-from connectors.model.metadata import GROUP
+from connectors.objects.metadata import GROUP
 
 Manifest = dict[str, Any]
 

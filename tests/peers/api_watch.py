@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from connectors.model.metadata import GROUP
+from connectors.objects.metadata import GROUP
 from tests.peers.api_objects import KNOWN, ApiObjects, Change, Manifest, Place, RefusedError
 
 CUT, DROP, GONE, BOOKMARK = "cut", "drop", "gone", "bookmark"

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from standalone.child import Child
-from standalone.demo import ADMIN_LINE
-from standalone.quickstart import CHECKOUT
+from standalone.demo import ADMIN_LINE, CHECKOUT
 
 START_SECONDS = 30.0
 LOCAL_TOOLS = ("--allow-upstream", "127.0.0.0/8,::1")

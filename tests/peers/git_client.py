@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from standalone.child import Child
-from standalone.quickstart import search_path
+from standalone.demo import search_path
 from tests.peers.tools import program
 
 

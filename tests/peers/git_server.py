@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from standalone.child import Child
-from standalone.quickstart import GIT_SERVER, Seen, read_journal, search_path
+from standalone.demo import GIT_SERVER, Seen, read_journal, search_path
 from tests.peers.tools import program
 
 USERNAME = "robot"

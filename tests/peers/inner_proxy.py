@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from connectors.dialing.dialer import Dialer
+from connectors.dial.dialer import Dialer
 from connectors.sources.store import SnapshotStore
 from proxy.settings import ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy

@@ -18,7 +18,7 @@ from typing import Self
 
 import pytest
 
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers import namespace_holder
 from tests.peers.tools import LACKING, program
 

@@ -10,12 +10,11 @@ from importlib.resources import files
 import msgspec
 import yaml
 
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import Secret
-from connectors.model.secret_value import SecretValue
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import Secret, SecretValue
 from connectors.snapshot import Objects
 from tests.peers.manifests import Manifest
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from connectors.dialing.exchange_failure import ExchangeFailedError
-from connectors.dialing.kind import Failure
-from connectors.model.response import Response
+from connectors.dial.exchange_failure import ExchangeFailedError
+from connectors.dial.kind import Failure
+from connectors.http.response import Response
 from controller.probes.request import ProbeRequest, origin_of
 
 Answer = Response | Failure

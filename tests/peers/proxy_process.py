@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from standalone.child import Child
-from standalone.demo import ADMIN_LINE
-from standalone.quickstart import CHECKOUT
+from standalone.demo import ADMIN_LINE, CHECKOUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from standalone.child import Child
-from standalone.quickstart import search_path
+from standalone.demo import search_path
 from tests.peers.tools import LACKING, program
 
 _BIND = 'mount --bind "$0" /etc/hosts && exec "$@"'

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from connectors.kube.resources import CONNECTORS, SECRETS
-from connectors.model.metadata import API_VERSION
+from connectors.objects.metadata import API_VERSION
 from tests.peers.fake_api_server import FakeApiServer
 
 PARTIAL_LIST = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}

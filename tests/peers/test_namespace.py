@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.name_server import name_server
 from tests.peers.namespace import Namespace
 from tests.peers.witness import Deaf, Witness

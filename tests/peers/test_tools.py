@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.tools import NOT_DEBIANS, PACKAGES, path_without, program
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from connectors.dialing.dial_settings import DialSettings
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.guard import DialGuard
-from connectors.dialing.resolver import Lookup, Resolver, look_up
-from connectors.model.key_pair import KeyPair
-from connectors.model.secret_value import SecretValue
+from connectors.dial.dial_settings import DialSettings
+from connectors.dial.dialer import Dialer
+from connectors.dial.guard import DialGuard
+from connectors.dial.resolver import Lookup, Resolver, look_up
+from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ClientTls, Pool, Trust, pool_of
 

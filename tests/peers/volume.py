@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from connectors.model.key_pair import KeyPair
+from connectors.objects.secret import KeyPair
 
 
 class Volume:

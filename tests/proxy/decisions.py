@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from connectors.http.message import Headers, RequestHead, ResponseHead, Version
 from connectors.inventory import build
-from connectors.model.host_form import HostForm
-from connectors.model.message import Headers, RequestHead, ResponseHead, Version
-from connectors.model.refusal import RefusedError
-from connectors.model.user import service_account_user
+from connectors.objects.names import HostForm
+from connectors.objects.reasons import RefusedError
+from connectors.objects.user import service_account_user
 from connectors.plan import Plan, PoolKey
 from connectors.snapshot import Snapshot
-from proxy.decide import decide, find
 from proxy.decision import Facts, Forward, Permission, Verdict
+from proxy.route import decide, find
 from tests.peers.manifests import Manifest, auth, connector, connector_class, secret
 from tests.peers.objects import objects_of
 

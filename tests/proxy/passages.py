@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from connectors.model.message import Version
+from connectors.http.head import ParsedRequest, parse_request
+from connectors.http.message import Version
+from connectors.http.plain import Plain, plain_head
 from connectors.snapshot import Snapshot
-from proxy.decide import decide, find
 from proxy.decision import Facts, Forward
-from proxy.http1.head import ParsedRequest, parse_request
-from proxy.http1.plain import Plain, plain_head
-from proxy.passage import Passage, may_be_used_again
+from proxy.request import Passage, may_be_used_again
 from proxy.response import KnownLines
+from proxy.route import decide, find
 from proxy.upstream import IdlePool
 from tests.proxy.decisions import ANYBODY, HOSTS, OWN_HOST
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from connectors.model.connector import ConnectorKey
+from connectors.objects.connector import ConnectorKey
 from proxy.audiences import audiences_of
 
 KEY = ConnectorKey("team", "git")

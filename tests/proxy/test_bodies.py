@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from proxy.http1.body import MAX_CHUNKS
+from connectors.http.body import MAX_CHUNKS
 from tests.proxy.test_client import turns
 from tests.proxy.test_relay import ANSWER, started
 

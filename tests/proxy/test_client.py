@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal
+from connectors.http.head import ParsedRequest
+from connectors.http.plain import Plain
+from connectors.objects.reasons import Reason, Refusal
 from proxy.client import MAX_BUFFERED, After, ClientConnection, ClientTerms
-from proxy.http1.head import ParsedRequest
-from proxy.http1.plain import Plain
 from proxy.outbox import Outbox
 from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts

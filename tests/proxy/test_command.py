@@ -17,7 +17,7 @@ import trustme
 
 from proxy.command import main
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT
+from standalone.demo import CHECKOUT
 from tests.peers.cluster_processes import LOCAL_TOOLS, ClusterProcess, start_cluster_proxy
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.handshakes import client_context

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from connectors.http.body import MAX_CHUNKS, BodyReader, ChunkedBody, LengthBody, UntilCloseBody
+from connectors.http.message import MessageError
+from proxy.buffers import Reading
 from proxy.course import LARGE, LARGE_SEALED, Course, Means, Reports, left_of, socket_of
-from proxy.http1.body import MAX_CHUNKS, BodyReader, ChunkedBody, LengthBody, UntilCloseBody
-from proxy.http1.errors import MessageError
-from proxy.lent import Reading
 from proxy.splice import WORTH, Outcome, Pipes
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream

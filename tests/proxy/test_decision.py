@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from proxy.decision import Facts
-from proxy.steps.resolve import resolve
+from proxy.route import resolve
 from tests.proxy.decisions import HOSTS, judge, request, snapshot_of, tool
 
 

@@ -16,19 +16,18 @@ import pytest
 import trustme
 import uvloop
 
-from connectors.dialing.dial_settings import DialSettings
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.guard import DialGuard, parse_networks
-from connectors.dialing.resolver import Lookup, Resolver
-from connectors.model.addresses import Address, parse_address
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal, RefusedError
+from connectors.dial.dial_settings import DialSettings
+from connectors.dial.dialer import Dialer
+from connectors.dial.guard import DialGuard, parse_networks
+from connectors.dial.resolver import Lookup, Resolver
+from connectors.objects.addresses import Address, parse_address
+from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.tls.pool import SYSTEM_TLS
 from proxy.dialling import ATTEMPT_DELAY
 from proxy.settings import Timeouts
 from proxy.upstream import Upstreams
 from proxy.watchdog import Watchdog
-from tests.connectors.dialing.sending import Answers
+from tests.connectors.dial.sending import Answers
 from tests.peers.ports import bound
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.tools import LACKING

@@ -4,11 +4,10 @@ from base64 import b64encode
 
 import pytest
 
-from connectors.model.connector import ConnectorKey
-from connectors.model.message import Headers
-from connectors.model.reasons import Reason
-from connectors.model.refusal import RefusedError
-from connectors.model.user import User, service_account_user
+from connectors.http.message import Headers
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import Reason, RefusedError
+from connectors.objects.user import User, service_account_user
 from connectors.snapshot import Snapshot
 from proxy.api_gate import TooManyFailuresError, UnansweredError
 from proxy.approach import Approach

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.http.fields import FRAMING
-from connectors.model.message import Headers, RequestHead
+from connectors.http.message import FRAMING, Headers, RequestHead
 from proxy.inject import outgoing, request_trailers
 from proxy.presented import Presented
 from tests.peers.manifests import Manifest, auth, basic_auth, connector_class, secret

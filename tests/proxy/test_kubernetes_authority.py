@@ -8,9 +8,9 @@ import pytest
 
 from connectors.kube.errors import UnavailableError
 from connectors.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
-from connectors.model.connector import ConnectorKey
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.user import User
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.user import User
 from connectors.snapshot import Snapshot
 from proxy.answers import MAX_REMEMBERED, Source
 from proxy.api_gate import TooManyFailuresError, UnansweredError

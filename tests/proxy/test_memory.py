@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.model.connector import ConnectorKey
-from connectors.model.user import User, service_account_user
+from connectors.http.head import parse_request
+from connectors.http.plain import Plain
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.user import User, service_account_user
 from connectors.plan import Plan, Target
 from connectors.snapshot import Snapshot
-from proxy.decide import find
 from proxy.decision import Facts, Permission
 from proxy.evidence import Answer, Evidence
-from proxy.http1.head import parse_request
-from proxy.http1.plain import Plain
 from proxy.identity import Identity, TokenSecrets
 from proxy.memory import COST, EVIDENCE_COST, MAX_BYTES, MAX_LINE_BYTES, MAX_LINE_SHARE, MAX_SHARE, Memory
-from proxy.passage import Passage
+from proxy.request import Passage
 from proxy.response import KnownLines
+from proxy.route import find
 from tests.peers.heap import bytes_of, texts_with
 from tests.peers.manifests import auth, basic_auth, caller_token, connector
 from tests.proxy.decisions import ANYBODY, HOSTS, snapshot_of, tool

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from connectors.model.connector import ConnectorKey
-from connectors.model.reasons import Reason
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
 from proxy.answers import Source
 from proxy.metrics import BUCKETS, NO_CONNECTOR, ProxyMetrics

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.model.message import Headers, RequestHead
+from connectors.http.message import Headers, RequestHead
 from proxy.presented import MAX_CANDIDATES, MAX_TOKEN, Presented, presented_tokens
 from tests.proxy.decisions import request
 

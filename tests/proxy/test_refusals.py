@@ -4,10 +4,9 @@ import h11
 import msgspec
 import pytest
 
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal
+from connectors.objects.reasons import Reason, Refusal
 from proxy.refusals import Answered, refusal_response
-from tests.connectors.model.test_reasons import BEYOND, CONTRACT
+from tests.connectors.objects.test_reasons import BEYOND, CONTRACT
 
 
 def parse(raw: bytes, method: str = "GET") -> tuple[int, list[tuple[bytes, bytes]], bytes]:

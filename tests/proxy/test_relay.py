@@ -7,14 +7,14 @@ import weakref
 
 import pytest
 
-from connectors.model.reasons import Reason
-from proxy.audit import Record
+from connectors.http.head import parse_request
+from connectors.objects.reasons import Reason
+from proxy.audit.audit import Record
+from proxy.buffers import MAX_INTERIM
 from proxy.client import ClientConnection
-from proxy.http1.buffers import MAX_INTERIM
-from proxy.http1.head import parse_request
 from proxy.outbox import Outbox
-from proxy.passage import Passage
 from proxy.relay import Bounds, End, Relay, Terms
+from proxy.request import Passage
 from proxy.response import KnownLines
 from proxy.scrub import ClientSide
 from proxy.settings import Limits, Timeouts

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.model.message import ResponseHead, Version
+from connectors.http.framing import CHUNKED, BodyKind, Framing
+from connectors.http.head import HEAD_END
+from connectors.http.message import MessageError, ResponseHead, Version
+from proxy.buffers import ResponseBuffer
 from proxy.decision import Forward
-from proxy.http1.buffers import ResponseBuffer
-from proxy.http1.errors import MessageError
-from proxy.http1.framing import CHUNKED, BodyKind, Framing
-from proxy.http1.head import HEAD_END
 from proxy.response import COST, MAX_CANDIDATES, Answer, KnownLines, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client
 from proxy.settings import Limits

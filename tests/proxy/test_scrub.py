@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connectors.model.message import Headers
+from connectors.http.message import Headers
 from proxy.scrub import ClientSide, client_head, response_trailers
 from tests.proxy.decisions import forward_of, keyed, request, response, tool
 

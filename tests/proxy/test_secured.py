@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from connectors.tls.serving import Serving
-from proxy.lent import Reading
+from proxy.buffers import Reading
 from proxy.secured import MAX_ANSWERED, Secured
 from tests.peers.handshakes import client_context
 from tests.peers.tls_client import APPLICATION, HALF_A_KEY_UPDATE, HANDSHAKE, Records, logging_context

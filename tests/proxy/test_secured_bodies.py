@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from proxy.lent import LEAST, MOST, Lender, Reading, exchange_protocol
+from proxy.buffers import LEAST, MOST, Lender, Reading, exchange_protocol
 from proxy.secured import CHUNK, MAX_ANSWERED
 from tests.peers.tls_client import APPLICATION, Records
 from tests.proxy.test_secured import Line, arrives, crafted, fresh, line

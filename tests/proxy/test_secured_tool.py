@@ -10,9 +10,8 @@ import ssl
 import pytest
 import trustme
 
-from proxy.lent import Lender, Reading, exchange_protocol
-from proxy.secured_tool import SecuredTool
-from proxy.sessions import MAX_AGE, Sessions
+from proxy.buffers import Lender, Reading, exchange_protocol
+from proxy.secured_tool import MAX_AGE, SecuredTool, Sessions
 from tests.peers.handshakes import client_context
 from tests.proxy.test_secured import Client, Wire, arrives
 

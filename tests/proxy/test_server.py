@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connectors.model.reasons import Reason
-from connectors.model.refusal import Refusal
+from connectors.http.head import ParsedRequest
+from connectors.http.plain import Plain
+from connectors.objects.reasons import Reason, Refusal
 from proxy.client import After, ClientConnection
-from proxy.http1.head import ParsedRequest
-from proxy.http1.plain import Plain
 from proxy.outbox import Outbox
 from proxy.server import Server
 from proxy.settings import Limits, ProxySettings, Timeouts

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.kube.errors import UnreadableError
 from connectors.kube.resources import TOKEN_REVIEWS, Resource
-from connectors.model.user import User
+from connectors.objects.user import User
 from proxy.token_review import token_review, whose
 
 USER = {"username": "system:serviceaccount:team:builder", "uid": "1", "groups": ["a"], "extra": {"k": ["v"]}}

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from connectors.dialing.dial_settings import DialSettings
+from connectors.dial.dial_settings import DialSettings
 from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.log_settings import LOG_FORMAT
 from connectors.process.parsers import HostPort
 from connectors.process.settings import Setting, SettingError, parse_command_line
-from connectors.tls.version import TlsVersion
+from connectors.tls.pool import TlsVersion
 from proxy.settings import AccessLogFormat, ClientAuth, Limits, ListenerTls, ProxySettings, Timeouts
 from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
 

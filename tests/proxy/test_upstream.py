@@ -12,11 +12,10 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from connectors.dialing.dialer import Dialer
-from connectors.model.addresses import Address, Origin, parse_address
-from connectors.model.connector import ConnectorKey
-from connectors.model.reasons import Reason
-from connectors.model.refusal import RefusedError
+from connectors.dial.dialer import Dialer
+from connectors.objects.addresses import Address, Origin, parse_address
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import Reason, RefusedError
 from connectors.plan import PoolKey, trusting
 from connectors.tls.pool import SYSTEM_TLS, ClientTls
 from proxy.settings import Timeouts

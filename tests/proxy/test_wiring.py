@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from connectors.sources.store import SnapshotStore
 from connectors.tls.certificates import read_pem
 from connectors.tls.loading import KeyPairError
-from proxy.audit_log import AuditLogError
+from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ListenerTls, ProxySettings, Timeouts
 from proxy.wiring import build_proxy
 from tests.peers.handshakes import client_context

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from connectors.model.connector import Connector, ConnectorAuth, ConnectorSpec, NamedValue, SecretReference
-from connectors.model.connector_class import AuthType, ClassAuth, ClassProxy, ConnectorClass, ConnectorClassSpec
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import BASIC_AUTH, Secret
-from connectors.model.secret_value import SecretValue
+from connectors.objects.connector import Connector, ConnectorAuth, ConnectorSpec, NamedValue, SecretReference
+from connectors.objects.connector_class import AuthType, ClassAuth, ClassProxy, ConnectorClass, ConnectorClassSpec
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import BASIC_AUTH, Secret, SecretValue
 from connectors.snapshot import Objects
 
 CANARY = "canary-4f1d"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from standalone.child import Child
-from standalone.quickstart import CHECKOUT, MANIFESTS, login, search_path
+from standalone.demo import CHECKOUT, MANIFESTS, login, search_path
 from tests.peers.tools import program
 
 COMMAND = (sys.executable, "-m", "standalone", "demo")

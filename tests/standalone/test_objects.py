@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from connectors.model.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.model.connector import NamedValue
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.connector import NamedValue
 from standalone.objects import (
     ConnectorList,
     ConnectorObject,

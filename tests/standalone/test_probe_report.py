@@ -3,13 +3,12 @@ from __future__ import annotations
 import pytest
 
 from connectors.expressions.check import compile_check
-from connectors.model.addresses import parse_address
-from connectors.model.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
-from connectors.model.connector import ConnectorKey
-from connectors.model.secret_value import SecretValue
+from connectors.objects.addresses import parse_address
+from connectors.objects.conditions import Condition, ConditionStatus, ConditionType, ConnectorStatus
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.secret import SecretValue
 from controller.probes.outcome import PASSED, Purpose
-from controller.probes.report import Hop, Report
-from controller.probes.request import Ask, ProbeHeader, ProbeRequest
+from controller.probes.request import Ask, Hop, ProbeHeader, ProbeRequest, Report
 from standalone.probe_report import report_of, text_of
 
 KEY = ConnectorKey("team", "tool")

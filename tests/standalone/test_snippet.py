@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from connectors.model.conditions import (
+from connectors.objects.conditions import (
     Condition,
     ConditionStatus,
     ConditionType,

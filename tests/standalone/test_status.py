@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import msgspec
 
 from connectors.inventory import Inventory, build
-from connectors.model.conditions import ConditionStatus, ConditionType
-from connectors.model.connector import ConnectorKey
-from connectors.model.connector_class import HttpProbe, ParameterSpec, Probe
+from connectors.objects.conditions import ConditionStatus, ConditionType
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.connector_class import HttpProbe, ParameterSpec, Probe
 from connectors.snapshot import Objects
 from controller.probes.outcome import PENDING, Outcome, Probed, Probes
 from standalone.status import StatusBoard, localhost_url

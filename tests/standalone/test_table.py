@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from connectors.model.conditions import (
+from connectors.objects.conditions import (
     Condition,
     ConditionStatus,
     ConditionType,

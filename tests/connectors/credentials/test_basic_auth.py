@@ -6,8 +6,8 @@ import pytest
 
 from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.credential import CredentialError, Owned
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import BASIC_AUTH, Secret
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import BASIC_AUTH, Secret
 from tests.connectors.builders import auth_type, secret
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.credential import CredentialError, Owned
-from connectors.model.reasons import ConditionReason
+from connectors.objects.reasons import ConditionReason
 from tests.connectors.builders import auth_type, secret
 
 

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 
 from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CredentialError, Owned
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import TLS, Secret
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import TLS, Secret
 from tests.connectors.builders import auth_type, secret_of
 
 CA = trustme.CA()

@@ -14,8 +14,8 @@ from connectors.credentials.credential import (
     revealed,
     without_query,
 )
-from connectors.model.message import RequestHead, Version
-from connectors.model.secret_value import SecretValue
+from connectors.http.message import RequestHead, Version
+from connectors.objects.secret import SecretValue
 
 
 def test_header_fields_are_shown_in_order() -> None:

@@ -4,9 +4,9 @@ import pytest
 
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.credentials.generated import Generated
-from connectors.expressions.subject import Subject
-from connectors.model.connector_class import AuthType
-from connectors.model.reasons import ConditionReason
+from connectors.expressions.limits import Subject
+from connectors.objects.connector_class import AuthType
+from connectors.objects.reasons import ConditionReason
 from tests.connectors.builders import auth_type, connector, connector_class, secret
 
 GITLAB = auth_type(

@@ -9,9 +9,9 @@ from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CALLERS_OWN, CredentialError
 from connectors.credentials.generated import Generated
 from connectors.credentials.registry import credential_of, owned_by, scheme_for
-from connectors.model.connector_class import AuthType
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
+from connectors.objects.connector_class import AuthType
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
 from tests.connectors.builders import auth_type, secret, secret_of
 
 BASIC = auth_type(secretType=BASIC_AUTH)

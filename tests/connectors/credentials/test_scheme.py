@@ -4,7 +4,7 @@ import pytest
 
 from connectors.credentials.credential import CredentialError
 from connectors.credentials.scheme import MAX_VALUE, field_value, require
-from connectors.model.reasons import ConditionReason
+from connectors.objects.reasons import ConditionReason
 from tests.connectors.builders import secret
 
 

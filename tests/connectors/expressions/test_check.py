@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.expressions.check import MAX_SOURCE, CheckError, compile_check
-from connectors.model.response import Response
+from connectors.http.response import Response
 
 BODY = {"status": "UP", "valid": True, "n": 5, "f": 1.5, "nul": None, "l": [{"n": "a"}, {"n": "b"}]}
 UP = Response(

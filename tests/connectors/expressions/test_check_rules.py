@@ -5,7 +5,7 @@ from time import thread_time
 import pytest
 
 from connectors.expressions.check import CheckError, compile_check
-from connectors.model.response import Response
+from connectors.http.response import Response
 
 JSON = (("Content-Type", "application/json"),)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.expressions.errors import TemplateError
 from connectors.expressions.lexer import Action, Text, scan
+from connectors.expressions.limits import TemplateError
 
 
 def parts(source: str) -> list[str | list[str]]:

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.expressions.errors import TemplateError
 from connectors.expressions.evaluate import evaluate
-from connectors.expressions.limits import MAX_NESTING, MAX_SOURCE
+from connectors.expressions.limits import MAX_NESTING, MAX_SOURCE, TemplateError
 from connectors.expressions.nodes import Choice, Output, Range, Text
 from connectors.expressions.parser import parse
 from connectors.expressions.values import from_data

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.expressions.errors import TemplateError
 from connectors.expressions.lexer import Action, scan
-from connectors.expressions.limits import MAX_NESTING
+from connectors.expressions.limits import MAX_NESTING, TemplateError
 from connectors.expressions.nodes import Call, Chain, Literal, Operand, Pipe, Start, Variable
 from connectors.expressions.pipelines import Scope, parse_pipeline, static_value, unprintable
 from connectors.expressions.values import Map, Missing, Record

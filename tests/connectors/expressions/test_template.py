@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.expressions.subject import Subject
+from connectors.expressions.limits import Subject
 from connectors.expressions.template import MAX_OUTPUT, MAX_SOURCE, TemplateError, compile_template
 from tests.connectors.builders import connector, connector_class, secret
 

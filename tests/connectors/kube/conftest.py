@@ -1,14 +1,17 @@
-"""A fake API server and a client of it."""
+"""A fake API server, a client of it and a Selection of its Secrets."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from connectors.kube.access import Access
 from connectors.kube.client import KubeClient
+from tests.connectors.kube.chosen import Chosen
+from tests.connectors.kube.weather import running
 from tests.peers.fake_api_server import FakeApiServer
 
 
@@ -18,3 +21,13 @@ async def client(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[KubeCli
     await client.start()
     yield client
     await client.close()
+
+
+@pytest.fixture
+async def chosen(server: FakeApiServer, client: KubeClient) -> AsyncIterator[Chosen]:
+    chosen = Chosen(server, client)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(chosen.selection.run()))
+        await stack.enter_async_context(running(chosen.reflector.run()))
+        await server.watching()
+        yield chosen

@@ -7,7 +7,7 @@ import pytest
 from connectors.kube.access_review import Action, access_review, may
 from connectors.kube.errors import ConnectionLostError, UnreadableError
 from connectors.kube.resources import CONNECTORS, SECRETS, SUBJECT_ACCESS_REVIEWS, Resource
-from connectors.model.user import User
+from connectors.objects.user import User
 
 JANE = User("jane", "1", ("dev", "ops"), {"k": ("a", "b")})
 

@@ -22,9 +22,8 @@ from connectors.kube.errors import (
     SilentError,
     UnavailableError,
 )
-from connectors.kube.metadata import metadata_of
-from connectors.kube.resources import CONNECTORS, SECRETS, TOKEN_REVIEWS
-from connectors.model.metadata import API_VERSION
+from connectors.kube.resources import CONNECTORS, SECRETS, TOKEN_REVIEWS, metadata_of
+from connectors.objects.metadata import API_VERSION
 from tests.connectors.kube.weather import running, secret
 from tests.peers.fake_api_server import FakeApiServer
 

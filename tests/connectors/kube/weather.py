@@ -12,9 +12,8 @@ from typing import Any
 from msgspec import Raw
 
 from connectors.kube.client import KubeClient
-from connectors.kube.metadata import metadata_of
 from connectors.kube.reflector import Reflector, Watched
-from connectors.kube.resources import SECRETS
+from connectors.kube.resources import SECRETS, metadata_of
 from tests.peers.fake_api_server import FakeApiServer
 
 ALL_SECRETS = Watched(SECRETS)

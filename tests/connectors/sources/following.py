@@ -9,9 +9,9 @@ from typing import Any
 
 from connectors.judgement import Judgement
 from connectors.kube.client import KubeClient
-from connectors.model.connector import ConnectorKey
-from connectors.model.metadata import API_VERSION
-from connectors.model.refusal import Refusal
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.metadata import API_VERSION
+from connectors.objects.reasons import Refusal
 from connectors.process.clock import SystemClock
 from connectors.snapshot import Snapshot
 from connectors.sources.cluster import ClusterSource

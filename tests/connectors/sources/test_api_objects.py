@@ -9,11 +9,10 @@ import pytest
 from msgspec import Raw
 
 from connectors.kube import nesting
-from connectors.model.conditions import ConditionType
-from connectors.model.connector_class import RESOLVER_ANNOTATION
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.violation import Severity
-from connectors.sources.annotations import LAST_APPLIED
+from connectors.objects.conditions import ConditionType
+from connectors.objects.connector_class import RESOLVER_ANNOTATION
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.violation import Severity
 from connectors.sources.api_objects import (
     MAX_CLASS,
     MAX_SPEC,
@@ -24,6 +23,7 @@ from connectors.sources.api_objects import (
     read_flags,
     read_secret,
 )
+from connectors.sources.secrets import LAST_APPLIED
 
 CONDITION = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T12:00:00Z"}
 

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from connectors.authorities import LABEL
 from connectors.judgement import Judgement
 from connectors.kube.resources import CONFIG_MAPS, CONNECTOR_CLASSES, CONNECTORS, SECRETS
-from connectors.model.connector import ConnectorKey
-from connectors.model.reasons import ConditionReason, Reason
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import ConditionReason, Reason
 from connectors.sources.cluster import SETTLE
+from connectors.trust import LABEL
 from tests.connectors.sources.following import (
     AUTH,
     KEY,

@@ -10,12 +10,12 @@ from typing import Any
 
 import trustme
 
-from connectors.authorities import LABEL
 from connectors.kube.access import Access
 from connectors.kube.client import KubeClient
 from connectors.kube.resources import SECRETS
-from connectors.model.addresses import parse_address
+from connectors.objects.addresses import parse_address
 from connectors.tls.pool import SYSTEM as SYSTEM_POOL
+from connectors.trust import LABEL
 from tests.connectors.sources.following import SYSTEM, Follow, Followed, a_class, a_connector, a_secret, flags
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.trust import pem, pool

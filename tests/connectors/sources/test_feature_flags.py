@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.violation import Severity
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.violation import Severity
 from connectors.sources.feature_flags import decode_flags
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.violation import Violation
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.violation import Violation
 from connectors.sources.fields import decode, unknown_fields, without_nulls
 
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from connectors.model.violation import Violation
+from connectors.objects.violation import Violation
 from connectors.snapshot import Changes, Objects
 from connectors.sources.loaded import Ignored, Loaded
-from connectors.sources.place import Place
-from connectors.sources.problem import Identity, about_file
+from connectors.sources.place import Identity, Place, about_file
 from tests.connectors.builders import connector
 
 HERE = Identity("Connector", "default", "tool")

@@ -5,13 +5,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.secret import Secret
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.secret import Secret
 from connectors.sources.documents import DocumentError
 from connectors.sources.manifests import Manifest, read_manifests
-from connectors.sources.problem import NOBODY, Identity
+from connectors.sources.place import NOBODY, Identity
 
 CONNECTOR = """\
 apiVersion: connectors.alauda.io/v1alpha1

@@ -3,15 +3,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.authorities import LABEL
-from connectors.model.connector import ConnectorKey
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.secret import SecretKey
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.secret import SecretKey
 from connectors.snapshot import Objects
 from connectors.sources.manifest_file import ManifestFile
 from connectors.sources.manifests import Manifest, read_manifests
 from connectors.sources.merged import SYSTEM_NAMESPACE, Merged
-from connectors.sources.problem import Identity
+from connectors.sources.place import Identity
+from connectors.trust import LABEL
 
 A, KEY = Identity("Connector", "default", "a"), ConnectorKey("default", "a")
 GIT = Identity("ConnectorClass", "", "git")

@@ -10,7 +10,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import SecretValue
 from connectors.tls import certificates
 from connectors.tls.certificates import MAX_LOOKED_AT, MAX_PROBLEMS, TOO_MANY, Bundle, as_pem, read_bundle, read_pem
 

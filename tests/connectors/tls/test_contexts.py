@@ -10,13 +10,11 @@ import certifi
 import pytest
 import trustme
 
-from connectors.model.key_pair import KeyPair
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.certificates import Certificate, read_pem
 from connectors.tls.contexts import MAX_CONTEXTS, STORE_VARIABLES, Contexts, build_context
 from connectors.tls.loading import KeyPairError
-from connectors.tls.pool import SYSTEM_TLS, ClientTls, pool_of
-from connectors.tls.version import TlsVersion
+from connectors.tls.pool import SYSTEM_TLS, ClientTls, TlsVersion, pool_of
 from tests.peers.namesakes import Namesake
 from tests.peers.trust import pem, pool, tls
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from connectors.model.key_pair import KeyPair
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.loading import KeyPairError, load_key_pair
 
 CA = trustme.CA()

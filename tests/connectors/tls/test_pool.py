@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import trustme
 
-from connectors.model.addresses import Origin
-from connectors.model.key_pair import KeyPair
-from connectors.model.secret_value import SecretValue
+from connectors.objects.addresses import Origin
+from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.certificates import Bundle, read_pem
 from connectors.tls.pool import SYSTEM, SYSTEM_TLS, SYSTEM_TRUST, ApiServer, ClientTls, pool_of, trust_of
 from tests.peers.trust import pem

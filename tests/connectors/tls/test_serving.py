@@ -9,12 +9,11 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from connectors.model.key_pair import KeyPair
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.certificates import read_pem
 from connectors.tls.loading import KeyPairError
+from connectors.tls.pool import TlsVersion
 from connectors.tls.serving import Serving
-from connectors.tls.version import TlsVersion
 from tests.peers.handshakes import client_context, shown
 from tests.peers.trust import encrypted, key_pair
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from connectors.model.key_pair import KeyPair
+from connectors.objects.secret import KeyPair
 from controller.admission.certificates import Material, carried_out
 from controller.admission.renewal import Action, Times
 

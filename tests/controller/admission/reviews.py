@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from connectors.model.metadata import API_VERSION, GROUP
+from connectors.objects.metadata import API_VERSION, GROUP
 
 Json = dict[str, Any]
 JANE = {"username": "jane", "uid": "7", "groups": ["team", "system:authenticated"], "extra": {"key": ["a"]}}

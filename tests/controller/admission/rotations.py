@@ -12,7 +12,7 @@ from aiohttp import web
 
 from connectors.kube.client import KubeClient
 from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import SecretValue
 from connectors.tls.serving import Serving
 from controller.admission.certificates import Material, material_of
 from controller.admission.renewal import Times

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from connectors.model.secret_value import SecretValue
+from connectors.objects.secret import SecretValue
 from controller.admission.certificates import (
     Material,
     carried_out,

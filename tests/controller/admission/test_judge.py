@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from connectors.model.violation import errors
+from connectors.objects.violation import errors
 from connectors.sources.api_objects import read_class
 from controller.admission.judge import Known, Sibling, judge_class, judge_connector, known
 from controller.admission.review import ClassReview, ConnectorReview, decode_review

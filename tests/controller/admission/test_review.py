@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.model.user import User
-from connectors.model.violation import Violation
+from connectors.objects.user import User
+from connectors.objects.violation import Violation
 from connectors.sources.api_objects import MAX_SPEC
 from controller.admission.review import (
     LONGEST_CUT,

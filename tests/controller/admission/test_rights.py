@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from connectors.model.secret import SecretKey
-from connectors.model.user import User
+from connectors.objects.secret import SecretKey
+from connectors.objects.user import User
 from controller.admission.review import ConnectorReview, decode_review
 from controller.admission.rights import Answer, Question, questions, refusal_of
 from controller.admission.verdict import MAX_NAME

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from connectors.model.violation import Severity, Violation
+from connectors.objects.violation import Severity, Violation
 from controller.admission.verdict import (
     MAX_CAUSES,
     MAX_WARNING,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from connectors.dialing.kind import Failure, FailureKind
+from connectors.dial.kind import Failure, FailureKind
 from connectors.inventory import Inventory
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.secret import Secret
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.secret import Secret
 from connectors.snapshot import Snapshot
 from controller.destination import Platform
 from controller.probes.lanes import Key

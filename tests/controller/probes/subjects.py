@@ -6,15 +6,14 @@ from typing import Any
 
 import msgspec
 
-from connectors.examination import Inputs, examine
 from connectors.inventory import Inventory
-from connectors.judged_class import judge_class
 from connectors.judgement import Judgement, judgement_of
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.metadata import ObjectMeta
-from connectors.model.secret import OPAQUE, Secret
-from connectors.model.secret_value import SecretValue
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import OPAQUE, Secret, SecretValue
+from connectors.rules.connector_class import judge_class
+from connectors.rules.examination import Inputs, examine
 from connectors.snapshot import Objects, Snapshot
 
 TOKEN = b"canary-4711"

@@ -6,10 +6,10 @@ import pytest
 import trustme
 
 from connectors.credentials.credential import CredentialError
-from connectors.examination import Inputs, examine
 from connectors.judgement import judgement_of
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import TLS, Secret
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import TLS, Secret
+from connectors.rules.examination import Inputs, examine
 from controller.probes.asks import Asks, asks_of
 from controller.probes.outcome import Outcome
 from controller.probes.request import Ask, ProbeRequest

@@ -5,11 +5,10 @@ import ssl
 import pytest
 import trustme
 
-from connectors.dialing.exchange_failure import ExchangeFailedError
-from connectors.dialing.kind import FailureKind
-from connectors.model.addresses import parse_address
-from connectors.model.key_pair import KeyPair
-from connectors.model.secret_value import SecretValue
+from connectors.dial.exchange_failure import ExchangeFailedError
+from connectors.dial.kind import FailureKind
+from connectors.objects.addresses import parse_address
+from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import USER_AGENT, ProbeClient
 from controller.probes.request import ProbeHeader, ProbeRequest

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from connectors.model.addresses import Origin
-from connectors.model.connector import ConnectorKey
+from connectors.objects.addresses import Origin
+from connectors.objects.connector import ConnectorKey
 from controller.probes.lanes import Job, Lanes
 from controller.probes.outcome import Purpose
 from controller.probes.schedule import SLOW, ProbeSettings

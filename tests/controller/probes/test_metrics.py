@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from connectors.model.reasons import ConditionReason
+from connectors.objects.reasons import ConditionReason
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import PASSED, Purpose, failed
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from connectors.model.conditions import ConditionStatus
-from connectors.model.reasons import ConditionReason
+from connectors.objects.conditions import ConditionStatus
+from connectors.objects.reasons import ConditionReason
 from controller.probes.outcome import PASSED, failed
 
 

@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from connectors.model.connector import ConnectorKey
-from connectors.model.response import Response
+from connectors.http.response import Response
+from connectors.objects.connector import ConnectorKey
 from controller.destination import Platform
 from controller.probes.outcome import OFF, RETELL, Probes, Purpose
 from controller.probes.schedule import SLOW, ProbeSettings

@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from connectors.http.response import Response
 from connectors.inventory import Inventory
-from connectors.model.connector import Connector, ConnectorKey
-from connectors.model.metadata import ObjectMeta
-from connectors.model.response import Response
-from connectors.model.secret import OPAQUE, Secret
-from connectors.model.secret_value import SecretValue
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import OPAQUE, Secret, SecretValue
 from connectors.snapshot import Objects, Snapshot
 from controller.probes.lanes import Key
 from controller.probes.metrics import ProbeMetrics

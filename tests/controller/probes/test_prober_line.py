@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from connectors.dialing.exchange_failure import ExchangeFailedError, timeout_failure
-from connectors.model.connector import ConnectorKey
-from connectors.model.response import Response
+from connectors.dial.exchange_failure import ExchangeFailedError, timeout_failure
+from connectors.http.response import Response
+from connectors.objects.connector import ConnectorKey
 from controller.probes.outcome import LATE
 from controller.probes.request import ProbeRequest
 from controller.probes.schedule import ProbeSettings

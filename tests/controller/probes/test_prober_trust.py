@@ -6,9 +6,9 @@ import trustme
 from msgspec.structs import replace
 
 from connectors.inventory import Inventory
-from connectors.model.connector import CaCertSecretRef, Connector, ConnectorKey, ConnectorSpec
-from connectors.model.feature_flags import FeatureFlags
-from connectors.model.secret import OPAQUE, Secret
+from connectors.objects.connector import CaCertSecretRef, Connector, ConnectorKey, ConnectorSpec
+from connectors.objects.feature_flags import FeatureFlags
+from connectors.objects.secret import OPAQUE, Secret
 from connectors.snapshot import Objects, Snapshot
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from connectors.dialing.kind import Failure, FailureKind
+from connectors.dial.kind import Failure, FailureKind
 from connectors.expressions.check import compile_check
-from connectors.model.addresses import parse_address
-from connectors.model.response import Response
-from connectors.model.secret_value import SecretValue
+from connectors.http.response import Response
+from connectors.objects.addresses import parse_address
+from connectors.objects.secret import SecretValue
 from controller.probes.outcome import PASSED, Purpose
 from controller.probes.probing import run_probe
 from controller.probes.redirects import MAX_HOPS

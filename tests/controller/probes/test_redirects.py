@@ -7,10 +7,9 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.model.addresses import parse_address
-from connectors.model.key_pair import KeyPair
-from connectors.model.response import Response
-from connectors.model.secret_value import SecretValue
+from connectors.http.response import Response
+from connectors.objects.addresses import parse_address
+from connectors.objects.secret import KeyPair, SecretValue
 from controller.probes.redirects import is_redirect, may_quote_secret, redirected
 from controller.probes.request import ProbeHeader, ProbeRequest, origin_of
 from tests.peers.trust import trust

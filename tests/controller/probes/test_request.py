@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.expressions.subject import Subject
-from connectors.model.conditions import ConditionStatus
-from connectors.model.connector import Connector
-from connectors.model.connector_class import ConnectorClass
-from connectors.model.reasons import ConditionReason
-from connectors.model.secret import Secret
+from connectors.expressions.limits import Subject
+from connectors.objects.conditions import ConditionStatus
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.secret import Secret
 from controller.probes.outcome import Outcome, Purpose
 from controller.probes.request import Ask, http_ask, origin_of
 from tests.controller.probes.subjects import BEARER, TOKEN, connector, http, judgement, login, probing_class

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.dialing.kind import Failure, FailureKind
+from connectors.dial.kind import Failure, FailureKind
 from connectors.expressions.check import compile_check
-from connectors.model.addresses import parse_address
-from connectors.model.conditions import ConditionStatus
-from connectors.model.response import Response
-from connectors.model.secret_value import SecretValue
+from connectors.http.response import Response
+from connectors.objects.addresses import parse_address
+from connectors.objects.conditions import ConditionStatus
+from connectors.objects.secret import SecretValue
 from controller.probes.outcome import PASSED, Purpose
 from controller.probes.request import Ask, ProbeRequest
 from controller.probes.verdict import judge, too_many_redirects, unreachable

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from connectors.dialing.dialer import Dialer
+from connectors.dial.dialer import Dialer
 from proxy.settings import ProxySettings
 from proxy.wiring import Cluster
 from tests.peers.dialogue import Dialogue

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from connectors.model.message import RequestHead
+from connectors.http.message import RequestHead
 from connectors.process.logs import LogFormat, LogLevel, set_up_logging
 from proxy.presented import presented_tokens
 from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts

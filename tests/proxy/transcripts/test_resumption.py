@@ -11,21 +11,20 @@ from typing import Any
 import pytest
 import trustme
 
-from connectors.dialing.dial_settings import DialSettings
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.resolver import Resolver
-from connectors.model.addresses import Origin, parse_address
-from connectors.model.connector import ConnectorKey
-from connectors.model.reasons import Reason
-from connectors.model.refusal import RefusedError
+from connectors.dial.dial_settings import DialSettings
+from connectors.dial.dialer import Dialer
+from connectors.dial.resolver import Resolver
+from connectors.objects.addresses import Origin, parse_address
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import Reason, RefusedError
 from connectors.plan import PoolKey
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ClientTls, pool_of
-from proxy.sessions import MAX_AGE, Sessions
+from proxy.secured_tool import MAX_AGE, Sessions
 from proxy.settings import Timeouts
 from proxy.upstream import Upstreams
 from proxy.watchdog import Watchdog
-from tests.connectors.dialing.sending import Answers
+from tests.connectors.dial.sending import Answers
 from tests.peers.namesakes import Namesake
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.trust import LOOPBACK, key_pair, tls

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from connectors.dialing.dialer import Dialer
+from connectors.dial.dialer import Dialer
 from proxy.settings import AccessLogFormat, ListenerTls, ProxySettings
 from proxy.wiring import Cluster
 from tests.peers.answering_tool import AnsweringTool

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import trustme
 
-from connectors.dialing.dial_settings import DialSettings
-from connectors.dialing.dialer import Dialer
-from connectors.dialing.guard import DialGuard, parse_networks
-from connectors.dialing.resolver import Resolver
+from connectors.dial.dial_settings import DialSettings
+from connectors.dial.dialer import Dialer
+from connectors.dial.guard import DialGuard, parse_networks
+from connectors.dial.resolver import Resolver
 from tests.peers.answering_tool import Reply
 from tests.peers.dialogue import OK, Dialogue, get, message, seen
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector, connector_class, secret

@@ -1,1 +1,0 @@
-"""Pure values and rules: names, addresses, Connector, ConnectorClass, Secret, conditions, reasons, checks."""

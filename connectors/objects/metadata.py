@@ -1,0 +1,54 @@
+"""metadata of a Kubernetes object (API conventions), as far as this project reads it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
+
+# One instance for texts that thousands of objects have in common: namespaces, names of classes and of types.
+
+
+MOST = 4096
+"""Texts that are remembered; with more of them some are there twice, and nothing else."""
+LONGEST = 64
+"""Characters of such a text: a name of one label has 63."""
+
+
+def shared(text: str) -> str:
+    """The one that stands for all that are equal. Not for what may be a secret: it is remembered."""
+    return _shared(text) if len(text) <= LONGEST else text
+
+
+@lru_cache(maxsize=MOST)
+def _shared(text: str) -> str:
+    return text
+
+
+GROUP = "connectors.alauda.io"
+API_VERSION = f"{GROUP}/v1alpha1"
+
+
+class ObjectMeta(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
+    """The part of metav1.ObjectMeta that is read or served; sources fill what a manifest leaves out."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Thousands of objects have a namespace in common, and nothing in these two.
+        force_setattr(self, "namespace", shared(self.namespace))
+        if not self.labels:
+            force_setattr(self, "labels", _NONE)
+        if not self.annotations:
+            force_setattr(self, "annotations", _NONE)
+
+
+_NONE: dict[str, str] = {}

@@ -1,0 +1,131 @@
+"""One Connector, looked at once: what Plans (traffic) and Judgements (status) are both made of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned
+from connectors.credentials.registry import credential_of
+from connectors.expressions.limits import Subject
+from connectors.objects.addresses import Address, declared_addresses
+from connectors.objects.connector import Connector
+from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.reasons import ConditionReason, Reason, Refusal
+from connectors.objects.secret import Secret, SecretKey
+from connectors.objects.violation import Violation, errors
+from connectors.rules.connector import check_connector
+from connectors.rules.connector_class import JudgedClass
+from connectors.tls.pool import SYSTEM_TRUST, Trust
+from connectors.trust import OwnAuthority
+
+
+class Inputs(NamedTuple):
+    """All that a Connector's Plan and Judgement are made of.
+
+    `malformed`: why it has not the shape of a Connector; `unread`: why nobody knows yet whether its Secret exists.
+    `trust`: whose certificates are believed; `authority`: what spec.caCertSecretRef leads to, None where custom CAs
+    are off.
+    """
+
+    connector: Connector
+    judged: JudgedClass | None = None
+    secret: Secret | None = None
+    malformed: Violation | None = None
+    unread: str = ""
+    trust: Trust = SYSTEM_TRUST
+    authority: OwnAuthority | None = None
+
+    @property
+    def connector_class(self) -> ConnectorClass | None:
+        """The class that it names, if there is one."""
+        return self.judged.connector_class if self.judged else None
+
+
+class Examined(NamedTuple):
+    """`refusal` is what every request gets instead of the tool's answer; `secret_problem` why the Secret cannot serve.
+
+    `addresses` is keyed by extension name; "" is spec.address. `unread` is set where the problem is that nobody knows.
+    """
+
+    inputs: Inputs
+    violations: tuple[Violation, ...] = ()
+    refusal: Refusal | None = None
+    addresses: Mapping[str, Address] = MappingProxyType({})
+    credential: Credential = ANONYMOUS
+    owned: Owned = CALLERS_OWN
+    secret_problem: CredentialError | None = None
+    unread: str = ""
+
+
+def examine(inputs: Inputs) -> Examined:
+    """Judge one Connector against its class and its Secret. Total: whatever is wrong becomes a refusal."""
+    connector, judged = inputs.connector, inputs.judged
+    if inputs.malformed is not None:
+        alone = inputs._replace(judged=None, secret=None, authority=None)
+        return Examined(alone, (inputs.malformed,), _invalid(connector, inputs.malformed))
+    if judged is None:
+        violations = check_connector(connector, None)
+        return Examined(inputs, violations, _class_not_found(connector, violations))
+    connector_class, owned = judged.connector_class, judged.owned
+    of_class = of_invalid_class(connector_class, judged.violations)
+    violations = of_class + check_connector(connector, connector_class)
+    if fatal := errors(violations):
+        return Examined(inputs, violations, _invalid(connector, fatal[0]), owned=owned)
+    addresses = declared_addresses(connector, connector_class)
+    credential, problem = _credential(inputs, connector_class)
+    refusal: Refusal | None = None
+    if problem:
+        refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {problem.message}")
+    unread = inputs.unread if problem and problem.reason is ConditionReason.SECRET_PENDING else ""
+    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread)
+
+
+def _invalid(connector: Connector, violation: Violation) -> Refusal:
+    return Refusal(Reason.CONNECTOR_INVALID, f"Connector {connector.key} is invalid: {violation}")
+
+
+def _class_not_found(connector: Connector, violations: tuple[Violation, ...]) -> Refusal:
+    if misnamed := next((found for found in violations if found.path == "spec.connectorClassName"), None):
+        return _invalid(connector, misnamed)  # the name itself may be of any length
+    name = connector.spec.connector_class_name
+    message = f'connectorclass "{name}" not found; create it, or correct spec.connectorClassName'
+    return Refusal(Reason.CONNECTOR_INVALID, message)
+
+
+def of_invalid_class(connector_class: ConnectorClass, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
+    """What a broken class means for its Connector: templates of such a class cannot be trusted to compile."""
+    fatal = errors(violations)
+    if not fatal:
+        return ()
+    message = f"ConnectorClass {connector_class.metadata.name} is invalid, correct it first: {fatal[0]}"
+    return (Violation("spec.connectorClassName", message),)
+
+
+def _credential(inputs: Inputs, connector_class: ConnectorClass) -> tuple[Credential, CredentialError | None]:
+    connector, secret = inputs.connector, inputs.secret
+    auth = connector.spec.auth
+    if auth is None or auth.secret_ref is None:
+        return ANONYMOUS, None
+    auth_type = connector_class.auth_type(auth.name)
+    if secret is None and inputs.unread:
+        # It may exist or not: it does not serve, and no status says that it is missing.
+        return ANONYMOUS, CredentialError(ConditionReason.SECRET_PENDING, inputs.unread)
+    if secret is None or auth_type is None:
+        message = f'secrets "{auth.secret_ref.name}" not found; create it in namespace {connector.metadata.namespace}'
+        return ANONYMOUS, CredentialError(ConditionReason.SECRET_NOT_FOUND, message)
+    try:
+        return credential_of(auth_type, secret, Subject(connector, connector_class, secret)), None
+    except CredentialError as error:
+        return ANONYMOUS, error
+    except Exception as error:  # noqa: BLE001 - one Secret that no code of ours expected must not stop all others
+        message = f"Secret {auth.secret_ref.name} cannot be read as a credential ({type(error).__name__})"
+        return ANONYMOUS, CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
+
+
+def secret_key_of(connector: Connector) -> SecretKey:
+    """Always in the Connector's own namespace, whatever secretRef.namespace says (threat 7); checks refuse another."""
+    auth = connector.spec.auth
+    name = auth.secret_ref.name if auth and auth.secret_ref else ""
+    return SecretKey(connector.metadata.namespace, name)

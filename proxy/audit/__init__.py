@@ -1,0 +1,1 @@
+"""What is written down of each request: the audit record, the access log line, their files."""

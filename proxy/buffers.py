@@ -1,0 +1,247 @@
+"""Bytes on their way to being heads: what has arrived, looked at once, cut off where a head ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Final, cast
+
+from connectors.http.body import MAX_TRAILERS
+from connectors.http.head import (
+    BARE_LF_OR_NUL,
+    HEAD_END,
+    ParsedRequest,
+    check_unfinished,
+    parse_request,
+    parse_response,
+)
+from connectors.http.message import MessageError, ResponseHead
+from connectors.objects.reasons import Reason
+from proxy.settings import Limits
+
+MAX_INTERIM = 100
+"""1xx responses before a final one. A 102 every few seconds lasts for minutes with that; a flood of them ends."""
+
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+
+
+class HeadBuffer:
+    """Keeps what has arrived and where the part begins that was not taken yet: taking copies only what is taken."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._data = b""
+        self._start = 0
+        self._scanned = 0
+
+    def __len__(self) -> int:
+        return len(self._data) - self._start
+
+    def add(self, data: bytes) -> None:
+        """More has arrived."""
+        self._data = self._data[self._start :] + data if self._start < len(self._data) else data
+        self._scanned -= self._start
+        self._start = 0
+
+    def take_all(self) -> bytes:
+        """Everything that was not taken yet."""
+        rest = self._data[self._start :]
+        self._data, self._start, self._scanned = b"", 0, 0
+        return rest
+
+    def _take_head(self) -> bytes:
+        """The bytes up to and with the next empty line; nothing where it has not come or the head is too long."""
+        end = self._data.find(HEAD_END, max(self._start, self._scanned - len(HEAD_END)))
+        if end < 0 or end - self._start > self._limits.head_bytes:
+            return b""
+        start, self._start = self._start, end + len(HEAD_END)
+        self._scanned = self._start
+        return self._data[start : self._start]
+
+    def _unfinished(self) -> bytes:
+        return self._data[self._start :] if self._start else self._data
+
+
+class RequestBuffer(HeadBuffer):
+    """What a client has sent and nobody has taken: heads, and bodies that wait for their upstream."""
+
+    def next_request(self) -> ParsedRequest | None:
+        """The next request head, if it is complete.
+
+        Raises:
+            MessageError: it is not acceptable, or can no longer become so.
+        """
+        if self._data.startswith(b"\r", self._start) and (empty := _EMPTY_LINES.match(self._data, self._start)):
+            # RFC 9112 section 2.2: at least one empty line before a request line is to be ignored.
+            self._start = empty.end()
+            self._scanned = max(self._scanned, self._start)
+        raw = self._take_head()
+        if not raw:
+            unfinished, limits = self._unfinished(), self._limits
+            scanned = max(0, self._scanned - self._start)
+            check_unfinished(
+                unfinished, target_bytes=limits.target_bytes, head_bytes=limits.head_bytes, scanned=scanned
+            )
+            self._scanned = len(self._data)
+            return None
+        request = parse_request(raw, header_count=self._limits.header_count)
+        if len(request.head.target) > self._limits.target_bytes:
+            message = f"the request-target is longer than {self._limits.target_bytes} bytes"
+            raise MessageError(message, Reason.URI_TOO_LONG)
+        return request
+
+
+class ResponseBuffer(HeadBuffer):
+    """What a tool has sent before its final head was read."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._interim = 0
+        self.status_line = b""
+        """The last head's first line, as it came, without its CRLF."""
+
+    def next_head(self) -> ResponseHead | None:
+        """The next response head, interim or final, if it is complete.
+
+        Raises:
+            MessageError: with reason UpstreamProtocol.
+        """
+        raw = self._take_head()
+        if not raw:
+            self._check_unfinished()
+            self._scanned = len(self._data)
+            return None
+        head = parse_response(raw, header_count=self._limits.header_count)
+        self.status_line = raw[: raw.find(b"\r\n")]
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            raise MessageError(f"the tool sent more than {MAX_INTERIM} interim responses", Reason.UPSTREAM_PROTOCOL)
+        return head
+
+    def _check_unfinished(self) -> None:
+        unfinished = self._unfinished()
+        if not b"HTTP/".startswith(unfinished[:5]) or len(unfinished) > self._limits.head_bytes:
+            raise MessageError("the tool's answer does not begin with an HTTP/1.1 head", Reason.UPSTREAM_PROTOCOL)
+        if BARE_LF_OR_NUL.search(unfinished, max(0, self._scanned - self._start)):
+            raise MessageError("the tool's response head has a NUL or lines without CRLF", Reason.UPSTREAM_PROTOCOL)
+
+
+# One buffer for large bodies, lent to one read at a time: they pass through it, and nothing keeps a byte of it.
+#
+# A body in objects of its own costs more to hold than to move: the allocator takes each large one from the kernel,
+# which clears it, page by page. Here it is read to where the last one was, and written from there.
+
+
+MOST: Final = 512 * 1024
+"""Bytes of a read while the other side takes everything."""
+LEAST: Final = 16 * 1024
+"""Bytes of a read behind one of which the other side has left something: that is held in memory, beside the buffer."""
+MAX_PIECES: Final = 64
+"""Pieces that are written at once without being joined; the kernel takes 1,024 (IOV_MAX)."""
+
+
+class Lender:
+    """The buffer of a proxy. `AHEAD` bytes before what is read are free, for the begin of a line."""
+
+    AHEAD: Final = MAX_TRAILERS
+
+    def __init__(self) -> None:
+        self.buffer: Final = bytearray(self.AHEAD + MOST)
+        self._view: Final = memoryview(self.buffer)
+
+    def lend(self, size: int) -> memoryview:
+        """So much of it, to be read into, at most MOST."""
+        return self._view[self.AHEAD : self.AHEAD + size]
+
+    @cached_property
+    def sealed(self) -> Lender:
+        """Another buffer, for what is read and is still to be decrypted into this one (proxy/secured.py)."""
+        return Lender()
+
+
+class Reading(asyncio.BufferedProtocol):
+    """A connection's protocol while a large body comes over it. Whatever else happens to it goes to its own one.
+
+    `take` is told how many bytes stand in the buffer of `lender`, and gives back whether the other side took them all.
+    It must keep no view of them.
+    """
+
+    def __init__(self, lender: Lender, own: asyncio.Protocol, take: Callable[[int], bool]) -> None:
+        self.lender = lender
+        self.take = take
+        self._own = own
+        self._size = LEAST
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """For one read. The loop reads and tells of it before anything else happens, or reads nothing."""
+        return self.lender.lend(self._size)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass it on, now: grow while that works, shrink when it does not."""
+        if not self.take(nbytes):
+            self._size = LEAST
+        elif nbytes == self._size:
+            self._size = min(2 * self._size, MOST)
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._own.pause_writing()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._own.resume_writing()
+
+    def eof_received(self) -> bool | None:
+        """See asyncio.Protocol."""
+        return self._own.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._own.connection_lost(exc)
+
+
+def exchange_protocol(transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
+    """Let `protocol` have what comes from now on. uvloop looks at the kind of a protocol when reading begins."""
+    reading = transport.is_reading() and not transport.is_closing()
+    if reading:
+        transport.pause_reading()
+    transport.set_protocol(protocol)
+    if reading:
+        transport.resume_reading()
+
+
+def write_now(transport: asyncio.Transport, pieces: Sequence[memoryview | bytes]) -> bool:
+    """Write pieces of a lent buffer; whether all is sent. What is not is copied: the transport may keep that."""
+    if transport.get_extra_info("ssl_object") is not None:
+        for piece in pieces:
+            transport.write(piece)  # encrypts it at once (proxy/secured.py)
+        return not transport.get_write_buffer_size()
+    sent = 0 if transport.get_write_buffer_size() or transport.is_closing() else _sent(transport, pieces)
+    rest = _behind(pieces, sent)
+    if rest:
+        transport.write(rest)
+    return not rest
+
+
+def _sent(transport: asyncio.Transport, pieces: Sequence[memoryview | bytes]) -> int:
+    """How much the kernel takes. An error is the transport's to find: it will be told what has not gone."""
+    descriptor = cast("int", transport.get_extra_info("socket").fileno())
+    try:
+        if len(pieces) == 1:
+            return os.write(descriptor, pieces[0])
+        return os.writev(descriptor, pieces if len(pieces) <= MAX_PIECES else [b"".join(pieces)])
+    except OSError:
+        return 0
+
+
+def _behind(pieces: Sequence[memoryview | bytes], sent: int) -> bytes:
+    """A copy of what has not gone."""
+    left = []
+    for piece in pieces:
+        if sent < len(piece):
+            left.append(piece[sent:])
+        sent = max(0, sent - len(piece))
+    return b"".join(left)

@@ -1,1 +1,0 @@
-"""Pure steps of one decision. Steps do not import each other; proxy/decide.py states their order."""

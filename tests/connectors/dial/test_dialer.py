@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trustme
+
+from connectors.dial.dial_settings import DialSettings
+from connectors.dial.dialer import Dialer
+from connectors.dial.failure import DeniedError
+from connectors.dial.guard import DialGuard, parse_networks
+from connectors.dial.resolver import Resolver
+from connectors.objects.addresses import parse_address
+from connectors.tls.pool import TlsVersion
+from tests.connectors.dial.sending import Answers
+from tests.peers.trust import tls
+
+NAME = parse_address("http://tool.example:8080")
+
+
+async def test_t09_candidates_are_what_the_settings_let_through() -> None:
+    guard = DialGuard(allow=parse_networks("127.0.0.1"), deny=parse_networks("10.0.0.0/8"))
+    names = Answers(["10.0.0.1", "127.0.0.1", "127.0.0.2", "192.0.2.1"], ["10.0.0.1"])
+    dialer = Dialer(DialSettings(guard), Resolver(names))
+    assert await dialer.candidates(NAME) == ["127.0.0.1", "192.0.2.1"]
+    with pytest.raises(DeniedError, match=r"^by --deny-upstream$"):
+        await dialer.candidates(NAME)
+
+
+async def test_t09_a_remembered_answer_is_checked_like_any_other() -> None:
+    names = Answers(["169.254.169.254"])
+    dialer = Dialer(DialSettings(), Resolver(names, cache=60))
+    for _ in range(2):
+        with pytest.raises(DeniedError):
+            await dialer.candidates(NAME)
+    assert names.asked == ["tool.example"]
+
+
+async def test_after_a_failure_the_name_is_looked_up_again_and_no_other() -> None:
+    names = Answers(["192.0.2.1"], ["192.0.2.2"], ["192.0.2.3"])
+    dialer = Dialer(DialSettings(), Resolver(names, cache=60))
+    other = parse_address("http://tool.example:8081")
+    assert (await dialer.candidates(NAME), await dialer.candidates(other)) == (["192.0.2.1"], ["192.0.2.2"])
+    dialer.failed(NAME)
+    dialer.failed(parse_address("http://never.example"))
+    assert (await dialer.candidates(NAME), await dialer.candidates(other)) == (["192.0.2.3"], ["192.0.2.2"])
+
+
+async def test_t22_contexts_verify_and_speak_no_less_than_the_settings_say() -> None:
+    dialer = Dialer(DialSettings(minimum=TlsVersion.TLS_1_3))
+    brought = tls(trustme.CA())
+    context = await dialer.contexts.context(brought)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert await dialer.contexts.context(brought) is context
+    assert await dialer.contexts.context(tls(trustme.CA())) is not context

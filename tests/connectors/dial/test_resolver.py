@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from connectors.dial import resolver
+from connectors.dial.resolver import Resolver, TooManyLookupsError, look_up
+from tests.peers.clock import FakeClock
+
+
+class Names:
+    """A name server: `slow` names are answered once `release` is set; counts questions."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.asked: list[str] = []
+        self.fifty = threading.Event()
+
+    def __call__(self, host: str, port: int) -> list[str]:
+        self.asked.append(host)
+        if len(self.asked) == 50:
+            self.fifty.set()
+        if host.startswith("slow"):
+            assert self.release.wait(10)
+        if host.endswith("missing"):
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return ["192.0.2.1", f"192.0.2.{port % 256}"]
+
+
+async def test_slow_names_keep_nobody_else_waiting() -> None:
+    names = Names()
+    resolver = Resolver(names)
+    slow = [asyncio.create_task(resolver.addresses(f"slow-{number}", 80)) for number in range(50)]
+    assert await asyncio.to_thread(names.fifty.wait, 10)
+    assert await resolver.addresses("other", 80) == ["192.0.2.1", "192.0.2.80"]
+    assert not any(task.done() for task in slow)
+    names.release.set()
+    await asyncio.gather(*slow)
+
+
+async def test_one_lookup_serves_all_who_wait_and_the_next_asks_anew() -> None:
+    names = Names()
+    resolver = Resolver(names)
+    waiting = [asyncio.create_task(resolver.addresses("slow", 80)) for _ in range(5)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    names.release.set()
+    assert await asyncio.gather(*waiting[1:]) == [["192.0.2.1", "192.0.2.80"]] * 4
+    assert names.asked == ["slow"]
+    await resolver.addresses("slow", 80)
+    assert names.asked == ["slow", "slow"]
+
+
+async def test_a_name_that_does_not_resolve() -> None:
+    resolver = Resolver(Names())
+    for _ in range(2):
+        with pytest.raises(socket.gaierror):
+            await resolver.addresses("missing", 80)
+
+
+async def test_a_failure_that_nobody_waits_for_is_not_reported() -> None:
+    names = Names()
+    asking = asyncio.create_task(Resolver(names).addresses("slow.missing", 80))
+    await asyncio.sleep(0)
+    asking.cancel()
+    names.release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MAX_LOOKUPS", 2)
+    names = Names()
+    bounded = Resolver(names)
+    slow = [asyncio.create_task(bounded.addresses(f"slow-{number}", 80)) for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyLookupsError):
+        await bounded.addresses("third", 80)
+    names.release.set()
+    await asyncio.gather(*slow)
+
+
+async def test_a_literal_is_its_own_answer() -> None:
+    names = Names()
+    assert await Resolver(names).addresses("::1", 80) == ["::1"]
+    assert names.asked == []
+
+
+def test_the_systems_own_lookup() -> None:
+    assert "127.0.0.1" in look_up("localhost", 80)
+    with pytest.raises(OSError, match=r"\w"):
+        look_up("does-not-exist.invalid", 80)
+
+
+def caching(names: Names, clock: FakeClock, seconds: float = 5.0) -> Resolver:
+    return Resolver(names, seconds, clock.monotonic)
+
+
+async def test_an_answer_counts_for_so_long() -> None:
+    names, clock = Names(), FakeClock()
+    kept = caching(names, clock)
+    for pause, asked in ((0.0, 1), (4.9, 1), (0.2, 2), (4.9, 2), (0.1, 3)):
+        await clock.advance(pause)
+        assert await kept.addresses("tool", 80) == ["192.0.2.1", "192.0.2.80"]
+        assert len(names.asked) == asked, "it begins with the answer, and being asked for does not prolong it"
+
+
+async def test_each_name_and_port_has_its_own_answer() -> None:
+    names = Names()
+    kept = caching(names, FakeClock())
+    for _ in range(2):
+        assert await kept.addresses("tool", 80) == ["192.0.2.1", "192.0.2.80"]
+        assert await kept.addresses("tool", 81) == ["192.0.2.1", "192.0.2.81"]
+        await kept.addresses("other", 80)
+    assert names.asked == ["tool", "tool", "other"]
+
+
+async def test_a_failure_does_not_count_any_longer_than_for_who_waits() -> None:
+    names = Names()
+    kept = caching(names, FakeClock())
+    for _ in range(2):
+        with pytest.raises(socket.gaierror):
+            await kept.addresses("missing", 80)
+    assert names.asked == ["missing"] * 2
+
+
+async def test_what_is_forgotten_is_asked_for_again() -> None:
+    names = Names()
+    kept = caching(names, FakeClock())
+    await kept.addresses("tool", 80)
+    await kept.addresses("tool", 81)
+    kept.forget("tool", 80)
+    kept.forget("unknown", 80)
+    await kept.addresses("tool", 81)
+    assert len(names.asked) == 2
+    await kept.addresses("tool", 80)
+    assert len(names.asked) == 3
+
+
+async def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MAX_CACHED", 2)
+    names, clock = Names(), FakeClock()
+    kept = caching(names, clock)
+    for _ in range(2):
+        for name in ("a", "b", "c"):
+            await kept.addresses(name, 80)
+    assert names.asked == ["a", "b", "c", "c"], "where there is no room, a name is asked for each time"
+    await clock.advance(5)
+    for _ in range(2):
+        await kept.addresses("c", 80)
+    assert names.asked == ["a", "b", "c", "c", "c"], "what does not count any more makes room"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+async def test_t09_nobody_can_change_what_others_are_told(seconds: float) -> None:
+    names = Names()
+    kept = caching(names, FakeClock(), seconds)
+    waiting = [asyncio.create_task(kept.addresses("slow", 80)) for _ in range(2)]
+    await asyncio.sleep(0)
+    names.release.set()
+    for answer in await asyncio.gather(*waiting):
+        assert answer == ["192.0.2.1", "192.0.2.80"]
+        answer[:] = ["169.254.169.254"]
+    for _ in range(2):
+        answer = await kept.addresses("slow", 80)
+        assert answer == ["192.0.2.1", "192.0.2.80"]
+        answer.clear()

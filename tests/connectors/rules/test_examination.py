@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.credentials.credential import ANONYMOUS
+from connectors.objects.reasons import ConditionReason, Reason
+from connectors.objects.secret import BASIC_AUTH, SecretKey
+from connectors.objects.violation import Severity, Violation
+from connectors.rules.connector_class import judge_class
+from connectors.rules.examination import Inputs, examine, of_invalid_class, secret_key_of
+from tests.connectors.builders import basic_class, connector, secret
+
+AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
+LOGIN = secret(kind=BASIC_AUTH, username=b"u", password=b"p")
+INPUTS = Inputs(connector(auth=AUTH), judge_class(basic_class()), secret=LOGIN)
+
+
+def test_a_connector_that_can_serve() -> None:
+    examined = examine(INPUTS)
+    assert (examined.refusal, examined.secret_problem, examined.violations) == (None, None, ())
+    assert [name for name, _ in examined.credential.headers] == [b"Authorization"]
+    assert str(examined.addresses[""]) == "https://tool.example.com"
+
+
+def test_what_is_malformed_is_known_by_nothing_else() -> None:
+    wrong = Violation("spec.address", "must be a string")
+    examined = examine(INPUTS._replace(malformed=wrong))
+    assert examined.violations == (wrong,)
+    assert examined.refusal is not None
+    assert examined.refusal.reason is Reason.CONNECTOR_INVALID
+    assert (examined.inputs.connector_class, examined.inputs.secret, examined.credential) == (None, None, ANONYMOUS)
+
+
+def test_a_secret_that_is_not_known_yet_is_not_called_missing() -> None:
+    pending, missing = (examine(INPUTS._replace(secret=None, unread=unread)) for unread in ("late", ""))
+    assert pending.secret_problem is not None
+    assert pending.secret_problem.reason is ConditionReason.SECRET_PENDING
+    assert (pending.unread, missing.unread) == ("late", "")
+    assert missing.secret_problem is not None
+    assert missing.secret_problem.reason is ConditionReason.SECRET_NOT_FOUND
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_only_errors_of_a_class_break_its_connectors(severity: Severity) -> None:
+    found = of_invalid_class(basic_class(), (Violation("spec.x", "is odd", severity),))
+    assert [violation.path for violation in found] == ["spec.connectorClassName"] * (severity is Severity.ERROR)
+
+
+def test_t07_the_secret_is_of_the_connectors_own_namespace() -> None:
+    reference = {"name": "login", "namespace": "kube-system"}
+    item = connector(auth={"name": "basicAuth", "secretRef": reference}, namespace="team")
+    assert secret_key_of(item) == SecretKey("team", "login")
+    assert secret_key_of(connector()).name == ""

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from connectors.credentials.credential import CredentialError
+from connectors.judgement import Judgement
+from connectors.objects.conditions import ConditionType, ConnectorStatus
+from connectors.objects.connector import Connector, ConnectorAuth, ConnectorKey, ConnectorSpec, SecretReference
+from connectors.objects.connector_class import (
+    RESOLVER_ANNOTATION,
+    ApiProbe,
+    AuthProbe,
+    AuthType,
+    ClassAuth,
+    ClassProxy,
+    ConnectorClass,
+    ConnectorClassSpec,
+    HttpProbe,
+    Probe,
+)
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.reasons import ConditionReason
+from connectors.objects.violation import Severity, Violation
+from connectors.tls.certificates import Bundle
+from connectors.trust import OwnAuthority
+from controller.destination import Platform, ServiceKey
+from controller.plans.connector import Facts, plan
+from controller.proxy_address import ClusterProxy, LocalProxy
+from controller.service import Create
+
+KEY = ConnectorKey("team", "repo")
+A_PROXY = ClassProxy()
+LOCAL = Facts(LocalProxy("http://c-repo.team.localhost:8080"))
+NAMES = ["ConnectorClassReady", "SecretReady", "LivenessReady", "AuthReady", "ProxyServiceReady", "Ready"]
+
+
+def connector(*, secret: bool = False) -> Connector:
+    auth = ConnectorAuth(name="basic", secret_ref=SecretReference(name="s")) if secret else None
+    return Connector(
+        metadata=ObjectMeta(name=KEY.name, namespace=KEY.namespace, generation=7),
+        spec=ConnectorSpec(connector_class_name="git", address="https://tool.example", auth=auth),
+    )
+
+
+def git(resolver: str = "host", proxy: ClassProxy | None = A_PROXY, **fields: object) -> ConnectorClass:
+    spec = ConnectorClassSpec(auth=ClassAuth(types=(AuthType(name="basic", optional=True),)), proxy=proxy)
+    metadata = ObjectMeta(name="git", annotations={RESOLVER_ANNOTATION: resolver})
+    return ConnectorClass(metadata=metadata, spec=msgspec.structs.replace(spec, **fields))
+
+
+def summary(status: ConnectorStatus) -> list[tuple[str, str]]:
+    return [(condition.status.value, condition.reason) for condition in status.conditions]
+
+
+WELL = [("True", ""), ("True", "SecretOptional"), ("True", "NonLivenessProbe"), ("True", "NonAuthProbe"), ("True", "")]
+PROBE = Probe(http=HttpProbe(path="/"))
+NOT_FOUND = CredentialError(ConditionReason.SECRET_NOT_FOUND, 'secrets "s" not found')
+BROKEN = (
+    Violation("spec.params", "unusual", Severity.WARNING),
+    Violation("spec.address", "is missing"),
+    Violation("spec.auth.name", "is not known"),
+)
+CLASS_BROKEN = (Violation("spec.connectorClassName", "ConnectorClass git is invalid"),)
+MISNAMED = (Violation("spec.connectorClassName", "has more than 253 characters"),)
+NAMELESS = (Violation("spec.connectorClassName", "is missing; name it"),)
+LOST = ("Unknown", "ConnectorClassNotFound")
+PENDING = CredentialError(ConditionReason.SECRET_PENDING, "is being read")
+MALFORMED = (Violation("spec.address", "must be a string"),)
+
+
+@pytest.mark.parametrize(
+    ("judgement", "expected"),
+    [
+        pytest.param(Judgement(connector(), git()), [*WELL, ("True", "")], id="well"),
+        pytest.param(
+            Judgement(connector(secret=True), git()),
+            [WELL[0], ("True", ""), *WELL[2:], ("True", "")],
+            id="Secret there",
+        ),
+        pytest.param(
+            Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND),
+            [WELL[0], ("False", "SecretNotFound"), *WELL[2:], ("False", "SecretNotFound")],
+            id="Secret missing",
+        ),
+        pytest.param(
+            Judgement(connector(secret=True), git(), secret_problem=PENDING),
+            [WELL[0], ("Unknown", "SecretPending"), *WELL[2:], ("Unknown", "SecretPending")],
+            id="Secret not read yet",
+        ),
+        pytest.param(
+            Judgement(Connector(metadata=connector().metadata), None, violations=MALFORMED),
+            [*([("Unknown", "ConnectorInvalid")] * 5), ("False", "ConnectorInvalid")],
+            id="malformed",
+        ),
+        pytest.param(
+            Judgement(connector(), git(proxy=None)), [*WELL[:4], ("True", "NonProxy"), ("True", "")], id="no proxy"
+        ),
+        pytest.param(
+            Judgement(connector(), git(liveness_probe=PROBE)),
+            [*WELL[:2], ("Unknown", "ProbePending"), *WELL[3:], ("Unknown", "ProbePending")],
+            id="liveness probe that nobody has run",
+        ),
+        pytest.param(Judgement(connector(), git(liveness_probe=Probe())), [*WELL, ("True", "")], id="empty probe"),
+        pytest.param(
+            Judgement(
+                connector(secret=True),
+                git(auth_probes=(AuthProbe(auth_name="basic", probe=Probe(api=ApiProbe(path="/"))),)),
+            ),
+            [WELL[0], ("True", ""), WELL[2], ("Unknown", "ProbePending"), WELL[4], ("Unknown", "ProbePending")],
+            id="auth probe of the chosen type",
+        ),
+        pytest.param(
+            Judgement(connector(secret=True), git(auth_probes=(AuthProbe(auth_name="other", probe=PROBE),))),
+            [WELL[0], ("True", ""), *WELL[2:], ("True", "")],
+            id="auth probe of another type",
+        ),
+        pytest.param(
+            Judgement(connector(secret=True), git(), violations=BROKEN),
+            [WELL[0], ("Unknown", "ConnectorInvalid"), *WELL[2:], ("False", "ConnectorInvalid")],
+            id="rules broken",
+        ),
+        pytest.param(
+            Judgement(connector(), git(), violations=BROKEN[:1]), [*WELL, ("True", "")], id="a warning changes nothing"
+        ),
+        pytest.param(
+            Judgement(connector(secret=True), git(), violations=CLASS_BROKEN),
+            [
+                ("False", "ConnectorClassInvalid"),
+                *([("Unknown", "ConnectorClassInvalid")] * 3),
+                WELL[4],
+                ("False", "ConnectorClassInvalid"),
+            ],
+            id="class invalid",
+        ),
+        pytest.param(
+            Judgement(Connector(), None, violations=NAMELESS),
+            [("False", "ConnectorInvalid"), *([("Unknown", "ConnectorInvalid")] * 4), ("False", "ConnectorInvalid")],
+            id="class not named",
+        ),
+        pytest.param(
+            Judgement(connector(secret=True), None, violations=BROKEN),
+            [("False", "ConnectorClassNotFound"), LOST, LOST, LOST, LOST, ("False", "ConnectorClassNotFound")],
+            id="class missing",
+        ),
+    ],
+)
+def test_conditions(judgement: Judgement, expected: list[tuple[str, str]]) -> None:
+    status = plan(judgement, None, LOCAL, "t1").status
+    assert [condition.type.value for condition in status.conditions] == NAMES
+    assert summary(status) == expected
+
+
+@pytest.mark.parametrize(
+    ("judgement", "message"),
+    [
+        pytest.param(
+            Judgement(connector(), None), 'connectorclass.connectors.alauda.io "git" not found', id="class missing"
+        ),
+        pytest.param(Judgement(connector(), git(), violations=BROKEN), "spec.address: is missing", id="rules broken"),
+        pytest.param(
+            Judgement(Connector(), None, violations=MALFORMED), "spec.address: must be a string", id="malformed"
+        ),
+        pytest.param(
+            Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND), 'secrets "s" not found', id="no Secret"
+        ),
+    ],
+)
+def test_ready_says_what_is_wrong(judgement: Judgement, message: str) -> None:
+    assert plan(judgement, None, LOCAL, "t1").status.conditions[-1].message == message
+
+
+def test_an_invalid_class_is_told_once_and_referred_to() -> None:
+    class_ready, secret_ready, *_ = plan(
+        Judgement(connector(secret=True), git(), violations=CLASS_BROKEN), None, LOCAL, "t1"
+    ).status.conditions
+    assert class_ready.message == "ConnectorClass git is invalid"
+    assert secret_ready.message == "not judged while ConnectorClass git is invalid"
+
+
+def test_a_class_that_vanishes_leaves_no_stale_true() -> None:
+    before = plan(Judgement(connector(), git()), None, LOCAL, "t1").status
+    after = plan(Judgement(connector(), None), before, LOCAL, "t2").status
+    assert {condition.status.value for condition in after.conditions} == {"False", "Unknown"}
+    assert {condition.last_transition_time for condition in after.conditions} == {"t2"}
+    assert after.proxy is None
+
+
+def test_transition_times_stay_where_nothing_moved() -> None:
+    before = plan(Judgement(connector(secret=True), git()), None, LOCAL, "t1").status
+    after = plan(Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND), before, LOCAL, "t2").status
+    assert [condition.last_transition_time for condition in after.conditions] == ["t1", "t2", "t1", "t1", "t1", "t2"]
+
+
+@pytest.mark.parametrize(
+    ("connector_class", "url"),
+    [
+        (git(), "http://c-repo.team.localhost:8080"),
+        (git("path"), "http://c-repo.team.localhost:8080/namespaces/team/connectors/repo"),
+        (git(proxy=None), None),
+        (git("path", proxy=None), None),
+    ],
+    ids=["host", "path", "no proxy", "path without proxy"],
+)
+def test_proxy_address(connector_class: ConnectorClass, url: str | None) -> None:
+    proxy = plan(Judgement(connector(), connector_class), None, LOCAL, "t1").status.proxy
+    assert (proxy.http_address.url if proxy else None) == url
+
+
+def test_api_path_and_generation() -> None:
+    status = plan(Judgement(connector(), git()), None, LOCAL, "t1").status
+    assert status.api is not None
+    assert status.api.path == "/connectors/v1alpha1/team/repo/path"
+    assert status.observed_generation == 7
+
+
+def test_what_is_served_has_the_api_servers_names() -> None:
+    status = msgspec.to_builtins(plan(Judgement(connector(), git()), None, LOCAL, "t1").status)
+    assert status["proxy"] == {"httpAddress": {"url": "http://c-repo.team.localhost:8080"}}
+    assert status["conditions"][0] == {"type": "ConnectorClassReady", "status": "True", "lastTransitionTime": "t1"}
+    assert status["observedGeneration"] == 7
+
+
+def test_the_service_is_part_of_the_plan() -> None:
+    facts = Facts(ClusterProxy(Platform()))
+    wanted = plan(Judgement(connector(), git()), None, facts, "t1")
+    assert isinstance(wanted.service, Create)
+    assert wanted.service.key == ServiceKey("team", "c-repo")
+    assert summary(wanted.status)[4:] == [("Unknown", "ProxyServicePending")] * 2
+    assert plan(Judgement(connector(), None), None, facts, "t1").service is None
+    assert plan(Judgement(connector(), git()), None, LOCAL, "t1").service is None
+
+
+def test_events_tell_transitions_once() -> None:
+    missing = Judgement(connector(secret=True), git(), secret_problem=NOT_FOUND)
+    first = plan(missing, None, LOCAL, "t1")
+    assert [(event.type.value, event.reason) for event in first.events] == [("Warning", "SecretNotFound")]
+    assert plan(missing, first.status, LOCAL, "t2").events == ()
+    well = plan(Judgement(connector(secret=True), git()), first.status, LOCAL, "t3")
+    assert [(event.type.value, event.reason) for event in well.events] == [("Normal", "Ready")]
+
+
+def test_nothing_new_leaves_the_status_equal() -> None:
+    first = plan(Judgement(connector(), git()), None, LOCAL, "t1").status
+    assert plan(Judgement(connector(), git()), first, LOCAL, "t2").status == first
+
+
+def test_a_class_name_that_breaks_a_rule_is_told_as_such() -> None:
+    status = plan(Judgement(connector(), None, violations=MISNAMED), None, LOCAL, "t1").status
+    assert summary(status) == [
+        ("False", "ConnectorInvalid"),
+        *([("Unknown", "ConnectorInvalid")] * 4),
+        summary(status)[0],
+    ]
+    assert status.conditions[0].message == status.conditions[-1].message == str(MISNAMED[0])
+
+
+def test_a_refusal_keeps_its_first_message_until_the_connector_changes() -> None:
+    def refused(problem: str, judgement: Judgement, previous: ConnectorStatus | None = None) -> ConnectorStatus:
+        return plan(judgement, previous, Facts(ClusterProxy(Platform(), problem=problem)), "t1").status
+
+    judgement = Judgement(connector(), git())
+    first = refused("at 0xc00e2daa74", judgement)
+    assert summary(first)[-1] == ("False", "ProxyServiceFailed")
+    assert refused("at 0xc00e2dbb75", judgement, first) == first
+    metadata = msgspec.structs.replace(connector().metadata, generation=8)
+    newer = Judgement(msgspec.structs.replace(connector(), metadata=metadata), git())
+    told = refused("at 0xc00e2dbb75", newer, first)
+    assert [item.message for item in told.conditions[-2:]] == ["Service c-repo: at 0xc00e2dbb75"] * 2
+
+
+INVALID = OwnAuthority("ca", Bundle())
+
+
+@pytest.mark.parametrize(
+    ("authority", "told"),
+    [(None, None), (OwnAuthority(), ("True", "NoCACert")), (INVALID, ("False", "InvalidPEM"))],
+)
+def test_what_is_said_of_a_ca_stands_before_ready_and_does_not_count(
+    authority: OwnAuthority | None, told: tuple[str, str] | None
+) -> None:
+    found = plan(Judgement(connector(), git(), authority=authority), None, LOCAL, "t1")
+    assert [item.type.value for item in found.status.conditions] == [
+        *NAMES[:5],
+        *(["CACertReady"] if told else []),
+        "Ready",
+    ]
+    assert summary(found.status) == [*WELL, *([told] if told else []), ("True", "")]
+    lost = plan(Judgement(connector(), None, authority=authority), None, LOCAL, "t1")
+    assert lost.status.condition(ConditionType.READY).reason == "ConnectorClassNotFound"  # type: ignore[union-attr]
+    assert len(lost.status.conditions) == len(found.status.conditions)
+
+
+def test_events_of_a_ca() -> None:
+    before = plan(Judgement(connector(), git(), authority=OwnAuthority("ca")), None, LOCAL, "t1")
+    assert [event.reason for event in before.events] == ["CACertSecretNotFound", "Ready"]
+    after = plan(Judgement(connector(), git(), authority=INVALID), before.status, LOCAL, "t2")
+    assert [event.reason for event in after.events] == ["InvalidCACert"]
+    off = plan(Judgement(connector(), git()), after.status, LOCAL, "t3")
+    assert off.events == ()

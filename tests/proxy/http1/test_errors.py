@@ -1,9 +1,0 @@
-from __future__ import annotations
-
-from connectors.model.reasons import Reason
-from proxy.http1.errors import MessageError
-
-
-def test_the_senders_fault_unless_said_otherwise() -> None:
-    assert MessageError("sentence").reason is Reason.REQUEST_MALFORMED
-    assert str(MessageError("sentence", Reason.URI_TOO_LONG)) == "sentence"

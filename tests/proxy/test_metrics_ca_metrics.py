@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import datetime
+
+import trustme
+from prometheus_client import CollectorRegistry
+
+from connectors.objects.metadata import ObjectMeta
+from connectors.objects.secret import OPAQUE, Secret, SecretValue
+from connectors.trust import Authorities
+from proxy.metrics import AuthorityMetrics
+from tests.connectors.builders import authorities
+
+CA = trustme.CA()
+NAME = "connectors_proxy_ca_certificate_expiry_seconds"
+
+
+def secret(name: str, namespace: str, ends: datetime.datetime | None) -> Secret:
+    value = CA.issue_cert("a", not_after=ends).cert_chain_pems[0].bytes() if ends else b"junk"
+    return Secret(ObjectMeta(name=name, namespace=namespace), OPAQUE, {"ca.crt": SecretValue(value)})
+
+
+def test_when_the_first_certificate_of_each_secret_ends() -> None:
+    soon, late = (datetime.datetime(year, 1, 1, tzinfo=datetime.UTC) for year in (2031, 2039))
+    shared = (secret("a", "connectors-system", late), secret("b", "connectors-system", None))
+    own = secret("own", "team", soon)
+    current = [authorities(*shared, own=(own,))]
+    registry = CollectorRegistry()
+    AuthorityMetrics(registry, lambda: current[0])
+
+    def value(source: str, namespace: str, name: str) -> float | None:
+        return registry.get_sample_value(NAME, {"source": source, "namespace": namespace, "secret": name})
+
+    assert value("global", "connectors-system", "a") == late.timestamp()
+    assert value("global", "connectors-system", "b") is None, "it holds none"
+    assert value("connector", "team", "own") == soon.timestamp()
+    current[0] = Authorities()
+    assert value("connector", "team", "own") is None
