@@ -6,7 +6,7 @@ from base64 import b64encode
 
 from connectors.credentials.credential import Credential, Owned
 from connectors.credentials.scheme import require, within_limit
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.secret import Secret, SecretValue
 

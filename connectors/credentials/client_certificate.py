@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.credentials.credential import Credential, CredentialError, Owned
 from connectors.credentials.scheme import require
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import KeyPair, Secret, SecretValue

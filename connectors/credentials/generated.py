@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from connectors.credentials.credential import Credential, CredentialError, Owned, fold
 from connectors.credentials.scheme import field_value
-from connectors.expressions.limits import Subject
-from connectors.expressions.template import TemplateError, compile_template
+from connectors.expressions.template import Subject, TemplateError, compile_template
 from connectors.objects.connector_class import AuthType, GeneratedField, Generator
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import Secret, SecretValue

@@ -10,7 +10,7 @@ from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned
 from connectors.credentials.generated import Generated
 from connectors.credentials.scheme import Scheme, require
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret

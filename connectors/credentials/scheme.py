@@ -6,7 +6,7 @@ import re
 from typing import Protocol
 
 from connectors.credentials.credential import Credential, CredentialError, Owned
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import Secret, SecretValue

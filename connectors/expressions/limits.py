@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from connectors.objects.connector import Connector
-from connectors.objects.connector_class import ConnectorClass
-from connectors.objects.secret import Secret
-
 # Why a template is refused, or cannot be rendered.
 
 
@@ -69,15 +63,3 @@ class Buffer:
 
 
 TOO_LONG = f"the rendering is longer than {MAX_OUTPUT} bytes"
-
-
-# What a template is about.
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A Connector, its class and its Secret: all that a template may read. What is None is nil in the template."""
-
-    connector: Connector | None = None
-    connector_class: ConnectorClass | None = None
-    secret: Secret | None = None

@@ -18,7 +18,6 @@ from connectors.expressions.limits import (
     MAX_OUTPUT,
     MAX_SOURCE,
     MAX_STEPS,
-    Subject,
     TemplateError,
 )
 from connectors.expressions.parser import parse
@@ -28,6 +27,29 @@ from connectors.objects.connector import ConnectorSpec as Spec
 from connectors.objects.connector_class import ConnectorClass, ParameterSpec
 from connectors.objects.metadata import ObjectMeta
 from connectors.objects.secret import Secret, SecretValue
+
+__all__ = [
+    "MAX_ITEMS",
+    "MAX_NESTING",
+    "MAX_OUTPUT",
+    "MAX_SOURCE",
+    "MAX_STEPS",
+    "Rendering",
+    "Subject",
+    "Template",
+    "TemplateError",
+    "compile_template",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A Connector, its class and its Secret: all that a template may read. What is None is nil in the template."""
+
+    connector: Connector | None = None
+    connector_class: ConnectorClass | None = None
+    secret: Secret | None = None
+
 
 # What a template sees of its subject, under the names of Go's types (.Connector) and of JSON (.connector).
 
@@ -227,18 +249,6 @@ def _merged(given: Sequence[NamedValue], declared: Sequence[ParameterSpec]) -> I
 def _text(value: object) -> Value:
     return from_data(value) if isinstance(value, str) else None
 
-
-__all__ = [
-    "MAX_ITEMS",
-    "MAX_NESTING",
-    "MAX_OUTPUT",
-    "MAX_SOURCE",
-    "MAX_STEPS",
-    "Rendering",
-    "Template",
-    "TemplateError",
-    "compile_template",
-]
 
 _SPECIMEN = specimen()
 

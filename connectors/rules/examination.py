@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned
 from connectors.credentials.registry import credential_of
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.addresses import Address, declared_addresses
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.judgement import Judgement
 from connectors.objects.connector_class import Probe
 from connectors.objects.reasons import ConditionReason

@@ -11,8 +11,7 @@ import msgspec
 from connectors.credentials.credential import CredentialError
 from connectors.credentials.scheme import field_value
 from connectors.expressions.check import Check, compile_check
-from connectors.expressions.limits import Subject
-from connectors.expressions.template import Rendering, TemplateError, compile_template
+from connectors.expressions.template import Rendering, Subject, TemplateError, compile_template
 from connectors.http.message import TARGET
 from connectors.objects.addresses import DEFAULT_PORTS, Address, AddressError, parse_address
 from connectors.objects.conditions import ConditionStatus

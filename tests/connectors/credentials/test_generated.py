@@ -4,7 +4,7 @@ import pytest
 
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.credentials.generated import Generated
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
 from tests.connectors.builders import auth_type, connector, connector_class, secret

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from connectors.expressions.evaluate import evaluate
-from connectors.expressions.limits import Subject, TemplateError
 from connectors.expressions.parser import parse
-from connectors.expressions.template import Root, specimen
+from connectors.expressions.template import Root, Subject, TemplateError, specimen
 from connectors.expressions.values import Record, field_of
 from connectors.objects.connector import Connector
 from tests.connectors.builders import connector, connector_class, secret

@@ -7,8 +7,7 @@ import pytest
 
 from connectors.credentials.registry import credential_of
 from connectors.expressions.check import CheckError, compile_check
-from connectors.expressions.limits import Subject
-from connectors.expressions.template import compile_template
+from connectors.expressions.template import Subject, compile_template
 from connectors.http.response import Response
 from connectors.objects.connector_class import ConnectorClass, HttpProbe, Probe, Resolver
 from connectors.objects.secret import Secret

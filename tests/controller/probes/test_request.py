@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.conditions import ConditionStatus
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.expressions.limits import Subject
+from connectors.expressions.template import Subject
 from connectors.objects.conditions import ConditionStatus
 from connectors.objects.connector_class import ApiProbe
 from connectors.tls.pool import SYSTEM_TRUST
