@@ -349,7 +349,7 @@ class ClientConnection(asyncio.Protocol):
             self._busy, self.deadline = True, NEVER
             self._terms.requests.handle(request, self, plain_head(whole))
         except MessageError as error:
-            self._terms.refuse(Refusal(error.reason, error.message), self)
+            self._terms.refuse(error.refusal, self)
             self._linger()
         except Exception:
             logger.exception(DEFECT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from connectors.objects.connector import ConnectorKey
-from connectors.objects.reasons import Refusal
 from connectors.objects.user import User
 from connectors.plan import Plan, Target
 from proxy.evidence import Evidence
@@ -103,11 +102,3 @@ class Forward(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Forward({self.plan.key}, {self.target.address})"  # see Route
-
-
-class Verdict(NamedTuple):
-    """The outcome: exactly one of `forward` and `refusal`. `plan` is set once the Connector is known."""
-
-    plan: Plan | None = None
-    forward: Forward | None = None
-    refusal: Refusal | None = None

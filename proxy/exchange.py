@@ -151,10 +151,7 @@ class Exchange:
         """
         request, record = asked.request, asked.record
         record.caller = facts.caller
-        verdict = decide(request.head, route, snapshot, facts)
-        forward = verdict.forward
-        if forward is None:
-            raise RefusedError(verdict.refusal or _UNDECIDED)
+        forward = decide(request.head, route, snapshot, facts)
         memory, plain = self._memory, asked.plain
         pool = self._upstreams.pool(target_now(forward, self._store.current).pool)
         passage = Passage(request, forward, facts, pool, memory.lines_of(forward.plan.key))
@@ -280,7 +277,6 @@ def _after(relay: Relay) -> After:
 _KEEP, _DONE = After.KEEP, End.DONE
 
 
-_UNDECIDED = Refusal(Reason.FORBIDDEN, "no decision could be made, and what is unknown is refused")
 _NOT_TWICE = Refusal(
     Reason.UPSTREAM_UNREACHABLE,
     "the tool closed a kept connection before it answered, and this request may not be sent twice; send it again",

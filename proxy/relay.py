@@ -324,13 +324,13 @@ class Relay(Bodies):
             # The response has begun: a refusal would be taken for a part of its body.
             self._cut("request framing broken")
         else:
-            self._fail(Refusal(error.reason, error.message))
+            self._fail(error.refusal)
 
     def _broken(self, error: MessageError) -> None:
         if self._phase is _BODY:
             self._cut("upstream framing broken")
         else:
-            self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, error.message))
+            self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, error.refusal.message))
 
     def _complete(self) -> None:
         self._over(End.DONE)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from connectors.http.message import MessageError, RequestHead
+from connectors.http.message import RequestHead
 from connectors.http.target import RequestTarget, request_target
 from connectors.objects.addresses import AddressError, parse_address, same_address
 from connectors.objects.connector import ConnectorKey
@@ -17,7 +17,7 @@ from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.plan import Plan, Target
 from connectors.snapshot import Snapshot
-from proxy.decision import Facts, Forward, Mount, PathRule, Route, Verdict
+from proxy.decision import Facts, Forward, Mount, PathRule, Route
 
 # Step: which of the Connector's addresses, and the request-target there (contract: rule 4 and "Target").
 
@@ -116,12 +116,9 @@ def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     """The Connector named by Host or path. `plan` stays None where there is none of that name.
 
     Raises:
-        RefusedError: RequestMalformed, or ConnectorNotFound where nothing names a Connector at all.
+        RefusedError: RequestMalformed (a MessageError), or ConnectorNotFound if nothing names a Connector at all.
     """
-    try:
-        target = request_target(head)
-    except MessageError as error:
-        raise RefusedError(Refusal(error.reason, error.message)) from None
+    target = request_target(head)
     by_host = hosts.key(target.authority)
     by_path = _path_form(target.path)
     if by_path and (by_host is None or by_path.key == by_host or _path_resolver(snapshot, by_host)):
@@ -230,12 +227,13 @@ def find(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     return resolve(head, snapshot, hosts)
 
 
-def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) -> Verdict:
-    """authorize -> target. Total: every request gets a Verdict, and what is unknown is refused."""
-    try:
-        plan = authorize(route, facts)
-        forward = choose_target(route, plan, head)
-        check_loop(forward.target, snapshot)
-    except RefusedError as error:
-        return Verdict(route.plan, refusal=error.refusal)
-    return Verdict(plan, forward=forward._replace(spent=facts.presented))
+def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) -> Forward:
+    """authorize -> target. Total: what is unknown is refused.
+
+    Raises:
+        RefusedError: the caller may not, or the request has no target that it may go to.
+    """
+    plan = authorize(route, facts)
+    forward = choose_target(route, plan, head)
+    check_loop(forward.target, snapshot)
+    return forward._replace(spent=facts.presented)

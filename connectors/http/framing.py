@@ -63,7 +63,7 @@ def declared_framing(head: ResponseHead) -> Framing | None:
     try:
         return _declared(head)
     except MessageError as error:
-        raise MessageError(error.message, Reason.UPSTREAM_PROTOCOL) from None
+        raise MessageError(error.refusal.message, Reason.UPSTREAM_PROTOCOL) from None
 
 
 def framing_of_response(declared: Framing | None, status: int, request_method: bytes) -> Framing:

@@ -8,7 +8,7 @@ from enum import Enum
 
 from msgspec import Struct, field
 
-from connectors.objects.reasons import Reason
+from connectors.objects.reasons import Reason, Refusal, RefusedError
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _Index = dict[bytes, list[bytes]]
@@ -110,10 +110,8 @@ def _fill(index: _Index, headers: Headers) -> _Index:
     return index
 
 
-class MessageError(Exception):
-    """A message that is not acceptable HTTP/1.1. `message` is for a person and never quotes the peer's bytes."""
+class MessageError(RefusedError):
+    """A message that is not acceptable HTTP/1.1. Its sentence is for a person and never quotes the peer's bytes."""
 
     def __init__(self, message: str, reason: Reason = Reason.REQUEST_MALFORMED) -> None:
-        super().__init__(message)
-        self.message = message
-        self.reason = reason
+        super().__init__(Refusal(reason, message))

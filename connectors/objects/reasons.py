@@ -107,8 +107,8 @@ class Refusal:
 
 
 class RefusedError(Exception):
-    """Carries a Refusal out of an I/O step to proxy/exchange.py, which alone catches it."""
+    """Carries a Refusal from where it was made to where it is answered (proxy/exchange.py)."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason.value)
+        super().__init__(refusal.message)
         self.refusal = refusal

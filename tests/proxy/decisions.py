@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from connectors.http.message import Headers, RequestHead, ResponseHead, Version
 from connectors.inventory import build
 from connectors.objects.names import HostForm
-from connectors.objects.reasons import RefusedError
+from connectors.objects.reasons import Refusal, RefusedError
 from connectors.objects.user import service_account_user
 from connectors.plan import Plan, PoolKey
 from connectors.snapshot import Snapshot
-from proxy.decision import Facts, Forward, Permission, Verdict
+from proxy.decision import Facts, Forward, Permission
 from proxy.route import decide, find
 from tests.peers.manifests import Manifest, auth, connector, connector_class, secret
 from tests.peers.objects import objects_of
@@ -62,6 +64,14 @@ def keyed(value: bytes, target: bytes = b"/x") -> Forward:
     return forward_of(request(target), kind, token, tool(class_name="keyed", auth=auth("key", "s")))
 
 
+class Verdict(NamedTuple):
+    """Exactly one of `forward` and `refusal`; `plan` is the named Connector's, if there is one."""
+
+    plan: Plan | None = None
+    forward: Forward | None = None
+    refusal: Refusal | None = None
+
+
 ANYBODY = Facts()
 """Nobody must prove anything."""
 NOBODY = Facts(authenticated=True)
@@ -73,11 +83,12 @@ STRANGER = Facts(True, service_account_user("else", "a"), Permission(message="it
 
 def judge(head: RequestHead, snapshot: Snapshot, facts: Facts = ANYBODY) -> Verdict:
     """What is decided on `head`, as proxy/exchange.py puts the parts together."""
+    route = None
     try:
         route = find(head, snapshot, HOSTS)
+        return Verdict(route.plan, decide(head, route, snapshot, facts))
     except RefusedError as error:
-        return Verdict(refusal=error.refusal)
-    return decide(head, route, snapshot, facts)
+        return Verdict(route.plan if route else None, refusal=error.refusal)
 
 
 def verdict_of(head: RequestHead, *manifests: Manifest, facts: Facts = ANYBODY) -> Verdict:

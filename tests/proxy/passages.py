@@ -51,8 +51,7 @@ def judged(raw: bytes, snapshot: Snapshot, facts: Facts = ANYBODY) -> Judged:
     """The request, and what is decided on it; it must not be refused."""
     request = parse_request(raw, header_count=128)
     route = find(request.head, snapshot, HOSTS)
-    verdict = decide(request.head, route, snapshot, facts)
-    assert verdict.forward is not None, verdict.refusal
-    passage = Passage(request, verdict.forward, facts, _pool(verdict.forward.target.pool), _LINES)
+    forward = decide(request.head, route, snapshot, facts)
+    passage = Passage(request, forward, facts, _pool(forward.target.pool), _LINES)
     plain = plain_head(raw) if request.head.version is Version.HTTP_1_1 else None
-    return Judged(request, plain, verdict.forward, passage)
+    return Judged(request, plain, forward, passage)

@@ -63,7 +63,7 @@ def test_what_cannot_become_a_request(raw: bytes, reason: Reason) -> None:
             for piece in pieces(raw, cuts):
                 buffer.add(piece)
                 buffer.next_request()
-        assert refused.value.reason is reason
+        assert refused.value.refusal.reason is reason
 
 
 @given(st.lists(st.integers(0, 80)))
@@ -91,7 +91,7 @@ def test_what_cannot_become_a_response(raw: bytes) -> None:
             for piece in pieces(raw, cuts):
                 buffer.add(piece)
                 buffer.next_head()
-        assert refused.value.reason is Reason.UPSTREAM_PROTOCOL
+        assert refused.value.refusal.reason is Reason.UPSTREAM_PROTOCOL
 
 
 def test_a_flood_of_interim_responses_ends() -> None:

@@ -104,7 +104,7 @@ def test_bytes_that_stay_where_they_are_are_read_as_others(
         try:
             return read(reader, split(body + behind, cuts)), reader.done
         except MessageError as error:
-            return error.message
+            return error.refusal.message
 
     assert outcome(take_all) == outcome(feed_all)
 

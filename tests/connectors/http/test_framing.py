@@ -45,10 +45,10 @@ AMBIGUOUS = {
 def test_t11_what_servers_read_differently_is_refused(headers: Headers) -> None:
     with pytest.raises(MessageError) as request:
         request_framing(RequestHead(b"POST", b"/", headers))
-    assert request.value.reason is Reason.REQUEST_MALFORMED
+    assert request.value.refusal.reason is Reason.REQUEST_MALFORMED
     with pytest.raises(MessageError) as response:
         response_framing(ResponseHead(200, b"", headers), b"GET")
-    assert response.value.reason is Reason.UPSTREAM_PROTOCOL
+    assert response.value.refusal.reason is Reason.UPSTREAM_PROTOCOL
 
 
 def test_t11_http_1_0_has_no_codings() -> None:

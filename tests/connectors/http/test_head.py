@@ -85,7 +85,7 @@ def test_no_beginning_of_an_acceptable_head_is_refused(head: RequestHead, cut: i
 def test_hopeless_beginnings_are_refused_early(raw: bytes, target_bytes: int, head_bytes: int, reason: Reason) -> None:
     with pytest.raises(MessageError) as refused:
         check_unfinished(raw, target_bytes=target_bytes, head_bytes=head_bytes)
-    assert refused.value.reason is reason
+    assert refused.value.refusal.reason is reason
 
 
 MALFORMED = {
@@ -146,7 +146,7 @@ MALFORMED = {
 def test_t11_malformed_requests_are_refused(raw: bytes) -> None:
     with pytest.raises(MessageError) as refused:
         parse_request(raw, header_count=COUNT)
-    assert refused.value.reason is Reason.REQUEST_MALFORMED
+    assert refused.value.refusal.reason is Reason.REQUEST_MALFORMED
 
 
 MALFORMED_ANSWERS = {
@@ -170,7 +170,7 @@ MALFORMED_ANSWERS = {
 def test_t11_malformed_answers_are_the_tools_fault(raw: bytes) -> None:
     with pytest.raises(MessageError) as refused:
         parse_response(raw, header_count=COUNT)
-    assert refused.value.reason is Reason.UPSTREAM_PROTOCOL
+    assert refused.value.refusal.reason is Reason.UPSTREAM_PROTOCOL
 
 
 @pytest.mark.parametrize("extra", [0, 1], ids=["at the limit", "above"])
@@ -181,14 +181,14 @@ def test_header_count(extra: int) -> None:
         return
     with pytest.raises(MessageError) as refused:
         parse_request(raw, header_count=10)
-    assert refused.value.reason is Reason.HEAD_TOO_LARGE
+    assert refused.value.refusal.reason is Reason.HEAD_TOO_LARGE
 
 
 def test_errors_never_quote_the_peer() -> None:
     for raw in MALFORMED.values():
         with pytest.raises(MessageError) as refused:
             parse_request(raw.replace(b"X: a", b"X: canary-5e2"), header_count=COUNT)
-        assert "canary" not in refused.value.message
+        assert "canary" not in refused.value.refusal.message
 
 
 @pytest.mark.parametrize(
