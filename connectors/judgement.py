@@ -10,7 +10,7 @@ from connectors.objects.addresses import Address
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.secret import Secret
-from connectors.objects.violation import Violation
+from connectors.objects.violation import Violation, errors
 from connectors.rules.examination import Examined
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from connectors.trust import OwnAuthority
@@ -20,10 +20,10 @@ from connectors.trust import OwnAuthority
 class Judgement:
     """A Connector with all that is to be said of it. Identity is its only equality: another one is news.
 
-    `secret_problem` is why its Secret cannot serve, None where it can or none is asked for; `unread` is set where
-    it is not known yet whether there is such a Secret, and is then the problem's message. `addresses` is keyed by
-    extension name; "" is spec.address. `trust` is whose certificates are believed; `authority` what
-    spec.caCertSecretRef leads to, None where custom CAs are off.
+    `fatal` are those of the violations that keep it from being used. `secret_problem` is why its Secret cannot serve,
+    None if it can or none is asked for; `unread` is set if it is not known yet whether there is such a Secret, and is
+    then the problem's message. `addresses` is keyed by extension name; "" is spec.address. `trust` is whose
+    certificates are believed; `authority` what spec.caCertSecretRef leads to, None if custom CAs are off.
     """
 
     connector: Connector
@@ -36,6 +36,11 @@ class Judgement:
     unread: str = ""
     trust: Trust = SYSTEM_TRUST
     authority: OwnAuthority | None = None
+    fatal: tuple[Violation, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Each reconcile asks for them several times, and they change with the Judgement alone.
+        object.__setattr__(self, "fatal", errors(self.violations))
 
 
 def judgement_of(examined: Examined) -> Judgement:

@@ -16,9 +16,8 @@ from connectors.process.clock import Clock
 from connectors.snapshot import Snapshot
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
-from controller.apply import Applier
 from controller.authorities import AuthorityReporter
-from controller.destination import Platform, ServiceKey
+from controller.destination import Platform
 from controller.events import EventRecorder
 from controller.leader import Leadership
 from controller.metrics import ControllerMetrics, Result
@@ -28,8 +27,9 @@ from controller.probes.probing import Sender
 from controller.probes.schedule import ProbeSettings
 from controller.queue import WorkQueue
 from controller.reconcile import Knowledge, Reconciler, referred_services
+from controller.service import ServiceKey
 from controller.services import Services
-from controller.writer import NotLeaderError, Writer
+from controller.writer import Applier, NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.controller")
 

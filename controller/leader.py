@@ -29,8 +29,7 @@ from msgspec import Struct
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import AlreadyExistsError, ApiStatusError, ConflictError, KubeError, NotFoundError
 from connectors.kube.resources import LEASES
-from connectors.process.clock import Clock
-from controller.deadline import within
+from connectors.process.clock import Clock, within
 
 logger = logging.getLogger("connectors.leader")
 

@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from connectors.process.clock import Clock
-from controller.deadline import within
+from connectors.process.clock import Clock, within
 
 K = TypeVar("K", bound=Hashable)
 

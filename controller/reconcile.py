@@ -20,15 +20,14 @@ from connectors.process.clock import Clock, rfc3339
 from connectors.sources.api_objects import HeldConnector
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
-from controller.apply import Applier
-from controller.destination import Behind, Platform, ServiceKey, api_destination, proxy_destination
+from controller.destination import Behind, ClusterProxy, Platform, api_destination, proxy_destination
 from controller.events import EventRecorder, Regarding
 from controller.metrics import ControllerMetrics, Result
 from controller.plans import connector, connector_class
 from controller.probes.outcome import Probes
-from controller.proxy_address import ClusterProxy
-from controller.service import service_key
+from controller.service import ServiceKey, service_key
 from controller.services import Services
+from controller.writer import Applier
 
 ROUNDS = 3
 """Of planning and applying. Two do all there is: away with a former Connector's Service, then make ours."""

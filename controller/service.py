@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
@@ -13,7 +13,14 @@ from msgspec import Struct, field
 from connectors.objects.connector import Connector
 from connectors.objects.metadata import API_VERSION, GROUP
 from connectors.objects.names import service_name
-from controller.destination import ServiceKey
+
+
+class ServiceKey(NamedTuple):
+    """A Service by name."""
+
+    namespace: str
+    name: str
+
 
 CLASS_LABEL = f"{GROUP}/connectorclass"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"

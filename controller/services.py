@@ -14,8 +14,7 @@ from connectors.kube.reflector import Reflector, Watched
 from connectors.kube.resources import SERVICES
 from connectors.kube.selection import ObjectKey, Selection
 from connectors.process.clock import Clock
-from controller.destination import ServiceKey
-from controller.service import CLASS_LABEL, HeldService, decode_service
+from controller.service import CLASS_LABEL, HeldService, ServiceKey, decode_service
 
 REMEMBERED = 1000
 """Deleted Services whose uids are remembered: more than can be deleted while a write waits for its answer."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import msgspec
+
 from connectors.kube.client import KubeClient
-from connectors.kube.errors import UnavailableError
-from connectors.kube.resources import Resource
-from connectors.process.clock import Clock
-from controller.deadline import within
+from connectors.kube.errors import AlreadyExistsError, NotFoundError, UnavailableError
+from connectors.kube.resources import SERVICES, Resource
+from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
+from connectors.objects.metadata import ObjectMeta
+from connectors.process.clock import Clock, within
 from controller.leader import Leadership, LeaseTimes
 from controller.metrics import ControllerMetrics
+from controller.service import Change, Create, HeldService, Remove, ServiceAction, decode_service
+from controller.services import Services
 
 T = TypeVar("T")
 
@@ -71,3 +76,75 @@ class Writer:
             return await within(self._clock, self._timeout, request)
         except TimeoutError as error:
             raise UnavailableError(str(error)) from None
+
+
+# Carries out what a plan says: Services and statuses, each write with what was looked at as its precondition.
+
+
+class Applier:
+    """Writes, and feeds the answers back so that nobody has to wait for the watch to tell of them."""
+
+    def __init__(self, client: KubeClient, writer: Writer, services: Services) -> None:
+        self._client = client
+        self._writer = writer
+        self._services = services
+
+    async def service(self, action: ServiceAction) -> HeldService | None:
+        """Do it; returns the Service as it is then, which may be somebody else's, and None where there is none.
+
+        Raises:
+            KubeError: ConflictError where it is not any more what was looked at, and the others.
+            NotLeaderError: nothing was sent.
+        """
+        if isinstance(action, Remove):
+            await self._remove(action.held)
+            return None
+        if isinstance(action, Create):
+            return await self._create(action)
+        return await self._change(action)
+
+    async def status(
+        self, resource: Resource, metadata: ObjectMeta, version: str, status: ConnectorStatus | ConnectorClassStatus
+    ) -> bytes:
+        """Replace the status of the object in that version; returns the object.
+
+        Raises:
+            KubeError: ConflictError where there is a newer version, and the others.
+            NotLeaderError: nothing was sent.
+        """
+        names: dict[str, Any] = {"name": metadata.name, "uid": metadata.uid, "resourceVersion": version}
+        if resource.namespaced:
+            names["namespace"] = metadata.namespace
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": names}
+        return await self._writer.replace_status(resource, body | {"status": msgspec.to_builtins(status)})
+
+    async def _create(self, action: Create) -> HeldService | None:
+        try:
+            raw = await self._writer.create(SERVICES, action.body, action.key.namespace)
+        except AlreadyExistsError:
+            # It carries no label of ours, or the watch is behind: look at the thing itself.
+            self._services.watch(action.key)
+            return await self._look(action)
+        return self._ours(raw)
+
+    async def _look(self, action: Create) -> HeldService | None:
+        try:
+            return decode_service(await self._client.get(SERVICES, action.key.name, action.key.namespace))
+        except NotFoundError:
+            return None
+
+    async def _change(self, action: Change) -> HeldService | None:
+        return self._ours(await self._writer.merge(SERVICES, action.key.name, action.patch, action.key.namespace))
+
+    async def _remove(self, held: HeldService) -> None:
+        key = held.key
+        try:
+            await self._writer.delete(
+                SERVICES, key.name, key.namespace, uid=held.uid, resource_version=held.resource_version
+            )
+        except NotFoundError:
+            return
+
+    def _ours(self, raw: bytes) -> HeldService:
+        self._services.wrote(raw)
+        return decode_service(raw)

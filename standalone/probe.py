@@ -22,13 +22,13 @@ from connectors.process.logs import escaped
 from connectors.process.parsers import parse_duration
 from connectors.process.settings import Setting, Values, parse_command_line
 from connectors.sources.directory import DirectorySource
+from controller.destination import LocalProxy
 from controller.plans import connector
 from controller.probes.asks import asks_of
 from controller.probes.client import ProbeClient
 from controller.probes.outcome import Outcome, Probed, Probes, Purpose
 from controller.probes.probing import Sender, run_probe
 from controller.probes.request import Report
-from controller.proxy_address import LocalProxy
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
 from standalone.get import NAMESPACE
 from standalone.objects import BASE

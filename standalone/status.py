@@ -13,9 +13,9 @@ from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.names import proxy_host
 from connectors.objects.violation import Violation
 from connectors.snapshot import Snapshot
+from controller.destination import LocalProxy
 from controller.plans import connector, connector_class
 from controller.probes.outcome import PENDING, Probes
-from controller.proxy_address import LocalProxy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from connectors.process.clock import Clock
-from controller.deadline import within
+from connectors.process.clock import Clock, within
 
 SMALL = 256 * 1024
 """Bytes of a body up to which many are taken at once. Nearly every question of an API server has less than 20 KiB."""

@@ -17,7 +17,7 @@ from connectors.kube.resources import CONNECTOR_CLASSES, SECRETS
 from connectors.objects.names import object_name_problem
 from connectors.objects.user import User
 from connectors.objects.violation import Violation, errors
-from connectors.process.clock import Clock
+from connectors.process.clock import Clock, within
 from connectors.sources.api_objects import read_class
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
@@ -34,7 +34,6 @@ from controller.admission.review import (
 from controller.admission.rights import Answer, Question, questions, refusal_of
 from controller.admission.turns import BusyError, Turns
 from controller.admission.verdict import Verdict, bounded_name, refused, warned
-from controller.deadline import within
 
 logger = logging.getLogger("connectors.admission")
 

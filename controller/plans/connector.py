@@ -19,7 +19,7 @@ from connectors.objects.connector import ConnectorAuth
 from connectors.objects.connector_class import Probe
 from connectors.objects.metadata import GROUP
 from connectors.objects.reasons import ConditionReason
-from connectors.objects.violation import Violation, errors
+from connectors.objects.violation import Violation
 from controller.conditions import (
     Happening,
     ca_condition,
@@ -31,8 +31,8 @@ from controller.conditions import (
     true,
     unknown,
 )
+from controller.destination import Allocation, Proxy, allocate
 from controller.probes.outcome import PENDING, Probed, Probes
-from controller.proxy_address import Allocation, Proxy, allocate
 from controller.service import ServiceAction
 
 _NOT_JUDGED = "not judged: "
@@ -108,7 +108,7 @@ def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation
 def _conditions(judgement: Judgement, allocation: Allocation | None, known: _Known) -> list[Condition]:
     """`allocation` is None where there is no class: whether there is an address is the class's to say."""
     class_ready = _class_ready(judgement)
-    fatal = errors(judgement.violations)
+    fatal = judgement.fatal
     if judgement.connector_class is None or allocation is None:
         return _without_class(class_ready, _ca_ready(judgement))
     children = [
@@ -156,7 +156,7 @@ def _class_ready(judgement: Judgement) -> Condition:
     of_name = _of_class_name(judgement)
     if judgement.connector_class is None and of_name:
         return false(kind, ConditionReason.CONNECTOR_INVALID, str(of_name[0]))
-    if not name and (malformed := errors(judgement.violations)):
+    if not name and (malformed := judgement.fatal):
         return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{malformed[0]}")
     if judgement.connector_class is None:
         message = f'connectorclass.{GROUP} "{name}" not found'
@@ -167,7 +167,7 @@ def _class_ready(judgement: Judgement) -> Condition:
 
 
 def _of_class_name(judgement: Judgement) -> list[Violation]:
-    return [violation for violation in errors(judgement.violations) if violation.path == "spec.connectorClassName"]
+    return [violation for violation in judgement.fatal if violation.path == "spec.connectorClassName"]
 
 
 def _secret_ready(judgement: Judgement) -> Condition:
@@ -224,5 +224,5 @@ def _class_invalid(kind: ConditionType, judgement: Judgement) -> Condition:
 
 
 def _rule_broken(kind: ConditionType, judgement: Judgement) -> Condition | None:
-    fatal = errors(judgement.violations)
+    fatal = judgement.fatal
     return unknown(kind, ConditionReason.CONNECTOR_INVALID, f"{_NOT_JUDGED}{fatal[0]}") if fatal else None

@@ -17,16 +17,9 @@ from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import Violation, errors
 from controller.conditions import Happening, false, happenings, probed_condition, ready, settle, true
-from controller.destination import (
-    Destination,
-    External,
-    Platform,
-    ServiceKey,
-    Unusable,
-    api_destination,
-    proxy_destination,
-)
+from controller.destination import Destination, External, Platform, Unusable, api_destination, proxy_destination
 from controller.probes.outcome import PENDING, Probes
+from controller.service import ServiceKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.controller.world import World
+from tests.controller.looking import Looking
+from tests.controller.world import World, connector
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with World(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+async def look(world: World) -> AsyncIterator[Looking]:
+    looking = Looking(world)
+    world.server.put(connector())
+    await looking.start()
+    await world.settled()
+    yield looking
+    await looking.stop()

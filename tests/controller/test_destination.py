@@ -3,16 +3,8 @@ from __future__ import annotations
 import pytest
 
 from connectors.objects.connector_class import ClassApi, ClassProxy, ServiceReference
-from controller.destination import (
-    Behind,
-    Destination,
-    External,
-    Platform,
-    ServiceKey,
-    Unusable,
-    api_destination,
-    proxy_destination,
-)
+from controller.destination import Behind, Destination, External, Platform, Unusable, api_destination, proxy_destination
+from controller.service import ServiceKey
 
 PLATFORM = Platform("system", "corp.example", "proxy")
 DEFAULT = ServiceKey("system", "proxy")

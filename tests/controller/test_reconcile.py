@@ -2,76 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
-from connectors.kube.client import KubeClient
 from connectors.kube.errors import ConflictError, UnauthorizedError, UnavailableError
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, SERVICES
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
-from connectors.sources.cluster import ClusterSource
-from connectors.sources.store import SnapshotStore
-from controller.apply import Applier
-from controller.destination import Platform, ServiceKey
-from controller.events import EventRecorder
-from controller.leader import OnlyReplica
-from controller.metrics import ControllerMetrics, Result
-from controller.probes.outcome import PENDING
-from controller.reconcile import Knowledge, Outcome, Reconciler, referred_services
-from controller.services import Services
-from controller.writer import Writer
+from controller.metrics import Result
+from controller.reconcile import Outcome, referred_services
+from controller.service import ServiceKey
+from tests.controller.looking import KEY, PLATFORM, UNCHANGED, WRITTEN, Looking
 from tests.controller.world import PROXY, SYSTEM, World, connector, connector_class, service
 from tests.peers.api_objects import Manifest, Place, RefusedError
 
-KEY = ConnectorKey("team", "repo")
-PLATFORM = Platform()
 WELL, NOT_FOUND = ("True", ""), ("False", "ProxyServiceNotFound")
-WRITTEN, UNCHANGED = Outcome(Result.WRITTEN), Outcome(Result.UNCHANGED)
-
-
-class Looking:
-    """A Reconciler whose caches follow the server, and that looks only when the test says so."""
-
-    def __init__(self, world: World) -> None:
-        self.client: KubeClient = world.client()
-        self.store = SnapshotStore()
-        self.source = ClusterSource(self.client, SYSTEM, self.store, world.clock)
-        self.services = Services(self.client, world.clock)
-        metrics = ControllerMetrics(CollectorRegistry())
-        writer = Writer(self.client, OnlyReplica(), world.clock, metrics)
-        events = EventRecorder(self.client, writer, world.clock, metrics)
-        knowledge = Knowledge(self.source, self.store, self.services, PLATFORM, world.clock, lambda _: PENDING)
-        self.reconciler = Reconciler(knowledge, Applier(self.client, writer, self.services), events, metrics)
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        await self.client.start()
-        self.tasks = [asyncio.create_task(self.source.run()), asyncio.create_task(self.services.run())]
-        self.services.refer({PLATFORM.proxy})
-
-    async def stop(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.client.close()
-
-    async def __call__(self, key: ConnectorKey | str = KEY) -> Outcome:
-        return await self.reconciler.reconcile(key)
-
-
-@pytest.fixture
-async def look(world: World) -> AsyncIterator[Looking]:
-    looking = Looking(world)
-    world.server.put(connector())
-    await looking.start()
-    await world.settled()
-    yield looking
-    await looking.stop()
 
 
 async def test_the_second_look_finds_nothing_to_do(world: World, look: Looking) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from connectors.objects.names import object_name_problem
-from controller.destination import ServiceKey
 from controller.service import (
     CLASS_LABEL,
     Change,
     Create,
+    ServiceKey,
     class_label,
     is_named_by,
     is_of_former_life,

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from connectors.kube.resources import SERVICES
-from controller.destination import ServiceKey
-from controller.service import CLASS_LABEL
+from controller.service import CLASS_LABEL, ServiceKey
 from controller.services import Labelled, Services, newer
 from tests.controller.services_of import a_connector, held, manifest_for
 from tests.controller.world import PROXY, SYSTEM, World, service

@@ -24,10 +24,9 @@ from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import Severity, Violation
 from connectors.tls.certificates import Bundle
 from connectors.trust import OwnAuthority
-from controller.destination import Platform, ServiceKey
+from controller.destination import ClusterProxy, LocalProxy, Platform
 from controller.plans.connector import Facts, plan
-from controller.proxy_address import ClusterProxy, LocalProxy
-from controller.service import Create
+from controller.service import Create, ServiceKey
 
 KEY = ConnectorKey("team", "repo")
 A_PROXY = ClassProxy()

@@ -12,9 +12,10 @@ from connectors.objects.connector_class import (
 from connectors.objects.metadata import ObjectMeta
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import Severity, Violation
-from controller.destination import Platform, ServiceKey
+from controller.destination import Platform
 from controller.plans.connector_class import ClusterServices, NoCluster, plan
 from controller.probes.outcome import PASSED, Outcome, Probed, Probes, failed
+from controller.service import ServiceKey
 
 META = ObjectMeta(name="git", generation=3)
 PROXY = ConnectorClass(metadata=META, spec=ConnectorClassSpec(proxy=ClassProxy()))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from controller.deadline import within
+from connectors.process.clock import within
 from tests.peers.clock import FakeClock
 
 

@@ -14,8 +14,7 @@ from connectors.objects.connector_class import (
 )
 from connectors.objects.metadata import ObjectMeta
 from connectors.objects.violation import Violation
-from controller.destination import Platform
-from controller.proxy_address import ClusterProxy, LocalProxy, allocate
+from controller.destination import ClusterProxy, LocalProxy, Platform, allocate
 from controller.service import HeldService, OwnerReference
 from tests.controller.services_of import a_connector, foreign, own
 

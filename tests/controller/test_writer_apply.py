@@ -12,12 +12,11 @@ from connectors.kube.errors import ConflictError, ForbiddenError, NotFoundError
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, SERVICES
 from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
 from connectors.objects.metadata import ObjectMeta
-from controller.apply import Applier
 from controller.leader import OnlyReplica
 from controller.metrics import ControllerMetrics
 from controller.service import Change, Create, HeldService, Remove, decode_service, required_action, service_key
 from controller.services import Services
-from controller.writer import Writer
+from controller.writer import Applier, Writer
 from tests.controller.services_of import a_connector
 from tests.controller.world import BACKEND, World, connector, service
 

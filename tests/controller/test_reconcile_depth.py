@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import asyncio
+
+from connectors.objects.connector import ConnectorKey
+from tests.controller.looking import UNCHANGED, WRITTEN, Looking
+from tests.controller.world import World, connector
+from tests.peers.depth import files_passed
+
+MOST_FILES = 20
+"""docs/architecture.md names them."""
+
+
+async def test_one_reconcile_passes_twenty_files(world: World, look: Looking) -> None:
+    # Its class is known already, from another Connector.
+    world.server.put(connector("other"))
+    await world.settled()
+    await look(ConnectorKey("team", "other"))
+    for result in (WRITTEN, UNCHANGED):
+        with files_passed(asyncio.current_task()) as files:
+            assert await look() == result
+        assert {"controller/reconcile.py", "controller/plans/connector.py"} <= files
+        assert len(files) <= MOST_FILES, sorted(files)
