@@ -10,6 +10,43 @@ from types import FrameType
 
 from tests.test_layout import PACKAGES, ROOT
 
+WARM_REQUEST = (
+    "proxy/client.py",
+    "proxy/exchange.py",
+    "connectors/http/plain.py",
+    "proxy/memory.py",
+    "proxy/audit/audit.py",
+    "proxy/relay.py",
+    "proxy/upstream.py",
+    "proxy/outbox.py",
+    "proxy/metrics.py",
+    "proxy/audit/access_log.py",
+)
+"""What a request passes whose header block was seen before, in its order (tests/proxy/transcripts/test_depth.py)."""
+RECONCILE = (
+    "controller/reconcile.py",
+    "connectors/sources/cluster.py",
+    "connectors/kube/cache.py",
+    "connectors/sources/store.py",
+    "controller/services.py",
+    "connectors/kube/selection.py",
+    "controller/service.py",
+    "controller/plans/connector.py",
+    "controller/destination.py",
+    "controller/conditions.py",
+    "connectors/objects/connector.py",
+    "connectors/objects/connector_class.py",
+    "connectors/objects/metadata.py",
+    "connectors/objects/names.py",
+    "connectors/process/clock.py",
+    "controller/writer.py",
+    "controller/leader.py",
+    "connectors/kube/resources.py",
+    "controller/events.py",
+    "controller/metrics.py",
+)
+"""What one look at a Connector passes, its writes included (tests/controller/test_reconcile_depth.py)."""
+
 _SOURCES = tuple(f"{ROOT / package}/" for package in PACKAGES)
 
 

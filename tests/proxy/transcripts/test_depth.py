@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.peers.depth import files_passed
+from tests.peers.depth import WARM_REQUEST, files_passed
 from tests.peers.dialogue import OK, Dialogue, get, seen
 from tests.proxy.transcripts.conftest import Talk
 
@@ -20,9 +20,9 @@ async def one_more(dialogue: Dialogue, path: bytes) -> None:
 async def test_a_warm_request_passes_a_dozen_files(talk: Talk) -> None:
     dialogue = await talk()
     # Judged, seen again and remembered, and sent over a kept connection.
-    for path in (b"/a", b"/b", b"/c"):
+    for path in (b"/a", b"/b", b"/c", b"/d"):
         await one_more(dialogue, path)
     with files_passed() as files:
-        await one_more(dialogue, b"/d")
-    assert {"proxy/client.py", "proxy/exchange.py", "proxy/relay.py"} <= files
-    assert len(files) <= MOST, sorted(files)
+        await one_more(dialogue, b"/e")
+    assert files == set(WARM_REQUEST)
+    assert len(files) <= MOST
