@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import Protocol, cast
 
 from connectors.http.head import ParsedRequest
@@ -46,7 +46,24 @@ class After(Enum):
     """Close, but read and drop what of the request is still on its way."""
 
 
+class State(Enum):
+    """Where a connection stands."""
+
+    READY = auto()  # the next bytes begin a request, and nothing stands in its way
+    HEAD = auto()  # a head has begun, and is not whole yet
+    FULL = auto()  # between two requests; none is begun until the client takes what it was sent
+    BUSY = auto()  # a request is being judged, or waits for others, who have times of their own
+    RELAYED = auto()  # a request is on its way: its relay gets what comes, and moves the deadline
+    NEXT = auto()  # the next request came together with the one before, and begins in a later turn
+    LINGERING = auto()  # what still comes is dropped, so that the peer can read the answer
+    CLOSED = auto()  # it is gone, or will be behind what is still to be sent
+
+
+# The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
 _KEEP = After.KEEP
+_READY, _HEAD, _FULL, _BUSY, _RELAYED, _NEXT, _LINGERING, _CLOSED = State
+_AWAITED = frozenset({_READY, _HEAD, _LINGERING})
+"""States in which more is read, however much has come: it is for now, and not for later."""
 
 
 class Requests(Protocol):
@@ -54,19 +71,14 @@ class Requests(Protocol):
 
     def begin(self, data: bytes, client: ClientConnection) -> bool:
         """Begin the request that `data` begins with, if its head is known; whether it was."""
-        ...
 
     def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
         """Begin a request that was parsed. `plain` is its head apart, where that came whole and plain."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ClientTerms:
-    """What every client connection is bound by, and whom it calls.
-
-    `refuse` answers a head that could not be parsed; `gone` hears of the end.
-    """
+    """What client connections are bound by. `refuse` answers a head that cannot be parsed; `gone` hears of the end."""
 
     limits: Limits
     timeouts: Timeouts
@@ -81,13 +93,14 @@ class ClientConnection(asyncio.Protocol):
     """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun.
 
     `_relay` is the running exchange's, once its upstream is there; `_waiting` what the exchange waits for before.
-    `_open`: the next bytes begin a request, and nothing stands in its way. `transport` is what it goes over, None once
-    it is gone.
+    `_writable`, `_held_back` and `_paused` are back-pressure, which any state can meet: whether the client takes what
+    it is sent, whether the tool takes nothing, and whether nothing is read for that. `transport` is None once it is
+    gone.
     """
 
     __slots__ = (
-        "_buffer", "_busy", "_held_back", "_in_head", "_lingering_until", "_open", "_paused", "_relay", "_terms",
-        "_waiting", "_writable", "cut_off", "deadline", "draining", "loop", "transport",
+        "_buffer", "_held_back", "_lingers_until", "_paused", "_relay", "_state", "_terms", "_waiting", "_writable",
+        "cut_off", "deadline", "draining", "loop", "transport",
     )  # fmt: skip
 
     def __init__(self, terms: ClientTerms) -> None:
@@ -97,13 +110,11 @@ class ClientConnection(asyncio.Protocol):
         self._waiting: asyncio.Task[None] | None = None
         self._buffer: RequestBuffer | None = None
         self._relay: Relay | None = None
-        self._busy = False
-        self._open = False
+        self._state = _CLOSED
         self._writable = True
         self._held_back = False
         self._paused = False
-        self._in_head = False
-        self._lingering_until = 0.0
+        self._lingers_until = 0.0
         self.draining = False
         self.cut_off = False
         self.deadline = NEVER
@@ -113,13 +124,14 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve."""
         self.transport = cast("asyncio.Transport", transport)
-        self.deadline = time.monotonic() + self._terms.timeouts.head
         self._terms.watchdog.watch(self)
-        self._open = not self.draining  # since it was accepted
+        # One that is being drained since it was accepted serves nothing: a request that comes is parsed, and refused.
+        self._enter(_HEAD if self.draining else _READY, self._terms.timeouts.head)
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""
-        if self._open:
+        state = self._state
+        if state is _READY:
             try:
                 if self._terms.requests.begin(data, self):
                     return
@@ -128,36 +140,36 @@ class ClientConnection(asyncio.Protocol):
                 logger.exception(DEFECT)
                 self.abort()
                 return
-        if self._lingering_until:
-            self.deadline = min(time.monotonic() + LINGER_IDLE, self._lingering_until)
+        elif state is _LINGERING:
+            self.deadline = min(time.monotonic() + LINGER_IDLE, self._lingers_until)
             return
-        if self._relay is not None:
+        elif state is _RELAYED and self._relay is not None:
             data = self._relay.from_client(data)
-            if not data:
-                return
-        whole = self._open
+        if not data or state is _CLOSED:
+            return
         self._keep(data)
-        if not self._busy:
-            if self._writable:
-                self._head_begins()
-            self._advance(data if whole else b"")
+        if self._state is _HEAD or self._state is _FULL:
+            self._advance(data if state is _READY else b"")
         self._update_reading()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to."""
-        self._writable = self._open = False
-        if self._relay:
+        self._writable = False
+        state = self._state
+        if state is _RELAYED and self._relay is not None:
             self._relay.client_writable(False)
-        elif not self._busy:
+        elif state is _READY or state is _HEAD:
+            self._enter(_FULL, self._terms.timeouts.idle)
+        elif state is _LINGERING:
             self.deadline = time.monotonic() + self._terms.timeouts.idle
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._writable = True
-        if self._relay:
+        if self._state is _RELAYED and self._relay is not None:
             self._relay.client_writable(True)
-        elif not self._busy:
-            self._rest()
+        elif self._state is _FULL:
+            self._between()
 
     def eof_received(self) -> None:
         """The client sends nothing more, and so is gone: what is cut short by that must not look complete.
@@ -171,7 +183,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: wherever the exchange waits, it ends now, its upstream with it (threat 15)."""
         self.transport = None
-        self._open = False
+        self._state = _CLOSED
         self._terms.watchdog.forget(self)
         self._terms.gone(self)
         if self._relay:
@@ -194,15 +206,15 @@ class ClientConnection(asyncio.Protocol):
 
     def wait_for(self, waiting: asyncio.Task[None]) -> None:
         """The exchange waits for others, who have times of their own: `waiting` is cancelled when the client leaves."""
-        self._busy, self._open, self._relay, self._waiting = True, False, None, waiting
-        self.deadline = NEVER
+        self._relay, self._waiting = None, waiting
+        if self.transport is not None:
+            self._state, self.deadline = _BUSY, NEVER
 
     def attach(self, relay: Relay) -> None:
         """From now on `relay` gets the body, what is buffered first."""
-        self._busy, self._open, self._waiting = True, False, None
-        self._relay = relay
+        self._state, self._relay, self._waiting = _RELAYED, relay, None
         if self._buffer is not None:
-            self.put_back(relay.from_client(self._taken()))
+            self.put_back(relay.from_client(self.take_buffered()))
             self._update_reading()
         if not self._writable:
             relay.client_writable(False)
@@ -210,19 +222,18 @@ class ClientConnection(asyncio.Protocol):
     def over(self, after: After, now: float) -> None:
         """The exchange has ended, at the monotonic time `now`. Called once for each request."""
         self._relay = self._waiting = None
-        self._busy = self._held_back = False
+        self._held_back = False
         if after is not _KEEP:
             self._linger() if after is After.LINGER else self._close()
         elif self._buffer is not None:
             # Pipelined: the others get their turn before the next one.
-            self._busy = True
+            self._state = _NEXT
             self.loop.call_soon(self._next)
+        elif self._writable and not self.draining and self.transport is not None:
+            # As `_enter` does, at the time that is known.
+            self._state, self.deadline = _READY, now + self._terms.timeouts.keep_alive
         else:
-            self.deadline = now + self._terms.timeouts.keep_alive
-            if self._writable and not self.draining and self.transport is not None:
-                self._open = True
-            else:
-                self._rest()
+            self._between()
         if self._paused or self._buffer is not None:
             self._update_reading()
 
@@ -238,10 +249,12 @@ class ClientConnection(asyncio.Protocol):
         self._update_reading()
 
     def take_buffered(self) -> bytes:
-        """What was read ahead."""
-        buffered = self._taken()
+        """What was read ahead, and is kept no longer: a connection that holds nothing has no buffer."""
+        if self._buffer is None:
+            return b""
+        taken, self._buffer = self._buffer.take_all(), None
         self._update_reading()
-        return buffered
+        return taken
 
     def put_back(self, rest: bytes) -> None:
         """What a relay was given and is the next request's."""
@@ -264,9 +277,8 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
 
     def _let_go(self) -> None:
-        """No other descriptor of this connection may be open when it is closed."""
         if self._relay is not None:
-            self._relay.let_go()
+            self._relay.let_go()  # no other descriptor of this connection may be open when it is closed
 
     # -- the server's side
 
@@ -274,9 +286,9 @@ class ClientConnection(asyncio.Protocol):
         """The process ends: close now if idle, else after the running exchange."""
         self._terms.outbox.flush()
         self.draining = True
-        self._open = False
-        if not self._busy and self._buffer is None and self._writable and self.transport:
-            self.transport.close()
+        # Of a head that has begun, the rest may come: its request is refused, and so is told why.
+        if self._state is _READY or (self._state is _LINGERING and self._writable):
+            self._close()
 
     def look_for_peer(self) -> None:
         """Notice a client that has left while nothing is read from it: the kernel knows, but tells only who reads."""
@@ -297,57 +309,53 @@ class ClientConnection(asyncio.Protocol):
 
     # -- between two requests
 
-    def _taken(self) -> bytes:
-        """What is kept for later, and none of it any more: a connection without has no buffer."""
-        if self._buffer is None:
-            return b""
-        taken, self._buffer = self._buffer.take_all(), None
-        return taken
-
     def _keep(self, data: bytes) -> None:
         """For later: the next head, or a body before its upstream is there."""
-        self._open = False
+        if self._state is _READY:
+            # What is kept comes first: nothing may begin before it.
+            self._enter(_HEAD, self._terms.timeouts.head)
         if self._buffer is None:
             self._buffer = RequestBuffer(self._terms.limits)
         self._buffer.add(data)
 
+    def _enter(self, state: State, seconds: float) -> None:
+        """From now on it stands there, for so long."""
+        self._state, self.deadline = state, time.monotonic() + seconds
+
     def _next(self) -> None:
         """In a turn of its own: the next request of those that came together."""
-        self._busy = False
-        if self.transport is not None:
+        if self._state is _NEXT:
             self._advance()
             self._update_reading()
 
-    def _rest(self) -> None:
-        """No exchange runs, and nothing was read ahead, or it could not be begun before."""
+    def _between(self) -> None:
+        """No exchange runs any more, or the client takes again what it is sent."""
         if not self._writable:
-            self.deadline = time.monotonic() + self._terms.timeouts.idle
+            self._enter(_FULL, self._terms.timeouts.idle)
         elif self._buffer is not None:
             self._advance()
-        elif self.draining:
+        elif self.draining or self.transport is None:
             self._close()
         else:
-            self._open = self.transport is not None and not (self._lingering_until or self._in_head)
+            self._enter(_READY, self._terms.timeouts.keep_alive)
 
     def _advance(self, whole: bytes = b"") -> None:
-        """Begin the next request, where its head is complete. `whole`: it is all that has come, in one piece."""
+        """Begin the next request, if its head is complete. `whole`: it is all that has come, in one piece."""
         if self._buffer is None or self.transport is None:
             return
         if not self._writable:
-            self.deadline = time.monotonic() + self._terms.timeouts.idle
+            self._enter(_FULL, self._terms.timeouts.idle)
             return
         try:
             request = self._buffer.next_request()
             if not self._buffer:
                 self._buffer = None
-            if request is None:
-                # Empty lines alone have begun a head, too.
-                if self._buffer is not None:
-                    self._head_begins()
-                return
-            self._in_head = False
-            self._busy, self.deadline = True, NEVER
-            self._terms.requests.handle(request, self, plain_head(whole))
+            if request is not None:
+                self._state, self.deadline = _BUSY, NEVER
+                self._terms.requests.handle(request, self, plain_head(whole))
+            elif self._state is not _HEAD:
+                # A head's time runs from its first byte, or that of an empty line before it; nothing stretches it.
+                self._enter(_HEAD, self._terms.timeouts.head)
         except MessageError as error:
             self._terms.refuse(error.refusal, self)
             self._linger()
@@ -355,16 +363,10 @@ class ClientConnection(asyncio.Protocol):
             logger.exception(DEFECT)
             self.abort()
 
-    def _head_begins(self) -> None:
-        """A head's time runs from its first byte, or that of an empty line before it, and nothing stretches it."""
-        if not self._in_head:
-            self._in_head = True
-            self.deadline = time.monotonic() + self._terms.timeouts.head
-
     def _update_reading(self) -> None:
         """The one place that decides whether to read: not while the tool takes nothing, nor ever more ahead."""
         ahead = self._buffer is not None and len(self._buffer) > MAX_BUFFERED
-        awaited = (not self._busy and self._writable) or self._lingering_until
+        awaited = self._state in _AWAITED
         paused = self._held_back or (ahead and not awaited)
         if paused == self._paused or self.transport is None or self.transport.is_closing():
             return
@@ -377,13 +379,12 @@ class ClientConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """Close, but let the peer read first: what it still sends is dropped for a while (RFC 9112 section 9.6)."""
         self._terms.outbox.flush()
-        self._open = False
         if self.transport is None or self.transport.is_closing():
+            self._state = _CLOSED
             return
-        now = time.monotonic()
-        self._lingering_until = now + LINGER_TOTAL
+        self._lingers_until = time.monotonic() + LINGER_TOTAL
         unsent = self.transport.get_write_buffer_size() > 0
-        self.deadline = now + (self._terms.timeouts.idle if unsent else LINGER_IDLE)
+        self._enter(_LINGERING, self._terms.timeouts.idle if unsent else LINGER_IDLE)
         self._buffer = None
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -394,7 +395,6 @@ class ClientConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close behind what is still to be sent, for which the peer gets as long as for any other byte."""
         self._terms.outbox.flush()
-        self._open = False
+        self._enter(_CLOSED, self._terms.timeouts.idle)
         if self.transport:
-            self.deadline = time.monotonic() + self._terms.timeouts.idle
             self.transport.close()
