@@ -98,7 +98,7 @@ class ClusterProcess:
         """Wait until `event` is set.
 
         Raises:
-            Exception: what follows the API server failed, which it should not; the process had better start anew.
+            Exception: what follows the API server failed, which it should not; the process had better start again.
         """
         waiting = asyncio.create_task(event.wait())
         following = self._following

@@ -28,7 +28,7 @@ class Objects:
 
     `malformed` says what does not fit into the shape of a Connector or class that the API server holds all the same;
     such an object stands in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
-    are ConnectorKeys and names of classes. `unread` says of Secrets why nobody knows yet whether they exist.
+    are ConnectorKeys and names of classes. `unread` says of Secrets why it is not known yet whether they exist.
     `authorities` are the Secrets whose CAs are trusted for all; `api_server` is the cluster's own, where there is one.
     """
 

@@ -42,7 +42,7 @@ class Authority:
 class OwnAuthority:
     """What a Connector's spec.caCertSecretRef leads to. `name` is empty where there is none.
 
-    `bundle` is None where there is no such Secret; or, where `unread` says why, where nobody knows that yet.
+    `bundle` is None if there is no such Secret; or if that is not known yet, and `unread` says why.
     """
 
     name: str = ""
@@ -57,7 +57,7 @@ NO_REFERENCE = OwnAuthority()
 class Authorities:
     """All CAs at one moment. With the flag off there are none: the system's store is all that is trusted.
 
-    `trust` is that of whoever has no CA of its own. `own`, `own_trust` and `own_state` are by the Secret that a
+    `trust` is that of a Connector without a CA of its own. `own`, `own_trust` and `own_state` are by the Secret that a
     Connector refers to; where there is no such Secret, only `own_state` says so.
     """
 

@@ -66,7 +66,7 @@ class HeadBuffer:
 
 
 class RequestBuffer(HeadBuffer):
-    """What a client has sent and nobody has taken: heads, and bodies that wait for their upstream."""
+    """What a client has sent and no exchange has taken: heads, and bodies that wait for their upstream."""
 
     def next_request(self) -> ParsedRequest | None:
         """The next request head, if it is complete.

@@ -12,7 +12,7 @@ from proxy.presented import Presented
 
 
 class Permission(NamedTuple):
-    """Whether a caller may use a Connector; if not, `message` says what it lacks. What nobody has said is no."""
+    """Whether a caller may use a Connector; if not, `message` says what it lacks. Without an answer it is no."""
 
     allowed: bool = False
     message: str = "nobody has said that this caller may use this Connector"
@@ -21,9 +21,9 @@ class Permission(NamedTuple):
 class Facts(NamedTuple):
     """What I/O has gathered about the caller for a decision.
 
-    `authenticated` says that callers must prove who they are; `caller` is who did, None where nobody. `misplaced`: the
-    token stood in a field that the Connector's class does not read; `presented` is that token. `evidence` is what the
-    API server's answers rest on, None where it was not asked.
+    `authenticated` says that callers must prove who they are; `caller` is the one who did, if any.
+    `misplaced`: the token stood in a field that the Connector's class does not read; `presented` is that token.
+    `evidence` is what the API server's answers rest on, None if it was not asked.
     """
 
     authenticated: bool = False

@@ -83,7 +83,7 @@ class Dialling(Generic[Key]):
                     address, tls, lambda context: self._opened(Call(pool, address, candidates, protocol), context)
                 )
             if transport.is_closing():
-                # Lost again before this task ran: nobody would hear of it any more.
+                # Lost again before this task ran: it would not be told any more.
                 raise ConnectionResetError("the connection was closed at once")
         except OSError as error:  # TimeoutError is one
             self._dialer.failed(address)

@@ -68,7 +68,7 @@ class ConnectorMetrics:
 
 
 class ProxyMetrics(Collector):
-    """All families. `in_flight` counts requests that are being served, `audit_lost` audit records nobody can read."""
+    """All families. `in_flight` counts requests that are being served, `audit_lost` audit records that were lost."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.in_flight = 0

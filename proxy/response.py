@@ -31,7 +31,7 @@ _STATUS = re.compile(rb"HTTP/1\.1 ([2-9][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*+)")
 _PRIVATE = re.compile(
     rb"auth|cookie|credential|csrf|jwt|key|link|location|passw|refresh|secret|session|sign|token|x-request"
 )
-"""Names whose values can be somebody's secret, or are new each time: of such a line only the name is kept."""
+"""Names whose values can be a secret, or are new each time: of such a line only the name is kept."""
 
 BODYLESS = (204, 304)
 """Statuses whose answers have no body, whatever their fields say (RFC 9112 section 6.3)."""
@@ -129,7 +129,7 @@ class KnownLines:
         treatment = name.treatment or _by_value(name.folded, found[2])
         if treatment is None:
             return None
-        if treatment is _REWRITE:  # somebody's secret, or another one each time: it is never kept
+        if treatment is _REWRITE:  # a secret, or another value each time: it is never kept
             changed = rewrite(name.folded, found[2])
             return b"" if changed is None else found[1] + b": " + changed + b"\r\n", None
         written = line + b"\r\n" if treatment.passed else b""

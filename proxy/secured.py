@@ -1,7 +1,7 @@
 """TLS between a TCP connection and what is said on it: toward clients as it is here, toward tools in secured_tool.py.
 
-Not asyncio's own: that tells of a connection when its handshake is over, so that nobody could count, refuse or end it
-before, and of one that failed nobody would hear; it cannot close one direction, which a refusal of a long body takes
+Not asyncio's own: that tells of a connection when its handshake is over, so that it cannot be counted, refused or ended
+before, and of one that failed it tells nothing; it cannot close one direction, which a refusal of a long body takes
 (proxy/client.py); it waits for the other end's goodbye, which many never say; and it hides what is still to be sent.
 Here the client connection has its transport from the start, and everything is done by TCP's, as without TLS.
 """
@@ -199,7 +199,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         self._flush()
 
     def close(self) -> None:
-        """Close behind what is still to be sent. Nobody waits for the other end's close_notify, as RFC 8446 allows."""
+        """Close behind what is still to be sent. The other end's close_notify is not waited for, as RFC 8446 allows."""
         if self._tcp and not self._tcp.is_closing():
             self.write_eof()
             self._tcp.close()
@@ -331,7 +331,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         self._flush()
 
     def _failed(self, error: ssl.SSLError) -> None:
-        """It is no TLS: somebody else's protocol, a scan, or a client that does not trust the certificate. No news."""
+        """It is not TLS: another protocol, a scan, or a client that does not trust the certificate. No news."""
         logger.debug("a client's TLS failed: %s", error.reason)
         self._flush()  # the alert that says why
         self._ended = True

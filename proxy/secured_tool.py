@@ -202,7 +202,7 @@ class SecuredTool(Secured, Generic[Key]):
         self._client.connection_made(self)
         if not self._open.done():
             self._open.set_result(None)
-        # Behind whoever waits: its request goes with the handshake's last word, in one packet.
+        # Behind the request that waits: it goes with the handshake's last word, in one packet.
         self._open.get_loop().call_soon(self._flush)
 
     def _first(self, data: bytes) -> None:
@@ -212,7 +212,7 @@ class SecuredTool(Secured, Generic[Key]):
         self._deliver(data)
 
     def _failed(self, error: ssl.SSLError) -> None:
-        """To whoever waits for the handshake, or as the reason why the connection is gone."""
+        """To the task that waits for the handshake, or as the reason why the connection is gone."""
         self._error = error
         self._flush()  # the alert that says why
         self._ended = True

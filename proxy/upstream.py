@@ -161,7 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.receiver:
             self.receiver.from_upstream(data)
         else:
-            # An answer that nobody asked for: whatever comes next could be taken for the next request's.
+            # An answer that was not asked for: what comes next could be taken for the next request's.
             self.abort()
 
     def pause_writing(self) -> None:

@@ -107,7 +107,7 @@ UNSUPPORTED = Failure(
 
 
 def probe_routes(prober: Prober, board: StatusBoard) -> list[web.RouteDef]:
-    """The one route; one Connector at a time, so that nobody makes this process a hammer."""
+    """The one route; one Connector at a time, so that no client makes this process a hammer."""
     turn = asyncio.Lock()
 
     async def probe(request: web.Request) -> web.Response:

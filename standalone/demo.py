@@ -254,7 +254,7 @@ async def _serve(stage: Stage) -> None:
 
 
 async def _refused(stage: Stage, url: str) -> None:
-    """Prove that the server is shut to whoever has no password."""
+    """Prove that the server is shut to a client without the password."""
     child = await _start_git(stage, "clone", url, str(stage.folder / "direct"))
     if await child.wait() == 0 or not (seen := read_journal(stage.journal)) or any(entry.authorized for entry in seen):
         raise QuickstartError(f"{url} could be cloned without a password:\n{child.log}")
@@ -342,7 +342,7 @@ def _connector(admin: str) -> dict[str, Any]:
 
 
 def _probed(admin: str) -> str:
-    """LivenessReady and AuthReady, once both are known: nobody probes again while the demo runs."""
+    """LivenessReady and AuthReady, once both are known: there is no probe after that while the demo runs."""
     end = time.monotonic() + PROBED_WITHIN
     while True:
         conditions = _connector(admin)["status"]["conditions"]

@@ -66,13 +66,13 @@ REPORTS_WITHIN = 60.0
 
 
 class ProbeError(Exception):
-    """Nobody was asked; the message says why and what to do."""
+    """No tool was asked; the message says why and what to do."""
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Probe one Connector and print requests, answers and conditions, credentials masked.
 
-    Returns 0 where both conditions hold, 1 where one does not, 2 where nobody was asked.
+    Returns 0 where both conditions hold, 1 where one does not, 2 if no tool was asked.
     """
     parser = argparse.ArgumentParser("connectors probe", description=__doc__, allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="the Connector")

@@ -1,4 +1,4 @@
-"""The status board: the live status of every Connector and class, computed anew with each snapshot."""
+"""The status board: the live status of every Connector and class, computed again with each snapshot."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class StatusBoard:
             self.refresh(probed)
 
     def refresh(self, key: ConnectorKey | str) -> None:
-        """Judge one Connector or class anew: what was probed has changed."""
+        """Judge one Connector or class again: what was probed has changed."""
         self._probed_meanwhile[key] = None
         now, board = self._clock(), self._current
         if isinstance(key, ConnectorKey) and (entry := board.connectors.get(key)):

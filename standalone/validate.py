@@ -22,7 +22,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     """Print violations to standard output and warnings to standard error.
 
     Returns 1 where there is a violation, 2 where something could not be read, else 0. A Secret
-    that the manifests lack is no violation: it may be kept elsewhere.
+    that the manifests lack is not a violation: it may be kept elsewhere.
     """
     parser = argparse.ArgumentParser("connectors validate", description=__doc__, allow_abbrev=False)
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="a directory of manifests, or one file")

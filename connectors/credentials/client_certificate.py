@@ -55,14 +55,14 @@ def _problem(chain: Bundle, block: bytes | None) -> str:
 
 
 def _mismatch(leaf: Certificate, block: bytes) -> str:
-    # 12 MB, and a tenth of a second: only where somebody has such a Secret.
+    # 12 MB, and a tenth of a second: only if there is such a Secret.
     from cryptography import x509
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
     try:
-        # Not the slow proof that the primes are primes: who holds a bad key of his own harms nobody else.
+        # Not the slow proof that the primes are primes: a caller with a bad key harms no other.
         key = load_pem_private_key(block, None, unsafe_skip_rsa_key_validation=True).public_key()
         if isinstance(key, RSAPublicKey) and not MIN_RSA <= key.key_size <= MAX_RSA:
             return f"{KEY} is of RSA with {key.key_size} bits; use one of {KINDS}"

@@ -49,7 +49,7 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
     if auth_type.secret_type and secret.type != auth_type.secret_type:
         message = (
             f"Secret {secret.metadata.name} has type {secret.type}, but authentication type {auth_type.name} "
-            f"needs {auth_type.secret_type}; a Secret's type is immutable, so create it anew"
+            f"needs {auth_type.secret_type}; a Secret's type is immutable, so delete the Secret and create it again"
         )
         raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
     for param in auth_type.params:

@@ -60,7 +60,7 @@ class Check:
 
     @property
     def reads_body(self) -> bool:
-        """Whether it mentions the body in any form; else nobody need read it."""
+        """Whether it mentions the body in any form; if not, it need not be read."""
         return self._use.reads_body
 
     def holds(self, response: Response) -> bool:

@@ -18,7 +18,7 @@ from enum import IntEnum
 MAX_MENTIONS = 32
 """Uses of the answer or of an item of it: each may go through all of a body of 1 MiB, 0.1 to 4 ms.
 
-What is used 16 times in a loop over a list of 16 such bodies takes a second; nobody writes that by accident."""
+What is used 16 times in a loop over a list of 16 such bodies takes a second, and is not written by accident."""
 MAX_JOINS = 8
 """`+` in an expression: each may copy a body of 1 MiB."""
 MAX_PATTERNS = 2

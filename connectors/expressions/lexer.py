@@ -71,7 +71,7 @@ def scan(source: str) -> Iterator[Text | Action]:
     """Text and actions, in order, without empty texts and without comments.
 
     Raises:
-        TemplateError: an action is not closed, or holds what is no token.
+        TemplateError: an action is not closed, or holds what is not a token.
     """
     position, trim = 0, False
     while (start := source.find("{{", position)) >= 0:

@@ -71,7 +71,7 @@ class _Parser:
         return Output(pipe)
 
     def _choice(self, action: Action, word: str) -> Choice:
-        """`if` or `with`. A chain of `else if` is one list, so that its length is no depth."""
+        """`if` or `with`. A chain of `else if` is one list, so that its length does not count as depth."""
         branches: list[Branch] = []
         otherwise: Body = ()
         tokens = action.tokens[1:]

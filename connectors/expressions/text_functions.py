@@ -175,7 +175,7 @@ def split_list(arguments: Sequence[Value]) -> tuple[Value, ...]:
 
 
 def join(arguments: Sequence[Value]) -> bytes:
-    """`join SEPARATOR LIST`; items that are no strings are printed, nil is left out."""
+    """`join SEPARATOR LIST`; items that are not strings are printed, nil is left out."""
     separator, items = _string(arguments[0]), _list(arguments[1])
     pieces, size = [], 0
     for item in items:

@@ -141,4 +141,4 @@ def from_data(data: object) -> Value:
         case None | bool() | int() | float() | bytes():
             return data
         case _:
-            raise TypeError(f"{type(data).__name__} is no plain data")
+            raise TypeError(f"{type(data).__name__} is not plain data")

@@ -115,3 +115,4 @@ class MessageError(RefusedError):
 
     def __init__(self, message: str, reason: Reason = Reason.REQUEST_MALFORMED) -> None:
         super().__init__(Refusal(reason, message))
+        self.args = (message,)

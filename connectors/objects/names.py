@@ -13,7 +13,7 @@ MAX_SUBDOMAIN = 253
 """Octets of a DNS name, and so of a Kubernetes object's name."""
 EXEMPT_NAMESPACE = "kube-system"
 """Admission leaves this namespace out (deploy/webhook.yaml), so that no outage of the controller can stand in the way
-of whatever keeps the cluster alive. Nobody checked there who connects a Secret, so no Connector may be in it."""
+of what keeps the cluster alive. No check there asks who connects a Secret, so no Connector may be in it."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?", re.ASCII)
 _LABEL_RULE = "lower-case letters, digits and '-', beginning and ending with a letter or digit"

@@ -110,5 +110,5 @@ class RefusedError(Exception):
     """Carries a Refusal from where it was made to where it is answered (proxy/exchange.py)."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
+        super().__init__(refusal.reason.value)
         self.refusal = refusal

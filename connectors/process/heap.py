@@ -16,8 +16,8 @@ def settle() -> None:
 
     Modules, settings and snapshots are some hundred thousand objects. A full collection visits each of them, and all
     requests wait meanwhile, which shows in the slowest hundredth of them. What is frozen is still
-    freed when nobody refers to it any more, but for cycles, as requests in flight at this moment are; those go with the
-    next call, or each change of the manifests under load would leave some for good.
+    freed when nothing refers to it, but for cycles, as requests in flight at this moment are; those go with the next
+    call, or each change of the manifests under load would leave some for good.
     """
     gc.unfreeze()
     gc.collect()
@@ -46,7 +46,7 @@ def filling() -> Iterator[None]:
 
 @contextmanager
 def growing() -> Iterator[None]:
-    """While much of what stays is made anew, under traffic: what is made is frozen unvisited.
+    """While much of what stays is made again, under traffic: what is made is frozen unvisited.
 
     A cycle of a request that ends meanwhile stays until everything is settled.
     """

@@ -45,7 +45,7 @@ class LogLevel(StrEnum):
 class NoHttpQuoted(logging.Filter):
     """Drops what aiohttp says of a request that is no HTTP: it quotes the line, which may be a token's (threat 14).
 
-    Nobody misses it: whoever sent it gets a 400, and could fill the log with it.
+    It is not missed: the client that sent it gets a 400, and could fill the log with it.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -24,12 +24,12 @@ def run(work: Coroutine[object, object, int]) -> int:
 
 def refuse(program: str, message: str) -> int:
     """Say on standard error why it cannot begin, as argparse says what it refuses; returns the exit code."""
-    print(f"{program}: error: {message}", file=sys.stderr)  # noqa: T201 - for whoever has just typed the command
+    print(f"{program}: error: {message}", file=sys.stderr)  # noqa: T201 - for the person who has just typed the command
     return 1
 
 
 class Signals:
-    """SIGTERM and SIGINT, and SIGHUP where somebody wants it. Only on a running event loop."""
+    """SIGTERM and SIGINT, and SIGHUP if it is asked for. Only on a running event loop."""
 
     def __init__(self) -> None:
         self.first = asyncio.Event()

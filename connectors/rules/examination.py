@@ -24,7 +24,7 @@ from connectors.trust import OwnAuthority
 class Inputs(NamedTuple):
     """All that a Connector's Plan and Judgement are made of.
 
-    `malformed`: why it has not the shape of a Connector; `unread`: why nobody knows yet whether its Secret exists.
+    `malformed`: why it has not the shape of a Connector; `unread`: why it is not known yet whether its Secret exists.
     `trust`: whose certificates are believed; `authority`: what spec.caCertSecretRef leads to, None where custom CAs
     are off.
     """
@@ -46,7 +46,7 @@ class Inputs(NamedTuple):
 class Examined(NamedTuple):
     """`refusal` is what every request gets instead of the tool's answer; `secret_problem` why the Secret cannot serve.
 
-    `addresses` is keyed by extension name; "" is spec.address. `unread` is set where the problem is that nobody knows.
+    `addresses` is keyed by extension name; "" is spec.address. `unread` is set if the problem is that it is not known.
     """
 
     inputs: Inputs

@@ -30,7 +30,7 @@ MAX_SPEC = 64 * 1024
 some hundred of these would be all the memory that the processes have."""
 MAX_CLASS = 1536 * 1024
 """Bytes of a class's spec, which may hold OpenAPI documents: no API server has a larger one, since etcd takes none. A
-review, which comes from whoever reaches the webhook, could have."""
+review, which comes from any client that reaches the webhook, could have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _opened(raw: Raw | bytes) -> tuple[_Object, ObjectMeta]:
 def _parts(raw: Raw | bytes) -> _Object:
     """Where it is nested too deeply, the spec stays as it is: it is measured before anything of it is cut.
 
-    The rest is cut here: managed fields are as deep as the spec that they are of, and nobody keeps them.
+    The rest is cut here: managed fields are as deep as the spec that they are of, and they are not kept.
     """
     if not too_deep(bytes(raw)):
         return _OBJECT.decode(raw)
@@ -174,7 +174,7 @@ def _careful(data: Any, kind: type[S]) -> tuple[S, Violation | None]:
 
 
 def _status(raw: Raw, kind: type[S]) -> S | None:
-    """What cannot be read counts as absent: it is written anew."""
+    """What cannot be read counts as absent: it is written again."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:

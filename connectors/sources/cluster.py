@@ -46,7 +46,7 @@ class References:
     """Costs what changes, however many Connectors there are."""
 
     def __init__(self, want: Callable[[ObjectKey], None], drop: Callable[[ObjectKey], None]) -> None:
-        """`want` is called with a Secret that nobody has referred to before, `drop` with one that nobody does now."""
+        """`want` is called with a Secret that is referred to for the first time, `drop` with one that no longer is."""
         self._want = want
         self._drop = drop
         self._of: dict[ConnectorKey, tuple[ObjectKey, ...]] = {}
@@ -141,7 +141,7 @@ class ClusterSource:
         return self._classes.items.get(name)
 
     def wrote_connector(self, raw: bytes) -> None:
-        """What the API server answered to a write of ours, so that nobody has to wait for the watch to tell it."""
+        """What the API server answered to a write of ours, so that no one has to wait for the watch to tell it."""
         self._connectors.changed(Raw(raw))
 
     def wrote_class(self, raw: bytes) -> None:
@@ -186,7 +186,7 @@ class ClusterSource:
             # Before: looked at again and again, since nothing tells that an empty list is complete.
             await self._refer()
             await self._clock.sleep(SETTLE)
-            # What has come meanwhile is in the snapshot too, and may refer to Secrets that nobody has asked for yet.
+            # What has come meanwhile is in the snapshot too, and may refer to Secrets that were not asked for yet.
             self._dirty.clear()
             await self._refer()
             if self._worth_serving():
@@ -332,7 +332,7 @@ class _Touched:
 
 
 def _referred(connector: Connector, flags: FeatureFlags) -> tuple[ObjectKey, ...]:
-    """What is no name is never asked for: "." or "a/b" would be another path of the API server."""
+    """What cannot be a name is never asked for: "." or "a/b" would be another path of the API server."""
     own = ca_secret_key_of(connector) if flags.enable_custom_ca_certs else None
     keys = dict.fromkeys(key for key in (secret_key_of(connector), own) if key is not None)
     return tuple(ObjectKey(*key) for key in keys if object_name_problem(key.name) is None)

@@ -74,7 +74,7 @@ _Shape = dict[str, "Callable[[Any], bool] | None"]
 
 
 def _known(data: dict[str, Any], shape: _Shape, tolerated: frozenset[str] = frozenset()) -> bool:
-    """Whether there is no unknown field, at any depth."""
+    """Whether every field is known, at any depth."""
     for name, value in data.items():
         if name in shape:
             below = shape[name]

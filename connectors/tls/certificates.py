@@ -14,12 +14,12 @@ from connectors.objects.secret import SecretValue
 SUFFIXES = (".crt", ".pem")
 NO_BLOCK = "holds no CERTIFICATE block"
 MAX_PROBLEMS = 8
-"""Problems of one Secret that are named; whoever has more has put a wrong file there, and a status is not a log."""
+"""Problems of one Secret that are named; an author with more has put a wrong file there, and a status is not a log."""
 
 MAX_CERTIFICATES = 512
 """Certificates of one Secret. A whole system's store has 150; each that is loaded costs memory in each context."""
 MAX_LOOKED_AT = 64
-"""Broken blocks of one Secret before nobody looks any further."""
+"""Broken blocks of one Secret; after so many, the rest is not looked at."""
 TOO_MANY = f"more than {MAX_CERTIFICATES} certificates, or {MAX_LOOKED_AT} broken ones; the rest is left out"
 PEM_FILE = "ca.crt"
 
@@ -109,7 +109,7 @@ def as_pem(certificate: Certificate) -> bytes:
 
 def _blocks(raw: bytes) -> Iterator[Certificate | str]:
     """Each CERTIFICATE block (RFC 7468 section 5), or why it is none; blocks of other kinds are passed over."""
-    # Cut with split() and not with an expression: whoever may write a Secret may put a megabyte of anything there.
+    # Cut with split() and not with an expression: the author of a Secret may put a megabyte of anything there.
     parts = (part.removeprefix(_BEGIN) for part in raw.split(_HEADER)[1:] if part.startswith(_BEGIN))
     for number, part in enumerate(parts, start=1):
         text, end, _ = part.partition(_END)
@@ -126,7 +126,7 @@ def _blocks(raw: bytes) -> Iterator[Certificate | str]:
 
 
 def _certificate(der: bytes) -> Certificate | None:
-    # 12 MB, and a tenth of a second: only where somebody has certificates of his own.
+    # 12 MB, and a tenth of a second: only if there are certificates of the user's own.
     from cryptography import x509
     from cryptography.exceptions import InternalError
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -146,7 +146,7 @@ _short_certificate = lru_cache(maxsize=_CACHED)(_certificate)
 
 # Which private keys are looked at at all: the kinds that TLS signs with, and nothing that is slow to read. Pure.
 #
-# Whoever may write a Secret may put any key there. To read one of DSA or DH means to compute with numbers as large
+# The author of a Secret may put any key there. To read one of DSA or DH means to compute with numbers as large
 # as its author likes: 21 KB of DSA take half a minute, and some DH keys are an internal error to OpenSSL.
 
 

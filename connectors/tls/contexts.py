@@ -24,7 +24,7 @@ one, so that a cluster with one CA of its own has two."""
 
 STORE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 CIPHERS = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
-"""Python's own for TLS 1.2, without DHE, which nobody needs any more and Go has never spoken: with a group of 8,192
+"""Python's own for TLS 1.2, without DHE, which no tool needs any more and Go has never spoken: with a group of 8,192
 bits a tool could stop everything for 0.4 s with each handshake. (TLS 1.3 has suites of its own.)"""
 VERSIONS: Mapping[TlsVersion, ssl.TLSVersion] = {
     TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
@@ -62,7 +62,7 @@ class Contexts:
         return found.result() if found.done() else await asyncio.shield(found)
 
     def keep_only(self, used: Container[ClientTls]) -> None:
-        """Let go of the others: their CAs, and private keys, are nobody's any more. The system's own stays."""
+        """Let go of the others: their CAs, and private keys, are no longer in use. The system's own stays."""
         for tls in [tls for tls in self._kept if replace(tls, choice=0) not in used and tls != SYSTEM_TLS]:
             del self._kept[tls]
 
@@ -104,7 +104,7 @@ def _load_system_store(context: ssl.SSLContext) -> None:
     if _has_system_store():
         return
     if any(foreign_variable(name) for name in STORE_VARIABLES):
-        # Somebody has said whom to trust: that it is not there is no reason to trust half of the world instead.
+        # The user has said whom to trust: that it is not there is no reason to trust half of the world instead.
         logger.error("%s name no store of CA certificates: no public CA is trusted", " and ".join(STORE_VARIABLES))
     else:
         logger.warning("this machine has no store of CA certificates where OpenSSL looks: using those of certifi")
@@ -126,6 +126,6 @@ def _may_pass(future: asyncio.Future[ssl.SSLContext]) -> bool:
 
 
 def _seen(future: asyncio.Future[ssl.SSLContext]) -> None:
-    """Whoever asked may be gone; asyncio need not report that nobody looked."""
+    """The caller may be gone; asyncio need not report that the result was not looked at."""
     if not future.cancelled():
         future.exception()

@@ -1,4 +1,4 @@
-"""A certificate with its private key -> an ssl.SSLContext that shows it, without a file that somebody could read."""
+"""A certificate with its private key -> an ssl.SSLContext that shows it, without a file that others could read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from connectors.objects.secret import KeyPair
 class KeyPairError(OSError):
     """A chain and a key that cannot be shown to anybody; the message holds nothing of either.
 
-    An OSError, as ssl.SSLError is: to whoever dials it is one more reason why there is no connection.
+    An OSError, as ssl.SSLError is: to the code that dials it is one more reason why there is no connection.
     """
 
 

@@ -94,7 +94,7 @@ class ClientTls:
     """What this end brings to a handshake with a tool: whom it believes, and the certificate it shows, if any.
 
     `choice`: 0 for the whole pool. OpenSSL looks for an issuer by its subject, and tries one of that name: a CA that
-    was made anew under its old name, as most are, hides the other. With N from 1 on the Nth of each name is loaded.
+    was made again under its old name, as most are, hides the other. With N from 1 on the Nth of each name is loaded.
     """
 
     pool: Pool = SYSTEM

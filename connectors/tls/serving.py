@@ -78,8 +78,8 @@ def _context(minimum: TlsVersion) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[minimum]
     context.set_alpn_protocols(["http/1.1"])
-    # A session that is resumed shows no certificate, so nobody would see a new one. The first is for TLS 1.3, the other
-    # for 1.2, where a client may still resume by session id: Go's, and so API servers, do not.
+    # A session that is resumed shows no certificate, so a client would not see a new one. The first is for TLS 1.3, the
+    # other for 1.2, where a client may still resume by session id: Go's, and so API servers, do not.
     context.num_tickets = 0
     # No finite-field groups in TLS 1.3 either: one of 8,192 bits stops everything for 0.1 s with each hello.
     context.set_ecdh_curve("prime256v1")
@@ -88,7 +88,7 @@ def _context(minimum: TlsVersion) -> ssl.SSLContext:
     return context
 
 
-# A certificate that somebody else keeps current, cert-manager for one, in two files, mounted or not.
+# A certificate that another program keeps current, cert-manager for one, in two files, mounted or not.
 
 
 logger = logging.getLogger("connectors.tls")
@@ -146,7 +146,7 @@ class Mounted:
             self._failed(str(error))
 
     def load(self) -> None:
-        """The same, for whoever cannot begin without.
+        """The same, for a caller that cannot begin without one.
 
         Raises:
             KeyPairError: it cannot be served; the message says which file is wrong, and quotes nothing of it.
@@ -173,7 +173,7 @@ class Mounted:
 
 def _read(path: Path) -> bytes:
     try:
-        # Of a pipe nobody knows when it ends, and everything waits.
+        # A pipe does not tell when it ends, and everything would wait.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise KeyPairError(f"{path} is not a file")

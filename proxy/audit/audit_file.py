@@ -1,4 +1,4 @@
-"""The file of the audit log: opened by its name, and opened anew where the name means another file (log rotation)."""
+"""The file of the audit log: opened by its name, and opened again if the name means another file (log rotation)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 STANDARD_OUTPUT = "-"
 
 _STDOUT = 1
-# O_NONBLOCK means nothing to a file; opening a named pipe that nobody reads would else stop the whole process.
+# O_NONBLOCK means nothing to a file; opening a named pipe that no program reads would else stop the whole process.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _MODE = 0o600
 """Who asked for what is for the operator alone. A file that exists keeps its own mode."""
@@ -37,7 +37,7 @@ class AuditFile:
             self._descriptor = descriptor
 
     def follow(self) -> bool:
-        """Open it anew if its name means another file now, or none. Returns whether it did.
+        """Open it again if its name means another file now, or none. Returns whether it did.
 
         Raises:
             OSError: it cannot be opened. A file that was only renamed stays open.
@@ -51,7 +51,7 @@ class AuditFile:
         """Write `data` behind what is there; how many bytes of it were written, which may be fewer.
 
         Raises:
-            OSError: nothing was written; also where the file is open but was removed, since nobody could ever read it.
+            OSError: nothing was written; also where the file is open but was removed, since it could never be read.
         """
         if self._descriptor is None or (self._path is not None and not os.fstat(self._descriptor).st_nlink):
             raise FileNotFoundError
@@ -59,7 +59,7 @@ class AuditFile:
 
     @property
     def torn(self) -> bool:
-        """Whether what is in the file ends within a line; of a pipe nobody can tell."""
+        """Whether what is in the file ends within a line; of a pipe that is not known."""
         if self._path is None:
             return False
         try:

@@ -50,7 +50,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Durations in seconds: `duration` to its end, `authorization` until the decision, `upstream` until the tool's first
     byte, 0 where there was none. Bytes are of bodies. `address` is the tool's, as declared, where one was chosen.
-    `caller` is None where nobody is asked or nobody valid has answered, `secret` where none was used.
+    `caller` is None if callers are not asked, or no valid answer came, `secret` where none was used.
     """
 
     time: str
