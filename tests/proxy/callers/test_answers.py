@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.answers import Answers, Asked, Keeping, Source
-from proxy.api_gate import ApiGate
-from proxy.evidence import Answer, Evidence
-from proxy.failure_budget import FailureBudget
+from proxy.callers.answers import AnswerSource, CachedReview, Evidence
+from proxy.callers.kubernetes import Inquiry, Reviews
+from proxy.callers.limiter import Limiter
+from proxy.settings import CallerSettings
 from tests.peers.clock import FakeClock
 
 TTL = 10.0
@@ -23,11 +23,13 @@ class Clocks:
         self.monotonic = 1000.0
         self.wall = 1.7e9
         self.evidence = Evidence(lambda: self.monotonic, lambda: self.wall)
-        self.counter: Counter[str] = Counter()
+        self.counter: Counter[AnswerSource] = Counter()
 
-    def rests_on(self, value: str | None = "yes", *, at: float = 1000.0, ends: float | None = None) -> Answer[str]:
-        answer = Answer(value, at, ends)
-        self.evidence.rests_on(answer, at + TTL, (self.counter, "cache"))
+    def rests_on(
+        self, value: str | None = "yes", *, at: float = 1000.0, ends: float | None = None
+    ) -> CachedReview[str]:
+        answer = CachedReview(value, at, ends)
+        self.evidence.rests_on(answer, at + TTL, self.counter)
         return answer
 
 
@@ -107,17 +109,17 @@ def test_it_holds_while_each_answer_does(
 
 
 def test_each_use_is_counted_as_if_every_answer_were_looked_up(clocks: Clocks) -> None:
-    other: Counter[str] = Counter()
+    other: Counter[AnswerSource] = Counter()
     clocks.rests_on()
     clocks.rests_on(None)
-    clocks.evidence.rests_on(Answer("yes", 1000.0, None), 1000.0 + TTL, (other, "remembered"))
+    clocks.evidence.rests_on(CachedReview("yes", 1000.0, None), 1000.0 + TTL, other)
     assert clocks.counter == {}
     clocks.evidence.count()
     clocks.evidence.count()
-    assert (clocks.counter, other) == ({"cache": 4}, {"remembered": 2})
+    assert (clocks.counter, other) == ({AnswerSource.CACHE: 4}, {AnswerSource.CACHE: 2})
 
 
-# -- as proxy/answers.py fills it
+# -- as proxy/callers/kubernetes.py fills it
 
 
 class Desk:
@@ -125,7 +127,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.answers: Answers[str] = Answers(self.clock, Keeping(TTL), ApiGate(self.clock, FailureBudget(0.0)))
+        self.reviews: Reviews[str] = Reviews(self.clock, CallerSettings(TTL), Limiter(0.0))
         self.says: str | None = "yes"
 
     async def evidence(
@@ -133,11 +135,11 @@ class Desk:
     ) -> Evidence:
         """What is gathered of one question, in `gathered` if it is given."""
 
-        async def question() -> str | None:
+        async def put() -> str | None:
             return self.says
 
-        evidence = gathered or Evidence(self.clock.monotonic, lambda: self.clock.now().timestamp())
-        await self.answers.get(Asked(key, ends, "c", evidence=evidence), question)
+        evidence = gathered or Evidence(self.clock.monotonic, self.clock.epoch)
+        await self.reviews.get(Inquiry(key, put, ends, "c", evidence))
         return evidence
 
 
@@ -148,7 +150,7 @@ async def test_what_has_just_been_asked_for_is_for_one_request() -> None:
     assert remembered.lasting
     assert remembered.holds()
     remembered.count()
-    assert desk.answers.sources == {Source.API: 1, Source.CACHE: 2}
+    assert desk.reviews.sources == {AnswerSource.API: 1, AnswerSource.CACHE: 2}
 
 
 @pytest.mark.parametrize("says", ["yes", None])
@@ -189,7 +191,7 @@ async def test_a_newer_answer_ends_it(says: str | None) -> None:
 
 
 async def test_an_answer_that_was_pushed_out_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.answers.MAX_REMEMBERED", 3)
+    monkeypatch.setattr("proxy.callers.answers.MAX_REMEMBERED", 3)
     desk = Desk()
     await desk.evidence(b"k")
     evidence = await desk.evidence(b"k")
