@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from proxy.settings import CallerSettings
 
+V = TypeVar("V")
 V_co = TypeVar("V_co", covariant=True)
 
 MAX_REMEMBERED = 16_384
@@ -43,13 +44,13 @@ class CachedReview(Generic[V_co]):
         self.kept = True
 
 
-class ReviewCache(Generic[V_co]):
+class ReviewCache(Generic[V]):
     """Answers to one kind of question, by a digest of what was asked. A no ends what an earlier yes allowed."""
 
     def __init__(self, settings: CallerSettings) -> None:
         self._settings = settings
-        self._yes: OrderedDict[bytes, CachedReview[V_co]] = OrderedDict()
-        self._no: OrderedDict[bytes, CachedReview[V_co]] = OrderedDict()
+        self._yes: OrderedDict[bytes, CachedReview[V]] = OrderedDict()
+        self._no: OrderedDict[bytes, CachedReview[V]] = OrderedDict()
 
     def knows(self, key: bytes) -> bool:
         """Whether the newest answer was a yes, however old it is."""
@@ -59,17 +60,17 @@ class ReviewCache(Generic[V_co]):
         """The monotonic time until which the answer is fresh."""
         return review.at + self._settings.cache_ttl
 
-    def fresh(self, key: bytes, monotonic: float, wall: float) -> CachedReview[V_co] | None:
+    def fresh(self, key: bytes, monotonic: float, wall: float) -> CachedReview[V] | None:
         """The answer that counts without a question, at these times of the two clocks, in seconds."""
         review = self._yes.get(key) or self._no.get(key)
         return review if review and monotonic < self.until(review) and _lives(review, wall) else None
 
-    def stale(self, key: bytes, monotonic: float, wall: float) -> CachedReview[V_co] | None:
+    def stale(self, key: bytes, monotonic: float, wall: float) -> CachedReview[V] | None:
         """The yes that counts while the API server is away. A no does not: at a 401, clients drop their login."""
         review, seconds = self._yes.get(key), self._settings.stale_if_error
         return review if review and monotonic - review.at < seconds and _lives(review, wall) else None
 
-    def keep(self, key: bytes, review: CachedReview[V_co] | None) -> None:
+    def keep(self, key: bytes, review: CachedReview[V] | None) -> None:
         """Remember the newest answer, or none: the one before counts no more, wherever a decision rests on it."""
         for reviews in (self._yes, self._no):
             if replaced := reviews.pop(key, None):

@@ -123,9 +123,9 @@ class Reviews(Generic[V]):
             review = CachedReview(await inquiry.put(), at, inquiry.ends)
             self._limiter.answered()
             self.sources[AnswerSource.API] += 1
-            failed = review.value is None or inquiry.of_nothing
-            self._cache.keep(inquiry.key, None if failed and review.value is not None else review)
-            if failed:
+            of_no_use = inquiry.of_nothing and review.value is not None
+            self._cache.keep(inquiry.key, None if of_no_use else review)
+            if of_no_use or review.value is None:
                 self._limiter.failed(inquiry.client, self._clock.monotonic())
             return review.value
         except KubeError as error:
@@ -202,8 +202,11 @@ class KubernetesReviewer:
             return None
         # What the API server says of a token without such an audience holds for every Connector.
         key = self._digest(digest, *(approach.key if audiences else ()))
-        put = partial(review_token, self._api, token, audiences)
-        user = await self._users.get(Inquiry(key, put, claims.ends, approach.client, approach.evidence))
+        # A lambda shows nothing of what it closes over; a partial would show the token wherever it is printed.
+        inquiry = Inquiry(
+            key, lambda: review_token(self._api, token, audiences), claims.ends, approach.client, approach.evidence
+        )
+        user = await self._users.get(inquiry)
         # To read claims each time would cost a third of the look. A token can have a thousand audiences.
         if user is not None and len(claims.audiences) <= MAX_AUDIENCES:
             self._remember(digest, claims)

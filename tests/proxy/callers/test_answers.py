@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.callers.answers import AnswerSource, CachedReview, Evidence
+from proxy.callers.answers import AnswerSource, CachedReview, Evidence, ReviewCache
 from proxy.callers.kubernetes import Inquiry, Reviews
 from proxy.callers.limiter import Limiter
 from proxy.settings import CallerSettings
@@ -117,6 +117,45 @@ def test_each_use_is_counted_as_if_every_answer_were_looked_up(clocks: Clocks) -
     clocks.evidence.count()
     clocks.evidence.count()
     assert (clocks.counter, other) == ({AnswerSource.CACHE: 4}, {AnswerSource.CACHE: 2})
+
+
+# -- how long an answer counts
+
+
+@pytest.mark.parametrize(
+    ("value", "age", "left", "fresh", "stale"),
+    [
+        ("yes", 0.0, 1.0, True, True),
+        ("yes", TTL - MS, 1.0, True, True),
+        ("yes", TTL, 1.0, False, True),
+        ("yes", 60.0, 1.0, False, False),
+        ("yes", 0.0, 0.0, False, False),
+        (None, TTL - MS, 1.0, True, False),
+        (None, TTL, 1.0, False, False),
+        (None, 0.0, 0.0, True, False),
+    ],
+)
+def test_a_yes_and_a_no_count_for_their_time(
+    value: str | None, age: float, left: float, fresh: bool, stale: bool
+) -> None:
+    """`left`: seconds to the end of the token. One that has ended makes no yes, and a no of it stays one."""
+    cache: ReviewCache[str] = ReviewCache(CallerSettings(TTL, 60.0))
+    review = CachedReview(value, 1000.0, 5000.0)
+    cache.keep(b"k", review)
+    monotonic, wall = 1000.0 + age, 5000.0 - left
+    assert cache.fresh(b"k", monotonic, wall) is (review if fresh else None)
+    assert cache.stale(b"k", monotonic, wall) is (review if stale else None)
+
+
+def test_the_newest_answer_alone_is_kept() -> None:
+    cache: ReviewCache[str] = ReviewCache(CallerSettings())
+    yes, no = CachedReview("yes", 0.0, None), CachedReview[str](None, 1.0, None)
+    for review, known in ((yes, True), (no, False), (None, False)):
+        cache.keep(b"k", review)
+        assert cache.fresh(b"k", 2.0, 0.0) is review
+        assert cache.knows(b"k") is known
+    assert not yes.kept
+    assert not no.kept
 
 
 # -- as proxy/callers/kubernetes.py fills it
