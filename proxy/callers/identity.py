@@ -32,18 +32,15 @@ class Approach(NamedTuple):
 
 
 class CallerReviewer(Protocol):
-    """Can tell whose a token is, and what its owner may do.
+    """Can tell whose a token is, and what its owner may do."""
 
-    Raises:
-        UnansweredError: there is no answer now.
-        TooManyFailuresError: too many tokens and permissions of this client's were refused.
-    """
+    async def review(self, token: bytes, approach: Approach) -> tuple[User | None, Permission]:
+        """Whose it is, None if it is not valid, and whether they may use the Connector, whether or not there is one.
 
-    async def whose(self, token: bytes, approach: Approach) -> User | None:
-        """Whose it is, None if it is not valid."""
-
-    async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        """Whether the user may use the Connector, whether or not there is one."""
+        Raises:
+            UnansweredError: there is no answer now.
+            TooManyFailuresError: too many tokens and permissions of this client's were refused.
+        """
 
     def evidence(self) -> Evidence | None:
         """Gathers the answers about one request; None if the snapshot has them all, so that nothing is waited for."""
@@ -55,17 +52,15 @@ class TokenSecrets:
     A ServiceAccount may use the Connectors of its own namespace.
     """
 
-    async def whose(self, token: bytes, approach: Approach) -> User | None:
+    async def review(self, token: bytes, approach: Approach) -> tuple[User | None, Permission]:
         """See CallerReviewer."""
         owner = approach.snapshot.owner_of(token)
-        return service_account_user(owner.namespace, owner.name) if owner else None
-
-    async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        """See CallerReviewer."""
-        account = user.service_account
-        if account is None or approach.key.namespace != account.namespace:
-            return Permission(message="this caller may use only Connectors of its own namespace")
-        return Permission(allowed=True)
+        if owner is None:
+            return None, Permission()
+        permission = Permission(message="this caller may use only Connectors of its own namespace")
+        if owner.namespace == approach.key.namespace:
+            permission = Permission(allowed=True)
+        return service_account_user(owner.namespace, owner.name), permission
 
     def evidence(self) -> None:
         """See CallerReviewer."""
@@ -125,9 +120,14 @@ async def _gathered(reviewer: CallerReviewer, head: RequestHead, route: Route, a
             return facts
         if user and (best.caller is None or (permission.allowed and not best.permission.allowed)):
             best = facts
-    if failure:
+    if failure is None:
+        return best
+    try:
         raise failure
-    return best
+    finally:
+        del (
+            failure
+        )  # or it holds this frame and itself, until the garbage collector comes: a flood would call that often
 
 
 async def _judged(
@@ -141,9 +141,7 @@ async def _judged(
     for key in dict.fromkeys((route.host_key, route.key)):
         if key is None:
             continue
-        here = approach._replace(key=key)
-        user = await reviewer.whose(token, here)
-        permission = await reviewer.may_use(user, token, here) if user else Permission()
+        user, permission = await reviewer.review(token, approach._replace(key=key))
         if not permission.allowed:
             break
     return user, permission

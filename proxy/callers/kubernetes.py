@@ -107,9 +107,9 @@ class Reviews(Generic[V]):
 
     def _begin(self, inquiry: Inquiry[V]) -> tuple[asyncio.Task[V | None], asyncio.Future[None]]:
         known, turn = self._cache.knows(inquiry.key), asyncio.get_running_loop().create_future()
-        self._limiter.enter(inquiry.client, partial(_tell, turn), self._clock.monotonic(), known=known)
-        if turn.done():
-            turn.result()  # raises if it was refused: a flood costs no tasks
+        # Raises what is refused as it comes: a flood costs no tasks.
+        if self._limiter.enter(inquiry.client, partial(_tell, turn), self._clock.monotonic(), known=known):
+            turn.set_result(None)
         answer = asyncio.create_task(self._ask(inquiry, turn, known=known))
         answer.add_done_callback(partial(self._over, inquiry.key))
         self._running[inquiry.key] = answer, turn
@@ -152,10 +152,7 @@ def _tell(turn: asyncio.Future[None], refused: RefusedError | None) -> None:
 
 
 class KubernetesReviewer:
-    """The reviewer of mode `kubernetes`. Keeps keyed digests of tokens, never tokens: memory tells no one which it was.
-
-    See CallerReviewer for what its methods promise.
-    """
+    """The reviewer of mode `kubernetes`. It keeps keyed digests of tokens: memory tells no one which token it was."""
 
     def __init__(self, api: Api, clock: Clock, settings: CallerSettings, cluster_domain: str) -> None:
         self._api = api
@@ -177,71 +174,66 @@ class KubernetesReviewer:
         """Where answers came from, by what was asked: `token` or `access`."""
         return {"token": self._users.sources, "access": self._permissions.sources}
 
-    async def whose(self, token: bytes, approach: Approach) -> User | None:
+    async def review(self, token: bytes, approach: Approach) -> tuple[User | None, Permission]:
+        """See CallerReviewer."""
+        digest = self._digest(token)
+        claims = self._claims.get(digest) or claims_of(token)
+        # By the token's own word, which only narrows: the API server takes one for a minute longer (its leeway).
+        if claims.ends is not None and self._clock.epoch() >= claims.ends:
+            if approach.evidence:
+                approach.evidence.lasting = False  # the wall clock may step back
+            return None, Permission()
+        user = await self._owner(token, digest, claims, approach)
+        if user is None:
+            return None, Permission()
+        self._remember(digest, claims)
+        return user, await self._permission(user, digest, claims, approach)
+
+    async def _owner(self, token: bytes, digest: bytes, claims: Claims, approach: Approach) -> User | None:
         """Whose token it is: one for the API server, or one that was minted for this Connector's proxy URL.
 
         A TokenReview without audiences asks for the API server's own, whose name only that knows. So the proxy URL is
         named if the token claims it, and nothing if it does not; with --require-audience the API server is not asked
         then.
-
-        Raises:
-            UnansweredError: there is no answer now.
-            TooManyFailuresError: too many tokens of this client's were refused.
         """
-        digest, claims = self._known(token)
         audiences: frozenset[str] = frozenset()
         if claims.audiences and _can_be(approach):
             ours = audiences_of(approach.key, approach.snapshot.proxy_uris, self._cluster_domain)
             audiences = claims.audiences & ours
-        # By the token's own word, which only narrows: the API server takes one for a minute longer (its leeway).
-        if claims.ends is not None and self._clock.epoch() >= claims.ends:
-            if approach.evidence:
-                approach.evidence.lasting = False  # the wall clock may step back
-            return None
         if self._settings.require_audience and not audiences:
             return None
+
+        # Not a partial: that would show the token wherever it is printed.
+        async def put() -> User | None:
+            return await review_token(self._api, token, audiences)
+
         # What the API server says of a token without such an audience holds for every Connector.
         key = self._digest(digest, *(approach.key if audiences else ()))
-        # A lambda shows nothing of what it closes over; a partial would show the token wherever it is printed.
-        inquiry = Inquiry(
-            key, lambda: review_token(self._api, token, audiences), claims.ends, approach.client, approach.evidence
-        )
-        user = await self._users.get(inquiry)
-        # To read claims each time would cost a third of the look. A token can have a thousand audiences.
-        if user is not None and len(claims.audiences) <= MAX_AUDIENCES:
-            self._remember(digest, claims)
-        return user
+        return await self._users.get(Inquiry(key, put, claims.ends, approach.client, approach.evidence))
 
-    async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        """Whether the user's roles allow the use of the Connector, whether or not there is one.
-
-        Raises:
-            UnansweredError, TooManyFailuresError: see `whose`.
-        """
-        key, full = approach.key, approach.snapshot.flags.enable_connector_proxy_permissions
+    async def _permission(self, user: User, digest: bytes, claims: Claims, approach: Approach) -> Permission:
+        """Whether the user's roles allow the use of the Connector, whether or not there is one."""
+        name, full = approach.key, approach.snapshot.flags.enable_connector_proxy_permissions
 
         async def put() -> bool | None:
-            allowed = await may(self._api, user, Action("get", CONNECTORS, *key))
+            allowed = await may(self._api, user, Action("get", CONNECTORS, *name))
             if allowed and full:
-                allowed = await may(self._api, user, Action("*", CONNECTORS, *key, subresource="proxy"))
+                allowed = await may(self._api, user, Action("*", CONNECTORS, *name, subresource="proxy"))
             return allowed or None
 
         # What can be no name costs no question: nothing has it, and a caller can make up any number of them.
         if _can_be(approach):
-            digest, claims = self._known(token)
-            digest = self._digest(digest, *key, "proxy" if full else "")
-            of_nothing = key not in approach.snapshot.plans
-            inquiry = Inquiry(digest, put, claims.ends, approach.client, approach.evidence, of_nothing)
+            key = self._digest(digest, *name, "proxy" if full else "")
+            of_nothing = name not in approach.snapshot.plans
+            inquiry = Inquiry(key, put, claims.ends, approach.client, approach.evidence, of_nothing)
             if await self._permissions.get(inquiry):
                 return Permission(allowed=True)
-        return Permission(message=_lacking(user, key, full=full))
-
-    def _known(self, token: bytes) -> tuple[bytes, Claims]:
-        """The token's digest, and its claims."""
-        digest = self._digest(token)
-        return digest, self._claims.get(digest) or claims_of(token)
+        return Permission(message=_lacking(user, name, full=full))
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
+        """To read claims each time would cost a third of the look. A token can have a thousand audiences."""
+        if len(claims.audiences) > MAX_AUDIENCES:
+            return
         if len(self._claims) >= MAX_REMEMBERED:
             self._claims.clear()
         self._claims[digest] = claims

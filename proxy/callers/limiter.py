@@ -85,18 +85,31 @@ class Limiter:
         """0: the last question was answered."""
         self._slow_until = 0.0
 
-    def enter(self, client: str, tell: Callable[[RefusedError | None], None], now: float, *, known: bool) -> None:
-        """A question of the client's wants to be asked; `tell` hears when it may be (None), or why it may not."""
-        if now < self._away_until:
-            tell(UnansweredError(away=True))
-            return
+    def enter(self, client: str, tell: Callable[[RefusedError | None], None], now: float, *, known: bool) -> bool:
+        """Whether a question of the client's may be asked now. If not, `tell` hears when it may (None), or why not.
+
+        Raises:
+            UnansweredError: there is no hope of an answer.
+            TooManyFailuresError: the client has no failures left.
+        """
+        if self._free[known]:
+            self._take(client, now, known=known)
+            return True
+        self._check_answering(now)
         self._waiting[known].append((client, tell))
-        self._admit(now, known=known)
+        return False
 
     def leave(self, now: float, *, known: bool) -> None:
         """A question that was asked is over, and its failure is counted: the next one may be asked."""
         self._free[known] += 1
-        self._admit(now, known=known)
+        while self._waiting[known] and self._free[known]:
+            client, tell = self._waiting[known].popleft()
+            try:
+                self._take(client, now, known=known)
+            except (UnansweredError, TooManyFailuresError) as error:
+                tell(error)
+            else:
+                tell(None)
 
     def check_prompt(self, now: float) -> None:
         """Whether there is hope of an answer within SLOW_AFTER.
@@ -140,19 +153,15 @@ class Limiter:
         while len(self._full_at) > MAX_CLIENTS:
             self._full_at.popitem(last=False)
 
-    def _admit(self, now: float, *, known: bool) -> None:
-        while self._waiting[known] and self._free[known]:
-            client, tell = self._waiting[known].popleft()
-            # Not before its turn: of many that came at once, those before this one may have used up what was left.
-            refused = self._refused(client, now, known=known)
-            if refused is None:
-                self._free[known] -= 1
-            tell(refused)
+    def _take(self, client: str, now: float, *, known: bool) -> None:
+        """Take a place, in a question's turn and not before: by then, others of its client may have failed."""
+        self._check_answering(now)
+        if not known:
+            for account in (client, _EVERYBODY):
+                if self._full_at.get(account, 0.0) - now >= BURST_SECONDS - _ROUNDING:
+                    raise TooManyFailuresError
+        self._free[known] -= 1
 
-    def _refused(self, client: str, now: float, *, known: bool) -> RefusedError | None:
+    def _check_answering(self, now: float) -> None:
         if now < self._away_until:
-            return UnansweredError(away=True)
-        empty = now + BURST_SECONDS - _ROUNDING
-        if not known and any(self._full_at.get(account, 0.0) >= empty for account in (client, _EVERYBODY)):
-            return TooManyFailuresError()
-        return None
+            raise UnansweredError(away=True)

@@ -7,10 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.callers.answers import AnswerSource, CachedReview, Evidence, ReviewCache
-from proxy.callers.kubernetes import Inquiry, Reviews
-from proxy.callers.limiter import Limiter
 from proxy.settings import CallerSettings
-from tests.peers.clock import FakeClock
 
 TTL = 10.0
 MS = 0.001
@@ -156,86 +153,3 @@ def test_the_newest_answer_alone_is_kept() -> None:
         assert cache.knows(b"k") is known
     assert not yes.kept
     assert not no.kept
-
-
-# -- as proxy/callers/kubernetes.py fills it
-
-
-class Desk:
-    """Answers, and an API server that says `says`."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.reviews: Reviews[str] = Reviews(self.clock, CallerSettings(TTL), Limiter(0.0))
-        self.says: str | None = "yes"
-
-    async def evidence(
-        self, key: bytes = b"k", ends: float | None = None, gathered: Evidence | None = None
-    ) -> Evidence:
-        """What is gathered of one question, in `gathered` if it is given."""
-
-        async def put() -> str | None:
-            return self.says
-
-        evidence = gathered or Evidence(self.clock.monotonic, self.clock.epoch)
-        await self.reviews.get(Inquiry(key, put, ends, "c", evidence))
-        return evidence
-
-
-async def test_what_has_just_been_asked_for_is_for_one_request() -> None:
-    desk = Desk()
-    assert not (await desk.evidence()).lasting
-    remembered = await desk.evidence()
-    assert remembered.lasting
-    assert remembered.holds()
-    remembered.count()
-    assert desk.reviews.sources == {AnswerSource.API: 1, AnswerSource.CACHE: 2}
-
-
-@pytest.mark.parametrize("says", ["yes", None])
-@pytest.mark.parametrize(("later", "holds"), [(TTL - MS, True), (TTL, False)])
-async def test_it_holds_as_long_as_the_answer_is_fresh(says: str | None, later: float, holds: bool) -> None:
-    desk = Desk()
-    desk.says = says
-    await desk.evidence()
-    await desk.clock.advance(3)
-    evidence = await desk.evidence()
-    await desk.clock.advance(later - 3)
-    assert evidence.holds() is holds
-    assert (await desk.evidence()).lasting is holds
-
-
-async def test_it_ends_with_the_token() -> None:
-    desk = Desk()
-    ends = desk.clock.now().timestamp() + 5
-    await desk.evidence(ends=ends)
-    evidence = await desk.evidence(ends=ends)
-    desk.clock.step(5 - MS)
-    assert evidence.holds()
-    desk.clock.step(MS)
-    assert not evidence.holds()
-
-
-@pytest.mark.parametrize("says", ["yes", "another yes", None])
-async def test_a_newer_answer_ends_it(says: str | None) -> None:
-    """By clocks that stand still: it is the newer answer that ends it, whatever the time."""
-    desk = Desk()
-    await desk.evidence()
-    unmoved = await desk.evidence(gathered=Evidence(lambda: 0.0, lambda: 0.0))
-    desk.says = says
-    await desk.clock.advance(TTL)
-    assert unmoved.holds()
-    await desk.evidence()
-    assert not unmoved.holds()
-
-
-async def test_an_answer_that_was_pushed_out_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.callers.answers.MAX_REMEMBERED", 3)
-    desk = Desk()
-    await desk.evidence(b"k")
-    evidence = await desk.evidence(b"k")
-    for other in (b"a", b"b"):
-        await desk.evidence(other)
-    assert evidence.holds()
-    await desk.evidence(b"c")
-    assert not evidence.holds()

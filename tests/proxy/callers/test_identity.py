@@ -94,19 +94,18 @@ class Desk:
         self.allowed = allowed
         self.asked: list[tuple[str, bytes, ConnectorKey]] = []
 
-    async def whose(self, token: bytes, approach: Approach) -> User | None:
+    async def review(self, token: bytes, approach: Approach) -> tuple[User | None, Permission]:
         assert approach.client == "10.0.0.1"
         if token == b"away":
             raise UnansweredError(away=True)
         if token == b"too many":
             raise TooManyFailuresError
         self.asked.append(("whose", token, approach.key))
-        return User(token.decode()) if token.startswith(b"good") else None
-
-    async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        assert user.username == token.decode()
+        if not token.startswith(b"good"):
+            return None, Permission()
+        user = User(token.decode())
         self.asked.append(("may", token, approach.key))
-        return Permission(token in self.allowed, f"{user} may not use {approach.key}")
+        return user, Permission(token in self.allowed, f"{user} may not use {approach.key}")
 
     def evidence(self) -> None:
         return None

@@ -17,6 +17,7 @@ from proxy.callers.identity import Approach
 from proxy.callers.kubernetes import MAX_AUDIENCES, KubernetesReviewer
 from proxy.callers.limiter import TooManyFailuresError, UnansweredError
 from proxy.callers.tokens import Claims
+from proxy.decision import Permission
 from proxy.settings import CallerSettings
 from tests.peers.clock import FakeClock
 from tests.peers.manifests import connector
@@ -74,10 +75,13 @@ class World:
         return token
 
     async def whose(self, token: bytes, name: str = "tool", namespace: str = "team") -> User | None:
-        return await self.reviewer.whose(token, approach(name, namespace=namespace))
+        return (await self.reviewer.review(token, approach(name, namespace=namespace)))[0]
 
     async def may(self, token: bytes, name: str = "tool", namespace: str = "team") -> bool:
-        return (await self.reviewer.may_use(BUILDER, token, approach(name, namespace=namespace))).allowed
+        return (await self.permission(token, approach(name, namespace=namespace))).allowed
+
+    async def permission(self, token: bytes, approach: Approach) -> Permission:
+        return (await self.reviewer.review(token, approach))[1]
 
 
 def approach(name: str = "tool", snapshot: Snapshot = SNAPSHOT, namespace: str = "team") -> Approach:
@@ -146,14 +150,14 @@ async def test_a_token_that_has_ended_is_none_whatever_the_api_server_says() -> 
 async def test_roles_decide() -> None:
     world = World()
     token = world.token("api")
-    allowed = await world.reviewer.may_use(BUILDER, token, approach())
+    allowed = await world.permission(token, approach())
     assert allowed.allowed
-    refused = await world.reviewer.may_use(BUILDER, token, approach("other"))
+    refused = await world.permission(token, approach("other"))
     assert not refused.allowed
     assert refused.message == (
         'team/builder may not use connectors "other" in namespace "team": it needs a role with verb get on connectors'
     )
-    await world.reviewer.may_use(BUILDER, token, approach())
+    await world.permission(token, approach())
     assert world.api.asked["subjectaccessreviews"] == 2
 
 
@@ -192,7 +196,6 @@ async def test_an_answer_is_about_one_connector(one: tuple[str, str], two: tuple
     token = world.token(*(f"http://c-{name}.{namespace}.svc.cluster.local" for namespace, name in (one, two)))
     for namespace, name in (one, two):
         assert await world.whose(token, name, namespace) == BUILDER
-        await world.may(token, name, namespace)
     assert world.api.asked == {"tokenreviews": 2, "subjectaccessreviews": 2}
 
 
@@ -237,11 +240,11 @@ async def test_the_flag_asks_for_the_subresource_as_well_at_once(
     world = World()
     world.api.allowed = roles
     token = world.token("api")
-    assert (await world.reviewer.may_use(BUILDER, token, approach())).allowed is without
-    flagged = await world.reviewer.may_use(BUILDER, token, approach(snapshot=WITH_FLAG))
+    assert (await world.permission(token, approach())).allowed is without
+    flagged = await world.permission(token, approach(snapshot=WITH_FLAG))
     assert flagged.allowed is with_flag
     assert flagged.allowed or flagged.message.endswith("connectors and verb * on connectors/proxy")
-    assert (await world.reviewer.may_use(BUILDER, token, approach())).allowed is without
+    assert (await world.permission(token, approach())).allowed is without
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "x" * 300, "a\nb"])
@@ -249,20 +252,19 @@ async def test_what_can_be_no_name_costs_no_question_of_its_own(name: str) -> No
     world = World()
     token = world.token("api", f"http://c-{name}.team.svc.cluster.local")
     assert not await world.may(token, name)
-    assert not world.api.asked
     assert await world.whose(token, name) == BUILDER
+    assert world.api.asked == {"tokenreviews": 1}
     assert world.api.audiences == [()], "as a token for the API server, which is asked once for all"
 
 
 async def test_an_outage_keeps_who_was_let_in() -> None:
     world = World(stale_if_error=60.0)
     token = world.token("api")
-    assert await world.whose(token) == BUILDER
-    assert (await world.reviewer.may_use(BUILDER, token, approach())).allowed
+    let_in = BUILDER, Permission(allowed=True)
+    assert await world.reviewer.review(token, approach()) == let_in
     world.api.failure = UnavailableError("away")
     await world.clock.advance(59)
-    assert await world.whose(token) == BUILDER
-    assert (await world.reviewer.may_use(BUILDER, token, approach())).allowed
+    assert await world.reviewer.review(token, approach()) == let_in
     assert {name: sources[AnswerSource.STALE] for name, sources in world.reviewer.sources.items()} == {
         "token": 1,
         "access": 1,
@@ -276,7 +278,7 @@ async def test_t14_no_token_is_kept() -> None:
     world = World()
     token = world.token("api")
     await world.whose(token)
-    await world.reviewer.may_use(BUILDER, token, approach())
+    await world.permission(token, approach())
     kept = [*world.reviewer._users._cache._yes, *world.reviewer._permissions._cache._yes]
     assert [len(key) for key in kept] == [16, 16]
     assert len(set(kept)) == 2

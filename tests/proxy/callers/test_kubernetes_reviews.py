@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError, UnreadableError
-from proxy.callers.answers import MAX_REMEMBERED, AnswerSource
+from proxy.callers.answers import MAX_REMEMBERED, AnswerSource, Evidence
 from proxy.callers.kubernetes import Inquiry, Reviews
 from proxy.callers.limiter import (
     OUTAGE_PAUSE,
@@ -21,6 +21,8 @@ from proxy.settings import CallerSettings
 from tests.peers.clock import FakeClock
 
 AWAY = UnavailableError("away")
+TTL = 10.0
+MS = 0.001
 
 
 class Desk:
@@ -29,13 +31,15 @@ class Desk:
     def __init__(self, *, stale: float = 300.0, rate: float = 0.0) -> None:
         self.clock = FakeClock()
         self.limiter = Limiter(rate)
-        self.reviews: Reviews[str] = Reviews(self.clock, CallerSettings(10.0, stale), self.limiter)
-        self.says: dict[str, str | KubeError] = {"good": "yes"}
+        self.reviews: Reviews[str] = Reviews(self.clock, CallerSettings(TTL, stale), self.limiter)
+        self.says: dict[str, str | KubeError | None] = {"good": "yes", "k": "yes"}
         self.asked: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def get(self, key: str, ends: float | None = None, client: str = "c") -> str | None:
+    async def get(
+        self, key: str, ends: float | None = None, client: str = "c", evidence: Evidence | None = None
+    ) -> str | None:
         async def put() -> str | None:
             self.asked.append(key)
             await self.gate.wait()
@@ -44,7 +48,13 @@ class Desk:
                 raise answer
             return answer
 
-        return await self.reviews.get(Inquiry(key.encode(), put, ends, client))
+        return await self.reviews.get(Inquiry(key.encode(), put, ends, client, evidence))
+
+    async def evidence(self, key: str = "k", ends: float | None = None, gathered: Evidence | None = None) -> Evidence:
+        """What is gathered of one question, in `gathered` if it is given."""
+        evidence = gathered or Evidence(self.clock.monotonic, self.clock.epoch)
+        await self.get(key, ends, evidence=evidence)
+        return evidence
 
     async def unanswered(self, key: str, ends: float | None = None) -> None:
         with pytest.raises(UnansweredError):
@@ -307,3 +317,61 @@ async def test_many_who_were_let_in_are_bounded_too(desk: Desk) -> None:
         desk.says[str(number)] = "yes"
         await desk.get(str(number))
     assert len(desk.reviews._cache._yes) == MAX_REMEMBERED
+
+
+# -- what a decision rests on
+
+
+async def test_what_has_just_been_asked_for_is_for_one_request(desk: Desk) -> None:
+    assert not (await desk.evidence()).lasting
+    remembered = await desk.evidence()
+    assert remembered.lasting
+    assert remembered.holds()
+    remembered.count()
+    assert desk.reviews.sources == {AnswerSource.API: 1, AnswerSource.CACHE: 2}
+
+
+@pytest.mark.parametrize("says", ["yes", None])
+@pytest.mark.parametrize(("later", "holds"), [(TTL - MS, True), (TTL, False)])
+async def test_it_holds_as_long_as_the_answer_is_fresh(desk: Desk, says: str | None, later: float, holds: bool) -> None:
+    desk.says["k"] = says
+    await desk.evidence()
+    await desk.clock.advance(3)
+    evidence = await desk.evidence()
+    await desk.clock.advance(later - 3)
+    assert evidence.holds() is holds
+    assert (await desk.evidence()).lasting is holds
+
+
+async def test_it_ends_with_the_token(desk: Desk) -> None:
+    ends = desk.clock.now().timestamp() + 5
+    await desk.evidence(ends=ends)
+    evidence = await desk.evidence(ends=ends)
+    desk.clock.step(5 - MS)
+    assert evidence.holds()
+    desk.clock.step(MS)
+    assert not evidence.holds()
+
+
+@pytest.mark.parametrize("says", ["yes", "another yes", None])
+async def test_a_newer_answer_ends_it(desk: Desk, says: str | None) -> None:
+    """By clocks that stand still: it is the newer answer that ends it, whatever the time."""
+    await desk.evidence()
+    unmoved = await desk.evidence(gathered=Evidence(lambda: 0.0, lambda: 0.0))
+    desk.says["k"] = says
+    await desk.clock.advance(TTL)
+    assert unmoved.holds()
+    await desk.evidence()
+    assert not unmoved.holds()
+
+
+async def test_an_answer_that_was_pushed_out_ends_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.callers.answers.MAX_REMEMBERED", 3)
+    desk.says |= dict.fromkeys("abc", "yes")
+    await desk.evidence("k")
+    evidence = await desk.evidence("k")
+    for other in ("a", "b"):
+        await desk.evidence(other)
+    assert evidence.holds()
+    await desk.evidence("c")
+    assert not evidence.holds()

@@ -27,11 +27,15 @@ NOW = 1000.0
 
 
 class Waiting:
-    """A question that wants to be asked; `told` is what it has heard."""
+    """A question that wants to be asked; `told` is what it has heard, at once or later."""
 
     def __init__(self, limiter: Limiter, now: float = NOW, client: str = "c", *, known: bool = False) -> None:
         self.told: list[RefusedError | None] = []
-        limiter.enter(client, self.told.append, now, known=known)
+        try:
+            if limiter.enter(client, self.told.append, now, known=known):
+                self.told.append(None)
+        except (UnansweredError, TooManyFailuresError) as error:
+            self.told.append(error)
 
     @property
     def may_ask(self) -> bool:
