@@ -107,7 +107,6 @@ class CallerIdentity:
 
 
 async def _gathered(reviewer: CallerReviewer, head: RequestHead, route: Route, approach: Approach) -> Facts:
-    read = _fields_read(route, approach.snapshot)
     best, failure = Facts(authenticated=True), None
     for presented in presented_tokens(head, approach.snapshot.caller_headers):
         try:
@@ -115,8 +114,10 @@ async def _gathered(reviewer: CallerReviewer, head: RequestHead, route: Route, a
         except (UnansweredError, TooManyFailuresError) as error:
             failure = failure or error  # another token may do: clients send a dummy where they must send something
             continue
-        facts = Facts(True, user, permission, presented.header not in read, presented)
-        if permission.allowed and not facts.misplaced:
+        # If there is no such Connector a token may stand anywhere: the answer would tell.
+        misplaced = route.plan is not None and presented.header not in (AUTHORIZATION, route.plan.caller_header)
+        facts = Facts(True, user, permission, misplaced, presented)
+        if permission.allowed and not misplaced:
             return facts
         if user and (best.caller is None or (permission.allowed and not best.permission.allowed)):
             best = facts
@@ -125,9 +126,8 @@ async def _gathered(reviewer: CallerReviewer, head: RequestHead, route: Route, a
     try:
         raise failure
     finally:
-        del (
-            failure
-        )  # or it holds this frame and itself, until the garbage collector comes: a flood would call that often
+        # Else it would hold this frame, and so itself, until the garbage collector comes: often, in a flood.
+        del failure
 
 
 async def _judged(
@@ -145,13 +145,6 @@ async def _judged(
         if not permission.allowed:
             break
     return user, permission
-
-
-def _fields_read(route: Route, snapshot: Snapshot) -> frozenset[bytes]:
-    """Where a token may stand for this Connector; anywhere, if there is no such Connector."""
-    if route.plan is None:
-        return snapshot.caller_headers | {AUTHORIZATION}
-    return frozenset({AUTHORIZATION, route.plan.caller_header})
 
 
 _NO_FACTS = Facts()
