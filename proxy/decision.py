@@ -7,8 +7,8 @@ from typing import NamedTuple
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.user import User
 from connectors.plan import Plan, Target
-from proxy.evidence import Evidence
-from proxy.presented import Presented
+from proxy.callers.answers import Evidence
+from proxy.callers.tokens import Presented
 
 
 class Permission(NamedTuple):

@@ -17,9 +17,9 @@ from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
 from connectors.tls.pool import SYSTEM_TLS
 from proxy.audit.audit import Audit, Record
+from proxy.callers.identity import CallerIdentity
 from proxy.client import DEFECT, After, ClientConnection
 from proxy.decision import Facts, Route
-from proxy.identity import Identity
 from proxy.memory import Memory
 from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response
@@ -44,7 +44,7 @@ class Parts:
     """What an exchange works with; proxy/wiring.py builds them."""
 
     store: SnapshotStore
-    identity: Identity
+    identity: CallerIdentity
     hosts: HostForm
     upstreams: Upstreams
     audit: Audit

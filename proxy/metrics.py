@@ -18,7 +18,7 @@ from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
 from connectors.trust import Authorities
-from proxy.answers import Source
+from proxy.callers.answers import AnswerSource
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"})
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0)
@@ -78,7 +78,7 @@ class ProxyMetrics(Collector):
         self._begun: list[ConnectorKey] = []
         self._refusals: Counter[Reason] = Counter()
         self._connections: Callable[[], tuple[int, int]] = lambda: (0, 0)
-        self._auth_answers: Mapping[str, Mapping[Source, int]] = {}
+        self._auth_answers: Mapping[str, Mapping[AnswerSource, int]] = {}
         self._generation = 0
         self._serving_since = time.monotonic()
         registry.register(self)
@@ -95,7 +95,7 @@ class ProxyMetrics(Collector):
         """Count a refusal."""
         self._refusals[reason] += 1
 
-    def auth_answers(self, sources: Mapping[str, Mapping[Source, int]]) -> None:
+    def auth_answers(self, sources: Mapping[str, Mapping[AnswerSource, int]]) -> None:
         """Where the numbers of answers about callers come from, by what was asked."""
         self._auth_answers = sources
 
@@ -188,7 +188,7 @@ def _durations(name: str, meaning: str, distributions: Iterable[tuple[ConnectorK
     return family
 
 
-def _auth_answers(sources: Mapping[str, Mapping[Source, int]]) -> Metric:
+def _auth_answers(sources: Mapping[str, Mapping[AnswerSource, int]]) -> Metric:
     family = CounterMetricFamily(
         "connectors_proxy_auth_answers",
         "Answers about callers (token: whose a token is; access: whether it may use a Connector), by where they came "
@@ -197,7 +197,7 @@ def _auth_answers(sources: Mapping[str, Mapping[Source, int]]) -> Metric:
         labels=("question", "source"),
     )
     for question, counts in sources.items():
-        for source in Source:
+        for source in AnswerSource:
             family.add_metric((question, source.value), counts.get(source, 0))
     return family
 

@@ -21,11 +21,11 @@ from connectors.objects.reasons import Reason, Refusal
 from proxy.audit.audit import Record
 from proxy.bodies import Bodies, Phase
 from proxy.buffers import ResponseBuffer
+from proxy.callers.tokens import Presented
 from proxy.course import Means
 from proxy.decision import Forward
 from proxy.inject import request_trailers
 from proxy.outbox import Outbox
-from proxy.presented import Presented
 from proxy.request import Passage
 from proxy.response import BODYLESS, Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers

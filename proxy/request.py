@@ -10,8 +10,8 @@ from connectors.http.head import ParsedRequest, write_fields, write_request
 from connectors.http.message import RequestHead, Version
 from connectors.http.plain import Plain
 from connectors.objects.user import User
+from proxy.callers.answers import Evidence
 from proxy.decision import Facts, Forward
-from proxy.evidence import Evidence
 from proxy.inject import stripped, wants_websocket
 from proxy.response import NOTHING_KNOWN, KnownLines
 from proxy.upstream import IdlePool

@@ -1,6 +1,6 @@
 """The decision on one request: pure, and the one place that states the order of the steps (a test pins it).
 
-In between lies I/O: `find` says which Connector is meant, proxy/identity.py gathers who asks for it, `decide` decides.
+In between lies I/O: `find` says which Connector is meant, proxy/callers/ gathers who asks for it, `decide` decides.
 """
 
 from __future__ import annotations

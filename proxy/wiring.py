@@ -24,9 +24,9 @@ from proxy.audit.access_log import AccessLog
 from proxy.audit.audit import Audit
 from proxy.audit.audit_file import AuditFile
 from proxy.audit.audit_log import AuditLog
+from proxy.callers.identity import CallerIdentity, CallerReviewer, TokenSecrets
+from proxy.callers.kubernetes import KubernetesReviewer
 from proxy.exchange import Exchange, Parts
-from proxy.identity import Authority, Identity, TokenSecrets
-from proxy.kubernetes_authority import KubernetesAuthority
 from proxy.metrics import AuthorityMetrics, ProxyMetrics
 from proxy.outbox import Outbox
 from proxy.relay import Bounds
@@ -124,9 +124,9 @@ def build_proxy(
     """
     metrics = ProxyMetrics(registry)
     AuthorityMetrics(registry, lambda: store.authorities)
-    authority = _authority(settings, cluster)
-    if isinstance(authority, KubernetesAuthority):
-        metrics.auth_answers(authority.sources)
+    reviewer = _reviewer(settings, cluster)
+    if isinstance(reviewer, KubernetesReviewer):
+        metrics.auth_answers(reviewer.sources)
     certificate = _certificate(settings.tls, metrics)
     timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
     logs = _Logs(AccessLog(log_stream, settings.access_log), _audit_log(settings, metrics, watchdog))
@@ -142,7 +142,7 @@ def build_proxy(
     metrics.connections(lambda: (upstreams.active, upstreams.idle))
     parts = Parts(
         store=store,
-        identity=Identity(authority),
+        identity=CallerIdentity(reviewer),
         hosts=settings.hosts,
         upstreams=upstreams,
         audit=audit,
@@ -196,7 +196,7 @@ def _watchdog(timeouts: Timeouts) -> Watchdog:
     return Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
 
 
-def _authority(settings: ProxySettings, cluster: Cluster | None) -> Authority | None:
+def _reviewer(settings: ProxySettings, cluster: Cluster | None) -> CallerReviewer | None:
     match settings.client_auth:
         case ClientAuth.NONE:
             return None
@@ -205,7 +205,7 @@ def _authority(settings: ProxySettings, cluster: Cluster | None) -> Authority | 
         case ClientAuth.KUBERNETES:
             if cluster is None:
                 raise ValueError("client authentication by an API server needs one")
-            return KubernetesAuthority(cluster.api, cluster.clock, settings.callers, settings.cluster_domain)
+            return KubernetesReviewer(cluster.api, cluster.clock, settings.callers, settings.cluster_domain)
 
 
 def _audit_log(settings: ProxySettings, metrics: ProxyMetrics, watchdog: Watchdog) -> AuditLog | None:

@@ -32,16 +32,16 @@ class Action(NamedTuple):
     subresource: str = ""
 
 
-class _Status(Struct, frozen=True):
+class _AccessReviewStatus(Struct, frozen=True):
     allowed: bool = False
     denied: bool = False
 
 
-class _Review(Struct, frozen=True):
-    status: _Status = _Status()
+class _AccessReview(Struct, frozen=True):
+    status: _AccessReviewStatus = _AccessReviewStatus()
 
 
-_REVIEW = msgspec.json.Decoder(_Review)
+_ACCESS_REVIEW = msgspec.json.Decoder(_AccessReview)
 
 
 async def may(api: Api, user: User, action: Action) -> bool:
@@ -50,7 +50,7 @@ async def may(api: Api, user: User, action: Action) -> bool:
     Raises:
         KubeError: there is no answer: UnavailableError where one may come later, else this program may not ask.
     """
-    status = (await ask(api, SUBJECT_ACCESS_REVIEWS, access_review(user, action), _REVIEW)).status
+    status = (await ask(api, SUBJECT_ACCESS_REVIEWS, access_review(user, action), _ACCESS_REVIEW)).status
     return status.allowed and not status.denied
 
 

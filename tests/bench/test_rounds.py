@@ -13,7 +13,7 @@ from bench.peers.ours import ours
 from bench.peers.peer import Peer, Running, Site
 from bench.rounds import Plan, run, token
 from bench.scenarios import chosen
-from proxy.token_claims import claims_of
+from proxy.callers.tokens import claims_of
 from tests.peers.tools import program
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.http.message import FRAMING, Headers, RequestHead
+from proxy.callers.tokens import Presented
 from proxy.inject import outgoing, request_trailers
-from proxy.presented import Presented
 from tests.peers.manifests import Manifest, auth, basic_auth, connector_class, secret
 from tests.proxy.decisions import OWN_HOST, forward_of, plan_of, request, tool
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
@@ -15,9 +16,9 @@ from connectors.objects.connector import ConnectorKey
 from connectors.objects.user import User, service_account_user
 from connectors.plan import Plan, Target
 from connectors.snapshot import Snapshot
+from proxy.callers.answers import CachedReview, Evidence
+from proxy.callers.identity import CallerIdentity, TokenSecrets
 from proxy.decision import Facts, Permission
-from proxy.evidence import Answer, Evidence
-from proxy.identity import Identity, TokenSecrets
 from proxy.memory import COST, EVIDENCE_COST, MAX_BYTES, MAX_LINE_BYTES, MAX_LINE_SHARE, MAX_SHARE, Memory
 from proxy.request import Passage
 from proxy.response import KnownLines
@@ -145,9 +146,9 @@ def test_before_anything_serves() -> None:
 # -- evidence
 
 
-def lasting() -> tuple[Evidence, Answer[str]]:
-    evidence, answer = Evidence(lambda: 0.0, lambda: 0.0), Answer("yes", 0.0, None)
-    evidence.rests_on(answer, 10.0, ({}, "cache"))  # type: ignore[arg-type]  # it counts nothing here
+def lasting() -> tuple[Evidence, CachedReview[str]]:
+    evidence, answer = Evidence(lambda: 0.0, lambda: 0.0), CachedReview("yes", 0.0, None)
+    evidence.rests_on(answer, 10.0, Counter())
     return evidence, answer
 
 
@@ -182,7 +183,7 @@ def token_mode(field: bytes) -> tuple[Plain, Passage]:
     """A caller who proved who it is by TOKEN in `field`, as --client-auth token finds it."""
     raw = head_of(field, b"X-Copy: of " + TOKEN, line=b"GET /x HTTP/1.1")
     head = parse_request(raw, header_count=8).head
-    facts = Identity(TokenSecrets()).facts_now(head, find(head, snapshot(), HOSTS), snapshot())
+    facts = CallerIdentity(TokenSecrets()).facts_now(head, find(head, snapshot(), HOSTS), snapshot())
     assert facts is not None
     assert facts.presented is not None
     return plain_of(raw), judged(raw, snapshot(), facts).passage
@@ -258,7 +259,7 @@ def test_1030_blocks_of_7_kilobytes_push_out_nothing_of_others(memory: Memory) -
     assert held(memory) <= MAX_BYTES
 
 
-SHARED = (Plan, Target, User, Answer, KnownLines)
+SHARED = (Plan, Target, User, CachedReview, KnownLines)
 
 
 def held(memory: Memory) -> int:
@@ -362,10 +363,10 @@ def test_the_bounds_of_known_lines(memory: Memory, monkeypatch: pytest.MonkeyPat
 
 
 @cache
-def drawers() -> tuple[tuple[Plain, Passage, Answer[str]], ...]:
+def drawers() -> tuple[tuple[Plain, Passage, CachedReview[str]], ...]:
     """Requests of two Connectors and three callers in three sizes, each with the answer that it rests on."""
 
-    def made() -> Iterator[tuple[Plain, Passage, Answer[str]]]:
+    def made() -> Iterator[tuple[Plain, Passage, CachedReview[str]]]:
         for name in NAMES[:2]:
             for caller in "abc":
                 for pad in (0, 900, 2500):

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
-from proxy.answers import Source
+from proxy.callers.answers import AnswerSource
 from proxy.metrics import BUCKETS, NO_CONNECTOR, ProxyMetrics
 
 KEY = ConnectorKey("team", "tool")
@@ -152,13 +152,13 @@ def test_the_numbers_of_a_connector_go_with_it(registry: CollectorRegistry, metr
 
 
 def test_answers_about_callers_by_where_they_came_from(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
-    metrics.auth_answers({"token": Counter({Source.API: 2}), "access": Counter({Source.STALE: 1})})
+    metrics.auth_answers({"token": Counter({AnswerSource.API: 2}), "access": Counter({AnswerSource.STALE: 1})})
     found = {
         (question, source.value): registry.get_sample_value(
             "connectors_proxy_auth_answers_total", {"question": question, "source": source.value}
         )
         for question in ("token", "access")
-        for source in Source
+        for source in AnswerSource
     }
     assert {key for key, value in found.items() if value} == {("token", "api"), ("access", "stale")}
     assert found["token", "api"] == 2

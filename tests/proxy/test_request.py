@@ -11,10 +11,10 @@ from connectors.http.framing import CHUNKED, NO_BODY, BodyKind, Framing
 from connectors.http.head import parse_request, write_request
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
 from connectors.objects.user import service_account_user
+from proxy.callers.answers import Evidence
+from proxy.callers.tokens import Presented
 from proxy.decision import Facts, PathRule, Permission
-from proxy.evidence import Evidence
 from proxy.inject import outgoing
-from proxy.presented import Presented
 from proxy.request import Block, Manners, Passage, manners_of
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, connector_class, secret
 from tests.proxy.decisions import ANYBODY, OWN_HOST, snapshot_of, tool

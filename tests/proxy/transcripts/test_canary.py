@@ -17,7 +17,7 @@ import pytest
 
 from connectors.http.message import RequestHead
 from connectors.process.logs import LogFormat, LogLevel, set_up_logging
-from proxy.presented import presented_tokens
+from proxy.callers.tokens import presented_tokens
 from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings, Timeouts
 from tests.peers.dialogue import OK, Dialogue, get, message
 from tests.peers.manifests import (

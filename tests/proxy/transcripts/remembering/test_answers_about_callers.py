@@ -222,7 +222,7 @@ async def test_r07_an_answer_that_was_dropped_lets_no_caller_in(
     scene: Scene, api: Reviewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many other tokens come that the store of answers has no room for the first one any more."""
-    monkeypatch.setattr("proxy.answers.MAX_REMEMBERED", 20)
+    monkeypatch.setattr("proxy.callers.answers.MAX_REMEMBERED", 20)
     await gets(scene, KNOWN, 200, 200, 200, 200)
     many = [b"t0ken.%05d" % number for number in range(30)]
     api.users |= {token.decode(): "may" for token in many}

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
-from base64 import b64encode
+import json
+from base64 import b64encode, urlsafe_b64encode
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.http.message import Headers, RequestHead
-from proxy.presented import MAX_CANDIDATES, MAX_TOKEN, Presented, presented_tokens
+from connectors.json_depth import MOST_LEVELS
+from connectors.objects.connector import ConnectorKey
+from proxy.callers.tokens import (
+    MAX_CANDIDATES,
+    MAX_TOKEN,
+    Claims,
+    Presented,
+    audiences_of,
+    claims_of,
+    presented_tokens,
+)
 from tests.proxy.decisions import request
 
 DECLARED = frozenset({b"private-token", b"x-key", b"x-other"})
@@ -113,3 +125,82 @@ def test_any_field_is_taken(field: bytes) -> None:
 
 def test_t27_it_does_not_show_itself() -> None:
     assert "abc" not in repr(Presented(b"abc", b"x-key"))
+
+
+# -- what a token says of itself
+
+
+def jwt(**claims: Any) -> bytes:
+    payload = urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
+    return b"e30." + payload + b".c2ln"
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("token", "claims"),
+    [
+        (jwt(exp=5, aud="a"), Claims(frozenset({"a"}), 5.0)),
+        (jwt(exp=5.5, aud=["a", "b"]), Claims(frozenset({"a", "b"}), 5.5)),
+        (jwt(nbf=1), Claims()),
+        (jwt(aud=[]), Claims()),
+        (jwt(exp=5, aud=7), Claims(ends=5.0)),
+        (jwt(exp=5, aud=None), Claims(ends=5.0)),
+        (jwt(exp="5", aud="a"), Claims(frozenset({"a"}))),
+        (b"h." + urlsafe_b64encode(b'{"exp": 5, "a": ' + b"[" * 4000).rstrip(b"=") + b".s", Claims()),
+        (jwt(exp=5, aud="a", deep=nested(MOST_LEVELS - 1)), Claims(frozenset({"a"}), 5.0)),
+        (jwt(exp=5, aud="a", deep=nested(MOST_LEVELS)), Claims()),
+        (jwt(exp=5).rpartition(b".")[0], Claims()),
+        (jwt(exp=5) + b".x", Claims()),
+        (b"a.b.c", Claims()),
+        (b"a.b", Claims()),
+        (b"a.%.c", Claims()),
+        (b"a.bm9wZQ.c", Claims()),
+        (b"a.e30.c", Claims()),
+        (b"..", Claims()),
+        (b"a." + b"\xff" + b".c", Claims()),
+        (b"opaque", Claims()),
+    ],
+)
+def test_what_a_token_says(token: bytes, claims: Claims) -> None:
+    assert claims_of(token) == claims
+
+
+@given(st.one_of(st.binary(max_size=60), st.binary(max_size=40).map(lambda raw: b"a." + b64encode(raw) + b".b")))
+def test_any_token_is_taken(token: bytes) -> None:
+    assert isinstance(claims_of(token), Claims)
+
+
+# -- for whom it may be made
+
+
+KEY = ConnectorKey("team", "git")
+HOST = "http://c-git.team.svc.example.org"
+PATH = "/namespaces/team/connectors/git"
+
+
+def of(*uris: str) -> frozenset[str]:
+    return audiences_of(KEY, frozenset(uris), "example.org")
+
+
+def test_both_forms_of_the_proxy_url() -> None:
+    assert of() == {HOST, HOST + PATH}
+
+
+def test_a_path_of_a_class_is_part_of_it() -> None:
+    assert of("/prefix/") == {HOST, HOST + PATH, HOST + "/prefix", HOST + "/prefix" + PATH}
+
+
+def test_t08_an_address_that_connectors_share_is_no_audience_of_one() -> None:
+    assert of("https://registry.example.com/") == {HOST, HOST + PATH, "https://registry.example.com" + PATH}
+
+
+def test_t08_no_audience_fits_two_connectors() -> None:
+    others = [ConnectorKey("team", "git2"), ConnectorKey("team2", "git"), ConnectorKey("git", "team")]
+    for other in others:
+        assert not of("/p", "https://r") & audiences_of(other, frozenset({"/p", "https://r"}), "example.org")

@@ -9,10 +9,9 @@ from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, RefusedError
 from connectors.objects.user import User, service_account_user
 from connectors.snapshot import Snapshot
-from proxy.api_gate import TooManyFailuresError, UnansweredError
-from proxy.approach import Approach
+from proxy.callers.identity import Approach, CallerIdentity, CallerReviewer, TokenSecrets
+from proxy.callers.limiter import TooManyFailuresError, UnansweredError
 from proxy.decision import Facts, Permission, Route
-from proxy.identity import Authority, Identity, TokenSecrets
 from tests.peers.manifests import caller_token, connector_class, secret
 from tests.proxy.decisions import request, snapshot_of, tool
 
@@ -26,14 +25,14 @@ def route_in(snapshot: Snapshot, namespace: str = "team", host: ConnectorKey | N
 
 
 async def gather(
-    authority: Authority | None,
+    reviewer: CallerReviewer | None,
     headers: Headers,
     snapshot: Snapshot,
     namespace: str = "team",
     host: ConnectorKey | None = None,
 ) -> Facts:
     route = route_in(snapshot, namespace, host)
-    return await Identity(authority).facts(request(b"/", headers), route, snapshot, "10.0.0.1")
+    return await CallerIdentity(reviewer).facts(request(b"/", headers), route, snapshot, "10.0.0.1")
 
 
 def basic(userpass: bytes) -> bytes:
@@ -89,25 +88,24 @@ async def test_nobody_is_asked_in_mode_none() -> None:
 
 
 class Desk:
-    """An authority that knows tokens beginning with `good`; `allowed` lists those that may. Odd tokens raise."""
+    """A reviewer that knows tokens beginning with `good`; `allowed` lists those that may. Odd tokens raise."""
 
     def __init__(self, *allowed: bytes) -> None:
         self.allowed = allowed
         self.asked: list[tuple[str, bytes, ConnectorKey]] = []
 
-    async def whose(self, token: bytes, approach: Approach) -> User | None:
+    async def review(self, token: bytes, approach: Approach) -> tuple[User | None, Permission]:
         assert approach.client == "10.0.0.1"
         if token == b"away":
             raise UnansweredError(away=True)
         if token == b"too many":
             raise TooManyFailuresError
         self.asked.append(("whose", token, approach.key))
-        return User(token.decode()) if token.startswith(b"good") else None
-
-    async def may_use(self, user: User, token: bytes, approach: Approach) -> Permission:
-        assert user.username == token.decode()
+        if not token.startswith(b"good"):
+            return None, Permission()
+        user = User(token.decode())
         self.asked.append(("may", token, approach.key))
-        return Permission(token in self.allowed, f"{user} may not use {approach.key}")
+        return user, Permission(token in self.allowed, f"{user} may not use {approach.key}")
 
     def evidence(self) -> None:
         return None
@@ -201,7 +199,7 @@ async def test_who_may_not_know_learns_nothing_of_the_class_of_the_connector_tha
     outcomes = []
     for route in (by_path, by_host):
         desk = Desk()
-        facts = await Identity(desk).facts(request(b"/", (bearer(b"good"),)), route, snapshot, "10.0.0.1")
+        facts = await CallerIdentity(desk).facts(request(b"/", (bearer(b"good"),)), route, snapshot, "10.0.0.1")
         outcomes.append((facts.caller, facts.permission, desk.asked))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0][1].message == "good may not use team/victim"

@@ -8,7 +8,7 @@ import pytest
 from connectors.kube.errors import UnreadableError
 from connectors.kube.resources import TOKEN_REVIEWS, Resource
 from connectors.objects.user import User
-from proxy.token_review import token_review, whose
+from proxy.callers.kubernetes import review_token
 
 USER = {"username": "system:serviceaccount:team:builder", "uid": "1", "groups": ["a"], "extra": {"k": ["v"]}}
 BUILDER = User("system:serviceaccount:team:builder", "1", ("a",), {"k": ("v",)})
@@ -17,10 +17,13 @@ BUILDER = User("system:serviceaccount:team:builder", "1", ("a",), {"k": ("v",)})
 class Api:
     def __init__(self, answer: bytes) -> None:
         self.answer = answer
+        self.specs: list[dict[str, Any]] = []
 
     async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
         assert (resource, namespace) == (TOKEN_REVIEWS, "")
+        assert (body["apiVersion"], body["kind"]) == ("authentication.k8s.io/v1", "TokenReview")
         assert body["spec"]["token"] == "abc"
+        self.specs.append(body["spec"])
         return self.answer
 
 
@@ -46,15 +49,17 @@ def status(**fields: Any) -> bytes:
     ],
 )
 async def test_whose_a_token_is(answer: bytes, audiences: tuple[str, ...], user: User | None) -> None:
-    assert await whose(Api(answer), b"abc", audiences) == user
+    assert await review_token(Api(answer), b"abc", audiences) == user
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b'{"status": {"authenticated": "yes"}}', b"\xff"])
 async def test_what_is_no_answer_is_none(answer: bytes) -> None:
     with pytest.raises(UnreadableError):
-        await whose(Api(answer), b"abc", ())
+        await review_token(Api(answer), b"abc", ())
 
 
-def test_t08_the_question_names_the_audiences() -> None:
-    assert token_review(b"abc", ("b", "a"))["spec"] == {"token": "abc", "audiences": ["a", "b"]}
-    assert token_review(b"abc", ())["spec"] == {"token": "abc"}
+async def test_t08_the_question_names_the_audiences() -> None:
+    api = Api(b"{}")
+    for audiences in (("b", "a"), ()):
+        await review_token(api, b"abc", audiences)
+    assert api.specs == [{"token": "abc", "audiences": ["a", "b"]}, {"token": "abc"}]

@@ -12,16 +12,17 @@ from connectors.objects.connector import ConnectorKey
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.user import User
 from connectors.snapshot import Snapshot
-from proxy.answers import MAX_REMEMBERED, Source
-from proxy.api_gate import TooManyFailuresError, UnansweredError
-from proxy.approach import Approach
-from proxy.kubernetes_authority import MAX_AUDIENCES, KubernetesAuthority
+from proxy.callers.answers import MAX_REMEMBERED, AnswerSource
+from proxy.callers.identity import Approach
+from proxy.callers.kubernetes import MAX_AUDIENCES, KubernetesReviewer
+from proxy.callers.limiter import TooManyFailuresError, UnansweredError
+from proxy.callers.tokens import Claims
+from proxy.decision import Permission
 from proxy.settings import CallerSettings
-from proxy.token_claims import Claims
 from tests.peers.clock import FakeClock
 from tests.peers.manifests import connector
+from tests.proxy.callers.test_tokens import jwt
 from tests.proxy.decisions import snapshot_of, tool
-from tests.proxy.test_token_claims import jwt
 
 URL = "http://c-tool.team.svc.cluster.local"
 OTHER_URL = "http://c-other.team.svc.cluster.local"
@@ -66,7 +67,7 @@ class World:
     def __init__(self, **settings: Any) -> None:
         self.api = Api()
         self.clock = FakeClock()
-        self.authority = KubernetesAuthority(self.api, self.clock, CallerSettings(**settings), "cluster.local")
+        self.reviewer = KubernetesReviewer(self.api, self.clock, CallerSettings(**settings), "cluster.local")
 
     def token(self, *audiences: str) -> bytes:
         token = jwt(aud=list(audiences), exp=self.clock.now().timestamp() + 600, n=len(self.api.users))
@@ -74,10 +75,13 @@ class World:
         return token
 
     async def whose(self, token: bytes, name: str = "tool", namespace: str = "team") -> User | None:
-        return await self.authority.whose(token, approach(name, namespace=namespace))
+        return (await self.reviewer.review(token, approach(name, namespace=namespace)))[0]
 
     async def may(self, token: bytes, name: str = "tool", namespace: str = "team") -> bool:
-        return (await self.authority.may_use(BUILDER, token, approach(name, namespace=namespace))).allowed
+        return (await self.permission(token, approach(name, namespace=namespace))).allowed
+
+    async def permission(self, token: bytes, approach: Approach) -> Permission:
+        return (await self.reviewer.review(token, approach))[1]
 
 
 def approach(name: str = "tool", snapshot: Snapshot = SNAPSHOT, namespace: str = "team") -> Approach:
@@ -146,14 +150,14 @@ async def test_a_token_that_has_ended_is_none_whatever_the_api_server_says() -> 
 async def test_roles_decide() -> None:
     world = World()
     token = world.token("api")
-    allowed = await world.authority.may_use(BUILDER, token, approach())
+    allowed = await world.permission(token, approach())
     assert allowed.allowed
-    refused = await world.authority.may_use(BUILDER, token, approach("other"))
+    refused = await world.permission(token, approach("other"))
     assert not refused.allowed
     assert refused.message == (
         'team/builder may not use connectors "other" in namespace "team": it needs a role with verb get on connectors'
     )
-    await world.authority.may_use(BUILDER, token, approach())
+    await world.permission(token, approach())
     assert world.api.asked["subjectaccessreviews"] == 2
 
 
@@ -183,7 +187,7 @@ async def test_what_does_not_exist_can_be_asked_about_but_not_without_end() -> N
         assert await world.may(token, f"n{number}")
     with pytest.raises(TooManyFailuresError):
         await world.may(token, "n10")
-    assert not world.authority._permissions._yes
+    assert not world.reviewer._permissions._cache._yes
 
 
 @pytest.mark.parametrize(("one", "two"), [(("team", "tool"), ("else", "tool")), (("ab", "c"), ("a", "bc"))])
@@ -192,13 +196,12 @@ async def test_an_answer_is_about_one_connector(one: tuple[str, str], two: tuple
     token = world.token(*(f"http://c-{name}.{namespace}.svc.cluster.local" for namespace, name in (one, two)))
     for namespace, name in (one, two):
         assert await world.whose(token, name, namespace) == BUILDER
-        await world.may(token, name, namespace)
     assert world.api.asked == {"tokenreviews": 2, "subjectaccessreviews": 2}
 
 
 async def test_t08_the_audience_has_the_clusters_domain() -> None:
     world = World()
-    world.authority = KubernetesAuthority(world.api, world.clock, CallerSettings(), "example.org")
+    world.reviewer = KubernetesReviewer(world.api, world.clock, CallerSettings(), "example.org")
     assert await world.whose(world.token("http://c-tool.team.svc.example.org")) == BUILDER
     assert await world.whose(world.token(URL)) is None
 
@@ -206,14 +209,14 @@ async def test_t08_the_audience_has_the_clusters_domain() -> None:
 async def test_claims_of_accepted_tokens_alone_are_kept_and_only_few() -> None:
     world = World()
     await world.whose(jwt(aud=[URL], exp=9e9))
-    assert not world.authority._claims
+    assert not world.reviewer._claims
     await world.whose(world.token("api", *(f"https://{number}.example" for number in range(MAX_AUDIENCES))))
-    assert not world.authority._claims
+    assert not world.reviewer._claims
     await world.whose(world.token("api"))
-    assert len(world.authority._claims) == 1
+    assert len(world.reviewer._claims) == 1
     for number in range(MAX_REMEMBERED):
-        world.authority._remember(b"%d" % number, Claims())
-    assert len(world.authority._claims) <= MAX_REMEMBERED
+        world.reviewer._remember(b"%d" % number, Claims())
+    assert len(world.reviewer._claims) <= MAX_REMEMBERED
 
 
 WITH_FLAG = Snapshot(**{
@@ -237,11 +240,11 @@ async def test_the_flag_asks_for_the_subresource_as_well_at_once(
     world = World()
     world.api.allowed = roles
     token = world.token("api")
-    assert (await world.authority.may_use(BUILDER, token, approach())).allowed is without
-    flagged = await world.authority.may_use(BUILDER, token, approach(snapshot=WITH_FLAG))
+    assert (await world.permission(token, approach())).allowed is without
+    flagged = await world.permission(token, approach(snapshot=WITH_FLAG))
     assert flagged.allowed is with_flag
     assert flagged.allowed or flagged.message.endswith("connectors and verb * on connectors/proxy")
-    assert (await world.authority.may_use(BUILDER, token, approach())).allowed is without
+    assert (await world.permission(token, approach())).allowed is without
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "x" * 300, "a\nb"])
@@ -249,21 +252,20 @@ async def test_what_can_be_no_name_costs_no_question_of_its_own(name: str) -> No
     world = World()
     token = world.token("api", f"http://c-{name}.team.svc.cluster.local")
     assert not await world.may(token, name)
-    assert not world.api.asked
     assert await world.whose(token, name) == BUILDER
+    assert world.api.asked == {"tokenreviews": 1}
     assert world.api.audiences == [()], "as a token for the API server, which is asked once for all"
 
 
 async def test_an_outage_keeps_who_was_let_in() -> None:
     world = World(stale_if_error=60.0)
     token = world.token("api")
-    assert await world.whose(token) == BUILDER
-    assert (await world.authority.may_use(BUILDER, token, approach())).allowed
+    let_in = BUILDER, Permission(allowed=True)
+    assert await world.reviewer.review(token, approach()) == let_in
     world.api.failure = UnavailableError("away")
     await world.clock.advance(59)
-    assert await world.whose(token) == BUILDER
-    assert (await world.authority.may_use(BUILDER, token, approach())).allowed
-    assert {name: sources[Source.STALE] for name, sources in world.authority.sources.items()} == {
+    assert await world.reviewer.review(token, approach()) == let_in
+    assert {name: sources[AnswerSource.STALE] for name, sources in world.reviewer.sources.items()} == {
         "token": 1,
         "access": 1,
     }
@@ -276,11 +278,11 @@ async def test_t14_no_token_is_kept() -> None:
     world = World()
     token = world.token("api")
     await world.whose(token)
-    await world.authority.may_use(BUILDER, token, approach())
-    kept = [*world.authority._users._yes, *world.authority._permissions._yes]
+    await world.permission(token, approach())
+    kept = [*world.reviewer._users._cache._yes, *world.reviewer._permissions._cache._yes]
     assert [len(key) for key in kept] == [16, 16]
     assert len(set(kept)) == 2
     other = World()
     other.api.users = world.api.users
     await other.whose(token)
-    assert kept[0] not in other.authority._users._yes, "the digests of two processes differ"
+    assert kept[0] not in other.reviewer._users._cache._yes, "the digests of two processes differ"

@@ -7,12 +7,22 @@ from contextlib import suppress
 import pytest
 
 from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError, UnreadableError
-from proxy.answers import MAX_REMEMBERED, Answers, Asked, Keeping, Source
-from proxy.api_gate import AT_ONCE, AT_ONCE_KNOWN, PATIENCE, PAUSE, ApiGate, TooManyFailuresError, UnansweredError
-from proxy.failure_budget import FailureBudget
+from proxy.callers.answers import MAX_REMEMBERED, AnswerSource, Evidence
+from proxy.callers.kubernetes import Inquiry, Reviews
+from proxy.callers.limiter import (
+    OUTAGE_PAUSE,
+    QUESTIONS_AT_ONCE,
+    SLOW_AFTER,
+    Limiter,
+    TooManyFailuresError,
+    UnansweredError,
+)
+from proxy.settings import CallerSettings
 from tests.peers.clock import FakeClock
 
 AWAY = UnavailableError("away")
+TTL = 10.0
+MS = 0.001
 
 
 class Desk:
@@ -20,14 +30,17 @@ class Desk:
 
     def __init__(self, *, stale: float = 300.0, rate: float = 0.0) -> None:
         self.clock = FakeClock()
-        self.answers: Answers[str] = Answers(self.clock, Keeping(10.0, stale), ApiGate(self.clock, FailureBudget(rate)))
-        self.says: dict[str, str | KubeError] = {"good": "yes"}
+        self.limiter = Limiter(rate)
+        self.reviews: Reviews[str] = Reviews(self.clock, CallerSettings(TTL, stale), self.limiter)
+        self.says: dict[str, str | KubeError | None] = {"good": "yes", "k": "yes"}
         self.asked: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def get(self, key: str, ends: float | None = None, client: str = "c") -> str | None:
-        async def question() -> str | None:
+    async def get(
+        self, key: str, ends: float | None = None, client: str = "c", evidence: Evidence | None = None
+    ) -> str | None:
+        async def put() -> str | None:
             self.asked.append(key)
             await self.gate.wait()
             answer = self.says.get(key)
@@ -35,7 +48,13 @@ class Desk:
                 raise answer
             return answer
 
-        return await self.answers.get(Asked(key.encode(), ends, client), question)
+        return await self.reviews.get(Inquiry(key.encode(), put, ends, client, evidence))
+
+    async def evidence(self, key: str = "k", ends: float | None = None, gathered: Evidence | None = None) -> Evidence:
+        """What is gathered of one question, in `gathered` if it is given."""
+        evidence = gathered or Evidence(self.clock.monotonic, self.clock.epoch)
+        await self.get(key, ends, evidence=evidence)
+        return evidence
 
     async def unanswered(self, key: str, ends: float | None = None) -> None:
         with pytest.raises(UnansweredError):
@@ -60,7 +79,7 @@ async def test_yes_and_no_are_remembered_for_a_while(desk: Desk, key: str, answe
     await desk.clock.advance(0.2)
     assert await desk.get(key) == answer
     assert desk.asked == [key, key]
-    assert desk.answers.sources == {Source.API: 2, Source.CACHE: 1}
+    assert desk.reviews.sources == {AnswerSource.API: 2, AnswerSource.CACHE: 1}
 
 
 async def test_the_time_runs_from_the_question_not_from_the_answer(desk: Desk) -> None:
@@ -94,7 +113,7 @@ async def test_everybody_who_asked_may_leave(desk: Desk) -> None:
     await asyncio.sleep(0)
     asking.cancel()
     desk.gate.set()
-    await desk.clock.advance(PAUSE)
+    await desk.clock.advance(OUTAGE_PAUSE)
     desk.says["good"] = "yes"
     assert await desk.get("good") == "yes"
 
@@ -120,8 +139,8 @@ async def test_while_the_api_server_is_away_a_yes_counts_for_longer_and_a_no_doe
         await desk.unanswered(key)
     await desk.clock.advance(1)
     await desk.unanswered("good")
-    assert desk.answers.sources[Source.STALE] == 1
-    assert desk.answers.sources[Source.NONE] == 3
+    assert desk.reviews.sources[AnswerSource.STALE] == 1
+    assert desk.reviews.sources[AnswerSource.NONE] == 3
 
 
 async def test_zero_switches_that_off() -> None:
@@ -167,10 +186,10 @@ async def test_an_api_server_that_hangs_is_as_good_as_away_for_who_was_let_in(de
     loop = asyncio.get_running_loop()
     began = loop.time()
     assert await desk.get("good") == "yes"
-    assert PATIENCE <= loop.time() - began < PATIENCE + 2
+    assert SLOW_AFTER <= loop.time() - began < SLOW_AFTER + 2
     began = loop.time()
     assert await desk.get("good") == "yes"  # nobody waits a second time
-    assert loop.time() - began < PATIENCE / 2
+    assert loop.time() - began < SLOW_AFTER / 2
     desk.gate.set()
 
 
@@ -178,7 +197,7 @@ async def test_who_is_not_waited_for_is_asked_about_all_the_same(desk: Desk) -> 
     """While the API server is slow for others, a caller who was revoked is out as soon as it has answered."""
     await desk.get("good")
     await desk.clock.advance(10)
-    desk.answers._gate.too_slow()
+    desk.limiter.slow(desk.clock.monotonic())
     del desk.says["good"]
     assert await desk.get("good") == "yes"
     for _ in range(5):
@@ -188,16 +207,16 @@ async def test_who_is_not_waited_for_is_asked_about_all_the_same(desk: Desk) -> 
 
 
 async def test_a_queue_of_our_own_does_not_make_the_api_server_slow(desk: Desk) -> None:
-    for number in range(2 * AT_ONCE_KNOWN):
+    for number in range(2 * QUESTIONS_AT_ONCE):
         desk.says[str(number)] = "yes"
         await desk.get(str(number))
     await desk.clock.advance(10)
     desk.gate.clear()
-    waiting = [asyncio.create_task(desk.get(str(number))) for number in range(2 * AT_ONCE_KNOWN)]
-    await asyncio.sleep(PATIENCE / 2)
+    waiting = [asyncio.create_task(desk.get(str(number))) for number in range(2 * QUESTIONS_AT_ONCE)]
+    await asyncio.sleep(SLOW_AFTER / 2)
     desk.gate.set()
-    assert await asyncio.gather(*waiting) == ["yes"] * 2 * AT_ONCE_KNOWN
-    assert Source.STALE not in desk.answers.sources
+    assert await asyncio.gather(*waiting) == ["yes"] * 2 * QUESTIONS_AT_ONCE
+    assert AnswerSource.STALE not in desk.reviews.sources
 
 
 async def test_strangers_do_not_keep_a_known_caller_waiting_and_a_flood_is_cut_off_in_the_queue() -> None:
@@ -215,7 +234,7 @@ async def test_strangers_do_not_keep_a_known_caller_waiting_and_a_flood_is_cut_o
     desk.gate.set()
     assert await known == "yes"
     outcomes = await asyncio.gather(*flood, return_exceptions=True)
-    assert outcomes.count(None) == len(desk.asked) - 2 <= 10 + AT_ONCE
+    assert outcomes.count(None) == len(desk.asked) - 2 <= 10 + QUESTIONS_AT_ONCE
     assert sum(isinstance(outcome, TooManyFailuresError) for outcome in outcomes) == 500 - outcomes.count(None)
     assert await desk.get("innocent", client="other") is None, "one address does not use up what is there for all"
 
@@ -239,8 +258,8 @@ async def test_what_is_refreshed_is_not_the_oldest(desk: Desk) -> None:
     await desk.get("good")
     desk.says["new"] = "yes"
     await desk.get("new")
-    assert b"good" in desk.answers._yes
-    assert b"0" not in desk.answers._yes
+    assert b"good" in desk.reviews._cache._yes
+    assert b"0" not in desk.reviews._cache._yes
 
 
 async def test_nothing_is_left_that_nobody_looked_at(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
@@ -262,7 +281,7 @@ async def test_an_outage_is_no_flood(desk: Desk) -> None:
     for _ in range(3):
         for key in ("good", "new"):
             await desk.unanswered(key)
-        await desk.clock.advance(PAUSE)
+        await desk.clock.advance(OUTAGE_PAUSE)
     assert len(desk.asked) == 3
 
 
@@ -279,14 +298,14 @@ async def test_a_flood_of_no_is_cut_off_and_harms_nobody_who_is_known() -> None:
     assert await desk.get("good", client="flood") == "yes", "who was let in is asked about all the same"
     assert await desk.get("also-bad", client="other") is None
     assert len(desk.asked) == 13
-    assert desk.answers.sources[Source.LIMITED] == 3
+    assert desk.reviews.sources[AnswerSource.LIMITED] == 3
 
 
 async def test_a_flood_pushes_out_nobody_who_was_let_in(desk: Desk) -> None:
     await desk.get("good")
     for number in range(MAX_REMEMBERED + 1):
         await desk.get(f"bad-{number}")
-    assert len(desk.answers._no) == MAX_REMEMBERED
+    assert len(desk.reviews._cache._no) == MAX_REMEMBERED
     assert await desk.get("good") == "yes"
     assert desk.asked.count("good") == 1
     await desk.get("bad-0")
@@ -297,4 +316,62 @@ async def test_many_who_were_let_in_are_bounded_too(desk: Desk) -> None:
     for number in range(MAX_REMEMBERED + 1):
         desk.says[str(number)] = "yes"
         await desk.get(str(number))
-    assert len(desk.answers._yes) == MAX_REMEMBERED
+    assert len(desk.reviews._cache._yes) == MAX_REMEMBERED
+
+
+# -- what a decision rests on
+
+
+async def test_what_has_just_been_asked_for_is_for_one_request(desk: Desk) -> None:
+    assert not (await desk.evidence()).lasting
+    remembered = await desk.evidence()
+    assert remembered.lasting
+    assert remembered.holds()
+    remembered.count()
+    assert desk.reviews.sources == {AnswerSource.API: 1, AnswerSource.CACHE: 2}
+
+
+@pytest.mark.parametrize("says", ["yes", None])
+@pytest.mark.parametrize(("later", "holds"), [(TTL - MS, True), (TTL, False)])
+async def test_it_holds_as_long_as_the_answer_is_fresh(desk: Desk, says: str | None, later: float, holds: bool) -> None:
+    desk.says["k"] = says
+    await desk.evidence()
+    await desk.clock.advance(3)
+    evidence = await desk.evidence()
+    await desk.clock.advance(later - 3)
+    assert evidence.holds() is holds
+    assert (await desk.evidence()).lasting is holds
+
+
+async def test_it_ends_with_the_token(desk: Desk) -> None:
+    ends = desk.clock.now().timestamp() + 5
+    await desk.evidence(ends=ends)
+    evidence = await desk.evidence(ends=ends)
+    desk.clock.step(5 - MS)
+    assert evidence.holds()
+    desk.clock.step(MS)
+    assert not evidence.holds()
+
+
+@pytest.mark.parametrize("says", ["yes", "another yes", None])
+async def test_a_newer_answer_ends_it(desk: Desk, says: str | None) -> None:
+    """By clocks that stand still: it is the newer answer that ends it, whatever the time."""
+    await desk.evidence()
+    unmoved = await desk.evidence(gathered=Evidence(lambda: 0.0, lambda: 0.0))
+    desk.says["k"] = says
+    await desk.clock.advance(TTL)
+    assert unmoved.holds()
+    await desk.evidence()
+    assert not unmoved.holds()
+
+
+async def test_an_answer_that_was_pushed_out_ends_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.callers.answers.MAX_REMEMBERED", 3)
+    desk.says |= dict.fromkeys("abc", "yes")
+    await desk.evidence("k")
+    evidence = await desk.evidence("k")
+    for other in ("a", "b"):
+        await desk.evidence(other)
+    assert evidence.holds()
+    await desk.evidence("c")
+    assert not evidence.holds()

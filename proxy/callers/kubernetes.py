@@ -1,0 +1,284 @@
+"""Callers in a cluster: the API server says whose a token is (TokenReview) and what it allows (SubjectAccessReview)."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from hashlib import blake2b
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from connectors.kube.access_review import Action, Api, ask, may
+from connectors.kube.errors import KubeError
+from connectors.kube.resources import CONNECTORS, TOKEN_REVIEWS
+from connectors.objects.connector import ConnectorKey
+from connectors.objects.names import namespace_problem, object_name_problem
+from connectors.objects.reasons import RefusedError
+from connectors.objects.user import User
+from connectors.process.clock import Clock
+from proxy.callers.answers import MAX_REMEMBERED, AnswerSource, CachedReview, Evidence, ReviewCache
+from proxy.callers.identity import Approach
+from proxy.callers.limiter import SLOW_AFTER, Limiter, TooManyFailuresError, UnansweredError
+from proxy.callers.tokens import Claims, audiences_of, claims_of
+from proxy.decision import Permission
+from proxy.settings import CallerSettings
+
+V = TypeVar("V")
+
+MAX_AUDIENCES = 8
+"""Audiences of a token whose claims are kept in memory: the API server's and those of a few Connectors."""
+
+
+class Inquiry(NamedTuple, Generic[V]):
+    """One question. `key` is its digest; `put` asks it: None is the answer no, KubeError that there is no answer.
+
+    `ends`: when the token does, seconds since the epoch; `client`: who asks. `evidence` hears of the answer.
+    `of_nothing`: it is about what does not exist. Then a yes is of no use to any caller: it is not remembered, and
+    counts as a failure of this client's, who could else ask without end and push out what others need.
+    """
+
+    key: bytes
+    put: Callable[[], Awaitable[V | None]]
+    ends: float | None
+    client: str
+    evidence: Evidence | None = None
+    of_nothing: bool = False
+
+
+class Reviews(Generic[V]):
+    """One question for many requests, and none for a while. `sources` counts where answers came from."""
+
+    def __init__(self, clock: Clock, settings: CallerSettings, limiter: Limiter) -> None:
+        self.sources: Counter[AnswerSource] = Counter()
+        self._clock = clock
+        self._cache: ReviewCache[V] = ReviewCache(settings)
+        self._limiter = limiter
+        self._running: dict[bytes, tuple[asyncio.Task[V | None], asyncio.Future[None]]] = {}
+        """Questions on their way: the answer, and its turn, which is done as soon as it may be asked, or may not."""
+
+    async def get(self, inquiry: Inquiry[V]) -> V | None:
+        """The answer, remembered or asked for; None is no.
+
+        Raises:
+            UnansweredError: there is no answer now.
+            TooManyFailuresError: too many of this client's questions had no for an answer.
+        """
+        review = self._cache.fresh(inquiry.key, self._clock.monotonic(), self._clock.epoch())
+        if review is not None:
+            self.sources[AnswerSource.CACHE] += 1
+            if inquiry.evidence:
+                inquiry.evidence.rests_on(review, self._cache.until(review), self.sources)
+            return review.value
+        if inquiry.evidence:
+            inquiry.evidence.lasting = False
+        try:
+            return await self._asked(inquiry)
+        except TooManyFailuresError:
+            self.sources[AnswerSource.LIMITED] += 1
+            raise
+        except UnansweredError as error:
+            stale = self._stale(inquiry) if error.away else None
+            self.sources[AnswerSource.STALE if stale else AnswerSource.NONE] += 1
+            if stale is None:
+                raise
+            return stale.value
+
+    async def _asked(self, inquiry: Inquiry[V]) -> V | None:
+        # First of all: what is not waited for goes on, and tells of a revocation all the same.
+        answer, turn = self._running.get(inquiry.key) or self._begin(inquiry)
+        patience = None
+        if self._stale(inquiry):
+            patience = SLOW_AFTER
+            self._limiter.check_prompt(self._clock.monotonic())
+            # A queue of our own is not the API server's fault, unless that has become slow meanwhile.
+            while not turn.done():
+                await asyncio.wait((turn,), timeout=patience)
+                self._limiter.check_prompt(self._clock.monotonic())
+        # Not `await answer`: the caller that asked first may leave, and others wait for the same answer.
+        await asyncio.wait((answer,), timeout=patience)
+        if not answer.done():
+            raise self._limiter.slow(self._clock.monotonic())
+        return answer.result()
+
+    def _begin(self, inquiry: Inquiry[V]) -> tuple[asyncio.Task[V | None], asyncio.Future[None]]:
+        known, turn = self._cache.knows(inquiry.key), asyncio.get_running_loop().create_future()
+        # Raises what is refused as it comes: a flood costs no tasks.
+        if self._limiter.enter(inquiry.client, partial(_tell, turn), self._clock.monotonic(), known=known):
+            turn.set_result(None)
+        answer = asyncio.create_task(self._ask(inquiry, turn, known=known))
+        answer.add_done_callback(partial(self._over, inquiry.key))
+        self._running[inquiry.key] = answer, turn
+        return answer, turn
+
+    async def _ask(self, inquiry: Inquiry[V], turn: asyncio.Future[None], *, known: bool) -> V | None:
+        await turn
+        try:
+            # Before the answer: whatever changes behind the question is in effect within the time from here.
+            at = self._clock.monotonic()
+            review = CachedReview(await inquiry.put(), at, inquiry.ends)
+            self._limiter.answered()
+            self.sources[AnswerSource.API] += 1
+            of_no_use = inquiry.of_nothing and review.value is not None
+            self._cache.keep(inquiry.key, None if of_no_use else review)
+            if of_no_use or review.value is None:
+                self._limiter.failed(inquiry.client, self._clock.monotonic())
+            return review.value
+        except KubeError as error:
+            raise self._limiter.unanswered(error, self._clock.monotonic()) from None
+        finally:
+            self._limiter.leave(self._clock.monotonic(), known=known)
+
+    def _over(self, key: bytes, done: asyncio.Task[V | None]) -> None:
+        del self._running[key]
+        if not done.cancelled():
+            done.exception()  # looked at here, or asyncio complains: all who asked may have left
+
+    def _stale(self, inquiry: Inquiry[V]) -> CachedReview[V] | None:
+        return self._cache.stale(inquiry.key, self._clock.monotonic(), self._clock.epoch())
+
+
+def _tell(turn: asyncio.Future[None], refused: RefusedError | None) -> None:
+    if turn.cancelled():
+        return  # the process ends
+    if refused:
+        turn.set_exception(refused)
+    else:
+        turn.set_result(None)
+
+
+class KubernetesReviewer:
+    """The reviewer of mode `kubernetes`. It keeps keyed digests of tokens: memory tells no one which token it was."""
+
+    def __init__(self, api: Api, clock: Clock, settings: CallerSettings, cluster_domain: str) -> None:
+        self._api = api
+        self._clock = clock
+        self._settings = settings
+        self._cluster_domain = cluster_domain
+        self._key = secrets.token_bytes(32)
+        self._claims: dict[bytes, Claims] = {}
+        limiter = Limiter(settings.failure_rate)
+        self._users: Reviews[User] = Reviews(clock, settings, limiter)
+        self._permissions: Reviews[bool] = Reviews(clock, settings, limiter)
+
+    def evidence(self) -> Evidence:
+        """Gathers the answers about one request."""
+        return Evidence(self._clock.monotonic, self._clock.epoch)
+
+    @property
+    def sources(self) -> Mapping[str, Counter[AnswerSource]]:
+        """Where answers came from, by what was asked: `token` or `access`."""
+        return {"token": self._users.sources, "access": self._permissions.sources}
+
+    async def review(self, token: bytes, approach: Approach) -> tuple[User | None, Permission]:
+        """See CallerReviewer."""
+        digest = self._digest(token)
+        claims = self._claims.get(digest) or claims_of(token)
+        # By the token's own word, which only narrows: the API server takes one for a minute longer (its leeway).
+        if claims.ends is not None and self._clock.epoch() >= claims.ends:
+            if approach.evidence:
+                approach.evidence.lasting = False  # the wall clock may step back
+            return None, Permission()
+        user = await self._owner(token, digest, claims, approach)
+        if user is None:
+            return None, Permission()
+        self._remember(digest, claims)
+        return user, await self._permission(user, digest, claims, approach)
+
+    async def _owner(self, token: bytes, digest: bytes, claims: Claims, approach: Approach) -> User | None:
+        """Whose token it is: one for the API server, or one that was minted for this Connector's proxy URL.
+
+        A TokenReview without audiences asks for the API server's own, whose name only that knows. So the proxy URL is
+        named if the token claims it, and nothing if it does not; with --require-audience the API server is not asked
+        then.
+        """
+        audiences: frozenset[str] = frozenset()
+        if claims.audiences and _can_be(approach):
+            ours = audiences_of(approach.key, approach.snapshot.proxy_uris, self._cluster_domain)
+            audiences = claims.audiences & ours
+        if self._settings.require_audience and not audiences:
+            return None
+
+        # Not a partial: that would show the token wherever it is printed.
+        async def put() -> User | None:
+            return await review_token(self._api, token, audiences)
+
+        # What the API server says of a token without such an audience holds for every Connector.
+        key = self._digest(digest, *(approach.key if audiences else ()))
+        return await self._users.get(Inquiry(key, put, claims.ends, approach.client, approach.evidence))
+
+    async def _permission(self, user: User, digest: bytes, claims: Claims, approach: Approach) -> Permission:
+        """Whether the user's roles allow the use of the Connector, whether or not there is one."""
+        name, full = approach.key, approach.snapshot.flags.enable_connector_proxy_permissions
+
+        async def put() -> bool | None:
+            allowed = await may(self._api, user, Action("get", CONNECTORS, *name))
+            if allowed and full:
+                allowed = await may(self._api, user, Action("*", CONNECTORS, *name, subresource="proxy"))
+            return allowed or None
+
+        # What can be no name costs no question: nothing has it, and a caller can make up any number of them.
+        if _can_be(approach):
+            key = self._digest(digest, *name, "proxy" if full else "")
+            of_nothing = name not in approach.snapshot.plans
+            inquiry = Inquiry(key, put, claims.ends, approach.client, approach.evidence, of_nothing)
+            if await self._permissions.get(inquiry):
+                return Permission(allowed=True)
+        return Permission(message=_lacking(user, name, full=full))
+
+    def _remember(self, digest: bytes, claims: Claims) -> None:
+        """To read claims each time would cost a third of the look. A token can have a thousand audiences."""
+        if len(claims.audiences) > MAX_AUDIENCES:
+            return
+        if len(self._claims) >= MAX_REMEMBERED:
+            self._claims.clear()
+        self._claims[digest] = claims
+
+    def _digest(self, start: bytes, *parts: str) -> bytes:
+        """Of a token, or of its digest and names, which hold no line break: no two lists of them read the same."""
+        return blake2b("\n".join(("", *parts)).encode() + start, key=self._key, digest_size=16).digest()
+
+
+def _can_be(approach: Approach) -> bool:
+    """Whether an object can have that name at all; one that is there can, and most are."""
+    key = approach.key
+    return key in approach.snapshot.plans or not (namespace_problem(key.namespace) or object_name_problem(key.name))
+
+
+def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:
+    needed = "verb get on connectors" + (" and verb * on connectors/proxy" if full else "")
+    return f'{user} may not use connectors "{key.name}" in namespace "{key.namespace}": it needs a role with {needed}'
+
+
+class _TokenReviewStatus(Struct, frozen=True):
+    authenticated: bool = False
+    user: User = User()
+    audiences: tuple[str, ...] | None = ()
+
+
+class _TokenReview(Struct, frozen=True):
+    status: _TokenReviewStatus = _TokenReviewStatus()
+
+
+_TOKEN_REVIEW = msgspec.json.Decoder(_TokenReview)
+
+
+async def review_token(api: Api, token: bytes, audiences: Collection[str]) -> User | None:
+    """Whose token it is, None if the API server does not accept it (authentication.k8s.io/v1). `token` is ASCII.
+
+    `audiences`: of which it must have one; none means the API server's own, whatever that is called.
+
+    Raises:
+        KubeError: there is no answer: UnavailableError if one may come later, else this program may not ask.
+    """
+    spec = {"token": token.decode("ascii")} | ({"audiences": sorted(audiences)} if audiences else {})
+    body = {"apiVersion": TOKEN_REVIEWS.api_version, "kind": TOKEN_REVIEWS.kind, "spec": spec}
+    status = (await ask(api, TOKEN_REVIEWS, body, _TOKEN_REVIEW)).status
+    # An authenticator that knows no audiences leaves them out, and has then not looked at them (threat 8;
+    # Kubernetes API reference, TokenReviewStatus.audiences).
+    confirmed = not audiences or not set(audiences).isdisjoint(status.audiences or ())
+    return status.user if status.authenticated and confirmed and status.user.username else None

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.kube.errors import (
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    UnauthorizedError,
+    UnavailableError,
+    UnreadableError,
+)
+from connectors.objects.reasons import RefusedError
+from proxy.callers.limiter import (
+    BURST_SECONDS,
+    MAX_CLIENTS,
+    OUTAGE_PAUSE,
+    OVERALL,
+    QUESTIONS_AT_ONCE,
+    SLOW_FOR,
+    Limiter,
+    TooManyFailuresError,
+    UnansweredError,
+)
+
+NOW = 1000.0
+
+
+class Waiting:
+    """A question that wants to be asked; `told` is what it has heard, at once or later."""
+
+    def __init__(self, limiter: Limiter, now: float = NOW, client: str = "c", *, known: bool = False) -> None:
+        self.told: list[RefusedError | None] = []
+        try:
+            if limiter.enter(client, self.told.append, now, known=known):
+                self.told.append(None)
+        except (UnansweredError, TooManyFailuresError) as error:
+            self.told.append(error)
+
+    @property
+    def may_ask(self) -> bool:
+        return self.told == [None]
+
+
+def ask(limiter: Limiter, now: float = NOW, failure: KubeError | None = None, *, known: bool = False) -> None:
+    """One question from its begin to its end."""
+    (refused,) = Waiting(limiter, now, known=known).told
+    if refused:
+        raise refused
+    try:
+        if failure:
+            raise limiter.unanswered(failure, now)
+        limiter.answered()
+    finally:
+        limiter.leave(now, known=known)
+
+
+@pytest.fixture
+def limiter() -> Limiter:
+    return Limiter(0)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [UnavailableError("away"), ForbiddenError(403, "Forbidden", "no"), UnauthorizedError(401, "Unauthorized", "no")],
+)
+def test_after_a_failure_no_question_is_asked_for_a_while(limiter: Limiter, failure: KubeError) -> None:
+    for told in (failure, None):
+        with pytest.raises(UnansweredError) as unanswered:
+            ask(limiter, failure=told)
+        assert unanswered.value.away
+    ask(limiter, NOW + OUTAGE_PAUSE)
+    ask(limiter, NOW + OUTAGE_PAUSE)
+
+
+@pytest.mark.parametrize("failure", [InvalidError(422, "Invalid", "odd"), UnreadableError("none")])
+def test_what_is_about_one_question_does_not_keep_others_from_asking(limiter: Limiter, failure: KubeError) -> None:
+    with pytest.raises(UnansweredError) as unanswered:
+        ask(limiter, failure=failure)
+    assert not unanswered.value.away
+    ask(limiter)
+
+
+def test_who_has_waited_for_a_turn_does_not_ask_an_api_server_that_went_away_meanwhile(limiter: Limiter) -> None:
+    strangers = [Waiting(limiter) for _ in range(2 * QUESTIONS_AT_ONCE)]
+    asked, waiting = strangers[:QUESTIONS_AT_ONCE], strangers[QUESTIONS_AT_ONCE:]
+    assert all(stranger.may_ask for stranger in asked)
+    assert not any(stranger.told for stranger in waiting)
+    for _ in asked:
+        limiter.unanswered(UnavailableError("away"), NOW)
+        limiter.leave(NOW, known=False)
+    assert [type(told) for stranger in waiting for told in stranger.told] == [UnansweredError] * QUESTIONS_AT_ONCE
+
+
+def test_a_place_that_is_left_goes_to_the_one_that_waits_longest(limiter: Limiter) -> None:
+    strangers = [Waiting(limiter) for _ in range(QUESTIONS_AT_ONCE + 2)]
+    limiter.leave(NOW, known=False)
+    assert [stranger.may_ask for stranger in strangers[-2:]] == [True, False]
+
+
+def test_an_outage_is_told_at_once_however_many_wait(limiter: Limiter) -> None:
+    for _ in range(QUESTIONS_AT_ONCE + 1):
+        Waiting(limiter)
+    limiter.unanswered(UnavailableError("away"), NOW)
+    (told,) = Waiting(limiter).told
+    assert isinstance(told, UnansweredError)
+
+
+def test_strangers_do_not_keep_those_waiting_who_are_known(limiter: Limiter) -> None:
+    for _ in range(2 * QUESTIONS_AT_ONCE):
+        Waiting(limiter)
+    ask(limiter, known=True)
+
+
+def test_no_answer_is_prompt_while_it_is_away(limiter: Limiter) -> None:
+    with pytest.raises(UnansweredError):
+        ask(limiter, failure=UnavailableError("away"))
+    with pytest.raises(UnansweredError):
+        limiter.check_prompt(NOW)
+    limiter.check_prompt(NOW + OUTAGE_PAUSE)
+
+
+def test_a_slow_api_server_is_waited_for_by_those_who_must(limiter: Limiter) -> None:
+    assert limiter.slow(NOW).away
+    with pytest.raises(UnansweredError):
+        limiter.check_prompt(NOW)
+    ask(limiter)
+    limiter.check_prompt(NOW + SLOW_FOR)
+
+
+def test_an_outage_is_logged_once(limiter: Limiter, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for number in range(3):
+        with pytest.raises(UnansweredError):
+            ask(limiter, NOW + number * OUTAGE_PAUSE, UnavailableError("away"))
+    ask(limiter, NOW + 3 * OUTAGE_PAUSE)
+    ask(limiter, NOW + 3 * OUTAGE_PAUSE)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the API server does not answer questions about callers, trying again: away",
+        "the API server answers questions about callers again",
+    ]
+
+
+# -- failures
+
+
+RATE = 2.0
+BURST = int(RATE * BURST_SECONDS)
+
+
+def spend(limiter: Limiter, client: str, count: int, now: float = 0.0) -> None:
+    for _ in range(count):
+        limiter.failed(client, now)
+
+
+def allows(limiter: Limiter, client: str, now: float) -> bool:
+    """Whether a question about an unknown token of this client's may be asked."""
+    waiting = Waiting(limiter, now, client)
+    if waiting.may_ask:
+        limiter.leave(now, known=False)
+    else:
+        assert [type(told) for told in waiting.told] == [TooManyFailuresError]
+    return waiting.may_ask
+
+
+def test_a_burst_then_nothing_then_the_rate() -> None:
+    limiter = Limiter(RATE)
+    spend(limiter, "a", BURST - 1)
+    assert allows(limiter, "a", 0.0)
+    spend(limiter, "a", 1)
+    assert not allows(limiter, "a", 0.0)
+    assert allows(limiter, "a", 1 / RATE)
+    spend(limiter, "a", 1, now=1 / RATE)
+    assert not allows(limiter, "a", 1 / RATE)
+
+
+def test_another_client_does_not_suffer() -> None:
+    limiter = Limiter(RATE)
+    spend(limiter, "a", BURST)
+    assert allows(limiter, "b", 0.0)
+
+
+def test_what_was_under_way_leaves_a_debt_of_one_burst_at_most() -> None:
+    limiter = Limiter(RATE)
+    spend(limiter, "a", 100 * BURST)
+    assert not allows(limiter, "a", BURST_SECONDS)
+    assert allows(limiter, "a", BURST_SECONDS + 0.1)
+
+
+def test_nobody_saves_up_more_than_a_burst() -> None:
+    limiter = Limiter(RATE)
+    spend(limiter, "a", 1)
+    spend(limiter, "a", BURST, now=1e6)
+    assert not allows(limiter, "a", 1e6)
+
+
+def test_a_flood_from_many_addresses_is_one_flood() -> None:
+    limiter = Limiter(RATE)
+    for number in range(OVERALL * BURST):
+        assert allows(limiter, f"client-{number}", 0.0)
+        limiter.failed(f"client-{number}", 0.0)
+    assert not allows(limiter, "yet another", 0.0)
+    assert allows(limiter, "yet another", 0.1)
+
+
+def test_without_a_rate_nothing_is_counted() -> None:
+    limiter = Limiter(0)
+    spend(limiter, "a", 10_000)
+    assert allows(limiter, "a", 0.0)
+
+
+def test_memory_is_bounded() -> None:
+    limiter = Limiter(RATE)
+    for number in range(2 * MAX_CLIENTS):
+        limiter.failed(str(number), float(number))
+    assert len(limiter._full_at) == MAX_CLIENTS
+
+
+def test_the_account_of_all_is_never_forgotten() -> None:
+    limiter = Limiter(RATE)
+    for number in range(2 * MAX_CLIENTS):
+        limiter.failed(str(number), 0.0)
+    assert not allows(limiter, "yet another", 0.0)
+
+
+def test_a_client_of_no_known_address_is_not_everybody() -> None:
+    limiter = Limiter(RATE)
+    spend(limiter, "", BURST)
+    assert not allows(limiter, "", 0.0)
+    assert allows(limiter, "a", 0.0)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 3.0, 7.0, 10.0])
+@pytest.mark.parametrize("now", [0.0, 1e7])
+def test_a_burst_is_a_burst_at_any_rate_and_time(rate: float, now: float) -> None:
+    limiter = Limiter(rate)
+    for _ in range(round(rate * BURST_SECONDS)):
+        assert allows(limiter, "a", now)
+        limiter.failed("a", now)
+    assert not allows(limiter, "a", now)
+    assert allows(limiter, "a", now + 1 / rate)
+
+
+def test_who_is_known_may_ask_whatever_failed() -> None:
+    limiter = Limiter(RATE)
+    spend(limiter, "a", 100 * BURST)
+    assert Waiting(limiter, 0.0, "a", known=True).may_ask
+
+
+def test_many_that_wait_are_refused_as_soon_as_too_many_before_them_failed() -> None:
+    limiter = Limiter(RATE)
+    asked, waiting = ([Waiting(limiter, client="a") for _ in range(QUESTIONS_AT_ONCE)] for _ in range(2))
+    spend(limiter, "a", BURST, NOW)
+    for _ in asked:
+        limiter.leave(NOW, known=False)
+    assert [type(told) for one in waiting for told in one.told] == [TooManyFailuresError] * QUESTIONS_AT_ONCE
+    assert allows(limiter, "b", NOW)
