@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from connectors.kube.access import Access, AccessError
 from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
-from connectors.kube.settings import ClusterNames
+from connectors.kube.settings import ClusterOptions
 from connectors.process.clock import SystemClock
 from connectors.process.health import AdminServer, ReadyCheck, health_routes
 from connectors.process.heap import Settling, growing, settle
@@ -36,15 +36,13 @@ class ClusterSettings:
     """`name` is that of the component, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
-    `cluster_domain`: the DNS domain of the cluster's Services. `wanted`: what the process makes of each Connector.
+    `wanted`: what the process makes of each Connector.
     """
 
     name: str
     access: Access
-    namespace: str
-    admin: HostPort
+    options: ClusterOptions
     token_secrets: bool = False
-    cluster_domain: str = ClusterNames().cluster_domain
     wanted: Wanted = EVERYTHING
 
 
@@ -59,11 +57,11 @@ class ClusterProcess:
         self.store = SnapshotStore(settings.wanted, large=growing)
         self.source = ClusterSource(
             self.client,
-            settings.namespace,
+            settings.options.names.namespace,
             self.store,
             self.clock,
             token_secrets=settings.token_secrets,
-            cluster_domain=settings.cluster_domain,
+            cluster_domain=settings.options.names.cluster_domain,
         )
         self._settings = settings
         self._draining = False
@@ -75,12 +73,12 @@ class ClusterProcess:
         self._checks: list[ReadyCheck] = [self._drains, self.source.missing]
         app = web.Application()
         app.add_routes(health_routes(self._checks, self.registry, self.source.details))
-        self._admin = AdminServer(app, settings.admin)
+        self._admin = AdminServer(app, settings.options.admin)
 
     @property
     def admin(self) -> HostPort:
         """Where the admin port is; only after `start`."""
-        return HostPort(self._settings.admin.host, self._admin.port)
+        return HostPort(self._settings.options.admin.host, self._admin.port)
 
     async def start(self, *work: Coroutine[Any, Any, None]) -> None:
         """Open the admin port, which says at once that nothing is ready, and follow the API server; `work` beside it.
@@ -149,7 +147,7 @@ class ClusterProcess:
             await self._admin.start()
         except OSError as error:
             await self.client.close()
-            raise StartError(cannot_listen(self._settings.admin, "--admin", error)) from error
+            raise StartError(cannot_listen(self._settings.options.admin, "--admin", error)) from error
 
     async def _follow(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as tasks:

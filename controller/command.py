@@ -28,19 +28,11 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     """Work until told to stop. Returns 0 then, 1 where it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
     _, options = parse_command_line(parser, ControllerOptions(), words, environment)
-    asked = options.cluster
     try:
-        access = choose_access(asked.kubeconfig, foreign_variable("KUBECONFIG", environment))
+        access = choose_access(options.cluster.kubeconfig, foreign_variable("KUBECONFIG", environment))
     except AccessError as error:
         return refuse(PROGRAM, str(error))
-    cluster = ClusterSettings(
-        "controller",
-        access,
-        asked.names.namespace,
-        asked.admin,
-        cluster_domain=asked.names.cluster_domain,
-        wanted=Wanted(plans=False),
-    )
+    cluster = ClusterSettings("controller", access, options.cluster, wanted=Wanted(plans=False))
     set_up_logging(options.log.format, options.log.level)
     return run(_work(cluster, options))
 
@@ -49,7 +41,7 @@ async def _work(cluster: ClusterSettings, options: ControllerOptions) -> int:
     signals = Signals()
     process = ClusterProcess(cluster)
     # Without a candidacy this is the only replica.
-    candidate = Candidate(_identity(), cluster.namespace) if options.leader_elect else None
+    candidate = Candidate(_identity(), options.cluster.names.namespace) if options.leader_elect else None
     controller = build_controller(process, options.controller_settings(), candidate)
     process.also_missing(controller.missing)
     work = [controller.run()]

@@ -28,23 +28,15 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
     _, options = parse_command_line(parser, ProxyOptions(), words, environment)
-    asked = options.cluster
     try:
         settings = options.proxy_settings()
-        access = choose_access(asked.kubeconfig, foreign_variable("KUBECONFIG", environment))
+        access = choose_access(options.cluster.kubeconfig, foreign_variable("KUBECONFIG", environment))
     except SettingError as error:
         parser.error(str(error))
     except AccessError as error:
         return refuse(PROGRAM, str(error))
-    cluster = ClusterSettings(
-        "proxy",
-        access,
-        asked.names.namespace,
-        asked.admin,
-        token_secrets=settings.client_auth is ClientAuth.TOKEN,
-        cluster_domain=settings.cluster_domain,
-        wanted=Wanted(judgements=False, hosts=settings.hosts),
-    )
+    wanted = Wanted(judgements=False, hosts=settings.hosts)
+    cluster = ClusterSettings("proxy", access, options.cluster, settings.client_auth is ClientAuth.TOKEN, wanted)
     set_up_logging(options.log.format, options.log.level)
     return run(_serve(cluster, settings))
 

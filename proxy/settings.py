@@ -8,13 +8,14 @@ from enum import StrEnum
 from connectors.dial.dial_settings import TLS_VERSION, DialSettings, dialing_on_this_machine
 from connectors.kube.settings import ClusterNames, ClusterOptions
 from connectors.objects.names import HostForm
-from connectors.process.declaration import Parser, Setting, SettingError, declared, setting
+from connectors.process.declaration import Parser, SettingError, setting, settings_of
 from connectors.process.logs import LogFormat, LogSettings
 from connectors.process.parsers import (
     COUNT,
     DURATION,
     DURATION_OR_ZERO,
     HOST_PORT,
+    PATH,
     SIZE,
     SWITCH,
     HostPort,
@@ -102,22 +103,15 @@ class CallerSettings:
     )  # fmt: skip
 
 
-TLS_CERT = Setting(
-    "--tls-cert", "", Parser(str, "PATH"),
-    "serve clients over TLS, with the certificate chain of this PEM file, its leaf first",
-    "/etc/connectors/tls/tls.crt",
-)  # fmt: skip
-TLS_KEY = Setting(
-    "--tls-key", "", Parser(str, "PATH"), "the PEM file of its private key", "/etc/connectors/tls/tls.key"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class ListenerTls:
     """TLS toward clients. `certificate` and `key` are paths of PEM files, `minimum` is the lowest version spoken."""
 
-    certificate: str = declared(TLS_CERT)
-    key: str = declared(TLS_KEY)
+    certificate: str = setting(
+        "--tls-cert", "", PATH, "serve clients over TLS, with the certificate chain of this PEM file, its leaf first",
+        "/etc/connectors/tls/tls.crt",
+    )  # fmt: skip
+    key: str = setting("--tls-key", "", PATH, "the PEM file of its private key", "/etc/connectors/tls/tls.key")
     minimum: TlsVersion = setting("--tls-min", "1.2", TLS_VERSION, "lowest version of TLS for clients", "1.3")
 
     def complete(self) -> ListenerTls | None:
@@ -128,8 +122,8 @@ class ListenerTls:
         """
         if not self.certificate and not self.key:
             return None
-        for given, lacks in ((self.certificate, TLS_CERT), (self.key, TLS_KEY)):
-            if not given:
+        for path, lacks in zip((self.certificate, self.key), settings_of(self), strict=False):
+            if not path:
                 what = f"{lacks.flag} is missing: TLS takes a certificate and its key"
                 raise SettingError(f"{what}; {lacks.example} perhaps")
         return self

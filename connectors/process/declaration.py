@@ -6,15 +6,19 @@ connectors/process/settings.py makes the command line of such dataclasses, and r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+
+class Dataclass(Protocol):
+    """What type checkers know every dataclass by."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-D = TypeVar("D", bound="DataclassInstance")
+D = TypeVar("D", bound=Dataclass)
 
 PREFIX = "CONNECTORS_"
 _KEY = "setting"
@@ -91,7 +95,7 @@ def declared(shared: Setting[T]) -> T:
     return value
 
 
-def settings_of(values: DataclassInstance) -> Iterator[Setting[object]]:
+def settings_of(values: Dataclass) -> Iterator[Setting[object]]:
     """What the fields of a dataclass declare, in their order, and the fields of dataclasses in it."""
     for item in fields(values):
         if _KEY in item.metadata:
@@ -111,7 +115,7 @@ def filled(values: D, read: Callable[[Setting[object]], object]) -> D:
     return replace(values, **changes)
 
 
-def _part(values: DataclassInstance, name: str) -> DataclassInstance | None:
+def _part(values: Dataclass, name: str) -> Dataclass | None:
     """The dataclass in that field, if there is one and it declares settings too."""
     inner: object = getattr(values, name)
     if not is_dataclass(inner) or isinstance(inner, type):

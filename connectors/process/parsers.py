@@ -170,6 +170,7 @@ def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda text: parse(text) if text else None
 
 
+PATH = Parser(str, "PATH")
 HOST_PORT = Parser(parse_host_port, "HOST:PORT")
 DURATION = Parser(parse_duration, "DURATION")
 DURATION_OR_ZERO = Parser(parse_duration_or_zero, "DURATION")

@@ -5,15 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from functools import partial
 
 from connectors.process.declaration import D, Setting, SettingError, filled, settings_of
-
-
-class _Option(TypedDict):
-    dest: str
-    default: None
-    help: str
 
 
 def parse_command_line(
@@ -49,27 +43,22 @@ def foreign_variable(name: str, environment: Mapping[str, str] | None = None) ->
     return environment.get(name, "")
 
 
-def destination(setting: Setting[object]) -> str:
-    """Where argparse leaves the text. The prefix keeps it apart from positional arguments."""
-    return "setting_" + setting.flag.removeprefix("--").replace("-", "_")
-
-
 def _add(parser: argparse.ArgumentParser, setting: Setting[object]) -> None:
     names = [setting.short, setting.flag] if setting.short else [setting.flag]
     text = f"{setting.meaning} [{setting.variable}; default: {setting.default or setting.parser.empty}]"
-    # No default here: that a flag was not given must stay visible, since then its variable counts.
-    option = _Option(dest=destination(setting), default=None, help=text.replace("%", "%%"))
+    # Left under the flag, dashes and all, where no positional argument is. Without a default: what was not given on the
+    # command line must stay visible as such, since then the variable counts.
+    add = partial(parser.add_argument, dest=setting.flag)
     if not setting.parser.switch:
-        parser.add_argument(*names, metavar=setting.parser.metavar, **option)
+        add(*names, metavar=setting.parser.metavar, help=text.replace("%", "%%"))
         return
-    parser.add_argument(*names, action="store_const", const="true", **option)
+    add(*names, action="store_const", const="true", help=text.replace("%", "%%"))
     if setting.negated:
-        option["help"] = f"the opposite of {setting.flag}"
-        parser.add_argument(setting.negated, action="store_const", const="false", **option)
+        add(setting.negated, action="store_const", const="false", help=f"the opposite of {setting.flag}")
 
 
 def _value(setting: Setting[object], arguments: argparse.Namespace, environment: Mapping[str, str]) -> object:
-    given = getattr(arguments, destination(setting))
+    given = getattr(arguments, setting.flag)
     if given is not None:
         return _parsed(setting, setting.flag, given, f"{setting.flag} {setting.example}")
     if text := environment.get(setting.variable):

@@ -9,15 +9,15 @@ import pytest
 
 from connectors.cluster_process import ClusterProcess, ClusterSettings, StartError
 from connectors.kube.access import Access
+from connectors.kube.settings import ClusterOptions
 from connectors.process.parsers import HostPort
 from tests.peers.fake_api_server import FakeApiServer
 
-SYSTEM = "connectors-system"
 ANY_PORT = HostPort("127.0.0.1", 0)
 
 
 def settings(server: FakeApiServer, folder: Path, admin: HostPort = ANY_PORT) -> ClusterSettings:
-    return ClusterSettings("proxy", Access(server.kubeconfig(folder)), SYSTEM, admin)
+    return ClusterSettings("proxy", Access(server.kubeconfig(folder)), ClusterOptions(admin=admin))
 
 
 async def get(process: ClusterProcess, path: str) -> tuple[int, str]:
@@ -87,7 +87,7 @@ async def test_no_access_and_no_port_are_said(server: FakeApiServer, tmp_path: P
     async def never() -> None:
         raise AssertionError
 
-    missing = ClusterSettings("proxy", Access(tmp_path / "nosuch"), SYSTEM, ANY_PORT)
+    missing = ClusterSettings("proxy", Access(tmp_path / "nosuch"), ClusterOptions(admin=ANY_PORT))
     with pytest.raises(StartError, match="nosuch"):
         await ClusterProcess(missing).start(never())
     with socket.create_server(("127.0.0.1", 0)) as taken:

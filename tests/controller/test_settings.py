@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from connectors.dial.dial_settings import DialSettings
-from connectors.process.declaration import Setting, settings_of
 from connectors.process.parsers import HostPort
 from connectors.process.settings import parse_command_line
 from controller.admission.admission import AdmissionSettings
@@ -15,8 +14,6 @@ from controller.controller import ControllerSettings
 from controller.destination import Platform
 from controller.probes.schedule import ProbeSettings
 from controller.settings import ControllerOptions, parse_hosts, parse_listen
-
-SETTINGS = list(settings_of(ControllerOptions()))
 
 
 def parsed(words: str = "") -> ControllerOptions:
@@ -76,9 +73,3 @@ def test_addresses_are_written_as_certificates_say_them(text: str, address: str)
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(ValueError, match="separated by commas"):
         parse_hosts(text)
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])
-def test_examples_and_defaults_are_accepted(setting: Setting[object]) -> None:
-    setting.parser.parse(setting.example)
-    setting.parser.parse(setting.default)

@@ -6,6 +6,7 @@ import pytest
 
 from connectors.cluster_process import ClusterProcess, ClusterSettings
 from connectors.kube.access import Access
+from connectors.kube.settings import ClusterOptions
 from connectors.process.parsers import HostPort
 from controller.admission.admission import AdmissionSettings
 from controller.controller import ControllerSettings
@@ -14,7 +15,7 @@ from controller.wiring import build_admission, build_controller
 
 
 def settings(folder: Path) -> ClusterSettings:
-    return ClusterSettings("controller", Access(folder / "none"), "system", HostPort("127.0.0.1", 0))
+    return ClusterSettings("controller", Access(folder / "none"), ClusterOptions(admin=HostPort("127.0.0.1", 0)))
 
 
 @pytest.mark.parametrize(("candidate", "leads"), [(None, True), (Candidate("me", "system"), False)])

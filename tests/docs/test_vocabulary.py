@@ -19,7 +19,7 @@ from connectors.objects.conditions import ConditionStatus, ConditionType
 from connectors.objects.metadata import API_VERSION
 from connectors.objects.reasons import HTTP_STATUS, ConditionReason, Reason
 from connectors.process.clock import now
-from connectors.process.declaration import Setting, settings_of
+from connectors.process.declaration import PREFIX, Setting, settings_of
 from connectors.rules.connector_class import _NOT_GENERATED
 from connectors.sources.directory import builtin_classes
 from connectors.sources.feature_flags import FLAGS
@@ -68,11 +68,10 @@ COMMANDS_WITH_SETTINGS: dict[str, list[Setting[object]]] = {
     "connectors get [connectors|connectorclasses] [NAME]": list(settings_of(GetOptions())),
     "connectors probe NAME [PATH...]": list(settings_of(ProbeOptions())),
 }
+COMMAND_IDS = ["serve", "proxy", "controller", "get", "probe"]
 
 
-@pytest.mark.parametrize(
-    ("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=["serve", "proxy", "controller", "get", "probe"]
-)
+@pytest.mark.parametrize(("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=COMMAND_IDS)
 def test_settings(heading: str, settings: list[Setting[object]]) -> None:
     documented = {codes(row[0])[0]: row for row in rows(CONFIGURATION, heading)}
     assert documented.keys() == {setting.flag for setting in settings}
@@ -82,6 +81,16 @@ def test_settings(heading: str, settings: list[Setting[object]]) -> None:
         assert codes(variable) == [setting.variable]
         assert codes(default)[:1] == [setting.default] or not setting.default
         assert meaning
+
+
+@pytest.mark.parametrize("settings", COMMANDS_WITH_SETTINGS.values(), ids=COMMAND_IDS)
+def test_examples_and_defaults_are_accepted(settings: list[Setting[object]]) -> None:
+    for setting in settings:
+        setting.parser.parse(setting.example)
+        setting.parser.parse(setting.default)
+        assert setting.variable == PREFIX + setting.flag[2:].replace("-", "_").upper()
+        assert setting.meaning
+        assert setting.example
 
 
 @pytest.mark.parametrize("page", pages())

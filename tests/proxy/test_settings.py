@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from connectors.dial.dial_settings import DialSettings
-from connectors.process.declaration import Setting, SettingError, settings_of
+from connectors.process.declaration import SettingError
 from connectors.process.settings import parse_command_line
 from connectors.tls.pool import TlsVersion
 from proxy.settings import (
@@ -18,8 +18,6 @@ from proxy.settings import (
     ProxySettings,
     Timeouts,
 )
-
-SETTINGS = list(settings_of(ProxyOptions()))
 
 
 def parsed(words: str = "") -> ProxyOptions:
@@ -118,9 +116,3 @@ def test_one_process_only() -> None:
     assert made("--workers 1") == made()
     with pytest.raises(SettingError, match="one process"):
         made("--workers 2")
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])
-def test_examples_and_defaults_are_accepted(setting: Setting[object]) -> None:
-    setting.parser.parse(setting.example)
-    setting.parser.parse(setting.default)

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from connectors.process.declaration import PREFIX, Setting, SettingError, settings_of
+from connectors.process.declaration import SettingError
 from connectors.process.settings import parse_command_line
 from proxy.settings import ClientAuth, ProxySettings
 from standalone.serve_settings import ServeOptions, parse_client_auth
-
-SETTINGS = list(settings_of(ServeOptions()))
 
 
 def parsed(words: str, environment: Mapping[str, str] | None = None) -> ServeOptions:
@@ -62,11 +60,3 @@ def test_more_than_one_worker_is_refused() -> None:
     assert parsed("--workers 1").proxy_settings() == ProxySettings()
     with pytest.raises(SettingError, match="one process"):
         parsed("--workers 2").proxy_settings()
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])
-def test_examples_and_defaults_are_accepted(setting: Setting[object]) -> None:
-    setting.parser.parse(setting.example)
-    setting.parser.parse(setting.default)
-    assert setting.variable == PREFIX + setting.flag[2:].replace("-", "_").upper()
-    assert setting.meaning

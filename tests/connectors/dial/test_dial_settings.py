@@ -5,15 +5,15 @@ from argparse import Namespace
 import pytest
 
 from connectors.dial.dial_settings import DialSettings, dialing_on_this_machine, parse_dns_cache
-from connectors.process.declaration import Setting, SettingError, settings_of
-from connectors.process.settings import destination, read_settings
+from connectors.process.declaration import SettingError, settings_of
+from connectors.process.settings import read_settings
 from connectors.tls.pool import TlsVersion
 
 SETTINGS = list(settings_of(DialSettings()))
 
 
 def read(flags: dict[str, str] | None = None, *, loopback: bool = False, **variables: str) -> DialSettings:
-    arguments = Namespace(**{destination(setting): (flags or {}).get(setting.flag) for setting in SETTINGS})
+    arguments = Namespace(**{setting.flag: (flags or {}).get(setting.flag) for setting in SETTINGS})
     environment = {f"CONNECTORS_{name}": value for name, value in variables.items()}
     return read_settings(dialing_on_this_machine() if loopback else DialSettings(), arguments, environment)
 
@@ -48,9 +48,3 @@ def test_what_is_no_setting(flag: str) -> None:
     name, _, text = flag.partition("=")
     with pytest.raises(SettingError, match=name):
         read({name: text})
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])
-def test_examples_and_defaults_are_accepted(setting: Setting[object]) -> None:
-    setting.parser.parse(setting.example)
-    setting.parser.parse(setting.default)

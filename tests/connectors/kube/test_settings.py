@@ -3,9 +3,6 @@ from __future__ import annotations
 import pytest
 
 from connectors.kube.settings import ClusterOptions, parse_domain, parse_name
-from connectors.process.declaration import Setting, settings_of
-
-SETTINGS = list(settings_of(ClusterOptions()))
 
 
 @pytest.mark.parametrize("text", ["a", "connectors-system", "x" * 63, "0"])
@@ -35,9 +32,3 @@ def test_what_is_no_domain(text: str) -> None:
 
 def test_no_kubeconfig_is_the_empty_path() -> None:
     assert not ClusterOptions().kubeconfig
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])
-def test_examples_and_defaults_are_accepted(setting: Setting[object]) -> None:
-    setting.parser.parse(setting.example)
-    setting.parser.parse(setting.default)
