@@ -33,7 +33,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     except AccessError as error:
         return refuse(PROGRAM, str(error))
     cluster = ClusterSettings("controller", access, options.cluster, wanted=Wanted(plans=False))
-    set_up_logging(options.log.format, options.log.level)
+    set_up_logging(options.logging.format, options.logging.level)
     return run(_work(cluster, options))
 
 

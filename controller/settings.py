@@ -9,7 +9,7 @@ from pathlib import Path
 from connectors.dial.dial_settings import DialSettings
 from connectors.kube.settings import ClusterOptions
 from connectors.process.declaration import Parser, setting
-from connectors.process.logs import LogSettings
+from connectors.process.logs import Logging
 from connectors.process.parsers import SWITCH, HostPort, optional, parse_host_port
 from controller.admission.admission import AdmissionSettings
 from controller.admission.renewal import canonical
@@ -65,7 +65,7 @@ class ControllerOptions:
         "further names and IP addresses that the API server reaches the webhook by", "webhook.example,192.0.2.1",
     )  # fmt: skip
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
-    log: LogSettings = field(default_factory=LogSettings)
+    logging: Logging = field(default_factory=Logging)
 
     def controller_settings(self) -> ControllerSettings:
         """What the controller needs."""

@@ -37,7 +37,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         return refuse(PROGRAM, str(error))
     wanted = Wanted(judgements=False, hosts=settings.hosts)
     cluster = ClusterSettings("proxy", access, options.cluster, settings.client_auth is ClientAuth.TOKEN, wanted)
-    set_up_logging(options.log.format, options.log.level)
+    set_up_logging(options.logging.format, options.logging.level)
     return run(_serve(cluster, settings))
 
 

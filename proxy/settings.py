@@ -9,7 +9,7 @@ from connectors.dial.dial_settings import TLS_VERSION, DialSettings, dialing_on_
 from connectors.kube.settings import ClusterNames, ClusterOptions
 from connectors.objects.names import HostForm
 from connectors.process.declaration import Parser, SettingError, setting, settings_of
-from connectors.process.logs import LogFormat, LogSettings
+from connectors.process.logs import LogFormat, Logging
 from connectors.process.parsers import (
     COUNT,
     DURATION,
@@ -211,7 +211,7 @@ class ProxyOptions:
     )  # fmt: skip
     callers: CallerSettings = field(default_factory=CallerSettings)
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
-    log: LogSettings = field(default_factory=LogSettings)
+    logging: Logging = field(default_factory=Logging)
     traffic: TrafficOptions = field(default_factory=TrafficOptions)
 
     def proxy_settings(self) -> ProxySettings:
@@ -228,4 +228,4 @@ class ProxyOptions:
             cluster_domain=self.cluster.names.cluster_domain,
             localhost_names=False,
         )
-        return self.traffic.proxy_settings(decided, self.log.format)
+        return self.traffic.proxy_settings(decided, self.logging.format)

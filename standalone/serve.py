@@ -39,7 +39,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         parser.error(str(error))
     if problem := path_problem(settings.paths):
         parser.exit(2, f"connectors serve: error: {problem}\n")
-    set_up_logging(options.log.format, options.log.level)
+    set_up_logging(options.logging.format, options.logging.level)
     return run(_serve(settings))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from connectors.dial.dial_settings import dialing_on_this_machine
 from connectors.kube.settings import CLUSTER_DOMAIN
 from connectors.process.declaration import Parser, SettingError, declared, setting
-from connectors.process.logs import LogSettings
+from connectors.process.logs import Logging
 from connectors.process.parsers import HOST_PORT, HostPort, optional
 from controller.probes.schedule import ProbeSettings
 from proxy.settings import ClientAuth, ProxySettings, TrafficOptions
@@ -41,7 +41,7 @@ class ServeOptions:
         "none: whoever reaches the port may use every Connector. token: the tokens of Secrets of type "
         "kubernetes.io/service-account-token, each for the Connectors of its namespace", "token",
     )  # fmt: skip
-    log: LogSettings = field(default_factory=LogSettings)
+    logging: Logging = field(default_factory=Logging)
     cluster_domain: str = declared(CLUSTER_DOMAIN)
     probes: ProbeSettings = field(default_factory=ProbeSettings)
     traffic: TrafficOptions = field(default_factory=lambda: TrafficOptions(dialing=dialing_on_this_machine()))
@@ -55,7 +55,7 @@ class ServeOptions:
         decided = ProxySettings(
             self.listen.host, self.listen.port, self._client_auth(), cluster_domain=self.cluster_domain
         )
-        return self.traffic.proxy_settings(decided, self.log.format)
+        return self.traffic.proxy_settings(decided, self.logging.format)
 
     def _client_auth(self) -> ClientAuth:
         if self.client_auth is not None:

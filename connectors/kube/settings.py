@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from connectors.objects.names import USUAL_DOMAIN
 from connectors.process.declaration import Parser, Setting, declared, setting
 from connectors.process.parsers import HOST_PORT, HostPort
 
@@ -35,8 +36,8 @@ def parse_domain(text: str) -> str:
 
 
 CLUSTER_DOMAIN = Setting(
-    "--cluster-domain", "cluster.local", Parser(parse_domain, "DOMAIN"), "DOMAIN of the host form c-NAME.NS.svc.DOMAIN",
-    "cluster.local",
+    "--cluster-domain", USUAL_DOMAIN, Parser(parse_domain, "DOMAIN"), "DOMAIN of the host form c-NAME.NS.svc.DOMAIN",
+    USUAL_DOMAIN,
 )  # fmt: skip
 
 

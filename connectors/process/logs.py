@@ -47,8 +47,8 @@ class LogLevel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LogSettings:
-    """The settings of logging, the same for every process."""
+class Logging:
+    """How a process logs: settings of each of them."""
 
     format: LogFormat = setting(
         "--log-format", "text", Parser(choice(LogFormat), "text|json"), "how log lines look", "json"

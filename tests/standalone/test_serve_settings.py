@@ -23,7 +23,7 @@ def test_defaults_of_the_contract() -> None:
     settings = parsed("").proxy_settings()
     assert (settings.host, settings.port, settings.client_auth) == ("127.0.0.1", 8080, ClientAuth.NONE)
     assert str(parsed("").admin) == "127.0.0.1:8081"
-    assert (parsed("").log.format, parsed("").log.level) == ("text", "info")
+    assert (parsed("").logging.format, parsed("").logging.level) == ("text", "info")
 
 
 def test_where_it_listens() -> None:
