@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from connectors.kube.access import Access, AccessError
 from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
+from connectors.kube.settings import ClusterOptions
 from connectors.process.clock import SystemClock
 from connectors.process.health import AdminServer, ReadyCheck, health_routes
 from connectors.process.heap import Settling, growing, settle
@@ -31,53 +32,53 @@ class StartError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterPlan:
-    """What one command line asks for. `name` is that of the component, for metrics and the User-Agent.
+class ClusterSettings:
+    """`name` is that of the component, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
-    `cluster_domain`: the DNS domain of the cluster's Services. `wanted`: what the process makes of each Connector.
+    `wanted`: what the process makes of each Connector.
     """
 
     name: str
     access: Access
-    namespace: str
-    admin: HostPort
+    options: ClusterOptions
     token_secrets: bool = False
-    cluster_domain: str = "cluster.local"
     wanted: Wanted = EVERYTHING
 
 
 class ClusterProcess:
     """Starts and stops together; in between the store follows the API server."""
 
-    def __init__(self, plan: ClusterPlan) -> None:
+    def __init__(self, settings: ClusterSettings) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.clock = SystemClock()
-        self.client = KubeClient(plan.access, user_agent=f"connectors/{VERSION} ({plan.name})")
-        self.store = SnapshotStore(plan.wanted, large=growing)
+        self.client = KubeClient(settings.access, user_agent=f"connectors/{VERSION} ({settings.name})")
+        self.store = SnapshotStore(settings.wanted, large=growing)
         self.source = ClusterSource(
             self.client,
-            plan.namespace,
+            settings.options.names.namespace,
             self.store,
             self.clock,
-            token_secrets=plan.token_secrets,
-            cluster_domain=plan.cluster_domain,
+            token_secrets=settings.token_secrets,
+            cluster_domain=settings.options.names.cluster_domain,
         )
-        self._plan = plan
+        self._settings = settings
         self._draining = False
         self._settling = Settling()
         self._following: asyncio.Task[None] | None = None
-        self.kube_metrics = KubeMetrics(self.registry, f"connectors_{plan.name}", self.client, self.source.reflectors)
+        self.kube_metrics = KubeMetrics(
+            self.registry, f"connectors_{settings.name}", self.client, self.source.reflectors
+        )
         self._checks: list[ReadyCheck] = [self._drains, self.source.missing]
         app = web.Application()
         app.add_routes(health_routes(self._checks, self.registry, self.source.details))
-        self._admin = AdminServer(app, plan.admin)
+        self._admin = AdminServer(app, settings.options.admin)
 
     @property
     def admin(self) -> HostPort:
         """Where the admin port is; only after `start`."""
-        return HostPort(self._plan.admin.host, self._admin.port)
+        return HostPort(self._settings.options.admin.host, self._admin.port)
 
     async def start(self, *work: Coroutine[Any, Any, None]) -> None:
         """Open the admin port, which says at once that nothing is ready, and follow the API server; `work` beside it.
@@ -146,7 +147,7 @@ class ClusterProcess:
             await self._admin.start()
         except OSError as error:
             await self.client.close()
-            raise StartError(cannot_listen(self._plan.admin, "--admin", error)) from error
+            raise StartError(cannot_listen(self._settings.options.admin, "--admin", error)) from error
 
     async def _follow(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as tasks:

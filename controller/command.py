@@ -7,30 +7,16 @@ import logging
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
-from connectors.dial.flags import dial_settings
+from connectors.cluster_process import ClusterProcess, ClusterSettings, StartError
 from connectors.kube.access import AccessError, choose_access
-from connectors.kube.settings import ADMIN, CLUSTER_DOMAIN, KUBECONFIG, NAMESPACE, PROXY_SERVICE
-from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
 from connectors.process.logs import set_up_logging
 from connectors.process.run import Signals, refuse, run
-from connectors.process.settings import Values, foreign_variable, parse_command_line
+from connectors.process.settings import foreign_variable, parse_command_line
 from connectors.snapshot import Wanted
-from controller.admission.admission import AdmissionSettings, ListenError
-from controller.controller import ControllerSettings
-from controller.destination import Platform
+from controller.admission.admission import ListenError
 from controller.leader import Candidate
-from controller.probes.schedule import ProbeSettings
-from controller.probes.settings import PROBE_INTERVAL
-from controller.settings import (
-    LEADER_ELECT,
-    SETTINGS,
-    WEBHOOK_CERT_DIR,
-    WEBHOOK_LISTEN,
-    WEBHOOK_NAME,
-)
+from controller.settings import ControllerOptions
 from controller.wiring import build_admission, build_controller
 
 logger = logging.getLogger("connectors.controller")
@@ -38,59 +24,29 @@ logger = logging.getLogger("connectors.controller")
 PROGRAM = "python -m controller"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one command line asks for. `candidate` None: this is the only replica. `admission` None: no webhook."""
-
-    cluster: ClusterPlan
-    controller: ControllerSettings
-    candidate: Candidate | None
-    admission: AdmissionSettings | None
-
-
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Work until told to stop. Returns 0 then, 1 where it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
-    _, values = parse_command_line(parser, SETTINGS, words, environment)
+    _, options = parse_command_line(parser, ControllerOptions(), words, environment)
     try:
-        access = choose_access(values[KUBECONFIG], foreign_variable("KUBECONFIG", environment))
+        access = choose_access(options.cluster.kubeconfig, foreign_variable("KUBECONFIG", environment))
     except AccessError as error:
         return refuse(PROGRAM, str(error))
-    platform = Platform(values[NAMESPACE], values[CLUSTER_DOMAIN], values[PROXY_SERVICE])
-    candidate = Candidate(_identity(), values[NAMESPACE]) if values[LEADER_ELECT] else None
-    domain = values[CLUSTER_DOMAIN]
-    cluster = ClusterPlan(
-        "controller",
-        access,
-        values[NAMESPACE],
-        values[ADMIN],
-        cluster_domain=domain,
-        wanted=Wanted(plans=False),
-    )
-    set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
-    return run(_work(Plan(cluster, _controller(values, platform), candidate, _admission(values))))
+    cluster = ClusterSettings("controller", access, options.cluster, wanted=Wanted(plans=False))
+    set_up_logging(options.logging.format, options.logging.level)
+    return run(_work(cluster, options))
 
 
-def _controller(values: Values, platform: Platform) -> ControllerSettings:
-    dialing = dial_settings(values, loopback=False)
-    return ControllerSettings(platform, probes=ProbeSettings(interval=values[PROBE_INTERVAL]), dialing=dialing)
-
-
-def _admission(values: Values) -> AdmissionSettings | None:
-    listen = values[WEBHOOK_LISTEN]
-    if listen is None:
-        return None
-    names = values[WEBHOOK_NAME]
-    return AdmissionSettings(listen, values[WEBHOOK_CERT_DIR], values[NAMESPACE], values[CLUSTER_DOMAIN], names)
-
-
-async def _work(plan: Plan) -> int:
+async def _work(cluster: ClusterSettings, options: ControllerOptions) -> int:
     signals = Signals()
-    process = ClusterProcess(plan.cluster)
-    controller = build_controller(process, plan.controller, plan.candidate)
+    process = ClusterProcess(cluster)
+    # Without a candidacy this is the only replica.
+    candidate = Candidate(_identity(), options.cluster.names.namespace) if options.leader_elect else None
+    controller = build_controller(process, options.controller_settings(), candidate)
     process.also_missing(controller.missing)
     work = [controller.run()]
-    admission = build_admission(process, plan.admission) if plan.admission else None
+    webhook = options.admission_settings()
+    admission = build_admission(process, webhook) if webhook else None
     if admission is not None:
         process.also_missing(admission.missing)
         work.append(admission.run())

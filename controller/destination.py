@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from connectors.judgement import Judgement
+from connectors.kube.settings import ClusterNames
 from connectors.objects.conditions import Condition, ConditionType
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ClassApi, ClassProxy, Resolver, ServiceReference
@@ -26,12 +27,8 @@ from controller.service import (
 
 
 @dataclass(frozen=True, slots=True)
-class Platform:
-    """What names mean in this cluster: where the system runs, its DNS domain, and its proxy's Service."""
-
-    namespace: str = "connectors-system"
-    cluster_domain: str = "cluster.local"
-    proxy_service: str = "connectors-proxy-service"
+class Platform(ClusterNames):
+    """What names mean in this cluster, and so which Services are meant."""
 
     @property
     def proxy(self) -> ServiceKey:

@@ -1,18 +1,21 @@
-"""The settings of `python -m controller`."""
+"""The command line of `python -m controller`."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from connectors.dial.flags import DIAL_FLAGS
-from connectors.kube.settings import KUBE_SETTINGS
-from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
-from connectors.process.parsers import HostPort, optional, parse_host_port, parse_switch
-from connectors.process.settings import Setting
+from connectors.dial.dial_settings import DialSettings
+from connectors.kube.settings import ClusterOptions
+from connectors.process.declaration import Parser, setting
+from connectors.process.logs import Logging
+from connectors.process.parsers import SWITCH, HostPort, optional, parse_host_port
+from controller.admission.admission import AdmissionSettings
 from controller.admission.renewal import canonical
-from controller.probes.settings import PROBE_INTERVAL
+from controller.controller import ControllerSettings
+from controller.destination import Platform
+from controller.probes.schedule import ProbeSettings
 
 _OFF = "off"
 _HOST = re.compile(r"[0-9a-z.:-]{1,253}", re.ASCII)
@@ -39,23 +42,42 @@ def parse_hosts(text: str) -> frozenset[str]:
     return canonical(names)
 
 
-LEADER_ELECT = Setting(
-    "--leader-elect", "true", parse_switch, "write only while holding the Lease, so that replicas take turns", "true",
-    switch=True,
-)  # fmt: skip
-WEBHOOK_LISTEN = Setting(
-    "--webhook-listen", "0.0.0.0:9443", parse_listen, "where the admission webhook is served, or off", "0.0.0.0:9443",
-    metavar="HOST:PORT|off",
-)  # fmt: skip
-WEBHOOK_CERT_DIR = Setting(
-    "--webhook-cert-dir", "", optional(Path), "folder with tls.crt and tls.key for the webhook, kept current by others",
-    "/etc/connectors/webhook", metavar="DIR", default_text="it makes its own, in secrets connectors-webhook-cert",
-)  # fmt: skip
-WEBHOOK_NAME = Setting(
-    "--webhook-name", "", parse_hosts, "further names and IP addresses that the API server reaches the webhook by",
-    "webhook.example,192.0.2.1", metavar="NAME,...",
-)  # fmt: skip
-SETTINGS: tuple[Setting[Any], ...] = (
-    LEADER_ELECT, PROBE_INTERVAL, *DIAL_FLAGS, WEBHOOK_LISTEN, WEBHOOK_CERT_DIR, WEBHOOK_NAME,
-    *KUBE_SETTINGS, LOG_FORMAT, LOG_LEVEL,
-)  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class ControllerOptions:
+    """`webhook` None: no webhook."""
+
+    leader_elect: bool = setting(
+        "--leader-elect", "true", SWITCH, "write only while holding the Lease, so that replicas take turns"
+    )
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
+    dialing: DialSettings = field(default_factory=DialSettings)
+    webhook: HostPort | None = setting(
+        "--webhook-listen", "0.0.0.0:9443", Parser(parse_listen, "HOST:PORT|off"),
+        "where the admission webhook is served, or off",
+    )  # fmt: skip
+    webhook_folder: Path | None = setting(
+        "--webhook-cert-dir", "",
+        Parser(optional(Path), "DIR", empty="it makes its own, in secrets connectors-webhook-cert"),
+        "folder with tls.crt and tls.key for the webhook, kept current by others", "/etc/connectors/webhook",
+    )  # fmt: skip
+    webhook_names: frozenset[str] = setting(
+        "--webhook-name", "", Parser(parse_hosts, "NAME,..."),
+        "further names and IP addresses that the API server reaches the webhook by", "webhook.example,192.0.2.1",
+    )  # fmt: skip
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
+    logging: Logging = field(default_factory=Logging)
+
+    def controller_settings(self) -> ControllerSettings:
+        """What the controller needs."""
+        names = self.cluster.names
+        platform = Platform(names.namespace, names.cluster_domain, names.proxy_service)
+        return ControllerSettings(platform, probes=self.probes, dialing=self.dialing)
+
+    def admission_settings(self) -> AdmissionSettings | None:
+        """What the webhook needs; None where there is to be none."""
+        if self.webhook is None:
+            return None
+        names = self.cluster.names
+        return AdmissionSettings(
+            self.webhook, self.webhook_folder, names.namespace, names.cluster_domain, self.webhook_names
+        )

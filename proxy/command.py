@@ -5,21 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
+from connectors.cluster_process import ClusterProcess, ClusterSettings, StartError
 from connectors.kube.access import AccessError, choose_access
-from connectors.kube.settings import ADMIN, KUBECONFIG, NAMESPACE
-from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
+from connectors.process.declaration import SettingError
 from connectors.process.logs import set_up_logging
 from connectors.process.parsers import HostPort
 from connectors.process.run import Signals, cannot_listen, refuse, run, until
-from connectors.process.settings import SettingError, foreign_variable, parse_command_line
+from connectors.process.settings import foreign_variable, parse_command_line
 from connectors.snapshot import Wanted
 from connectors.tls.loading import KeyPairError
 from proxy.audit.audit_log import AuditLogError
-from proxy.cluster_settings import SETTINGS, cluster_settings
-from proxy.settings import ClientAuth, ProxySettings
+from proxy.settings import ClientAuth, ProxyOptions, ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy
 
 logger = logging.getLogger("connectors.proxy")
@@ -27,46 +24,30 @@ logger = logging.getLogger("connectors.proxy")
 PROGRAM = "python -m proxy"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one command line asks for."""
-
-    cluster: ClusterPlan
-    proxy: ProxySettings
-
-
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
-    _, values = parse_command_line(parser, SETTINGS, words, environment)
+    _, options = parse_command_line(parser, ProxyOptions(), words, environment)
     try:
-        settings = cluster_settings(values)
-        access = choose_access(values[KUBECONFIG], foreign_variable("KUBECONFIG", environment))
+        settings = options.proxy_settings()
+        access = choose_access(options.cluster.kubeconfig, foreign_variable("KUBECONFIG", environment))
     except SettingError as error:
         parser.error(str(error))
     except AccessError as error:
         return refuse(PROGRAM, str(error))
-    token_secrets = settings.client_auth is ClientAuth.TOKEN
-    cluster = ClusterPlan(
-        "proxy",
-        access,
-        values[NAMESPACE],
-        values[ADMIN],
-        token_secrets=token_secrets,
-        cluster_domain=settings.cluster_domain,
-        wanted=Wanted(judgements=False, hosts=settings.hosts),
-    )
-    set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
-    return run(_serve(Plan(cluster, settings)))
+    wanted = Wanted(judgements=False, hosts=settings.hosts)
+    cluster = ClusterSettings("proxy", access, options.cluster, settings.client_auth is ClientAuth.TOKEN, wanted)
+    set_up_logging(options.logging.format, options.logging.level)
+    return run(_serve(cluster, settings))
 
 
-async def _serve(plan: Plan) -> int:
+async def _serve(cluster: ClusterSettings, settings: ProxySettings) -> int:
     signals = Signals()
-    process = ClusterProcess(plan.cluster)
+    process = ClusterProcess(cluster)
     try:
-        cluster = Cluster(process.client, process.clock)
-        proxy = build_proxy(plan.proxy, process.store, process.registry, cluster=cluster)
-        if plan.proxy.audit_log:
+        reviews = Cluster(process.client, process.clock)
+        proxy = build_proxy(settings, process.store, process.registry, cluster=reviews)
+        if settings.audit_log:
             signals.on_hang_up(proxy.reopen_audit_log)
         await process.start()
     except (AuditLogError, KeyPairError, StartError) as error:
@@ -74,7 +55,7 @@ async def _serve(plan: Plan) -> int:
     try:
         if not await process.wait_ready(signals.first):
             return 0
-        return await _traffic(plan.proxy, process, proxy, signals)
+        return await _traffic(settings, process, proxy, signals)
     finally:
         await process.stop()
 

@@ -1,13 +1,28 @@
-"""The data plane's settings as frozen values. standalone/ and the proxy's own command line fill them from flags."""
+"""The data plane's settings: declared on the fields that hold them, for every command which serves. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from connectors.dial.dial_settings import DialSettings
-from connectors.dial.guard import DialGuard
+from connectors.dial.dial_settings import TLS_VERSION, DialSettings, dialing_on_this_machine
+from connectors.kube.settings import ClusterNames, ClusterOptions
 from connectors.objects.names import HostForm
+from connectors.process.declaration import Parser, SettingError, setting, settings_of
+from connectors.process.logs import LogFormat, Logging
+from connectors.process.parsers import (
+    COUNT,
+    DURATION,
+    DURATION_OR_ZERO,
+    HOST_PORT,
+    PATH,
+    SIZE,
+    SWITCH,
+    HostPort,
+    choice,
+    parse_count_or_zero,
+    parse_on_off,
+)
 from connectors.tls.pool import TlsVersion
 
 
@@ -29,63 +44,89 @@ class AccessLogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes beyond which a message is refused.
+    """Sizes in bytes, and numbers, beyond which a message or a connection is refused."""
 
-    head_bytes: a request's or response's head. nginx allows 32 KiB, Go 1 MiB, Envoy 60 KiB: 64 KiB takes Kerberos
-    tickets and large cookies, and one connection cannot hold much memory.
-    target_bytes: the request-target. nginx and Apache stop at 8 KiB; package managers were seen above that.
-    header_count: fields of one head; Envoy allows 100, Node 2,000.
-    connections: of clients at once. With heads of 64 KiB that nobody finishes these are 256 MiB at the worst; a
-    pipeline's client has a handful, and nginx's examples say 1,024 for each of its processes.
-    """
-
-    head_bytes: int = 64 * 1024
-    target_bytes: int = 16 * 1024
-    header_count: int = 128
-    connections: int = 4096
+    # nginx allows 32 KiB, Go 1 MiB, Envoy 60 KiB: 64 KiB takes Kerberos tickets and large cookies, and one connection
+    # cannot hold much memory.
+    head_bytes: int = setting("--max-head", "64KiB", SIZE, "a request's or response's head; more is refused", "128KiB")
+    # nginx and Apache stop at 8 KiB; package managers were seen above that.
+    target_bytes: int = setting("--max-target", "16KiB", SIZE, "a request's path and query", "32KiB")
+    # Envoy allows 100, Node 2,000.
+    header_count: int = setting("--max-headers", "128", COUNT, "header fields of one head", "256")
+    # With heads of 64 KiB that nobody finishes these are 256 MiB at the worst; a pipeline's client has a handful, and
+    # nginx's examples say 1,024 for each of its processes.
+    connections: int = setting(
+        "--max-connections", "4096", COUNT, "client connections at once; more are closed", "1024"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds.
 
-    head: from a request head's first byte to its last. connect: DNS, TCP and TLS toward the tool. first_byte: from the
-    last byte that moved to the response's head. idle: between two bytes of a body, and in a tunnel. keep_alive: an idle
-    client connection. upstream_idle: an unused upstream connection. drain: running requests after SIGTERM.
+    head: from a request head's first byte to its last. first_byte: from the last byte that moved to the response's
+    head.
     """
 
-    head: float = 30.0
-    connect: float = 10.0
-    first_byte: float = 300.0
-    idle: float = 300.0
-    keep_alive: float = 75.0
-    upstream_idle: float = 60.0
-    drain: float = 30.0
+    head: float = setting("--head-timeout", "30s", DURATION, "for a client to send a request's head")
+    connect: float = setting("--connect-timeout", "10s", DURATION, "for name lookup, TCP and TLS toward the tool")
+    first_byte: float = setting("--first-byte-timeout", "5m", DURATION, "for the tool to begin its answer")
+    idle: float = setting("--idle-timeout", "5m", DURATION, "between two bytes of a body or a tunnel")
+    keep_alive: float = setting("--keep-alive-timeout", "75s", DURATION, "that an idle client connection stays open")
+    upstream_idle: float = setting(
+        "--upstream-idle-timeout", "60s", DURATION, "that an unused connection to a tool is kept"
+    )
+    drain: float = setting("--drain-timeout", "30s", DURATION, "for running requests after SIGTERM")
 
 
 @dataclass(frozen=True, slots=True)
 class CallerSettings:
-    """How callers are asked about, where the API server is. Durations in seconds.
+    """How callers are asked about, where the API server is. Durations in seconds."""
 
-    cache_ttl: that an answer counts, and so how long a revoked token or role still works. stale_if_error: that a caller
-    who was let in is let in without an answer while the API server is away (0: not at all): longer than it takes to
-    restart one. require_audience: only tokens minted for a Connector's proxy URL. failure_rate: refused tokens and
-    permissions a second from one client address, beyond which unknown tokens of it get 429 (0: no limit).
-    """
-
-    cache_ttl: float = 10.0
-    stale_if_error: float = 300.0
-    require_audience: bool = False
-    failure_rate: float = 10.0
+    require_audience: bool = setting(
+        "--require-audience", "false", SWITCH,
+        "accept only tokens that were minted for the Connector's proxy URL (status.proxy.httpAddress.url)", "true",
+    )  # fmt: skip
+    cache_ttl: float = setting(
+        "--auth-cache-ttl", "10s", DURATION,
+        "that an answer about a caller counts; a revoked token or role works for that much longer",
+    )  # fmt: skip
+    # Longer than it takes to restart an API server.
+    stale_if_error: float = setting(
+        "--auth-stale-if-error", "5m", DURATION_OR_ZERO,
+        "that a caller who was let in is let in while the API server is away; 0: not at all",
+    )  # fmt: skip
+    failure_rate: float = setting(
+        "--auth-failure-rate", "10", Parser(parse_count_or_zero, "N"),
+        "refused tokens and permissions a second from one client address, in the mean of ten seconds; beyond that its "
+        "unknown tokens get 429; 0: no limit",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerTls:
     """TLS toward clients. `certificate` and `key` are paths of PEM files, `minimum` is the lowest version spoken."""
 
-    certificate: str
-    key: str
-    minimum: TlsVersion = TlsVersion.TLS_1_2
+    certificate: str = setting(
+        "--tls-cert", "", PATH, "serve clients over TLS, with the certificate chain of this PEM file, its leaf first",
+        "/etc/connectors/tls/tls.crt",
+    )  # fmt: skip
+    key: str = setting("--tls-key", "", PATH, "the PEM file of its private key", "/etc/connectors/tls/tls.key")
+    minimum: TlsVersion = setting("--tls-min", "1.2", TLS_VERSION, "lowest version of TLS for clients", "1.3")
+
+    def complete(self) -> ListenerTls | None:
+        """The same; None where neither path is given, and clients speak plain HTTP.
+
+        Raises:
+            SettingError: one of the two is given alone.
+        """
+        if not self.certificate and not self.key:
+            return None
+        for path, lacks in zip((self.certificate, self.key), settings_of(self), strict=False):
+            if not path:
+                what = f"{lacks.flag} is missing: TLS takes a certificate and its key"
+                raise SettingError(f"{what}; {lacks.example} perhaps")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +143,10 @@ class ProxySettings:
     callers: CallerSettings = field(default_factory=CallerSettings)
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
-    cluster_domain: str = "cluster.local"
+    cluster_domain: str = ClusterNames().cluster_domain
     localhost_names: bool = True
-    dialing: DialSettings = field(default_factory=lambda: DialSettings(DialGuard(loopback=True)))
+    # Where names of this machine's own loopback are served, its tools are what is served.
+    dialing: DialSettings = field(default_factory=dialing_on_this_machine)
     access_log: AccessLogFormat = AccessLogFormat.TEXT
     audit_log: str = ""
     tls: ListenerTls | None = None
@@ -118,3 +160,72 @@ class ProxySettings:
     def scheme(self) -> str:
         """Of the URLs by which clients reach the proxy."""
         return "https" if self.tls else "http"
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficOptions:
+    """What every command which serves takes on its command line."""
+
+    workers: int = setting("--workers", "1", COUNT, "processes that serve; only 1 in this version")
+    access_log: bool = setting(
+        "--access-log", "on", Parser(parse_on_off, "on|off"), "one line a request, as --log-format says", "off"
+    )
+    audit_log: str = setting(
+        "--audit-log", "", Parser(str, "PATH|-"),
+        "where each request leaves a JSON object: a file, or - for standard output", "/var/log/connectors/audit.log",
+    )  # fmt: skip
+    tls: ListenerTls = field(default_factory=ListenerTls)
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    dialing: DialSettings = field(default_factory=DialSettings)
+
+    def proxy_settings(self, decided: ProxySettings, log_format: LogFormat) -> ProxySettings:
+        """The proxy's, where `decided` is what the command has decided itself: where it listens, and for whom.
+
+        Raises:
+            SettingError: the settings do not fit together.
+        """
+        if self.workers > 1:
+            raise SettingError("--workers: this version serves with one process; leave it out or give 1")
+        return replace(
+            decided,
+            limits=self.limits,
+            timeouts=self.timeouts,
+            dialing=self.dialing,
+            access_log=AccessLogFormat(log_format.value) if self.access_log else AccessLogFormat.OFF,
+            audit_log=self.audit_log,
+            tls=self.tls.complete(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOptions:
+    """The command line of `python -m proxy`."""
+
+    listen: HostPort = setting("--listen", "0.0.0.0:8080", HOST_PORT, "where clients reach the proxy")
+    client_auth: ClientAuth = setting(
+        "--client-auth", "kubernetes", Parser(choice(ClientAuth), "kubernetes|token|none"),
+        "kubernetes: the API server reviews callers' tokens, and their roles must allow `get` on the Connector. token: "
+        "the tokens of Secrets of type kubernetes.io/service-account-token, for the Connectors of the ServiceAccount's "
+        "namespace. none: whoever reaches the port may use every Connector",
+    )  # fmt: skip
+    callers: CallerSettings = field(default_factory=CallerSettings)
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
+    logging: Logging = field(default_factory=Logging)
+    traffic: TrafficOptions = field(default_factory=TrafficOptions)
+
+    def proxy_settings(self) -> ProxySettings:
+        """What proxy/wiring.py needs.
+
+        Raises:
+            SettingError: the settings do not fit together.
+        """
+        decided = ProxySettings(
+            host=self.listen.host,
+            port=self.listen.port,
+            client_auth=self.client_auth,
+            callers=self.callers,
+            cluster_domain=self.cluster.names.cluster_domain,
+            localhost_names=False,
+        )
+        return self.traffic.proxy_settings(decided, self.logging.format)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from connectors.process.settings import Setting
+from connectors.process.declaration import Parser, Setting
 from standalone.objects import Failure
 
 TIMEOUT = 10.0
@@ -44,8 +44,8 @@ def parse_server(text: str) -> str:
 
 
 SERVER = Setting(
-    "--server", "http://127.0.0.1:8081", parse_server, "admin address of `connectors serve`", "http://127.0.0.1:8081",
-    metavar="URL",
+    "--server", "http://127.0.0.1:8081", Parser(parse_server, "URL"), "admin address of `connectors serve`",
+    "http://127.0.0.1:8081",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -13,9 +14,10 @@ import msgspec
 import yaml
 
 from connectors.process.clock import now
+from connectors.process.declaration import Parser, Setting, declared, setting
 from connectors.process.logs import escaped
-from connectors.process.parsers import choice, parse_switch
-from connectors.process.settings import Setting, Values, parse_command_line
+from connectors.process.parsers import SWITCH, choice
+from connectors.process.settings import parse_command_line
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
 from standalone.objects import BASE, ConnectorClassList, ConnectorClassObject, ConnectorList, ConnectorObject
 from standalone.snippet import SnippetError, snippet, target_of
@@ -31,18 +33,26 @@ class Output(StrEnum):
     SNIPPET = "snippet"
 
 
-NAMESPACE = Setting("--namespace", "default", str, "namespace to look in", "team-a", metavar="NAMESPACE", short="-n")
-ALL = Setting("--all-namespaces", "false", parse_switch, "look in every namespace", "true", short="-A", switch=True)
-OUTPUT = Setting(
-    "--output", "table", choice(Output),
-    "table, json, yaml, or, for one Connector, snippet: how git, curl, pip, npm, docker and a Pod use it", "yaml",
-    metavar="FORMAT", short="-o",
-)  # fmt: skip
-TOKEN_FILE = Setting(
-    "--token-file", "", str, "where clients find the caller's token, for the snippet", "$HOME/token", metavar="PATH",
-    default_text="where its Pod part puts it, /var/run/secrets/connectors/NAME/token",
-)  # fmt: skip
-SETTINGS: tuple[Setting[Any], ...] = (NAMESPACE, ALL, OUTPUT, TOKEN_FILE, SERVER)
+NAMESPACE = Setting("--namespace", "default", Parser(str, "NAMESPACE"), "namespace to look in", "team-a", "-n")
+
+
+@dataclass(frozen=True, slots=True)
+class GetOptions:
+    """The command line of `connectors get`, but for what it is to show."""
+
+    namespace: str = declared(NAMESPACE)
+    everywhere: bool = setting("--all-namespaces", "false", SWITCH, "look in every namespace", "true", "-A")
+    output: Output = setting(
+        "--output", "table", Parser(choice(Output), "FORMAT"),
+        "table, json, yaml, or, for one Connector, snippet: how git, curl, pip, npm, docker and a Pod use it", "yaml",
+        "-o",
+    )  # fmt: skip
+    token_file: str = setting(
+        "--token-file", "", Parser(str, "PATH", "where its Pod part puts it, /var/run/secrets/connectors/NAME/token"),
+        "where clients find the caller's token, for the snippet", "$HOME/token",
+    )  # fmt: skip
+    server: str = declared(SERVER)
+
 
 CONNECTORS = "connectors"
 CLASSES = "connectorclasses"
@@ -57,7 +67,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         help="what to list (default: connectors); any other word is the NAME of a Connector",
     )  # fmt: skip
     parser.add_argument("name", nargs="?", metavar="NAME", help="print only the one of this name")
-    arguments, values = parse_command_line(parser, SETTINGS, words, environment)
+    arguments, options = parse_command_line(parser, GetOptions(), words, environment)
     bare_word = arguments.resource not in RESOURCES and arguments.name is None
     if bare_word:
         arguments.resource, arguments.name = CONNECTORS, arguments.resource
@@ -65,14 +75,14 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         parser.error(f"there is no resource {arguments.resource!r}; choose {CONNECTORS} or {CLASSES}")
     resource = RESOURCES[arguments.resource]
     try:
-        if arguments.name and values[ALL] and resource == CONNECTORS:
+        if arguments.name and options.everywhere and resource == CONNECTORS:
             raise AdminPortError(
                 "error: a resource cannot be retrieved by name across all namespaces; name one with -n"
             )
-        if values[OUTPUT] is Output.SNIPPET and (resource == CLASSES or not arguments.name):
+        if options.output is Output.SNIPPET and (resource == CLASSES or not arguments.name):
             raise AdminPortError("error: a snippet is of one Connector; name it: connectors get NAME -o snippet")
-        body = fetch(values[SERVER] + _path(resource, arguments.name, values))
-        text = _rendered(body, resource, values, single=bool(arguments.name))
+        body = fetch(options.server + _path(resource, arguments.name, options))
+        text = _rendered(body, resource, options, single=bool(arguments.name))
     except AdminPortError as error:
         resources = f" (no resource has that name either: {CONNECTORS}, {CLASSES})"
         # The server's words may hold what drives a terminal.
@@ -81,33 +91,33 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     if text:
         sys.stdout.write(text)
     else:
-        everywhere = values[ALL] or resource == CLASSES
-        print("No resources found" + ("" if everywhere else f" in {values[NAMESPACE]} namespace."), file=sys.stderr)
+        everywhere = options.everywhere or resource == CLASSES
+        print("No resources found" + ("" if everywhere else f" in {options.namespace} namespace."), file=sys.stderr)
     return 0
 
 
-def _path(resource: str, name: str | None, values: Values) -> str:
-    scope = "" if resource == CLASSES or values[ALL] else f"/namespaces/{quote(values[NAMESPACE], safe='')}"
+def _path(resource: str, name: str | None, options: GetOptions) -> str:
+    scope = "" if resource == CLASSES or options.everywhere else f"/namespaces/{quote(options.namespace, safe='')}"
     return f"{BASE}{scope}/{resource}" + (f"/{quote(name, safe='')}" if name else "")
 
 
-def _rendered(body: bytes, resource: str, values: Values, *, single: bool) -> str:
+def _rendered(body: bytes, resource: str, options: GetOptions, *, single: bool) -> str:
     """The text to print, empty where a list has no items and a table is asked for."""
-    if values[OUTPUT] is Output.JSON:
+    if options.output is Output.JSON:
         return msgspec.json.format(msgspec.json.encode(decoded(body, dict[str, Any])), indent=4).decode() + "\n"
-    if values[OUTPUT] is Output.YAML:
+    if options.output is Output.YAML:
         return yaml.safe_dump(decoded(body, dict[str, Any]), sort_keys=False, allow_unicode=True)
-    if values[OUTPUT] is Output.SNIPPET:
-        return _snippet(decoded(body, ConnectorObject), values)
+    if options.output is Output.SNIPPET:
+        return _snippet(decoded(body, ConnectorObject), options)
     if resource == CLASSES:
         classes = (decoded(body, ConnectorClassObject),) if single else decoded(body, ConnectorClassList).items
         return classes_table(classes, now()) if classes else ""
     connectors = (decoded(body, ConnectorObject),) if single else decoded(body, ConnectorList).items
-    return connectors_table(connectors, now(), namespaces=values[ALL]) if connectors else ""
+    return connectors_table(connectors, now(), namespaces=options.everywhere) if connectors else ""
 
 
-def _snippet(connector: ConnectorObject, values: Values) -> str:
+def _snippet(connector: ConnectorObject, options: GetOptions) -> str:
     try:
-        return snippet(target_of(connector, values[TOKEN_FILE]))
+        return snippet(target_of(connector, options.token_file))
     except SnippetError as error:
         raise AdminPortError(f"error: {error}") from None

@@ -6,21 +6,22 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
+from connectors.dial.dial_settings import DialSettings, dialing_on_this_machine
 from connectors.dial.dialer import Dialer
-from connectors.dial.flags import DIAL_FLAGS, dial_settings
 from connectors.inventory import build
 from connectors.judgement import Judgement
 from connectors.objects.conditions import ConnectorStatus
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.violation import errors
 from connectors.process.clock import timestamp
+from connectors.process.declaration import declared, setting
 from connectors.process.logs import escaped
-from connectors.process.parsers import parse_duration
-from connectors.process.settings import Setting, Values, parse_command_line
+from connectors.process.parsers import DURATION
+from connectors.process.settings import parse_command_line
 from connectors.sources.directory import DirectorySource
 from controller.destination import LocalProxy
 from controller.plans import connector
@@ -55,11 +56,16 @@ def probed_status(judgement: Judgement, reports: Mapping[Purpose, Report], now: 
 
 FAILED, NOT_ASKED = 1, 2
 
-PROBE_TIMEOUT = Setting(
-    "--timeout", "10s", parse_duration, "how long one probe may take, redirects included; with PATH", "10s",
-    metavar="DURATION",
-)  # fmt: skip
-SETTINGS: tuple[Setting[Any], ...] = (NAMESPACE, SERVER, PROBE_TIMEOUT, *DIAL_FLAGS)
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """The command line of `connectors probe`, but for what it is to ask. `timeout` in seconds."""
+
+    namespace: str = declared(NAMESPACE)
+    server: str = declared(SERVER)
+    timeout: float = setting("--timeout", "10s", DURATION, "how long one probe may take, redirects included; with PATH")
+    dialing: DialSettings = field(default_factory=dialing_on_this_machine)
+
 
 REPORTS_WITHIN = 60.0
 """Seconds: two probes of ten each, behind those that others have asked for."""
@@ -81,10 +87,10 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         help="manifests with the Connector, its Secret, and its class if that is not built in; "
         "without one the running `connectors serve` is asked",
     )  # fmt: skip
-    arguments, values = parse_command_line(parser, SETTINGS, words, environment)
-    key = ConnectorKey(values[NAMESPACE], arguments.name)
+    arguments, options = parse_command_line(parser, ProbeOptions(), words, environment)
+    key = ConnectorKey(options.namespace, arguments.name)
     try:
-        probe = _local(key, arguments.paths, values) if arguments.paths else _remote(key, values)
+        probe = _local(key, arguments.paths, options) if arguments.paths else _remote(key, options)
     except (ProbeError, AdminPortError) as error:
         print(escaped(str(error)), file=sys.stderr)
         return NOT_ASKED
@@ -92,10 +98,10 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     return 0 if probe.well else FAILED
 
 
-def _remote(key: ConnectorKey, values: Values) -> ConnectorProbe:
+def _remote(key: ConnectorKey, options: ProbeOptions) -> ConnectorProbe:
     path = f"{BASE}/namespaces/{quote(key.namespace, safe='')}/connectors/{quote(key.name, safe='')}/probe"
     try:
-        return decoded(fetch(values[SERVER] + path, b"{}", REPORTS_WITHIN), ConnectorProbe)
+        return decoded(fetch(options.server + path, b"{}", REPORTS_WITHIN), ConnectorProbe)
     except AdminPortError as error:
         if error.not_found:
             raise
@@ -104,7 +110,7 @@ def _remote(key: ConnectorKey, values: Values) -> ConnectorProbe:
         ) from None
 
 
-def _local(key: ConnectorKey, paths: list[Path], values: Values) -> ConnectorProbe:
+def _local(key: ConnectorKey, paths: list[Path], options: ProbeOptions) -> ConnectorProbe:
     if problem := path_problem(paths):
         raise ProbeError(f"error: {problem}")
     loaded = DirectorySource(paths, timestamp).load()
@@ -114,13 +120,13 @@ def _local(key: ConnectorKey, paths: list[Path], values: Values) -> ConnectorPro
         raise ProbeError(f"error: the manifests hold no Connector {key}{hint}")
     if fatal := errors(judgement.violations):
         raise ProbeError(f"error: Connector {key} is invalid: {fatal[0]}")
-    return asyncio.run(_probed(judgement, values))
+    return asyncio.run(_probed(judgement, options))
 
 
-async def _probed(judgement: Judgement, values: Values) -> ConnectorProbe:
-    sender = ProbeClient(Dialer(dial_settings(values, loopback=True)))
+async def _probed(judgement: Judgement, options: ProbeOptions) -> ConnectorProbe:
+    sender = ProbeClient(Dialer(options.dialing))
     try:
-        reports = await probe_connector(sender, judgement, values[PROBE_TIMEOUT])
+        reports = await probe_connector(sender, judgement, options.timeout)
     finally:
         await sender.close()
     return report_of(judgement.connector.key, probed_status(judgement, reports, timestamp()), reports)

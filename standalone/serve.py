@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import TextIO
 
 from connectors.process.clock import now
-from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
+from connectors.process.declaration import SettingError
 from connectors.process.logs import set_up_logging
 from connectors.process.run import Signals, refuse, run, until
-from connectors.process.settings import SettingError, parse_command_line
-from controller.probes.schedule import ProbeSettings
-from controller.probes.settings import PROBE_INTERVAL
+from connectors.process.settings import parse_command_line
 from proxy.audit.audit_file import STANDARD_OUTPUT
 from standalone.api import list_connectors
 from standalone.paths import path_problem
-from standalone.serve_settings import ADMIN, SETTINGS, serve_settings
-from standalone.service import Plan, ServeError, Service
+from standalone.serve_settings import ServeOptions
+from standalone.service import ServeError, Service, ServiceSettings
 from standalone.table import connectors_table
 
 logger = logging.getLogger("connectors.serve")
@@ -34,35 +32,34 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser("connectors serve", description=__doc__, allow_abbrev=False)
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="a directory of manifests, or one file")
-    arguments, values = parse_command_line(parser, SETTINGS, words, environment)
+    arguments, options = parse_command_line(parser, ServeOptions(), words, environment)
     try:
-        probes = ProbeSettings(interval=values[PROBE_INTERVAL])
-        plan = Plan(tuple(arguments.paths), values[ADMIN], serve_settings(values), probes)
+        settings = ServiceSettings(tuple(arguments.paths), options.admin, options.proxy_settings(), options.probes)
     except SettingError as error:
         parser.error(str(error))
-    if problem := path_problem(plan.paths):
+    if problem := path_problem(settings.paths):
         parser.exit(2, f"connectors serve: error: {problem}\n")
-    set_up_logging(values[LOG_FORMAT], values[LOG_LEVEL])
-    return run(_serve(plan))
+    set_up_logging(options.logging.format, options.logging.level)
+    return run(_serve(settings))
 
 
-async def _serve(plan: Plan) -> int:
+async def _serve(settings: ServiceSettings) -> int:
     signals = Signals()
     try:
-        service = Service(plan)
-        if plan.proxy.audit_log:
+        service = Service(settings)
+        if settings.proxy.audit_log:
             signals.on_hang_up(service.reopen_audit_log)
         await service.start()
     except ServeError as error:
         return refuse("connectors serve", str(error))
     # Standard output is for records alone where they go there: what reads them takes every line for one.
     telling = asyncio.create_task(
-        _announce(service, sys.stderr if plan.proxy.audit_log == STANDARD_OUTPUT else sys.stdout)
+        _announce(service, sys.stderr if settings.proxy.audit_log == STANDARD_OUTPUT else sys.stdout)
     )
     await signals.first.wait()
     telling.cancel()
     await asyncio.wait({telling})
-    logger.info("stopping: running requests get %g s; a second signal ends them at once", plan.proxy.timeouts.drain)
+    logger.info("stopping: running requests get %g s; a second signal ends them at once", settings.proxy.timeouts.drain)
     clean = await until(signals.second, service.drain())
     await service.stop()
     return 0 if clean else 1

@@ -1,16 +1,18 @@
-"""The settings of `connectors serve`, and the proxy's settings made of them."""
+"""The command line of `connectors serve`."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
 
+from connectors.dial.dial_settings import dialing_on_this_machine
 from connectors.kube.settings import CLUSTER_DOMAIN
-from connectors.process.log_settings import LOG_FORMAT, LOG_LEVEL
-from connectors.process.parsers import optional, parse_host_port
-from connectors.process.settings import Setting, SettingError, Values
-from controller.probes.settings import PROBE_INTERVAL
-from proxy.settings import ClientAuth, ProxySettings
-from proxy.traffic_settings import TRAFFIC_SETTINGS, proxy_settings
+from connectors.process.declaration import Parser, SettingError, declared, setting
+from connectors.process.logs import Logging
+from connectors.process.parsers import HOST_PORT, HostPort, optional
+from controller.probes.schedule import ProbeSettings
+from proxy.settings import ClientAuth, ProxySettings, TrafficOptions
+
+_LISTEN = HostPort(ProxySettings().host, ProxySettings().port)
 
 
 def parse_client_auth(text: str) -> ClientAuth:
@@ -24,60 +26,43 @@ def parse_client_auth(text: str) -> ClientAuth:
     return ClientAuth(text)
 
 
-LISTEN = Setting(
-    "--listen",
-    "127.0.0.1:8080",
-    parse_host_port,
-    "where clients reach the proxy",
-    "0.0.0.0:8080",
-    metavar="HOST:PORT",
-)
-ADMIN = Setting(
-    "--admin",
-    "127.0.0.1:8081",
-    parse_host_port,
-    "where /livez, /readyz, /metrics and the status of Connectors are served",
-    "127.0.0.1:8081",
-    metavar="HOST:PORT",
-)
-CLIENT_AUTH = Setting(
-    "--client-auth",
-    "",
-    optional(parse_client_auth),
-    "none: whoever reaches the port may use every Connector. token: the tokens of Secrets of type "
-    "kubernetes.io/service-account-token, each for the Connectors of its namespace",
-    "token",
-    metavar="none|token",
-    default_text="none on a loopback address, else it must be given",
-)
-SETTINGS: tuple[Setting[Any], ...] = (
-    LISTEN,
-    ADMIN,
-    CLIENT_AUTH,
-    LOG_FORMAT,
-    LOG_LEVEL,
-    CLUSTER_DOMAIN,
-    PROBE_INTERVAL,
-    *TRAFFIC_SETTINGS,
-)
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """`client_auth` None: nothing was said."""
 
+    listen: HostPort = setting("--listen", str(_LISTEN), HOST_PORT, "where clients reach the proxy", "0.0.0.0:8080")
+    admin: HostPort = setting(
+        "--admin", "127.0.0.1:8081", HOST_PORT,
+        "where /livez, /readyz, /metrics and the status of Connectors are served",
+    )  # fmt: skip
+    client_auth: ClientAuth | None = setting(
+        "--client-auth", "",
+        Parser(optional(parse_client_auth), "none|token", "none on a loopback address, else it must be given"),
+        "none: whoever reaches the port may use every Connector. token: the tokens of Secrets of type "
+        "kubernetes.io/service-account-token, each for the Connectors of its namespace", "token",
+    )  # fmt: skip
+    logging: Logging = field(default_factory=Logging)
+    cluster_domain: str = declared(CLUSTER_DOMAIN)
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
+    traffic: TrafficOptions = field(default_factory=lambda: TrafficOptions(dialing=dialing_on_this_machine()))
 
-def serve_settings(values: Values) -> ProxySettings:
-    """What proxy/wiring.py needs.
+    def proxy_settings(self) -> ProxySettings:
+        """What proxy/wiring.py needs.
 
-    Raises:
-        SettingError: the settings do not fit together.
-    """
-    return proxy_settings(values, values[LISTEN], _client_auth(values), localhost_names=True)
-
-
-def _client_auth(values: Values) -> ClientAuth:
-    given = values[CLIENT_AUTH]
-    if given is not None:
-        return given
-    if not values[LISTEN].loopback:
-        raise SettingError(
-            f"--client-auth: {values[LISTEN]} can be reached from other machines, so say who may use the Connectors: "
-            "--client-auth token, or --client-auth none for everybody"
+        Raises:
+            SettingError: the settings do not fit together.
+        """
+        decided = ProxySettings(
+            self.listen.host, self.listen.port, self._client_auth(), cluster_domain=self.cluster_domain
         )
-    return ClientAuth.NONE
+        return self.traffic.proxy_settings(decided, self.logging.format)
+
+    def _client_auth(self) -> ClientAuth:
+        if self.client_auth is not None:
+            return self.client_auth
+        if not self.listen.loopback:
+            raise SettingError(
+                f"--client-auth: {self.listen} can be reached from other machines, so say who may use the Connectors: "
+                "--client-auth token, or --client-auth none for everybody"
+            )
+        return ClientAuth.NONE

@@ -123,8 +123,8 @@ class ServeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one command line asks for. `paths` are directories or files; a port 0 lets the kernel choose."""
+class ServiceSettings:
+    """`paths` are directories or files; a port 0 lets the kernel choose."""
 
     paths: tuple[Path, ...]
     admin: HostPort
@@ -135,7 +135,7 @@ class Plan:
 class Service:
     """Everything of one standalone process, as one thing that starts and stops."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, settings: ServiceSettings) -> None:
         """Wire it.
 
         Raises:
@@ -143,20 +143,20 @@ class Service:
         """
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._plan = plan
-        self._store = SnapshotStore(Wanted(hosts=plan.proxy.hosts), large=growing)
-        dialer = Dialer(plan.proxy.dialing)
+        self._settings = settings
+        self._store = SnapshotStore(Wanted(hosts=settings.proxy.hosts), large=growing)
+        dialer = Dialer(settings.proxy.dialing)
         try:
-            self._proxy = build_proxy(plan.proxy, self._store, registry, dialer=dialer)
+            self._proxy = build_proxy(settings.proxy, self._store, registry, dialer=dialer)
         except (AuditLogError, KeyPairError) as error:
             raise ServeError(str(error)) from error
         self.reopen_audit_log = self._proxy.reopen_audit_log
-        self._reloader = Reloader(DirectorySource(plan.paths, timestamp), self._store)
+        self._reloader = Reloader(DirectorySource(settings.paths, timestamp), self._store)
         self._running: list[asyncio.Task[None]] = []
         self._sender = ProbeClient(dialer)
         self._prober = Prober(
             ProberSurroundings(self._sender, None, SystemClock(), SystemRandom().random, ProbeMetrics(registry)),
-            plan.probes,
+            settings.probes,
             self._probed,
         )
         self._news = asyncio.Event()
@@ -166,7 +166,7 @@ class Service:
         app = web.Application()
         app.add_routes([*health_routes([self._missing], registry), *probe_routes(self._prober, self._board)])
         app.add_routes(api_routes(lambda: self._board.current))
-        self._admin = AdminServer(app, plan.admin)
+        self._admin = AdminServer(app, settings.admin)
 
     async def start(self) -> None:
         """Load the first snapshot, open both ports, begin to watch.
@@ -176,11 +176,11 @@ class Service:
         """
         with filling():
             await self._reloader.load()
-        await _listen(self._proxy.start, HostPort(self._plan.proxy.host, self._plan.proxy.port), "--listen")
+        await _listen(self._proxy.start, HostPort(self._settings.proxy.host, self._settings.proxy.port), "--listen")
         # Only now: statuses name the port, which the kernel may have chosen.
         await self._store.join(self._follow)
         try:
-            await _listen(self._admin.start, self._plan.admin, "--admin")
+            await _listen(self._admin.start, self._settings.admin, "--admin")
         except ServeError:
             await self._proxy.drain()
             raise
@@ -212,17 +212,17 @@ class Service:
     @property
     def listen(self) -> HostPort:
         """Where clients reach the proxy; only after `start`."""
-        return HostPort(self._plan.proxy.host, self._proxy.port)
+        return HostPort(self._settings.proxy.host, self._proxy.port)
 
     @property
     def url(self) -> str:
         """The same as a URL."""
-        return f"{self._plan.proxy.scheme}://{self.listen}"
+        return f"{self._settings.proxy.scheme}://{self.listen}"
 
     @property
     def admin(self) -> HostPort:
         """Where the admin port is; only after `start`."""
-        return HostPort(self._plan.admin.host, self._admin.port)
+        return HostPort(self._settings.admin.host, self._admin.port)
 
     @property
     def board(self) -> Board:
@@ -238,7 +238,7 @@ class Service:
         self._news.set()
 
     def _url(self, key: ConnectorKey) -> str:
-        return localhost_url(key, self._proxy.port, self._plan.proxy.scheme)
+        return localhost_url(key, self._proxy.port, self._settings.proxy.scheme)
 
     def _end(self) -> None:
         self._settling.stop()

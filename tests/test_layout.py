@@ -194,7 +194,7 @@ def test_environment_is_read_in_one_place() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id == "os"
     ]
-    assert not reads, f"make these a Setting; see connectors/process: {reads}"
+    assert not reads, f"declare these; see connectors/process/declaration.py: {reads}"
 
 
 def test_annotations_are_postponed() -> None:

@@ -1,14 +1,31 @@
-"""What bounds dialling, as a value. Pure."""
+"""The settings of dialling, one for all that dial tools: what a proxy reaches, probes must reach too. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from connectors.dial.guard import DialGuard
+from connectors.process.declaration import Parser, setting
+from connectors.process.parsers import choice, parse_duration_or_zero
 from connectors.tls.pool import TlsVersion
 
-DNS_CACHE = 5.0
-"""Seconds. As long as an answer counts, a tool that moves is looked for in the wrong place; a burst asks once."""
+MAX_DNS_CACHE = 60.0
+"""Seconds. A name server's own answers tell how long they count, and the system does not pass that on."""
+
+
+def parse_dns_cache(text: str) -> float:
+    """A duration of a minute at most, or 0.
+
+    Raises:
+        ValueError: anything else.
+    """
+    seconds = parse_duration_or_zero(text)
+    if seconds > MAX_DNS_CACHE:
+        raise ValueError("it must be at most 1m, or 0 for no cache")
+    return seconds
+
+
+TLS_VERSION = Parser(choice(TlsVersion), "1.2|1.3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +36,14 @@ class DialSettings:
     """
 
     guard: DialGuard = field(default_factory=DialGuard)
-    dns_cache: float = DNS_CACHE
-    minimum: TlsVersion = TlsVersion.TLS_1_2
+    # As long as an answer counts, a tool that moves is looked for in the wrong place; a burst asks once.
+    dns_cache: float = setting(
+        "--dns-cache", "5s", Parser(parse_dns_cache, "DURATION"),
+        "that the addresses of a tool's name count; 0: they are looked up each time",
+    )  # fmt: skip
+    minimum: TlsVersion = setting("--upstream-tls-min", "1.2", TLS_VERSION, "lowest version of TLS toward tools", "1.3")
+
+
+def dialing_on_this_machine() -> DialSettings:
+    """What is dialled where tools on this machine are served, as on a laptop they are."""
+    return DialSettings(DialGuard(loopback=True))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from connectors.process.declaration import Parser, setting
+
 IPAddress = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...]
@@ -54,12 +56,43 @@ _MAX_KNOWN = 4096
 _NETWORK = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?", re.ASCII)
 
 
+def parse_networks(text: str) -> Networks:
+    """`CIDR,CIDR`; an address without a length is itself alone; none for the empty text.
+
+    Raises:
+        ValueError: one of them is no network, or has bits set behind its length.
+    """
+    return tuple(_network(part.strip()) for part in text.split(",")) if text else ()
+
+
+def _network(text: str) -> Network:
+    try:
+        if not _NETWORK.fullmatch(text):
+            raise ValueError
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("it takes networks in CIDR form or IP addresses, separated by commas") from None
+    if str(network.network_address) != str(ip_address(text.partition("/")[0])):
+        raise ValueError("a network has host bits set; write its first address before the slash, or an address alone")
+    return network
+
+
+NETWORKS = Parser(parse_networks, "CIDR,...")
+
+
 @dataclass(frozen=True, slots=True)
 class DialGuard:
     """`deny` goes before `allow`, and `allow` before what is denied by default. `loopback` lifts that one default."""
 
-    allow: Networks = ()
-    deny: Networks = ()
+    allow: Networks = setting(
+        "--allow-upstream", "", NETWORKS, "addresses that may be dialled though they are denied by default",
+        "127.0.0.0/8,192.0.2.1",
+    )  # fmt: skip
+    deny: Networks = setting(
+        "--deny-upstream", "", NETWORKS, "addresses that must not be dialled, whatever else is allowed",
+        "10.96.0.1,2001:db8::/32",
+    )  # fmt: skip
+    # No flag: whether tools on this machine are what is served is known to the command, not to its user.
     loopback: bool = False
     _known: dict[str, str | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -90,27 +123,6 @@ class DialGuard:
         if not self.loopback and _within(ip, LOOPBACK):
             return "loopback"
         return next((name for name, networks in DENIED if _within(ip, networks)), None)
-
-
-def parse_networks(text: str) -> Networks:
-    """`CIDR,CIDR`; an address without a length is itself alone; none for the empty text.
-
-    Raises:
-        ValueError: one of them is no network, or has bits set behind its length.
-    """
-    return tuple(_network(part.strip()) for part in text.split(",")) if text else ()
-
-
-def _network(text: str) -> Network:
-    try:
-        if not _NETWORK.fullmatch(text):
-            raise ValueError
-        network = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError("it takes networks in CIDR form or IP addresses, separated by commas") from None
-    if str(network.network_address) != str(ip_address(text.partition("/")[0])):
-        raise ValueError("a network has host bits set; write its first address before the slash, or an address alone")
-    return network
 
 
 def _within(ip: IPAddress, networks: Networks) -> bool:

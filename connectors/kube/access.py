@@ -48,17 +48,18 @@ class Access:
         return () if self.kubeconfig is None else (self.kubeconfig, *self.merged)
 
 
-def choose_access(flag: Path | None, environment: str, in_cluster: InCluster | None = None) -> Access:
+def choose_access(flag: str, environment: str, in_cluster: InCluster | None = None) -> Access:
     """The flag, else the pod's ServiceAccount where there is one, else $KUBECONFIG.
 
-    `environment` is the text of $KUBECONFIG; of files that it lists, those that do not exist are left out.
+    `flag` is a path, or empty. `environment` is the text of $KUBECONFIG; of the files that it lists, those that do
+    not exist are left out.
 
     Raises:
         AccessError: there is none of the three.
     """
     place = in_cluster or InCluster()
-    if flag is not None:
-        return Access(flag, in_cluster=place)
+    if flag:
+        return Access(Path(flag), in_cluster=place)
     if place.token_file.is_file():
         return Access(in_cluster=place)
     listed = [Path(entry).expanduser() for entry in environment.split(os.pathsep) if entry]

@@ -1,13 +1,13 @@
-"""The settings of every process that works with an API server."""
+"""The settings of every process that works with an API server. Pure."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
-from connectors.process.parsers import optional, parse_host_port
-from connectors.process.settings import Setting
+from connectors.objects.names import USUAL_DOMAIN
+from connectors.process.declaration import Parser, Setting, declared, setting
+from connectors.process.parsers import HOST_PORT, HostPort
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 
@@ -35,25 +35,34 @@ def parse_domain(text: str) -> str:
     return domain
 
 
-ADMIN = Setting(
-    "--admin", "0.0.0.0:8081", parse_host_port, "where /livez, /readyz and /metrics are served", "0.0.0.0:8081",
-    metavar="HOST:PORT",
-)  # fmt: skip
-KUBECONFIG = Setting(
-    "--kubeconfig", "", optional(Path), "kubeconfig file of the API server", "/etc/connectors/kubeconfig",
-    metavar="PATH", default_text="the pod's ServiceAccount, else $KUBECONFIG",
-)  # fmt: skip
-NAMESPACE = Setting(
-    "--namespace", "connectors-system", parse_name, "where this program and ConfigMap connectors-config are",
-    "connectors-system", metavar="NAMESPACE",
-)  # fmt: skip
 CLUSTER_DOMAIN = Setting(
-    "--cluster-domain", "cluster.local", parse_domain, "DOMAIN of the host form c-NAME.NS.svc.DOMAIN", "cluster.local",
-    metavar="DOMAIN",
-)  # fmt: skip
-PROXY_SERVICE = Setting(
-    "--proxy-service", "connectors-proxy-service", parse_name,
-    "the Service of the proxy, for classes whose spec.proxy names none", "connectors-proxy-service", metavar="NAME",
+    "--cluster-domain", USUAL_DOMAIN, Parser(parse_domain, "DOMAIN"), "DOMAIN of the host form c-NAME.NS.svc.DOMAIN",
+    USUAL_DOMAIN,
 )  # fmt: skip
 
-KUBE_SETTINGS: tuple[Setting[Any], ...] = (ADMIN, KUBECONFIG, NAMESPACE, CLUSTER_DOMAIN, PROXY_SERVICE)
+
+@dataclass(frozen=True, slots=True)
+class ClusterNames:
+    """What names mean in a cluster: where the system runs, its DNS domain, and its proxy's Service."""
+
+    namespace: str = setting(
+        "--namespace", "connectors-system", Parser(parse_name, "NAMESPACE"),
+        "where this program and ConfigMap connectors-config are",
+    )  # fmt: skip
+    cluster_domain: str = declared(CLUSTER_DOMAIN)
+    proxy_service: str = setting(
+        "--proxy-service", "connectors-proxy-service", Parser(parse_name, "NAME"),
+        "the Service of the proxy, for classes whose spec.proxy names none",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """`kubeconfig` is a path, empty for the pod's ServiceAccount, else what $KUBECONFIG names."""
+
+    admin: HostPort = setting("--admin", "0.0.0.0:8081", HOST_PORT, "where /livez, /readyz and /metrics are served")
+    kubeconfig: str = setting(
+        "--kubeconfig", "", Parser(str, "PATH", empty="the pod's ServiceAccount, else $KUBECONFIG"),
+        "kubeconfig file of the API server", "/etc/connectors/kubeconfig",
+    )  # fmt: skip
+    names: ClusterNames = field(default_factory=ClusterNames)

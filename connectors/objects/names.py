@@ -7,6 +7,8 @@ import re
 from connectors.objects.connector import ConnectorKey
 
 SERVICE_PREFIX = "c-"
+USUAL_DOMAIN = "cluster.local"
+"""Of Services, in a cluster whose administrator has not chosen another (Kubernetes' own default)."""
 MAX_LABEL = 63
 """Octets of one DNS label (RFC 1035 section 2.3.4)."""
 MAX_SUBDOMAIN = 253
@@ -72,7 +74,7 @@ _LABEL_PATTERN = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 class HostForm:
     """Compiled once for a cluster domain."""
 
-    def __init__(self, cluster_domain: str = "cluster.local", *, localhost: bool = False) -> None:
+    def __init__(self, cluster_domain: str = USUAL_DOMAIN, *, localhost: bool = False) -> None:
         """`localhost`: whether `c-NAME.NS.localhost` counts (RFC 6761 section 6.3), as it does standalone."""
         suffixes = [r"\.svc", rf"\.svc\.{re.escape(cluster_domain.lower().strip('.'))}"]
         if localhost:

@@ -6,9 +6,13 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
+
+from connectors.process.declaration import Parser, setting
+from connectors.process.parsers import choice
 
 PINNED = {
     "aiohttp": logging.INFO,
@@ -40,6 +44,18 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """How a process logs: settings of each of them."""
+
+    format: LogFormat = setting(
+        "--log-format", "text", Parser(choice(LogFormat), "text|json"), "how log lines look", "json"
+    )
+    level: LogLevel = setting(
+        "--log-level", "info", Parser(choice(LogLevel), "LEVEL"), "debug, info, warning or error", "debug"
+    )
 
 
 class NoHttpQuoted(logging.Filter):

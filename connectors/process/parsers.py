@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from connectors.process.declaration import Parser
+
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
@@ -140,6 +142,17 @@ def parse_switch(text: str) -> bool:
     return text == "true"
 
 
+def parse_on_off(text: str) -> bool:
+    """`on` or `off`.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if text not in {"on", "off"}:
+        raise ValueError("it takes one of on, off")
+    return text == "on"
+
+
 def choice(kind: type[E]) -> Callable[[str], E]:
     """A parser for the values of an enum, which it lists when it refuses."""
 
@@ -155,6 +168,15 @@ def choice(kind: type[E]) -> Callable[[str], E]:
 def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     """The same parser, where the empty text means that nothing was said."""
     return lambda text: parse(text) if text else None
+
+
+PATH = Parser(str, "PATH")
+HOST_PORT = Parser(parse_host_port, "HOST:PORT")
+DURATION = Parser(parse_duration, "DURATION")
+DURATION_OR_ZERO = Parser(parse_duration_or_zero, "DURATION")
+SIZE = Parser(parse_size, "SIZE")
+COUNT = Parser(parse_count, "N")
+SWITCH = Parser(parse_switch, switch=True)
 
 
 def _positive(number: int) -> int:

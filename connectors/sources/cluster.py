@@ -18,7 +18,7 @@ from connectors.kube.selection import ObjectKey, Selection
 from connectors.objects.addresses import AddressError, Origin, parse_address
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.feature_flags import CONFIG_MAP_NAME, FeatureFlags
-from connectors.objects.names import object_name_problem
+from connectors.objects.names import USUAL_DOMAIN, object_name_problem
 from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
 from connectors.objects.violation import Violation
 from connectors.process.clock import Clock
@@ -95,7 +95,7 @@ class ClusterSource:
         clock: Clock,
         *,
         token_secrets: bool = False,
-        cluster_domain: str = "cluster.local",
+        cluster_domain: str = USUAL_DOMAIN,
     ) -> None:
         """`namespace`: where ConfigMap connectors-config and Secrets with global CA certificates are.
 

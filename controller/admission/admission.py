@@ -7,6 +7,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from connectors.kube.settings import ClusterNames
 from connectors.process.parsers import HostPort
 from connectors.process.run import cannot_listen
 from connectors.tls.serving import Mounted, PairFiles, Serving
@@ -35,8 +36,8 @@ class AdmissionSettings:
 
     listen: HostPort
     folder: Path | None = None
-    namespace: str = "connectors-system"
-    cluster_domain: str = "cluster.local"
+    namespace: str = ClusterNames().namespace
+    cluster_domain: str = ClusterNames().cluster_domain
     names: Set[str] = frozenset()
     times: Times = field(default_factory=Times)
 

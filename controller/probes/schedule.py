@@ -6,12 +6,26 @@ from dataclasses import dataclass, field
 
 from connectors.judgement import Judgement
 from connectors.objects.connector_class import ConnectorClass
+from connectors.process.declaration import Parser, setting
+from connectors.process.parsers import parse_duration_or_zero
 from connectors.tls.pool import Trust
 from controller.probes.outcome import LATE, RETELL, Outcome, Probed, Probes, Purpose
 from controller.probes.request import Ask
 
 JITTER = 0.1
 """A tenth of a pause, either way: what was begun together drifts apart, and "every 60 s" stays true."""
+
+
+def parse_interval(text: str) -> float:
+    """A duration of a second at least, or 0.
+
+    Raises:
+        ValueError: anything else. More often would be an attack on the tool, and with a wrong password on the account.
+    """
+    seconds = parse_duration_or_zero(text)
+    if 0 < seconds < 1:
+        raise ValueError("it must be at least 1s, or 0 for no probes")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +41,10 @@ class ProbeSettings:
     `per_origin`: of one tool. A thousand Connectors of one tool are probed one behind the other, not at once.
     """
 
-    interval: float = 60.0
+    interval: float = setting(
+        "--probe-interval", "60s", Parser(parse_interval, "DURATION"),
+        "pause between two probes of a tool; after failures it doubles, to 5m at most. 0: nothing is probed",
+    )  # fmt: skip
     longest: float = 300.0
     timeout: float = 10.0
     at_once: int = 64

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.cluster_process import ClusterPlan, ClusterProcess
+from connectors.cluster_process import ClusterProcess, ClusterSettings
 from connectors.kube.access import choose_access
+from connectors.kube.settings import ClusterOptions
 from connectors.process.parsers import HostPort
 from controller.admission.admission import Admission, AdmissionSettings
 from controller.admission.certificates import Material, fingerprints, held
@@ -49,8 +50,8 @@ LAG = 0.7
 
 async def replica(reviewed: Reviewed, exits: AsyncExitStack, folder: Path, times: Times) -> Admission:
     """The webhook of one controller, in this process, as the controller's ServiceAccount."""
-    access = choose_access(account_kubeconfig(reviewed.server, "controller", folder), "")
-    process = ClusterProcess(ClusterPlan("controller", access, SYSTEM, ANYWHERE))
+    access = choose_access(str(account_kubeconfig(reviewed.server, "controller", folder)), "")
+    process = ClusterProcess(ClusterSettings("controller", access, ClusterOptions(admin=ANYWHERE)))
     settings = AdmissionSettings(ANYWHERE, None, SYSTEM, "cluster.local", LOCAL, times)
     admission = build_admission(process, settings)
     await process.start(admission.run())

@@ -7,17 +7,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from connectors.cluster_process import ClusterPlan, ClusterProcess, StartError
+from connectors.cluster_process import ClusterProcess, ClusterSettings, StartError
 from connectors.kube.access import Access
+from connectors.kube.settings import ClusterOptions
 from connectors.process.parsers import HostPort
 from tests.peers.fake_api_server import FakeApiServer
 
-SYSTEM = "connectors-system"
 ANY_PORT = HostPort("127.0.0.1", 0)
 
 
-def plan(server: FakeApiServer, folder: Path, admin: HostPort = ANY_PORT) -> ClusterPlan:
-    return ClusterPlan("proxy", Access(server.kubeconfig(folder)), SYSTEM, admin)
+def settings(server: FakeApiServer, folder: Path, admin: HostPort = ANY_PORT) -> ClusterSettings:
+    return ClusterSettings("proxy", Access(server.kubeconfig(folder)), ClusterOptions(admin=admin))
 
 
 async def get(process: ClusterProcess, path: str) -> tuple[int, str]:
@@ -27,7 +27,7 @@ async def get(process: ClusterProcess, path: str) -> tuple[int, str]:
 
 async def test_ready_once_the_first_snapshot_serves(server: FakeApiServer, tmp_path: Path) -> None:
     server.hold_lists()
-    process = ClusterProcess(plan(server, tmp_path))
+    process = ClusterProcess(settings(server, tmp_path))
     await process.start()
     status, text = await get(process, "/readyz")
     assert (status, text) == (503, "not ready\nmissing: the list of connectors\n")
@@ -43,7 +43,7 @@ async def test_ready_once_the_first_snapshot_serves(server: FakeApiServer, tmp_p
 
 async def test_told_to_stop_before_it_is_ready(server: FakeApiServer, tmp_path: Path) -> None:
     server.hold_lists()
-    process = ClusterProcess(plan(server, tmp_path))
+    process = ClusterProcess(settings(server, tmp_path))
     await process.start()
     stop = asyncio.Event()
     waiting = asyncio.create_task(process.wait_ready(stop))
@@ -64,7 +64,7 @@ async def test_work_runs_beside_and_is_cancelled_with_it(server: FakeApiServer, 
         finally:
             ended.set()
 
-    process = ClusterProcess(plan(server, tmp_path))
+    process = ClusterProcess(settings(server, tmp_path))
     await process.start(work())
     await asyncio.wait_for(begun.wait(), 5)
     await process.stop()
@@ -75,7 +75,7 @@ async def test_a_failure_ends_the_wait(server: FakeApiServer, tmp_path: Path) ->
     async def work() -> None:
         raise LookupError("broken")
 
-    process = ClusterProcess(plan(server, tmp_path))
+    process = ClusterProcess(settings(server, tmp_path))
     await process.start(work())
     with pytest.raises(BaseExceptionGroup) as failed:
         await asyncio.wait_for(process.wait(asyncio.Event()), 5)
@@ -87,10 +87,10 @@ async def test_no_access_and_no_port_are_said(server: FakeApiServer, tmp_path: P
     async def never() -> None:
         raise AssertionError
 
-    missing = ClusterPlan("proxy", Access(tmp_path / "nosuch"), SYSTEM, ANY_PORT)
+    missing = ClusterSettings("proxy", Access(tmp_path / "nosuch"), ClusterOptions(admin=ANY_PORT))
     with pytest.raises(StartError, match="nosuch"):
         await ClusterProcess(missing).start(never())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         admin = HostPort("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(StartError, match=rf"cannot listen on {admin}: Address already in use; .* --admin"):
-            await ClusterProcess(plan(server, tmp_path, admin)).start(never())
+            await ClusterProcess(settings(server, tmp_path, admin)).start(never())

@@ -1,13 +1,49 @@
 from __future__ import annotations
 
+import argparse
 from ipaddress import ip_address
-from typing import Any
+from pathlib import Path
 
 import pytest
 
+from connectors.dial.dial_settings import DialSettings
 from connectors.process.parsers import HostPort
-from connectors.process.settings import Setting
-from controller.settings import SETTINGS, parse_hosts, parse_listen
+from connectors.process.settings import parse_command_line
+from controller.admission.admission import AdmissionSettings
+from controller.controller import ControllerSettings
+from controller.destination import Platform
+from controller.probes.schedule import ProbeSettings
+from controller.settings import ControllerOptions, parse_hosts, parse_listen
+
+
+def parsed(words: str = "") -> ControllerOptions:
+    return parse_command_line(argparse.ArgumentParser(), ControllerOptions(), words.split(), {})[1]
+
+
+def test_defaults_of_the_contract() -> None:
+    given = parsed()
+    assert given.leader_elect
+    assert given.controller_settings() == ControllerSettings()
+    assert given.admission_settings() == AdmissionSettings(HostPort("0.0.0.0", 9443))  # noqa: S104 - what a Pod listens on
+
+
+def test_every_one_arrives_where_it_belongs() -> None:
+    given = parsed(
+        "--no-leader-elect --probe-interval 2s --dns-cache 3s --namespace system --cluster-domain corp"
+        " --proxy-service door --webhook-listen h:1 --webhook-cert-dir /a/b --webhook-name a.example"
+    )
+    dialing, platform = DialSettings(dns_cache=3), Platform("system", "corp", "door")
+    assert not given.leader_elect
+    assert given.controller_settings() == ControllerSettings(
+        platform, probes=ProbeSettings(interval=2), dialing=dialing
+    )
+    assert given.admission_settings() == AdmissionSettings(
+        HostPort("h", 1), Path("/a/b"), "system", "corp", frozenset({"a.example"})
+    )
+
+
+def test_no_webhook() -> None:
+    assert parsed("--webhook-listen off").admission_settings() is None
 
 
 def test_the_webhook_can_be_off() -> None:
@@ -37,9 +73,3 @@ def test_addresses_are_written_as_certificates_say_them(text: str, address: str)
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(ValueError, match="separated by commas"):
         parse_hosts(text)
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=[setting.flag for setting in SETTINGS])
-def test_examples_and_defaults_are_accepted(setting: Setting[Any]) -> None:
-    setting.parse(setting.example)
-    setting.parse(setting.default)

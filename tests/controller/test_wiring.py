@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.cluster_process import ClusterPlan, ClusterProcess
+from connectors.cluster_process import ClusterProcess, ClusterSettings
 from connectors.kube.access import Access
+from connectors.kube.settings import ClusterOptions
 from connectors.process.parsers import HostPort
 from controller.admission.admission import AdmissionSettings
 from controller.controller import ControllerSettings
@@ -13,9 +14,13 @@ from controller.leader import Candidate
 from controller.wiring import build_admission, build_controller
 
 
+def settings(folder: Path) -> ClusterSettings:
+    return ClusterSettings("controller", Access(folder / "none"), ClusterOptions(admin=HostPort("127.0.0.1", 0)))
+
+
 @pytest.mark.parametrize(("candidate", "leads"), [(None, True), (Candidate("me", "system"), False)])
 async def test_who_competes_must_win_first(candidate: Candidate | None, leads: bool, tmp_path: Path) -> None:
-    process = ClusterProcess(ClusterPlan("controller", Access(tmp_path / "none"), "system", HostPort("127.0.0.1", 0)))
+    process = ClusterProcess(settings(tmp_path))
     build_controller(process, ControllerSettings(), candidate)
     families = {family.name: family for family in process.registry.collect()}
     assert [sample.value for sample in families["connectors_controller_leader"].samples] == [float(leads)]
@@ -24,7 +29,7 @@ async def test_who_competes_must_win_first(candidate: Candidate | None, leads: b
 
 
 async def test_the_webhooks_watches_are_told_of_too(tmp_path: Path) -> None:
-    process = ClusterProcess(ClusterPlan("controller", Access(tmp_path / "none"), "system", HostPort("127.0.0.1", 0)))
+    process = ClusterProcess(settings(tmp_path))
     admission = build_admission(process, AdmissionSettings(HostPort("127.0.0.1", 0)))
     families = {family.name: family for family in process.registry.collect()}
     watched = {sample.labels["resource"] for sample in families["connectors_controller_watch_connected"].samples}

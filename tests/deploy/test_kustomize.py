@@ -16,7 +16,7 @@ from controller.admission.admission import SERVICE, AdmissionSettings
 from controller.admission.rotation import CONFIGURATION, SECRET
 from controller.admission.server import PATH, SHUTDOWN
 from controller.admission.webhook import BODY_SECONDS, DEADLINE
-from controller.settings import WEBHOOK_LISTEN
+from controller.settings import ControllerOptions
 from tests.deploy.crds import ROOT
 from tests.deploy.kubernetes_models import is_builtin, violations
 from tests.deploy.rendered import COMPONENTS, DEPLOY, Manifest, of_kind, only, overlay, render
@@ -188,7 +188,7 @@ def test_the_webhooks_lead_to_the_port_of_every_controller(everything: list[Mani
     assert service["spec"]["selector"].items() <= labels.items()
     inner = container(everything, "connectors-controller-manager")
     assert {port["name"]: port["containerPort"] for port in inner["ports"]} == {"webhook": 9443, "admin": 8081}
-    assert f"--webhook-listen={WEBHOOK_LISTEN.default}" in inner["args"]
+    assert f"--webhook-listen={ControllerOptions().webhook}" in inner["args"]
     reference = {"name": SERVICE, "namespace": NAMESPACE, "port": 443, "path": PATH}
     webhooks = only(everything, "ValidatingWebhookConfiguration", CONFIGURATION)["webhooks"]
     assert [webhook["clientConfig"] for webhook in webhooks] == [{"service": reference}] * 2

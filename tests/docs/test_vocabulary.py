@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from typing import Any
 
 import msgspec
 import pytest
@@ -20,23 +19,26 @@ from connectors.objects.conditions import ConditionStatus, ConditionType
 from connectors.objects.metadata import API_VERSION
 from connectors.objects.reasons import HTTP_STATUS, ConditionReason, Reason
 from connectors.process.clock import now
-from connectors.process.settings import Setting
+from connectors.process.declaration import PREFIX, Setting, settings_of
 from connectors.rules.connector_class import _NOT_GENERATED
 from connectors.sources.directory import builtin_classes
 from connectors.sources.feature_flags import FLAGS
 from connectors.trust import Authorities
 from controller import authorities
-from controller import settings as controller_settings
 from controller.admission.metrics import AdmissionMetrics
 from controller.metrics import ControllerMetrics
 from controller.probes.metrics import ProbeMetrics
-from proxy import cluster_settings, exchange, relay
+from controller.settings import ControllerOptions
+from proxy import exchange, relay
 from proxy.audit.access_log import AccessLine
 from proxy.audit.audit_log import AuditCaller, AuditRecord, UsedSecret
 from proxy.metrics import BUCKETS, ProxyMetrics
 from proxy.metrics import AuthorityMetrics as CustomAuthorityMetrics
-from standalone import get, probe, serve_settings
+from proxy.settings import ProxyOptions
 from standalone.cli import COMMANDS
+from standalone.get import GetOptions
+from standalone.probe import ProbeOptions
+from standalone.serve_settings import ServeOptions
 from tests.docs.pages import blocks, codes, pages, prose, rows, text
 
 CONFIGURATION = "docs/configuration.md"
@@ -59,19 +61,18 @@ FOREIGN_FLAGS = {
     "--no-emit-find-links",
     "--no-emit-trusted-host",
 }
-COMMANDS_WITH_SETTINGS = {
-    "connectors serve PATH...": serve_settings.SETTINGS,
-    "python -m proxy": cluster_settings.SETTINGS,
-    "python -m controller": controller_settings.SETTINGS,
-    "connectors get [connectors|connectorclasses] [NAME]": get.SETTINGS,
-    "connectors probe NAME [PATH...]": probe.SETTINGS,
+COMMANDS_WITH_SETTINGS: dict[str, list[Setting[object]]] = {
+    "connectors serve PATH...": list(settings_of(ServeOptions())),
+    "python -m proxy": list(settings_of(ProxyOptions())),
+    "python -m controller": list(settings_of(ControllerOptions())),
+    "connectors get [connectors|connectorclasses] [NAME]": list(settings_of(GetOptions())),
+    "connectors probe NAME [PATH...]": list(settings_of(ProbeOptions())),
 }
+COMMAND_IDS = ["serve", "proxy", "controller", "get", "probe"]
 
 
-@pytest.mark.parametrize(
-    ("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=["serve", "proxy", "controller", "get", "probe"]
-)
-def test_settings(heading: str, settings: tuple[Setting[Any], ...]) -> None:
+@pytest.mark.parametrize(("heading", "settings"), COMMANDS_WITH_SETTINGS.items(), ids=COMMAND_IDS)
+def test_settings(heading: str, settings: list[Setting[object]]) -> None:
     documented = {codes(row[0])[0]: row for row in rows(CONFIGURATION, heading)}
     assert documented.keys() == {setting.flag for setting in settings}
     for setting in settings:
@@ -82,11 +83,21 @@ def test_settings(heading: str, settings: tuple[Setting[Any], ...]) -> None:
         assert meaning
 
 
+@pytest.mark.parametrize("settings", COMMANDS_WITH_SETTINGS.values(), ids=COMMAND_IDS)
+def test_examples_and_defaults_are_accepted(settings: list[Setting[object]]) -> None:
+    for setting in settings:
+        setting.parser.parse(setting.example)
+        setting.parser.parse(setting.default)
+        assert setting.variable == PREFIX + setting.flag[2:].replace("-", "_").upper()
+        assert setting.meaning
+        assert setting.example
+
+
 @pytest.mark.parametrize("page", pages())
 def test_flags_and_variables_that_are_named_anywhere_exist(page: str) -> None:
     settings = [setting for command in COMMANDS_WITH_SETTINGS.values() for setting in command]
     known = {setting.flag for setting in settings} | FOREIGN_FLAGS
-    known |= {setting.negated for setting in settings if setting.switch and setting.default == "true"}
+    known |= {setting.negated for setting in settings if setting.negated}
     for code in codes(prose(page)):
         flags = {word.partition("=")[0] for word in code.split() if word.startswith("--")}
         assert flags <= known, f"{page} names {flags - known}"

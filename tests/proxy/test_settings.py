@@ -1,8 +1,118 @@
 from __future__ import annotations
 
-from proxy.settings import ListenerTls, ProxySettings
+import argparse
+
+import pytest
+
+from connectors.dial.dial_settings import DialSettings
+from connectors.process.declaration import SettingError
+from connectors.process.settings import parse_command_line
+from connectors.tls.pool import TlsVersion
+from proxy.settings import (
+    AccessLogFormat,
+    CallerSettings,
+    ClientAuth,
+    Limits,
+    ListenerTls,
+    ProxyOptions,
+    ProxySettings,
+    Timeouts,
+)
+
+
+def parsed(words: str = "") -> ProxyOptions:
+    return parse_command_line(argparse.ArgumentParser(), ProxyOptions(), words.split(), {})[1]
+
+
+def made(words: str = "") -> ProxySettings:
+    return parsed(words).proxy_settings()
 
 
 def test_the_scheme_by_which_clients_reach_it() -> None:
     assert ProxySettings().scheme == "http"
     assert ProxySettings(tls=ListenerTls("/c", "/k")).scheme == "https"
+
+
+def test_defaults_of_the_contract() -> None:
+    given = parsed()
+    settings = given.proxy_settings()
+    assert (settings.host, settings.port) == ("0.0.0.0", 8080)  # noqa: S104 - what a Pod listens on
+    assert str(given.cluster.admin) == "0.0.0.0:8081"
+    assert settings.client_auth is ClientAuth.KUBERNETES
+    assert not given.cluster.kubeconfig
+    names = given.cluster.names
+    assert (names.namespace, names.proxy_service) == ("connectors-system", "connectors-proxy-service")
+    assert settings.cluster_domain == "cluster.local"
+    assert not settings.localhost_names
+    assert settings.limits == Limits(64 * 1024, 16 * 1024, 128, 4096)
+    assert settings.timeouts == Timeouts(30.0, 10.0, 300.0, 300.0, 75.0, 60.0, 30.0)
+    assert settings.callers == CallerSettings(
+        cache_ttl=10.0, stale_if_error=300.0, require_audience=False, failure_rate=10
+    )
+
+
+def test_defaults_are_those_of_the_values() -> None:
+    assert made("--listen h:1 --client-auth token") == ProxySettings(
+        host="h", port=1, client_auth=ClientAuth.TOKEN, localhost_names=False, dialing=DialSettings()
+    )
+
+
+def test_every_one_arrives_where_it_belongs() -> None:
+    given = made(
+        "--max-head 1KiB --max-target 2KiB --max-headers 3 --max-connections 4 --head-timeout 1s --connect-timeout 2s"
+        " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
+        " --drain-timeout 500ms --cluster-domain corp --audit-log /a/b --dns-cache 7s"
+    )
+    assert given.limits == Limits(1024, 2048, 3, 4)
+    assert given.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
+    assert (given.cluster_domain, given.audit_log, given.dialing.dns_cache) == ("corp", "/a/b", 7)
+
+
+def test_how_callers_are_asked_about() -> None:
+    words = "--auth-cache-ttl 3s --auth-stale-if-error 0 --require-audience --auth-failure-rate 0"
+    assert made(words).callers == CallerSettings(
+        cache_ttl=3.0, stale_if_error=0.0, require_audience=True, failure_rate=0
+    )
+
+
+@pytest.mark.parametrize("mode", list(ClientAuth))
+def test_every_client_authentication(mode: ClientAuth) -> None:
+    assert made(f"--client-auth {mode.value}").client_auth is mode
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", AccessLogFormat.TEXT),
+        ("--log-format json", AccessLogFormat.JSON),
+        ("--log-format json --access-log off", AccessLogFormat.OFF),
+    ],
+)
+def test_access_log(words: str, expected: AccessLogFormat) -> None:
+    assert made(words).access_log is expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "scheme"),
+    [
+        ("", None, "http"),
+        ("--tls-min 1.3", None, "http"),
+        ("--tls-cert /c --tls-key /k", ListenerTls("/c", "/k"), "https"),
+        ("--tls-cert /c --tls-key /k --tls-min 1.3", ListenerTls("/c", "/k", TlsVersion.TLS_1_3), "https"),
+    ],
+)
+def test_tls(words: str, expected: ListenerTls | None, scheme: str) -> None:
+    settings = made(words)
+    assert (settings.tls, settings.scheme) == (expected, scheme)
+
+
+@pytest.mark.parametrize(("given", "lacks"), [("--tls-cert", "--tls-key"), ("--tls-key", "--tls-cert")])
+def test_a_certificate_and_its_key_belong_together(given: str, lacks: str) -> None:
+    with pytest.raises(SettingError, match=f"^{lacks} is missing: "):
+        made(f"{given} /canary")
+
+
+def test_one_process_only() -> None:
+    assert made("--workers 1") == made()
+    with pytest.raises(SettingError, match="one process"):
+        made("--workers 2")

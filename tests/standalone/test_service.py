@@ -12,7 +12,7 @@ import pytest
 from connectors.process.parsers import HostPort
 from controller.probes.schedule import ProbeSettings
 from proxy.settings import AccessLogFormat, ProxySettings, Timeouts
-from standalone.service import Plan, ServeError, Service
+from standalone.service import ServeError, Service, ServiceSettings
 from tests.peers.raw_client import connected
 from tests.peers.raw_upstream import RawUpstream
 from tests.standalone.manifests import CONNECTOR, SECRET
@@ -21,18 +21,18 @@ ANYWHERE = HostPort("127.0.0.1", 0)
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-repo.default\r\n\r\n"
 
 
-def plan_for(
+def settings_for(
     path: Path, *, host: str = "127.0.0.1", port: int = 0, admin: HostPort = ANYWHERE, probes: float = 0
-) -> Plan:
+) -> ServiceSettings:
     """Without `probes`, an interval in seconds, the tool sees what the test sends and nothing else."""
     settings = ProxySettings(host=host, port=port, access_log=AccessLogFormat.OFF, timeouts=Timeouts(drain=5.0))
-    return Plan((path,), admin, settings, ProbeSettings(interval=probes))
+    return ServiceSettings((path,), admin, settings, ProbeSettings(interval=probes))
 
 
 @pytest.fixture
 async def service(tmp_path: Path, raw_upstream: RawUpstream) -> AsyncIterator[Service]:
     (tmp_path / "a.yaml").write_text(CONNECTOR.replace("https://tool.example", raw_upstream.address) + SECRET)
-    made = Service(plan_for(tmp_path))
+    made = Service(settings_for(tmp_path))
     await made.start()
     yield made
     await made.drain()
@@ -65,7 +65,7 @@ async def test_the_first_probes_are_waited_for_and_no_longer_than_said(
     tmp_path: Path, raw_upstream: RawUpstream
 ) -> None:
     (tmp_path / "a.yaml").write_text(CONNECTOR.replace("https://tool.example", raw_upstream.address) + SECRET)
-    service = Service(plan_for(tmp_path, probes=60))
+    service = Service(settings_for(tmp_path, probes=60))
     await service.start()
     try:
         await service.first_probes(0.05)
@@ -115,25 +115,25 @@ async def test_draining_says_so_and_lets_the_running_request_finish(
 
 @pytest.mark.parametrize("taken", ["--listen", "--admin"])
 async def test_a_taken_port(service: Service, tmp_path: Path, taken: str) -> None:
-    plan = plan_for(tmp_path)
+    settings = settings_for(tmp_path)
     if taken == "--listen":
-        plan = dataclasses.replace(plan, proxy=dataclasses.replace(plan.proxy, port=service.listen.port))
+        settings = dataclasses.replace(settings, proxy=dataclasses.replace(settings.proxy, port=service.listen.port))
     else:
-        plan = dataclasses.replace(plan, admin=service.admin)
+        settings = dataclasses.replace(settings, admin=service.admin)
     where = service.listen if taken == "--listen" else service.admin
     with pytest.raises(ServeError) as raised:
-        await Service(plan).start()
+        await Service(settings).start()
     assert str(raised.value) == f"cannot listen on {where}: Address already in use; choose another address with {taken}"
     assert await get(service, "/livez") == (200, "ok\n")
 
 
 async def test_a_host_that_is_not_one(tmp_path: Path) -> None:
     with pytest.raises(ServeError, match=r"^cannot listen on host.invalid:0: (?!Unknown error).+; choose another"):
-        await Service(plan_for(tmp_path, host="host.invalid")).start()
+        await Service(settings_for(tmp_path, host="host.invalid")).start()
 
 
 async def test_stopping_without_a_drain_leaves_nothing_running(tmp_path: Path) -> None:
-    made = Service(plan_for(tmp_path))
+    made = Service(settings_for(tmp_path))
     await made.start()
     before = asyncio.all_tasks()
     drain = asyncio.create_task(made.drain())

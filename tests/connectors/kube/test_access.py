@@ -163,14 +163,14 @@ def test_the_flag_wins_then_the_pod_then_the_environment(tmp_path: Path) -> None
     nowhere = InCluster(tmp_path / "no-token", tmp_path / "no-ca")
     first, second = (kubeconfig(tmp_path / name, {}) for name in ("first", "second"))
     listed = os.pathsep.join(["", str(tmp_path / "absent"), str(first), str(second)])
-    assert choose_access(Path("flag"), listed, nowhere).kubeconfigs == (Path("flag"),)
-    assert choose_access(None, listed, pod(tmp_path)).kubeconfigs == ()
-    assert choose_access(None, listed, nowhere).kubeconfigs == (first, second)
+    assert choose_access("flag", listed, nowhere).kubeconfigs == (Path("flag"),)
+    assert choose_access("", listed, pod(tmp_path)).kubeconfigs == ()
+    assert choose_access("", listed, nowhere).kubeconfigs == (first, second)
 
 
 @pytest.mark.parametrize(("environment", "says"), [("", "is not set"), ("/absent/config", "names no file that exists")])
 def test_without_any_of_them_the_message_names_all(tmp_path: Path, environment: str, says: str) -> None:
     with pytest.raises(AccessError, match=says) as caught:
-        choose_access(None, environment, InCluster(tmp_path / "no-token"))
+        choose_access("", environment, InCluster(tmp_path / "no-token"))
     assert "--kubeconfig" in str(caught.value)
     assert str(tmp_path / "no-token") in str(caught.value)

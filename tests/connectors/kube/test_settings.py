@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from connectors.kube.settings import KUBE_SETTINGS, KUBECONFIG, parse_domain, parse_name
-from connectors.process.settings import Setting
+from connectors.kube.settings import ClusterOptions, parse_domain, parse_name
 
 
 @pytest.mark.parametrize("text", ["a", "connectors-system", "x" * 63, "0"])
@@ -34,12 +30,5 @@ def test_what_is_no_domain(text: str) -> None:
         parse_domain(text)
 
 
-def test_no_kubeconfig_is_none() -> None:
-    assert KUBECONFIG.parse("") is None
-    assert KUBECONFIG.parse("/a/b") == Path("/a/b")
-
-
-@pytest.mark.parametrize("setting", KUBE_SETTINGS, ids=[setting.flag for setting in KUBE_SETTINGS])
-def test_examples_and_defaults_are_accepted(setting: Setting[Any]) -> None:
-    setting.parse(setting.example)
-    setting.parse(setting.default)
+def test_no_kubeconfig_is_the_empty_path() -> None:
+    assert not ClusterOptions().kubeconfig

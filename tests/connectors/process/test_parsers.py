@@ -18,6 +18,7 @@ from connectors.process.parsers import (
     parse_duration,
     parse_duration_or_zero,
     parse_host_port,
+    parse_on_off,
     parse_size,
     parse_switch,
 )
@@ -126,6 +127,12 @@ def test_switch() -> None:
     assert (parse_switch("true"), parse_switch("false")) == (True, False)
     with pytest.raises(ValueError, match="true or false"):
         parse_switch("yes")
+
+
+def test_on_off() -> None:
+    assert (parse_on_off("on"), parse_on_off("off")) == (True, False)
+    with pytest.raises(ValueError, match="one of on, off"):
+        parse_on_off("true")
 
 
 def test_choice_lists_what_it_takes() -> None:

@@ -2,24 +2,37 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
 import pytest
 
-from connectors.process.parsers import HostPort, parse_count, parse_host_port, parse_switch
-from connectors.process.settings import Setting, Values, foreign_variable, parse_command_line
-
-LISTEN = Setting("--listen", "127.0.0.1:8080", parse_host_port, "where to listen", "0.0.0.0:8080", metavar="HOST:PORT")
-HEADERS = Setting("--max-headers", "128", parse_count, "fields of a head; 100% of them", "64", short="-m")
-QUIET = Setting("--quiet", "false", parse_switch, "say nothing", "true", switch=True)
-NAME = Setting("--name", "", str, "a name", "x", default_text="the host's")
-SETTINGS: tuple[Setting[Any], ...] = (LISTEN, HEADERS, QUIET, NAME)
+from connectors.process.declaration import Parser, setting
+from connectors.process.parsers import COUNT, HOST_PORT, SWITCH, HostPort
+from connectors.process.settings import foreign_variable, parse_command_line
 
 
-def parse(words: list[str], environment: Mapping[str, str]) -> tuple[argparse.Namespace, Values]:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    headers: int = setting("--max-headers", "128", COUNT, "fields of a head; 100% of them", "64", "-m")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    listen: HostPort = setting("--listen", "127.0.0.1:8080", HOST_PORT, "where to listen", "0.0.0.0:8080")
+    sizes: Sizes = field(default_factory=Sizes)
+    quiet: bool = setting("--quiet", "false", SWITCH, "say nothing", "true")
+    name: str = setting("--name", "", Parser(str, empty="the host's"), "a name", "x")
+
+
+@dataclass(frozen=True, slots=True)
+class Electing:
+    elect: bool = setting("--elect", "true", SWITCH, "elect one")
+
+
+def parse(words: list[str], environment: Mapping[str, str]) -> tuple[argparse.Namespace, Options]:
     parser = argparse.ArgumentParser("prog")
     parser.add_argument("path", nargs="*")
-    return parse_command_line(parser, SETTINGS, words, environment)
+    return parse_command_line(parser, Options(), words, environment)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +50,12 @@ def parse(words: list[str], environment: Mapping[str, str]) -> tuple[argparse.Na
 def test_flag_beats_environment_beats_default(
     words: list[str], environment: dict[str, str], expected: HostPort
 ) -> None:
-    assert parse(words, environment)[1][LISTEN] == expected
+    assert parse(words, environment)[1].listen == expected
 
 
 def test_the_process_environment_is_read_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONNECTORS_MAX_HEADERS", "7")
-    assert parse_command_line(argparse.ArgumentParser(), SETTINGS, [])[1][HEADERS] == 7
+    assert parse_command_line(argparse.ArgumentParser(), Options(), [])[1].sizes.headers == 7
 
 
 @pytest.mark.parametrize(
@@ -55,12 +68,12 @@ def test_the_process_environment_is_read_where_none_is_given(monkeypatch: pytest
     ],
 )
 def test_switch(words: list[str], environment: dict[str, str], quiet: bool) -> None:
-    assert parse(words, environment)[1][QUIET] is quiet
+    assert parse(words, environment)[1].quiet is quiet
 
 
 def test_positional_arguments_may_stand_around_options() -> None:
-    arguments, values = parse(["a", "-m", "3", "b"], {})
-    assert (arguments.path, values[HEADERS]) == (["a", "b"], 3)
+    arguments, options = parse(["a", "-m", "3", "b"], {})
+    assert (arguments.path, options.sizes.headers) == (["a", "b"], 3)
 
 
 @pytest.mark.parametrize(
@@ -111,5 +124,4 @@ def test_variables_of_other_programs() -> None:
     ],
 )
 def test_a_switch_that_is_on_can_be_turned_off(words: list[str], environment: dict[str, str], value: bool) -> None:
-    elect = Setting("--elect", "true", parse_switch, "elect one", "true", switch=True)
-    assert parse_command_line(argparse.ArgumentParser(), [elect], words, environment)[1][elect] is value
+    assert parse_command_line(argparse.ArgumentParser(), Electing(), words, environment)[1].elect is value

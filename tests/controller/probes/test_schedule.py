@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.tls.pool import SYSTEM_TRUST
-from controller.probes.schedule import ProbeSettings, inputs_of, inputs_of_class, pause
+from controller.probes.schedule import ProbeSettings, inputs_of, inputs_of_class, parse_interval, pause
 from tests.controller.probes.subjects import connector, judgement, login, probing_class
 from tests.peers.trust import trust
 
@@ -49,3 +49,18 @@ def test_a_label_voids_nothing() -> None:
     kind, item = probing_class(), connector()
     labelled = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"a": "b"}))
     assert inputs_of(judgement(kind, labelled)) == inputs_of(judgement(kind, item))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("0s", 0), ("1s", 1), ("1500ms", 1.5), ("5m", 300)])
+def test_intervals(text: str, seconds: float) -> None:
+    assert parse_interval(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["1ms", "999ms", "0.5", "-1s", "off", ""])
+def test_what_is_no_interval(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_interval(text)
+
+
+def test_the_default_is_the_contracts() -> None:
+    assert ProbeSettings().interval == 60

@@ -20,7 +20,9 @@ from tests.proxy.transcripts.remembering.scene import TIMES, Scene, Stage, prime
 
 TTL = 10.0
 STALE = 300.0
-SETTINGS = ProxySettings(client_auth=ClientAuth.KUBERNETES, callers=CallerSettings(TTL, STALE, failure_rate=1))
+SETTINGS = ProxySettings(
+    client_auth=ClientAuth.KUBERNETES, callers=CallerSettings(cache_ttl=TTL, stale_if_error=STALE, failure_rate=1)
+)
 KNOWN = asking(b"/x", bearer())
 TO_OTHER = asking(b"/x", bearer(), host=named(b"other"))
 AWAY = UnavailableError("away")

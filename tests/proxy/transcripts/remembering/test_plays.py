@@ -74,7 +74,7 @@ class World:
         self.reviewer = Reviewer()
         self.clock = FakeClock()
         self.client: KubeClient | None = None
-        callers = CallerSettings(TTL, failure_rate=0)
+        callers = CallerSettings(cache_ttl=TTL, failure_rate=0)
         self._settings = ProxySettings(client_auth=mode, callers=callers)
         self._folder = folder
         self._numbers = count()

@@ -1,24 +1,26 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
 
 import pytest
 
-from connectors.dial.dial_settings import DialSettings
-from connectors.dial.flags import DIAL_FLAGS, dial_settings, parse_dns_cache
-from connectors.process.settings import SettingError, Values, read_settings
+from connectors.dial.dial_settings import DialSettings, dialing_on_this_machine, parse_dns_cache
+from connectors.process.declaration import SettingError, settings_of
+from connectors.process.settings import read_settings
 from connectors.tls.pool import TlsVersion
 
+SETTINGS = list(settings_of(DialSettings()))
 
-def values_of(flags: dict[str, str] | None = None, **variables: str) -> Values:
-    arguments = Namespace(**{setting.destination: (flags or {}).get(setting.flag) for setting in DIAL_FLAGS})
-    return read_settings(arguments, DIAL_FLAGS, {f"CONNECTORS_{name}": value for name, value in variables.items()})
+
+def read(flags: dict[str, str] | None = None, *, loopback: bool = False, **variables: str) -> DialSettings:
+    arguments = Namespace(**{setting.flag: (flags or {}).get(setting.flag) for setting in SETTINGS})
+    environment = {f"CONNECTORS_{name}": value for name, value in variables.items()}
+    return read_settings(dialing_on_this_machine() if loopback else DialSettings(), arguments, environment)
 
 
 @pytest.mark.parametrize("loopback", [True, False])
 def test_defaults(loopback: bool) -> None:
-    found = dial_settings(values_of(), loopback=loopback)
+    found = read(loopback=loopback)
     assert found == DialSettings(guard=found.guard)
     assert found.guard.denied("127.0.0.1") == (None if loopback else "loopback")
     assert found.guard.denied("169.254.169.254") == "link-local"
@@ -26,14 +28,13 @@ def test_defaults(loopback: bool) -> None:
 
 
 def test_what_may_be_dialled_is_set_by_flag_or_variable() -> None:
-    values = values_of({"--allow-upstream": "127.0.0.0/8"}, ALLOW_UPSTREAM="::1", DENY_UPSTREAM="127.0.0.1")
-    guard = dial_settings(values, loopback=False).guard
+    guard = read({"--allow-upstream": "127.0.0.0/8"}, ALLOW_UPSTREAM="::1", DENY_UPSTREAM="127.0.0.1").guard
     assert [guard.denied(ip) for ip in ("127.0.0.2", "127.0.0.1", "::1")] == [None, "by --deny-upstream", "loopback"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("1m", 60.0), ("250ms", 0.25)])
 def test_how_long_an_answer_counts(text: str, seconds: float) -> None:
-    assert dial_settings(values_of({"--dns-cache": text}), loopback=False).dns_cache == seconds
+    assert read({"--dns-cache": text}).dns_cache == seconds
 
 
 @pytest.mark.parametrize("text", ["61s", "1h", "-1s", "soon"])
@@ -46,10 +47,4 @@ def test_no_answer_counts_for_long(text: str) -> None:
 def test_what_is_no_setting(flag: str) -> None:
     name, _, text = flag.partition("=")
     with pytest.raises(SettingError, match=name):
-        values_of({name: text})
-
-
-@pytest.mark.parametrize("setting", DIAL_FLAGS, ids=[setting.flag for setting in DIAL_FLAGS])
-def test_examples_and_defaults_are_accepted(setting: Any) -> None:
-    setting.parse(setting.example)
-    setting.parse(setting.default)
+        read({name: text})
