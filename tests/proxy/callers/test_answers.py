@@ -136,7 +136,7 @@ def test_a_yes_and_a_no_count_for_their_time(
     value: str | None, age: float, left: float, fresh: bool, stale: bool
 ) -> None:
     """`left`: seconds to the end of the token. One that has ended makes no yes, and a no of it stays one."""
-    cache: ReviewCache[str] = ReviewCache(CallerSettings(TTL, 60.0))
+    cache: ReviewCache[str] = ReviewCache(CallerSettings(cache_ttl=TTL, stale_if_error=60.0))
     review = CachedReview(value, 1000.0, 5000.0)
     cache.keep(b"k", review)
     monotonic, wall = 1000.0 + age, 5000.0 - left

@@ -31,7 +31,9 @@ class Desk:
     def __init__(self, *, stale: float = 300.0, rate: float = 0.0) -> None:
         self.clock = FakeClock()
         self.limiter = Limiter(rate)
-        self.reviews: Reviews[str] = Reviews(self.clock, CallerSettings(TTL, stale), self.limiter)
+        self.reviews: Reviews[str] = Reviews(
+            self.clock, CallerSettings(cache_ttl=TTL, stale_if_error=stale), self.limiter
+        )
         self.says: dict[str, str | KubeError | None] = {"good": "yes", "k": "yes"}
         self.asked: list[str] = []
         self.gate = asyncio.Event()
