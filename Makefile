@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-fast test-bare lint check mutate bench bench-quick bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
-  format pictures clean
+  format house pictures clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -76,6 +76,9 @@ bench-trust: $(VENV)/.dev ## Measure how soon a change of CAs is in effect (need
 
 peers: ## Install the proxies that Debian has not, for `make bench`, in a virtual environment of their own
 	@$(MAKE) --no-print-directory $(PEERS)/.installed || echo 'without the proxies of $(REQS)/peers.txt' >&2
+
+house: $(VENV)/.dev ## Show what this tree (and another one: BASE=path) is like to enter: files, names, words, weight
+	@$(BIN)/python -m bench.house $(if $(BASE),--base $(BASE))
 
 pictures: $(VENV)/.dev ## Draw the pictures of docs/architecture.md again, from what the code imports
 	@$(BIN)/python -m tests.docs.pictures
