@@ -12,7 +12,7 @@ from connectors.http.body import BodyReader, NoBody
 from connectors.http.message import MessageError
 from proxy.audit.audit import Record
 from proxy.course import Course, Reports
-from proxy.splice import Outcome
+from proxy.splice import SpliceEnd
 from proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ class Bodies(ABC):
         self.record.bytes_in += count
         self._touch()
 
-    def _up_over(self, outcome: Outcome) -> None:
-        if outcome is Outcome.SOURCE_LOST:
+    def _up_over(self, outcome: SpliceEnd) -> None:
+        if outcome is SpliceEnd.SOURCE_LOST:
             self.client.eof_received()
-        elif outcome is Outcome.SINK_LOST:
+        elif outcome is SpliceEnd.SINK_LOST:
             # What the tool has said before can still be read. Its reset is told once, and was told here: behind what is
             # read, the connection will seem to end in order.
             self._tool_fault = ConnectionResetError("the tool has closed the connection within a request's body")
@@ -234,15 +234,15 @@ class Bodies(ABC):
         self.record.bytes_out += count
         self._touch()
 
-    def _down_over(self, outcome: Outcome) -> None:
-        if outcome is Outcome.GIVEN_UP:
+    def _down_over(self, outcome: SpliceEnd) -> None:
+        if outcome is SpliceEnd.GIVEN_UP:
             self._update_upstream_reading()
-        elif outcome is Outcome.SOURCE_LOST:
+        elif outcome is SpliceEnd.SOURCE_LOST:
             self.upstream_lost(None)
-        elif outcome is Outcome.SINK_LOST:
+        elif outcome is SpliceEnd.SINK_LOST:
             self.client.eof_received()
         else:
-            self._through(b"more" if outcome is Outcome.DONE_AND_MORE else b"")
+            self._through(b"more" if outcome is SpliceEnd.DONE_AND_MORE else b"")
 
     # -- ends
 

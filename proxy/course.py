@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, cast
 from connectors.http.body import BodyReader, LengthBody
 from connectors.http.message import MessageError
 from proxy.buffers import Lender, Reading, exchange_protocol, write_now
-from proxy.splice import POSSIBLE, WORTH, Duplicable, Outcome, Pipes, Splice, Tell
+from proxy.splice import POSSIBLE, WORTH, Duplicable, Pipes, Splice, SpliceEnd, Tell
 
 # Bytes that wait for a later turn of the event loop: no peer keeps the others waiting with what is costly to read.
 
@@ -95,7 +95,7 @@ class Reports(NamedTuple):
     again: Callable[[bytes], None]
     changed: Callable[[], None]
     moved: Callable[[int], None]
-    moving_over: Callable[[Outcome], None]
+    moving_over: Callable[[SpliceEnd], None]
     through: Callable[[bytes], None]
     broken: Callable[[MessageError], None]
 
@@ -276,9 +276,9 @@ class Course:
         cast("LengthBody", self._reader).skip(count)
         self._reports.moved(count)
 
-    def _over(self, outcome: Outcome) -> None:
+    def _over(self, outcome: SpliceEnd) -> None:
         self._splice = None
-        self._way = Way.STOPPED if outcome in (Outcome.SOURCE_LOST, Outcome.SINK_LOST) else Way.READ_ONLY
+        self._way = Way.STOPPED if outcome in (SpliceEnd.SOURCE_LOST, SpliceEnd.SINK_LOST) else Way.READ_ONLY
         self._reports.moving_over(outcome)
 
 

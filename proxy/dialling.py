@@ -44,7 +44,7 @@ ATTEMPT_DELAY = 0.25
 """Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 
 
-class Call(NamedTuple, Generic[Key]):
+class DialCall(NamedTuple, Generic[Key]):
     """One dial: for which pool, whom, at which of its addresses, and what is to be connected."""
 
     pool: Key
@@ -80,7 +80,7 @@ class Dialling(Generic[Key]):
                 for candidate in candidates:
                     self._refuse_own(candidate, address.port, "")
                 transport = await self._dialer.connected(
-                    address, tls, lambda context: self._opened(Call(pool, address, candidates, protocol), context)
+                    address, tls, lambda context: self._opened(DialCall(pool, address, candidates, protocol), context)
                 )
             if transport.is_closing():
                 # Lost again before this task ran: it would not be told any more.
@@ -90,7 +90,7 @@ class Dialling(Generic[Key]):
             timeout = isinstance(error, TimeoutError) and not candidates
             raise RefusedError(dial_refusal(LookupTimeoutError() if timeout else error, address)) from None
 
-    async def _opened(self, call: Call[Key], context: ssl.SSLContext | None) -> asyncio.Transport:
+    async def _opened(self, call: DialCall[Key], context: ssl.SSLContext | None) -> asyncio.Transport:
         """A connection; with `context`, to a tool that was verified under the address's name (SNI, certificate)."""
         port = call.address.port
         if context is None:

@@ -227,7 +227,7 @@ def _bytes(connectors: _Numbers) -> Metric:
 # When the CA certificates that the proxy trusts end: who renews them in time sees no outage.
 
 
-class AuthorityMetrics(Collector):
+class ProxyAuthorityMetrics(Collector):
     """One series for each Secret with certificates."""
 
     def __init__(self, registry: CollectorRegistry, current: Callable[[], Authorities]) -> None:

@@ -27,7 +27,7 @@ MAX_PIPES: Final = 64
 """Bodies moved so at once, four descriptors each; pipes of a user may hold 64 MiB by default (pipe-user-pages-soft)."""
 
 
-class State(Enum):
+class SpliceState(Enum):
     """What a splice waits for."""
 
     SOURCE = auto()
@@ -37,7 +37,7 @@ class State(Enum):
     OVER = auto()
 
 
-class Outcome(Enum):
+class SpliceEnd(Enum):
     """How a splice has ended."""
 
     DONE = auto()
@@ -57,7 +57,7 @@ class Tell(NamedTuple):
     """Who hears of it: `moved` of bytes that the sink's kernel has taken, `over` of the end, behind everything."""
 
     moved: Callable[[int], None]
-    over: Callable[[Outcome], None]
+    over: Callable[[SpliceEnd], None]
 
 
 class Duplicable(Protocol):
@@ -124,20 +124,20 @@ class Splice:
             self._source = undo.enter_context(source.dup())
             self._sink = sink.dup()
             undo.pop_all()
-        self._state = State.SOURCE
+        self._state = SpliceState.SOURCE
         self._loop.add_reader(self._source.fileno(), self._readable)
 
     @property
     def blocked(self) -> bool:
         """Whether it is the sink that keeps the other waiting."""
-        return self._state is State.SINK
+        return self._state is SpliceState.SINK
 
     def close(self) -> None:
         """Let go of everything, at once: a reset is sent only when no duplicate of its descriptor is open any more."""
-        if self._state is State.OVER:
+        if self._state is SpliceState.OVER:
             return
         self._unwatch()
-        self._state = State.OVER
+        self._state = SpliceState.OVER
         self._source.close()
         self._sink.close()
         self._pipes.end(self._pipe)
@@ -146,9 +146,9 @@ class Splice:
         if self._fill():
             self._drain()
             self._go_on()
-        elif self._state is State.SOURCE:
+        elif self._state is SpliceState.SOURCE:
             # There is something, and it cannot be had: to wait for it once more would be to turn in circles.
-            self._end(Outcome.GIVEN_UP)
+            self._end(SpliceEnd.GIVEN_UP)
 
     def _writable(self) -> None:
         # The source has had time to send more: looked at without waiting for it to be told.
@@ -165,7 +165,7 @@ class Splice:
         except OSError:
             count = 0
         if not count:
-            self._end(Outcome.SOURCE_LOST)
+            self._end(SpliceEnd.SOURCE_LOST)
             return False
         self._inside = count
         return True
@@ -177,13 +177,13 @@ class Splice:
         except BlockingIOError:
             return False
         except OSError:
-            self._end(Outcome.SINK_LOST)
+            self._end(SpliceEnd.SINK_LOST)
             return False
         self._inside -= count
         self._left -= count
         self._tell.moved(count)
         if not self._left:
-            self._end(Outcome.DONE_AND_MORE if self._more_behind() else Outcome.DONE)
+            self._end(SpliceEnd.DONE_AND_MORE if self._more_behind() else SpliceEnd.DONE)
         return not self._inside and self._left > 0
 
     def _more_behind(self) -> bool:
@@ -197,23 +197,23 @@ class Splice:
 
     def _go_on(self) -> None:
         """The one place that decides which of the two is watched: never both, nor one of which nothing is wanted."""
-        state = State.SINK if self._inside else State.SOURCE
-        if self._state in (state, State.OVER):
+        state = SpliceState.SINK if self._inside else SpliceState.SOURCE
+        if self._state in (state, SpliceState.OVER):
             return
         self._unwatch()
         self._state = state
-        if state is State.SINK:
+        if state is SpliceState.SINK:
             self._loop.add_writer(self._sink.fileno(), self._writable)
         else:
             self._loop.add_reader(self._source.fileno(), self._readable)
 
     def _unwatch(self) -> None:
-        if self._state is State.SOURCE:
+        if self._state is SpliceState.SOURCE:
             self._loop.remove_reader(self._source.fileno())
         else:
             self._loop.remove_writer(self._sink.fileno())
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: SpliceEnd) -> None:
         self.close()
         self._tell.over(outcome)
 

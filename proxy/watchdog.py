@@ -10,7 +10,7 @@ from typing import Protocol
 NEVER = float("inf")
 
 
-class Watched(Protocol):
+class Timed(Protocol):
     """Something with a deadline, in seconds of time.monotonic(); NEVER where none runs."""
 
     deadline: float
@@ -25,7 +25,7 @@ class Watchdog:
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._watched: set[Watched] = set()
+        self._watched: set[Timed] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._on_tick: list[Callable[[], None]] = []
 
@@ -33,11 +33,11 @@ class Watchdog:
         """Call `look` on each tick too."""
         self._on_tick.append(look)
 
-    def watch(self, item: Watched) -> None:
+    def watch(self, item: Timed) -> None:
         """Begin to look at the deadline of `item`."""
         self._watched.add(item)
 
-    def forget(self, item: Watched) -> None:
+    def forget(self, item: Timed) -> None:
         """Stop looking."""
         self._watched.discard(item)
 

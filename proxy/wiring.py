@@ -27,7 +27,7 @@ from proxy.audit.audit_log import AuditLog
 from proxy.callers.identity import CallerIdentity, CallerReviewer, TokenSecrets
 from proxy.callers.kubernetes import KubernetesReviewer
 from proxy.exchange import Exchange, Parts
-from proxy.metrics import AuthorityMetrics, ProxyMetrics
+from proxy.metrics import ProxyAuthorityMetrics, ProxyMetrics
 from proxy.outbox import Outbox
 from proxy.relay import Bounds
 from proxy.scrub import ClientSide
@@ -123,7 +123,7 @@ def build_proxy(
         KeyPairError: the certificate for clients cannot be served.
     """
     metrics = ProxyMetrics(registry)
-    AuthorityMetrics(registry, lambda: store.authorities)
+    ProxyAuthorityMetrics(registry, lambda: store.authorities)
     reviewer = _reviewer(settings, cluster)
     if isinstance(reviewer, KubernetesReviewer):
         metrics.auth_answers(reviewer.sources)

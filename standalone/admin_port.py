@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from connectors.process.declaration import Parser, Setting
-from standalone.objects import Failure
+from standalone.objects import ApiFailure
 
 TIMEOUT = 10.0
 """Seconds until an admin port that does not answer counts as unreachable."""
@@ -95,7 +95,7 @@ def _cause(error: Exception) -> str:
 
 def _refusal(code: int, body: bytes) -> AdminPortError:
     try:
-        failure = msgspec.json.decode(body, type=Failure)
+        failure = msgspec.json.decode(body, type=ApiFailure)
     except msgspec.DecodeError:
         return AdminPortError(
             f"error: the server answered {code}, not as an admin port does; give the address of --admin with --server"

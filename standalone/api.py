@@ -13,9 +13,9 @@ from connectors.objects.connector import ConnectorKey
 from controller.probes.prober import Prober
 from standalone.objects import (
     BASE,
+    ApiFailure,
     ConnectorClassList,
     ConnectorList,
-    Failure,
     connector_class_list,
     connector_class_object,
     connector_list,
@@ -82,15 +82,15 @@ async def _anything_else(request: web.Request) -> web.Response:
         message = (
             f"the server could not find the requested resource; it serves connectors and connectorclasses below {BASE}"
         )
-        return answer(Failure(message=message, reason="NotFound", code=HTTPStatus.NOT_FOUND.value))
+        return answer(ApiFailure(message=message, reason="NotFound", code=HTTPStatus.NOT_FOUND.value))
     message = "this port is read-only; change the manifests instead"
-    failure = Failure(message=message, reason="MethodNotAllowed", code=HTTPStatus.METHOD_NOT_ALLOWED.value)
+    failure = ApiFailure(message=message, reason="MethodNotAllowed", code=HTTPStatus.METHOD_NOT_ALLOWED.value)
     return answer(failure, {"Allow": ", ".join(READS)})
 
 
 def answer(body: msgspec.Struct, headers: dict[str, str] | None = None) -> web.Response:
     """An object, or a Failure with its status, as JSON."""
-    status = body.code if isinstance(body, Failure) else HTTPStatus.OK.value
+    status = body.code if isinstance(body, ApiFailure) else HTTPStatus.OK.value
     fields = {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})}
     return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", headers=fields)
 
@@ -99,7 +99,7 @@ def answer(body: msgspec.Struct, headers: dict[str, str] | None = None) -> web.R
 
 
 JSON = "application/json"
-UNSUPPORTED = Failure(
+UNSUPPORTED = ApiFailure(
     message=f"send it as {JSON}",
     reason="UnsupportedMediaType",
     code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE.value,

@@ -24,7 +24,7 @@ from standalone.snippet import SnippetError, snippet, target_of
 from standalone.table import classes_table, connectors_table
 
 
-class Output(StrEnum):
+class OutputFormat(StrEnum):
     """What is printed."""
 
     TABLE = "table"
@@ -42,8 +42,8 @@ class GetOptions:
 
     namespace: str = declared(NAMESPACE)
     everywhere: bool = setting("--all-namespaces", "false", SWITCH, "look in every namespace", "true", "-A")
-    output: Output = setting(
-        "--output", "table", Parser(choice(Output), "FORMAT"),
+    output: OutputFormat = setting(
+        "--output", "table", Parser(choice(OutputFormat), "FORMAT"),
         "table, json, yaml, or, for one Connector, snippet: how git, curl, pip, npm, docker and a Pod use it", "yaml",
         "-o",
     )  # fmt: skip
@@ -79,7 +79,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
             raise AdminPortError(
                 "error: a resource cannot be retrieved by name across all namespaces; name one with -n"
             )
-        if options.output is Output.SNIPPET and (resource == CLASSES or not arguments.name):
+        if options.output is OutputFormat.SNIPPET and (resource == CLASSES or not arguments.name):
             raise AdminPortError("error: a snippet is of one Connector; name it: connectors get NAME -o snippet")
         body = fetch(options.server + _path(resource, arguments.name, options))
         text = _rendered(body, resource, options, single=bool(arguments.name))
@@ -103,11 +103,11 @@ def _path(resource: str, name: str | None, options: GetOptions) -> str:
 
 def _rendered(body: bytes, resource: str, options: GetOptions, *, single: bool) -> str:
     """The text to print, empty where a list has no items and a table is asked for."""
-    if options.output is Output.JSON:
+    if options.output is OutputFormat.JSON:
         return msgspec.json.format(msgspec.json.encode(decoded(body, dict[str, Any])), indent=4).decode() + "\n"
-    if options.output is Output.YAML:
+    if options.output is OutputFormat.YAML:
         return yaml.safe_dump(decoded(body, dict[str, Any]), sort_keys=False, allow_unicode=True)
-    if options.output is Output.SNIPPET:
+    if options.output is OutputFormat.SNIPPET:
         return _snippet(decoded(body, ConnectorObject), options)
     if resource == CLASSES:
         classes = (decoded(body, ConnectorClassObject),) if single else decoded(body, ConnectorClassList).items

@@ -70,7 +70,7 @@ class StatusDetails(Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     kind: str = ""
 
 
-class Failure(Struct, frozen=True, rename="camel", kw_only=True):
+class ApiFailure(Struct, frozen=True, rename="camel", kw_only=True):
     """metav1.Status of a request that failed."""
 
     kind: str = "Status"
@@ -105,9 +105,9 @@ def connector_class_list(items: Iterable[ConnectorClassObject], generation: int)
     return ConnectorClassList(metadata=ListMeta(resource_version=str(generation)), items=tuple(ordered))
 
 
-def not_found(resource: str, name: str) -> Failure:
+def not_found(resource: str, name: str) -> ApiFailure:
     """What the API server answers for a name that it does not know; `resource` is the plural."""
-    return Failure(
+    return ApiFailure(
         message=f'{resource}.{GROUP} "{name}" not found',
         reason="NotFound",
         details=StatusDetails(name=name, group=GROUP, kind=resource),

@@ -30,7 +30,7 @@ class SnippetError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class SnippetTarget:
     """A Connector as its clients see it. `url` has no slash at its end; `token_file` is where their token is read."""
 
     name: str
@@ -63,7 +63,7 @@ def default_token_file(name: str) -> str:
     return f"{TOKEN_FOLDER}/{name}/token"
 
 
-def target_of(connector: ConnectorObject, token_file: str = "") -> Target:
+def target_of(connector: ConnectorObject, token_file: str = "") -> SnippetTarget:
     """What the snippet is about; without a `token_file` the one of the Pod part.
 
     Raises:
@@ -75,16 +75,16 @@ def target_of(connector: ConnectorObject, token_file: str = "") -> Target:
     url = proxy.http_address.url.rstrip("/")
     if not _URL.fullmatch(url) or not _NAME.fullmatch(name):
         raise SnippetError(f"the proxy address or the name of {connector.metadata.namespace}/{name} is malformed")
-    return Target(name, url, token_file or default_token_file(name))
+    return SnippetTarget(name, url, token_file or default_token_file(name))
 
 
-def snippet(target: Target) -> str:
+def snippet(target: SnippetTarget) -> str:
     """All parts, each behind a line with its title."""
     parts = (f"# ---- {title}\n{part(target)}" for title, part in PARTS.items())
     return "\n".join(parts)
 
 
-def _git(target: Target) -> str:
+def _git(target: SnippetTarget) -> str:
     key = shlex.quote(f"credential.{target.url}.helper")
     answer = f'printf "username={USERNAME}\\npassword=%s\\n" {target.read_token}'
     helper = f'!f() {{ test "$1" != get || {answer}; }}; f'
@@ -96,7 +96,7 @@ git clone {shlex.quote(f"{target.url}/REPOSITORY.git")}
 """
 
 
-def _curl(target: Target) -> str:
+def _curl(target: SnippetTarget) -> str:
     return f"""\
 # curl looks the token up by host: another URL, or a redirect to another host, gets none.
 {target.netrc} |
@@ -104,7 +104,7 @@ def _curl(target: Target) -> str:
 """
 
 
-def _pip(target: Target) -> str:
+def _pip(target: SnippetTarget) -> str:
     trusted = f" PIP_TRUSTED_HOST={shlex.quote(target.authority)}" if _plain(target) else ""
     return f"""\
 # pip looks the token up by host, too, in a file of mode 0600 that goes with the parentheses.
@@ -116,7 +116,7 @@ def _pip(target: Target) -> str:
 """
 
 
-def _npm(target: Target) -> str:
+def _npm(target: SnippetTarget) -> str:
     return f"""\
 # npm reads the variable when it runs, and sends it to this host alone. Scripts of packages can read it as well:
 # --ignore-scripts, or a token that is good for this Connector alone, keeps it from them. Once per project:
@@ -129,7 +129,7 @@ CONNECTORS_TOKEN={target.read_token} npm install PACKAGE
 """
 
 
-def _registry(target: Target) -> str:
+def _registry(target: SnippetTarget) -> str:
     verify, note = "", ""
     if _plain(target):
         verify = " --tls-verify=false"
@@ -147,7 +147,7 @@ docker pull {shlex.quote(image)}
 """
 
 
-def _pod(target: Target) -> str:
+def _pod(target: SnippetTarget) -> str:
     folder = f"{TOKEN_FOLDER}/{target.name}"
     return f"""\
 spec:
@@ -168,7 +168,7 @@ spec:
 """
 
 
-PARTS: Mapping[str, Callable[[Target], str]] = {
+PARTS: Mapping[str, Callable[[SnippetTarget], str]] = {
     "git": _git,
     "curl": _curl,
     "pip": _pip,
@@ -179,7 +179,7 @@ PARTS: Mapping[str, Callable[[Target], str]] = {
 """Title -> part, in the order in which they are printed."""
 
 
-def _plain(target: Target) -> bool:
+def _plain(target: SnippetTarget) -> bool:
     return target.url.startswith("http://")
 
 

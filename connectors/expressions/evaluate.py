@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connectors.expressions.limits import MAX_STEPS, STEP_BYTES, STEP_ITEMS, Buffer, TemplateError, error_at
-from connectors.expressions.nodes import Body, Call, Choice, Literal, Operand, Output, Pipe, Range, Start, Text
+from connectors.expressions.nodes import (
+    Body,
+    CallNode,
+    Choice,
+    Literal,
+    Operand,
+    OutputNode,
+    Pipe,
+    Range,
+    Start,
+    TextNode,
+)
 from connectors.expressions.nodes import Variable as Slot
 from connectors.expressions.printing import printed
 from connectors.expressions.values import Map, Missing, Value, field_of, is_true, kind_of
@@ -46,9 +57,9 @@ class _Run:
         """Evaluate nodes in order."""
         for node in body:
             match node:
-                case Text():
+                case TextNode():
                     self._put(node.value, node.position)
-                case Output(pipe=pipe):
+                case OutputNode(pipe=pipe):
                     value = self._pipe(pipe, dot)
                     if not pipe.slots:
                         self._write(value, pipe.position)
@@ -109,7 +120,7 @@ class _Run:
     def _pipe(self, pipe: Pipe, dot: Value) -> Value:
         self._step(pipe.position)
         first = pipe.first
-        value = self._call(first, dot, ()) if isinstance(first, Call) else self._operand(first, dot)
+        value = self._call(first, dot, ()) if isinstance(first, CallNode) else self._operand(first, dot)
         for call in pipe.rest:
             value = self._call(call, dot, (value,))
         for slot in pipe.slots:
@@ -134,7 +145,7 @@ class _Run:
             return self._root
         return self._slots[base.slot] if isinstance(base, Slot) else self._pipe(base, dot)
 
-    def _call(self, call: Call, dot: Value, piped: tuple[Value, ...]) -> Value:
+    def _call(self, call: CallNode, dot: Value, piped: tuple[Value, ...]) -> Value:
         self._step(call.position)
         function = call.function
         arguments: list[Value] = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from connectors.expressions import text_functions as text
 from connectors.expressions.printing import format_problem, sprint, sprintf
-from connectors.expressions.values import Map, Missing, Record, Value, is_true, kind_of
+from connectors.expressions.values import GoStruct, Map, Missing, Value, is_true, kind_of
 
 # Go's own functions of text/template that are not about text: comparisons, index, len, not; and sprig's default.
 
@@ -37,7 +37,7 @@ def not_equal(arguments: Sequence[Value]) -> bool:
 def _same(first: Value, second: Value) -> bool:
     # bool is an int for Python; Go compares values of one type only.
     if type(first) is type(second):
-        if isinstance(first, tuple | Map | Record):
+        if isinstance(first, tuple | Map | GoStruct):
             raise ValueError(f"{kind_of(first)} cannot be compared")
         return first == second
     if first is None or second is None:

@@ -44,7 +44,7 @@ Operand: TypeAlias = "Literal | Chain"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallNode:
     """`function argument...`; a piped value comes after the arguments."""
 
     name: str
@@ -57,14 +57,14 @@ class Call:
 class Pipe:
     """`first | call | call`, and the variables that it declares or assigns."""
 
-    first: Operand | Call
-    rest: tuple[Call, ...]
+    first: Operand | CallNode
+    rest: tuple[CallNode, ...]
     slots: tuple[int, ...]
     position: int
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextNode:
     """What is written as it is."""
 
     value: bytes
@@ -72,7 +72,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputNode:
     """A pipeline whose value is written, unless it goes to a variable."""
 
     pipe: Pipe
@@ -104,4 +104,4 @@ class Range:
     otherwise: Body
 
 
-Body: TypeAlias = "tuple[Text | Output | Choice | Range, ...]"
+Body: TypeAlias = "tuple[TextNode | OutputNode | Choice | Range, ...]"

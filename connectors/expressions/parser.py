@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connectors.expressions.evaluate import Program
-from connectors.expressions.lexer import Action, Kind, Token, scan
-from connectors.expressions.lexer import Text as Outside
+from connectors.expressions.lexer import Action, Kind, Text, Token, scan
 from connectors.expressions.limits import MAX_SOURCE, TemplateError
-from connectors.expressions.nodes import Body, Branch, Choice, Output, Range, Text
+from connectors.expressions.nodes import Body, Branch, Choice, OutputNode, Range, TextNode
 from connectors.expressions.pipelines import Scope, parse_pipeline, unprintable
 from connectors.expressions.values import Value
 
@@ -43,14 +42,14 @@ class _Closing:
 class _Parser:
     def __init__(self, source: str, specimen: Value) -> None:
         self.scope = Scope(source, specimen)
-        self._items: Iterator[Outside | Action] = scan(source)
+        self._items: Iterator[Text | Action] = scan(source)
 
     def body(self) -> tuple[Body, _Closing | None]:
         """Nodes up to the `else` or `end` that closes them; None is the end of the source."""
-        nodes: list[Text | Output | Choice | Range] = []
+        nodes: list[TextNode | OutputNode | Choice | Range] = []
         for item in self._items:
-            if isinstance(item, Outside):
-                nodes.append(Text(item.value.encode("utf-8", "replace"), item.position))
+            if isinstance(item, Text):
+                nodes.append(TextNode(item.value.encode("utf-8", "replace"), item.position))
                 continue
             word = item.tokens[0].text if item.tokens and item.tokens[0].kind is Kind.WORD else ""
             match word:
@@ -64,11 +63,11 @@ class _Parser:
                     nodes.append(self._output(item))
         return tuple(nodes), None
 
-    def _output(self, action: Action) -> Output:
+    def _output(self, action: Action) -> OutputNode:
         pipe = parse_pipeline(self.scope, action.position, action.tokens)
         if problem := unprintable(self.scope, pipe):
             raise self.scope.error(pipe.position, problem)
-        return Output(pipe)
+        return OutputNode(pipe)
 
     def _choice(self, action: Action, word: str) -> Choice:
         """`if` or `with`. A chain of `else if` is one list, so that its length does not count as depth."""

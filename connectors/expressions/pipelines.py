@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from connectors.expressions.functions import FUNCTIONS
 from connectors.expressions.lexer import Kind, Token
 from connectors.expressions.limits import MAX_NESTING, TemplateError, error_at
-from connectors.expressions.nodes import Call, Chain, Literal, Operand, Pipe, Start, Variable
+from connectors.expressions.nodes import CallNode, Chain, Literal, Operand, Pipe, Start, Variable
 from connectors.expressions.printing import not_printable
-from connectors.expressions.values import Map, Missing, Record, Value, field_of
+from connectors.expressions.values import GoStruct, Map, Missing, Value, field_of
 
 # Constants of the template language, as Go writes them: strings and numbers.
 
@@ -203,16 +203,16 @@ class _Pipelines:
 
     def _pipeline(self, position: int) -> Pipe:
         first = self._command(piped=False)
-        rest: list[Call] = []
+        rest: list[CallNode] = []
         while self._peek().kind is Kind.PIPE:
             bar = self._take()
             call = self._command(piped=True)
-            if not isinstance(call, Call):
+            if not isinstance(call, CallNode):
                 raise self._error(bar, "a function is expected after |")
             rest.append(call)
         return Pipe(first, tuple(rest), (), position)
 
-    def _command(self, *, piped: bool) -> Operand | Call:
+    def _command(self, *, piped: bool) -> Operand | CallNode:
         token = self._peek()
         if token.kind is Kind.WORD and token.text not in _CONSTANTS:
             return self._call(self._take(), piped=piped)
@@ -223,7 +223,7 @@ class _Pipelines:
             raise self._error(token, "nil is not a command")
         return operand
 
-    def _call(self, token: Token, *, piped: bool) -> Call:
+    def _call(self, token: Token, *, piped: bool) -> CallNode:
         name = token.text
         if name in NOT_SUPPORTED:
             raise self._error(token, f"{name} is not supported")
@@ -244,7 +244,7 @@ class _Pipelines:
                 problem = function.check(first, count - 1)
         if problem:
             raise self._error(token, f"{name}: {problem}")
-        return Call(name, function, tuple(arguments), token.position)
+        return CallNode(name, function, tuple(arguments), token.position)
 
     def _starts_operand(self, token: Token) -> bool:
         return token is not _END and token.kind not in _BETWEEN
@@ -331,4 +331,4 @@ def unprintable(scope: Scope, pipe: Pipe) -> str | None:
     if pipe.rest or pipe.slots or not isinstance(pipe.first, Chain):
         return None
     value = static_value(scope, pipe.first)
-    return not_printable(value) if isinstance(value, Record | Map) else None
+    return not_printable(value) if isinstance(value, GoStruct | Map) else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from connectors.expressions.limits import MAX_NESTING, Buffer
-from connectors.expressions.values import Map, Missing, Record, Value, kind_of
+from connectors.expressions.values import GoStruct, Map, Missing, Value, kind_of
 
 _VERB = re.compile(rb"%(.?)", re.DOTALL)
 _KNOWN = "known are %s %q %d %v %t and %%"
@@ -62,7 +62,7 @@ def not_printable(value: Value) -> str | None:
             return value.problem
         case None:
             return "nil cannot be printed; test with if before"
-        case Record(name=name, fields=fields):
+        case GoStruct(name=name, fields=fields):
             return f"{name} cannot be printed as a whole; print one of its fields: {', '.join(fields)}"
         case Map(secret=True):
             return "the Secret cannot be printed as a whole; print one of its keys"

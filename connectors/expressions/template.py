@@ -21,7 +21,7 @@ from connectors.expressions.limits import (
     TemplateError,
 )
 from connectors.expressions.parser import parse
-from connectors.expressions.values import Deferred, Map, Missing, Record, Value, from_data
+from connectors.expressions.values import Deferred, GoStruct, Map, Missing, Value, from_data
 from connectors.objects.connector import CaCertSecretRef, Connector, ConnectorAuth, NamedValue, SecretReference
 from connectors.objects.connector import ConnectorSpec as Spec
 from connectors.objects.connector_class import ConnectorClass, ParameterSpec
@@ -65,9 +65,9 @@ class Root:
     subject: Subject
     reads_secret: bool = field(default=False, init=False)
 
-    def value(self) -> Record:
+    def value(self) -> GoStruct:
         """The value behind `.` and `$`."""
-        return Record(
+        return GoStruct(
             "the template's data",
             {
                 "Connector": Deferred(lambda: _connector(self.subject, go=True)),
@@ -84,7 +84,7 @@ class Root:
         return _secret(self.subject.secret, go=go)
 
 
-def specimen() -> Record:
+def specimen() -> GoStruct:
     """A root in which everything is there, to check the names of fields against."""
     auth = ConnectorAuth(secret_ref=SecretReference())
     connector = Connector(spec=Spec(auth=auth, ca_cert_secret_ref=CaCertSecretRef()))
@@ -100,9 +100,9 @@ def _secret(secret: Secret | None, *, go: bool) -> Value:
     meta = secret.metadata
     if go:
         own = _go_metadata(meta)
-        return Record("the Secret", {"StringData": string_data, "Data": data, "Type": from_data(secret.type), **own})
+        return GoStruct("the Secret", {"StringData": string_data, "Data": data, "Type": from_data(secret.type), **own})
     own = {"name": from_data(meta.name), "metadata": _json_metadata(meta)}
-    return Record("the Secret", {"stringData": string_data, "data": data, "type": from_data(secret.type), **own})
+    return GoStruct("the Secret", {"stringData": string_data, "data": data, "type": from_data(secret.type), **own})
 
 
 def _class(connector_class: ConnectorClass | None, *, go: bool) -> Value:
@@ -110,8 +110,8 @@ def _class(connector_class: ConnectorClass | None, *, go: bool) -> Value:
         return None
     meta = connector_class.metadata
     if go:
-        return Record("the ConnectorClass", _go_metadata(meta))
-    return Record("the ConnectorClass", {"name": from_data(meta.name), "metadata": _json_metadata(meta)})
+        return GoStruct("the ConnectorClass", _go_metadata(meta))
+    return GoStruct("the ConnectorClass", {"name": from_data(meta.name), "metadata": _json_metadata(meta)})
 
 
 def _go_metadata(meta: ObjectMeta) -> Mapping[str, Value | Deferred]:
@@ -122,11 +122,11 @@ def _go_metadata(meta: ObjectMeta) -> Mapping[str, Value | Deferred]:
         "Labels": Deferred(lambda: from_data(meta.labels)),
         "Annotations": Deferred(lambda: from_data(meta.annotations)),
     }
-    return {"ObjectMeta": Record("ObjectMeta", fields), **fields}
+    return {"ObjectMeta": GoStruct("ObjectMeta", fields), **fields}
 
 
-def _json_metadata(meta: ObjectMeta) -> Record:
-    return Record(
+def _json_metadata(meta: ObjectMeta) -> GoStruct:
+    return GoStruct(
         "metadata",
         {
             "name": from_data(meta.name),
@@ -153,22 +153,22 @@ def _connector(subject: Subject, *, go: bool) -> Value:
     meta = connector.metadata
     spec = Deferred(lambda: (_go_spec if go else _json_spec)(connector.spec, _parameters(subject, connector.spec)))
     if go:
-        return Record("the Connector", {**_go_metadata(meta), "Spec": spec})
+        return GoStruct("the Connector", {**_go_metadata(meta), "Spec": spec})
     fields = {"name": from_data(meta.name), "namespace": from_data(meta.namespace), "metadata": _json_metadata(meta)}
-    return Record("the connector", {**fields, "spec": spec})
+    return GoStruct("the connector", {**fields, "spec": spec})
 
 
-def _go_spec(spec: Spec, parameters: _Parameters) -> Record:
+def _go_spec(spec: Spec, parameters: _Parameters) -> GoStruct:
     authority: Value = None
     if spec.ca_cert_secret_ref is not None:
-        authority = Record("CACertSecretRef", {"Name": from_data(spec.ca_cert_secret_ref.name)})
+        authority = GoStruct("CACertSecretRef", {"Name": from_data(spec.ca_cert_secret_ref.name)})
     auth: Value = None
     if spec.auth is not None:
         found = spec.auth.secret_ref
-        reference = Record("SecretRef", _names(found, "Name", "Namespace")) if found else None
+        reference = GoStruct("SecretRef", _names(found, "Name", "Namespace")) if found else None
         fields: Mapping[str, Value] = {"SecretRef": reference, "Params": _go_items(parameters.auth)}
-        auth = Record("Auth", {"Name": from_data(spec.auth.name), **fields})
-    return Record(
+        auth = GoStruct("Auth", {"Name": from_data(spec.auth.name), **fields})
+    return GoStruct(
         "Spec",
         {
             "ConnectorClassName": from_data(spec.connector_class_name),
@@ -184,23 +184,25 @@ def _go_spec(spec: Spec, parameters: _Parameters) -> Record:
 
 def _go_items(items: Sequence[tuple[str, Value]]) -> Value:
     return tuple(
-        Record("the item", {"Name": name.encode(), "Value": Record("Value", {"StringVal": value, "Type": b"string"})})
+        GoStruct(
+            "the item", {"Name": name.encode(), "Value": GoStruct("Value", {"StringVal": value, "Type": b"string"})}
+        )
         for name, value in items
     )
 
 
-def _json_spec(spec: Spec, parameters: _Parameters) -> Record:
+def _json_spec(spec: Spec, parameters: _Parameters) -> GoStruct:
     """What may be left out in a manifest is missing here, as a key of a map: false in a condition."""
     authority: Value = Missing("caCertSecretRef")
     if spec.ca_cert_secret_ref is not None:
-        authority = Record("caCertSecretRef", {"name": from_data(spec.ca_cert_secret_ref.name)})
+        authority = GoStruct("caCertSecretRef", {"name": from_data(spec.ca_cert_secret_ref.name)})
     auth: Value = Missing("auth")
     if spec.auth is not None:
         found = spec.auth.secret_ref
-        reference = Record("secretRef", _names(found, "name", "namespace")) if found else Missing("secretRef")
+        reference = GoStruct("secretRef", _names(found, "name", "namespace")) if found else Missing("secretRef")
         fields: Mapping[str, Value] = {"secretRef": reference, "params": _json_items(parameters.auth)}
-        auth = Record("auth", {"name": from_data(spec.auth.name), **fields})
-    return Record(
+        auth = GoStruct("auth", {"name": from_data(spec.auth.name), **fields})
+    return GoStruct(
         "spec",
         {
             "connectorClassName": from_data(spec.connector_class_name),
@@ -214,7 +216,7 @@ def _json_spec(spec: Spec, parameters: _Parameters) -> Record:
 
 
 def _json_items(items: Sequence[tuple[str, Value]]) -> Value:
-    return tuple(Record("the item", {"name": name.encode(), "value": value}) for name, value in items)
+    return tuple(GoStruct("the item", {"name": name.encode(), "value": value}) for name, value in items)
 
 
 def _names(reference: SecretReference, name: str, namespace: str) -> Mapping[str, Value]:

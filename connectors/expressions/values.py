@@ -43,7 +43,7 @@ class Deferred:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class GoStruct:
     """A Go struct: its fields are known, another one is an error, and it is never printed as a whole."""
 
     name: str
@@ -74,7 +74,7 @@ class Map:
         return Missing(key.decode(errors="replace"), self.secret) if found is _ABSENT else found
 
 
-Value: TypeAlias = "bool | int | float | bytes | tuple[Value, ...] | Map | Record | Missing | None"
+Value: TypeAlias = "bool | int | float | bytes | tuple[Value, ...] | Map | GoStruct | Missing | None"
 _ABSENT = Missing("")
 
 
@@ -93,7 +93,7 @@ def kind_of(value: Value) -> str:
             return "a list"
         case Map():
             return "a map"
-        case Record(name=name):
+        case GoStruct(name=name):
             return name
 
 
@@ -102,7 +102,7 @@ def is_true(value: Value) -> bool:
     match value:
         case Map(entries=entries):
             return bool(entries)
-        case Record():
+        case GoStruct():
             return True
         case Missing():
             return False
@@ -117,7 +117,7 @@ def field_of(value: Value, name: str) -> Value:
         ValueError: there is no such field, or the value has none at all.
     """
     match value:
-        case Record():
+        case GoStruct():
             return value.field(name)
         case Map():
             return value.entry(name.encode())

@@ -26,7 +26,7 @@ them as files."""
 _SIGNATURE = struct.Struct("=QQQqq")
 
 
-class UnreadableError(Exception):
+class UnreadableFileError(Exception):
     """A file or directory cannot be read. The message says why, in the system's words, and what to do."""
 
 
@@ -107,12 +107,12 @@ def read_file(file: str, most: int) -> bytes:
         # A named pipe must not hold up the reader.
         with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise UnreadableError("is not a regular file; remove it, or put a file there")
+                raise UnreadableFileError("is not a regular file; remove it, or put a file there")
             return opened.read(most + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise UnreadableError(_why(error)) from None
+        raise UnreadableFileError(_why(error)) from None
 
 
 def _walk(path: str, broken: dict[str, str]) -> Iterator[tuple[str, os.stat_result]]:

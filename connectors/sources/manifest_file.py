@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from connectors.objects.violation import Violation
 from connectors.sources.documents import DocumentError
-from connectors.sources.files import Signature, UnreadableError, read_file
+from connectors.sources.files import Signature, UnreadableFileError, read_file
 from connectors.sources.manifests import MAX_FILE, Manifest, Manifests, read_manifests
 from connectors.sources.place import Identity, Problem, about_file
 
@@ -23,7 +23,7 @@ class ManifestFile:
     unreadable: bool = False
 
 
-Fetched = bytes | UnreadableError | None
+Fetched = bytes | UnreadableFileError | None
 """What a file holds, or why it cannot be read; None: it has gone."""
 
 
@@ -33,7 +33,7 @@ def fetch(name: str) -> Fetched:
         return read_file(name, MAX_FILE)
     except FileNotFoundError:
         return None
-    except UnreadableError as error:
+    except UnreadableFileError as error:
         return error
 
 
@@ -42,7 +42,7 @@ def reread(before: ManifestFile, signature: Signature | None, raw: Fetched) -> M
     name = before.name
     if raw is None:
         return None
-    if isinstance(raw, UnreadableError):
+    if isinstance(raw, UnreadableFileError):
         problem = about_file(name, 0, str(raw))
         return ManifestFile(name, None, before.objects, (problem,), unreadable=True)
     if len(raw) > MAX_FILE:

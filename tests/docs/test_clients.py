@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from standalone.snippet import PARTS, Target, default_token_file
+from standalone.snippet import PARTS, SnippetTarget, default_token_file
 from tests.docs.pages import blocks
 
 PAGE = "docs/clients.md"
-TARGET = Target("demo", "http://c-demo.team-a.svc.cluster.local", default_token_file("demo"))
+TARGET = SnippetTarget("demo", "http://c-demo.team-a.svc.cluster.local", default_token_file("demo"))
 
 
 @pytest.mark.parametrize("title", PARTS)

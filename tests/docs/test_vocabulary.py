@@ -32,8 +32,7 @@ from controller.settings import ControllerOptions
 from proxy import exchange, relay
 from proxy.audit.access_log import AccessLine
 from proxy.audit.audit_log import AuditCaller, AuditRecord, UsedSecret
-from proxy.metrics import BUCKETS, ProxyMetrics
-from proxy.metrics import AuthorityMetrics as CustomAuthorityMetrics
+from proxy.metrics import BUCKETS, ProxyAuthorityMetrics, ProxyMetrics
 from proxy.settings import ProxyOptions
 from standalone.cli import COMMANDS
 from standalone.get import GetOptions
@@ -131,7 +130,7 @@ def test_metrics() -> None:
     registry = CollectorRegistry()
     ProxyMetrics(registry).auth_answers({"token": {}})
     ControllerMetrics(registry)
-    CustomAuthorityMetrics(registry, Authorities)
+    ProxyAuthorityMetrics(registry, Authorities)
     authorities.AuthorityMetrics(registry, Authorities, now)
     AdmissionMetrics(registry)
     ProbeMetrics(registry)

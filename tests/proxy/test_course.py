@@ -12,7 +12,7 @@ from connectors.http.body import MAX_CHUNKS, BodyReader, ChunkedBody, LengthBody
 from connectors.http.message import MessageError
 from proxy.buffers import Reading
 from proxy.course import LARGE, LARGE_SEALED, Course, Means, Reports, left_of, socket_of
-from proxy.splice import WORTH, Outcome, Pipes
+from proxy.splice import WORTH, Pipes, SpliceEnd
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream
 from tests.proxy.test_client import Wire, turns
@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, tool: RawStream, client: RawStream, source: End, sink: End) -> None:
         self.tool, self.client, self.source, self.sink = tool, client, source, sink
         self.moved = 0
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[SpliceEnd] = asyncio.get_running_loop().create_future()
         self.again: list[bytes] = []
         self.late = b""
         self.behind: list[bytes] = []
@@ -112,7 +112,7 @@ async def test_a_large_body_is_moved_from_its_second_turn_on() -> None:
         course = at.course(LengthBody(len(BODY)))
         at.tool.send(BODY)
         assert await at.client.read_exactly(len(BODY)) == BODY
-        assert await asyncio.wait_for(at.outcome, 10) is Outcome.DONE
+        assert await asyncio.wait_for(at.outcome, 10) is SpliceEnd.DONE
         assert at.moved > WORTH
         assert at.reader.done
         course.close()
@@ -204,7 +204,7 @@ async def test_r23_what_the_sink_was_sent_before_goes_before() -> None:
         assert not course.holds
         at.client.transport.resume_reading()
         assert await at.client.read_exactly(1 + len(ahead) + len(BODY), 20) == b"x" + ahead + BODY
-        assert await asyncio.wait_for(at.outcome, 10) is Outcome.DONE
+        assert await asyncio.wait_for(at.outcome, 10) is SpliceEnd.DONE
         assert at.moved == len(BODY)
         assert limits(at.sink) == (True, False)
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from connectors.objects.metadata import ObjectMeta
 from connectors.objects.secret import OPAQUE, Secret, SecretValue
 from connectors.trust import Authorities
-from proxy.metrics import AuthorityMetrics
+from proxy.metrics import ProxyAuthorityMetrics
 from tests.connectors.builders import authorities
 
 CA = trustme.CA()
@@ -26,7 +26,7 @@ def test_when_the_first_certificate_of_each_secret_ends() -> None:
     own = secret("own", "team", soon)
     current = [authorities(*shared, own=(own,))]
     registry = CollectorRegistry()
-    AuthorityMetrics(registry, lambda: current[0])
+    ProxyAuthorityMetrics(registry, lambda: current[0])
 
     def value(source: str, namespace: str, name: str) -> float | None:
         return registry.get_sample_value(NAME, {"source": source, "namespace": namespace, "secret": name})

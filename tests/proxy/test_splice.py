@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.splice import PIPE, Outcome, Pipes, Splice, Tell
+from proxy.splice import PIPE, Pipes, Splice, SpliceEnd, Tell
 
 BODY = os.urandom(3 * PIPE + 5)
 BEHIND = b"HTTP/1.1 200 OK"
@@ -35,8 +35,8 @@ class Wires:
     pipes: Pipes = field(default_factory=Pipes)
     moved: int = 0
 
-    def splice(self, left: int) -> tuple[Splice, asyncio.Future[Outcome]]:
-        over: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    def splice(self, left: int) -> tuple[Splice, asyncio.Future[SpliceEnd]]:
+        over: asyncio.Future[SpliceEnd] = asyncio.get_running_loop().create_future()
         tell = Tell(self._moved, over.set_result)
         return Splice(self.pipes, self.from_source, self.to_sink, left, tell), over
 
@@ -97,7 +97,7 @@ async def test_r23_a_body_is_moved_and_not_a_byte_of_what_lies_behind(wires: Wir
     _, over = wires.splice(len(BODY))
     sending = asyncio.ensure_future(wires.sends(BODY + BEHIND))
     assert await wires.sink_gets(len(BODY)) == BODY
-    assert await over is Outcome.DONE_AND_MORE
+    assert await over is SpliceEnd.DONE_AND_MORE
     assert wires.moved == len(BODY)
     await sending
     assert await received(wires.from_source, len(BEHIND)) == BEHIND
@@ -109,7 +109,7 @@ async def test_r23_nothing_lies_behind_a_body(wires: Wires) -> None:
     _, over = wires.splice(len(BODY))
     sending = asyncio.ensure_future(wires.sends(BODY))
     assert await wires.sink_gets(len(BODY)) == BODY
-    assert await over is Outcome.DONE
+    assert await over is SpliceEnd.DONE
     await sending
 
 
@@ -123,7 +123,7 @@ async def test_r24_a_sink_that_takes_nothing_stops_the_source(wires: Wires) -> N
     assert not sending.done()
     assert held < 20 * len(BODY)
     assert await wires.sink_gets(40 * len(BODY)) == 40 * BODY
-    assert await over is Outcome.DONE
+    assert await over is SpliceEnd.DONE
     assert not splice.blocked
     await sending
 
@@ -148,14 +148,14 @@ async def test_r24_what_is_not_complete_is_not_said_to_be(wires: Wires) -> None:
     assert await wires.sink_gets(len(BODY) - 1) == BODY[:-1]
     await sending
     wires.source.close()
-    assert await asyncio.wait_for(over, SECONDS) is Outcome.SOURCE_LOST
+    assert await asyncio.wait_for(over, SECONDS) is SpliceEnd.SOURCE_LOST
     assert wires.moved == len(BODY) - 1
 
 
 async def test_r24_a_source_that_is_reset(wires: Wires) -> None:
     _, over = wires.splice(len(BODY))
     reset(wires.source)
-    assert await asyncio.wait_for(over, SECONDS) is Outcome.SOURCE_LOST
+    assert await asyncio.wait_for(over, SECONDS) is SpliceEnd.SOURCE_LOST
 
 
 async def test_r24_a_sink_that_is_reset(wires: Wires) -> None:
@@ -163,7 +163,7 @@ async def test_r24_a_sink_that_is_reset(wires: Wires) -> None:
     sending = asyncio.ensure_future(wires.sends(40 * BODY))
     await wires.sink_gets(1000)
     reset(wires.sink)
-    assert await asyncio.wait_for(over, SECONDS) is Outcome.SINK_LOST
+    assert await asyncio.wait_for(over, SECONDS) is SpliceEnd.SINK_LOST
     sending.cancel()
 
 
@@ -174,7 +174,7 @@ async def test_urgent_data_does_not_make_it_turn_in_circles(wires: Wires) -> Non
     assert await wires.sink_gets(3) == b"abc"
     wires.source.send(b"!", socket.MSG_OOB)
     await wires.sends(b"def")
-    assert await asyncio.wait_for(over, SECONDS) is Outcome.GIVEN_UP
+    assert await asyncio.wait_for(over, SECONDS) is SpliceEnd.GIVEN_UP
     assert wires.moved == 3
     assert await received(wires.from_source, 3) == b"def"
 
@@ -190,7 +190,7 @@ async def test_r24_t13_a_pipe_with_a_rest_serves_no_other_body(wires: Wires) -> 
         other = Wires(source, from_source, to_sink, sink, wires.pipes)
         _, over = other.splice(3)
         await other.sends(b"abc")
-        assert await over is Outcome.DONE
+        assert await over is SpliceEnd.DONE
         assert await other.sink_gets(3) == b"abc"
         to_sink.close()
         assert await other.sink_gets(1) == b""

@@ -14,7 +14,7 @@ from connectors.objects.conditions import (
     ProxyStatus,
 )
 from standalone.objects import ConnectorObject, connector_object
-from standalone.snippet import PARTS, SnippetError, Target, default_token_file, snippet, target_of
+from standalone.snippet import PARTS, SnippetError, SnippetTarget, default_token_file, snippet, target_of
 from tests.standalone.builders import connector
 
 URL = "http://c-repo.default.localhost:8080"
@@ -27,7 +27,7 @@ def served(url: str | None, *conditions: Condition, name: str = "repo") -> Conne
 
 def test_a_target() -> None:
     target = target_of(served(f"{URL}/"))
-    assert target == Target("repo", URL, "/var/run/secrets/connectors/repo/token")
+    assert target == SnippetTarget("repo", URL, "/var/run/secrets/connectors/repo/token")
     assert (target.authority, target.host) == ("c-repo.default.localhost:8080", "c-repo.default.localhost")
     assert target_of(served(URL), "/home/me/token").token_file == "/home/me/token"
 
@@ -82,14 +82,14 @@ def test_all_parts_are_printed_behind_their_titles() -> None:
 
 
 def test_https_needs_no_word_for_plain_http() -> None:
-    plain, safe = (snippet(Target("repo", f"{scheme}://h", "/t")) for scheme in ("http", "https"))
+    plain, safe = (snippet(SnippetTarget("repo", f"{scheme}://h", "/t")) for scheme in ("http", "https"))
     for word in ("PIP_TRUSTED_HOST", "--tls-verify=false", "insecure-registries"):
         assert word in plain
         assert word not in safe
 
 
 def test_a_path_stays_with_the_url_and_keys_by_host_have_none() -> None:
-    text = snippet(Target("repo", f"{URL}/namespaces/default/connectors/repo", "/t"))
+    text = snippet(SnippetTarget("repo", f"{URL}/namespaces/default/connectors/repo", "/t"))
     assert f"credential.{URL}/namespaces/default/connectors/repo.helper" in text
     assert "\n//c-repo.default.localhost:8080/:_authToken=" in text
     assert "docker://c-repo.default.localhost:8080/namespaces/default/connectors/repo/REPOSITORY:TAG" in text

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from connectors.expressions import functions as builtin
-from connectors.expressions.values import Map, Missing, Record, Value
+from connectors.expressions.values import GoStruct, Map, Missing, Value
 
-RECORD = Record("the Secret", {})
+RECORD = GoStruct("the Secret", {})
 
 
 @pytest.mark.parametrize(

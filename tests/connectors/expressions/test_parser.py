@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connectors.expressions.evaluate import evaluate
 from connectors.expressions.limits import MAX_NESTING, MAX_SOURCE, TemplateError
-from connectors.expressions.nodes import Choice, Output, Range, Text
+from connectors.expressions.nodes import Choice, OutputNode, Range, TextNode
 from connectors.expressions.parser import parse
 from connectors.expressions.values import from_data
 
@@ -16,13 +16,13 @@ from connectors.expressions.values import from_data
 def test_the_shape_of_a_template() -> None:
     body = parse("a{{ .x }}{{ if .x }}b{{ else if .y }}c{{ else }}d{{ end }}{{ range .l }}e{{ end }}").body
     text, output, choice, loop = body
-    assert text == Text(b"a", 0)
-    assert isinstance(output, Output)
+    assert text == TextNode(b"a", 0)
+    assert isinstance(output, OutputNode)
     assert isinstance(choice, Choice)
-    assert [branch.body for branch in choice.branches] == [(Text(b"b", 20),), (Text(b"c", 37),)]
-    assert choice.otherwise == (Text(b"d", 48),)
+    assert [branch.body for branch in choice.branches] == [(TextNode(b"b", 20),), (TextNode(b"c", 37),)]
+    assert choice.otherwise == (TextNode(b"d", 48),)
     assert isinstance(loop, Range)
-    assert (loop.body, loop.otherwise) == ((Text(b"e", 72),), ())
+    assert (loop.body, loop.otherwise) == ((TextNode(b"e", 72),), ())
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import pytest
 
 from connectors.expressions.lexer import Action, scan
 from connectors.expressions.limits import MAX_NESTING, TemplateError
-from connectors.expressions.nodes import Call, Chain, Literal, Operand, Pipe, Start, Variable
+from connectors.expressions.nodes import CallNode, Chain, Literal, Operand, Pipe, Start, Variable
 from connectors.expressions.pipelines import Scope, parse_pipeline, static_value, unprintable
-from connectors.expressions.values import Map, Missing, Record
+from connectors.expressions.values import GoStruct, Map, Missing
 
-ROOT = Record("data", {"A": Record("the A", {"B": b"", "C": Map({})}), "S": Map({}, secret=True), "N": None})
+ROOT = GoStruct("data", {"A": GoStruct("the A", {"B": b"", "C": Map({})}), "S": Map({}, secret=True), "N": None})
 
 
 def pipeline(body: str, scope: Scope | None = None, *, ranges: bool = False) -> Pipe:
@@ -38,7 +38,7 @@ def test_operands() -> None:
 
 def test_calls_and_pipes() -> None:
     pipe = pipeline('printf "%s" .a | b64enc | trimPrefix "x"')
-    assert isinstance(pipe.first, Call)
+    assert isinstance(pipe.first, CallNode)
     assert (pipe.first.name, pipe.first.arguments) == ("printf", (Literal(b"%s"), Chain(Start.DOT, ("a",), 14)))
     assert [(call.name, len(call.arguments)) for call in pipe.rest] == [("b64enc", 0), ("trimPrefix", 1)]
 

@@ -4,10 +4,10 @@ import pytest
 
 from connectors.expressions.limits import MAX_OUTPUT
 from connectors.expressions.printing import format_problem, not_printable, printed, quoted, sprint, sprintf
-from connectors.expressions.values import Map, Missing, Record, Value
+from connectors.expressions.values import GoStruct, Map, Missing, Value
 
 SECRET = Map({b"token": b"canary"}, secret=True)
-RECORD = Record("the Secret", {"StringData": SECRET})
+RECORD = GoStruct("the Secret", {"StringData": SECRET})
 
 
 @pytest.mark.parametrize(

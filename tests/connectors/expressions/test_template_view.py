@@ -7,7 +7,7 @@ import pytest
 from connectors.expressions.evaluate import evaluate
 from connectors.expressions.parser import parse
 from connectors.expressions.template import Root, Subject, TemplateError, specimen
-from connectors.expressions.values import Record, field_of
+from connectors.expressions.values import GoStruct, field_of
 from connectors.objects.connector import Connector
 from tests.connectors.builders import connector, connector_class, secret
 
@@ -143,7 +143,9 @@ def test_what_is_not_there_is_never_printed(source: str) -> None:
 
 
 def names(value: Any) -> dict[str, Any]:
-    return {name: names(value.field(name)) if isinstance(value.field(name), Record) else None for name in value.fields}
+    return {
+        name: names(value.field(name)) if isinstance(value.field(name), GoStruct) else None for name in value.fields
+    }
 
 
 def test_the_specimen_has_the_fields_of_every_subject() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.expressions.values import Deferred, Map, Missing, Record, Value, field_of, from_data, is_true, kind_of
+from connectors.expressions.values import Deferred, GoStruct, Map, Missing, Value, field_of, from_data, is_true, kind_of
 
-RECORD = Record("the thing", {"Name": b"n", "Late": Deferred(lambda: b"made")})
+RECORD = GoStruct("the thing", {"Name": b"n", "Late": Deferred(lambda: b"made")})
 SECRET = Map({b"token": b"t"}, secret=True)
 
 
@@ -23,7 +23,7 @@ SECRET = Map({b"token": b"t"}, secret=True)
         ((None,), True),
         (Map({}), False),
         (SECRET, True),
-        (Record("empty", {}), True),
+        (GoStruct("empty", {}), True),
         (Missing("x"), False),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_deferred_field_is_made_once_and_only_if_it_is_read() -> None:
         made.append(1)
         return b"v"
 
-    record = Record("r", {"A": Deferred(make)})
+    record = GoStruct("r", {"A": Deferred(make)})
     assert made == []
     assert (record.field("A"), record.field("A"), made) == (b"v", b"v", [1])
 
@@ -99,7 +99,7 @@ def test_kinds_of_records_are_their_names() -> None:
 
 
 def test_neither_a_record_nor_a_map_shows_what_it_holds() -> None:
-    shown = repr(SECRET) + repr(Record("the Secret", {"StringData": SECRET, "Type": b"canary"}))
+    shown = repr(SECRET) + repr(GoStruct("the Secret", {"StringData": SECRET, "Type": b"canary"}))
     assert "b't'" not in shown
     assert "canary" not in shown
 

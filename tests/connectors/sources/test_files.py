@@ -7,7 +7,7 @@ import pytest
 
 from connectors.sources.files import (
     RECENT_NS,
-    UnreadableError,
+    UnreadableFileError,
     is_foreign,
     is_recent,
     list_files,
@@ -99,7 +99,7 @@ def test_reads_up_to_a_limit(tmp_path: Path) -> None:
 def test_a_pipe_or_a_directory_does_not_hold_it_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.yaml")
     for path in (tmp_path / "a.yaml", tmp_path):
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnreadableFileError):
             read_file(str(path), 10)
 
 
