@@ -12,7 +12,7 @@ from connectors.process.declaration import Parser, setting
 from connectors.process.logs import Logging
 from connectors.process.parsers import SWITCH, HostPort, optional, parse_host_port
 from controller.admission.admission import AdmissionSettings
-from controller.admission.renewal import canonical
+from controller.admission.certificates import canonical
 from controller.controller import ControllerSettings
 from controller.destination import Platform
 from controller.probes.schedule import ProbeSettings

@@ -1,14 +1,15 @@
-"""The webhook's own certificates: an authority and what it issues, made and read with `cryptography`.
+"""The webhook's own certificate: made, read and judged with `cryptography`.
 
-EC P-256 with SHA-256 throughout: every API server takes it, and a key is made in microseconds.
+It is self-signed, so it is the authority that API servers trust as well: there is no key that could sign another one.
+EC P-256 with SHA-256: every API server takes it, and a key is made in microseconds.
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
@@ -19,12 +20,42 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from connectors.objects.secret import KeyPair, SecretValue
-from controller.admission.renewal import BACKDATE, Action, Authority, Held, Leaf, Times
+from connectors.tls.certificates import signing_key
 
-CA_BUNDLE, CA_KEY, CERTIFICATE, KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
-"""Keys of the Secret. `ca.key` belongs to the first certificate of `ca.crt`, which is the newest."""
+TRUSTED, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
+"""Keys of the Secret."""
+FORMER_KEY = "ca.key"
+"""Of the authority that earlier versions kept there. It goes with the certificate that it signed."""
+BACKDATE = timedelta(days=1)
+"""A certificate is valid so long before it is made, for API servers whose clock is behind that of the replica that made
+it: hours are soon had where somebody took local time for UTC. Lives count from when it was made."""
+MAX_BEFORE = 4
+"""Authorities that stay trusted beside a new one. There is one; but a caBundle may hold a megabyte of anything, which
+would not fit into the Secret."""
 _UNREADABLE = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
 """What `cryptography` says of certificates and keys of others: broken, of unknown kinds, or of impossible dates."""
+
+
+class UnfitError(Exception):
+    """The Secret holds no certificate that could be served; the message says why and quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """How long things live, and what is waited for.
+
+    `life`: of a certificate, ten years as kubeadm's own authorities. Its key lies beside it in one Secret, so whoever
+    reads one reads its successor too, and an earlier exchange would protect nothing. `left`: it is exchanged when so
+    much of that is left. `heard`: how long a certificate is published before it is served, so that each API server has
+    heard of it: their watches take a second. `kept`: how long the one before stays trusted, for replicas that hear of
+    the new one late. `look`: the time between two looks at the most, since a watch may be dead without a word.
+    """
+
+    life: timedelta = timedelta(days=3650)
+    left: timedelta = timedelta(days=30)
+    heard: timedelta = timedelta(minutes=1)
+    kept: timedelta = timedelta(hours=1)
+    look: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,115 +63,126 @@ class Material:
     """What the Secret holds, or is to hold. Parts may be missing, or be anything."""
 
     bundle: bytes = b""
-    authority_key: SecretValue | None = None
     leaf: bytes = b""
     leaf_key: SecretValue | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A certificate that can be served. `issuer`: the fingerprint of the authority that issued it, which may be itself.
+
+    Earlier versions had an authority of its own. `begins` is when it was made. `authorities`: those of ca.crt that are
+    valid, in PEM by fingerprint, the newest first.
+    """
+
+    pair: KeyPair
+    issuer: str
+    names: Set[str]
+    begins: datetime
+    ends: datetime
+    authorities: Mapping[str, bytes] = field(repr=False)
+
     @property
-    def serving(self) -> KeyPair | None:
-        """What the webhook serves with; None where a part is missing."""
-        return KeyPair(self.leaf, self.leaf_key) if self.leaf and self.leaf_key else None
+    def trusted(self) -> bytes:
+        """What is to be published: certificates alone, whatever somebody put beside them (threat 24)."""
+        return b"".join(self.authorities.values())
+
+    @property
+    def alone(self) -> Material:
+        """The same without the authorities before its own, which stand behind it."""
+        known = list(self.authorities)
+        ahead = known[: known.index(self.issuer) + 1]
+        return Material(b"".join(self.authorities[item] for item in ahead), self.pair.chain, self.pair.key)
 
 
 def material_of(data: Mapping[str, SecretValue]) -> Material:
     """The Secret's `data`. Certificates are nobody's secret."""
-    bundle, leaf = (data[name].reveal() if name in data else b"" for name in (CA_BUNDLE, CERTIFICATE))
-    return Material(bundle, data.get(CA_KEY), leaf, data.get(KEY))
+    bundle, leaf = (data[name].reveal() if name in data else b"" for name in (TRUSTED, CERTIFICATE))
+    return Material(bundle, leaf, data.get(KEY))
 
 
 def data_of(material: Material) -> dict[str, str]:
     """The Secret's `data` as it is written. The last step before it is sent, so that nothing else holds a bare key."""
-    values = {CA_BUNDLE: material.bundle, CERTIFICATE: material.leaf}
-    keys = {CA_KEY: material.authority_key, KEY: material.leaf_key}
-    values |= {name: value.reveal() for name, value in keys.items() if value is not None}
+    values = {TRUSTED: material.bundle, CERTIFICATE: material.leaf}
+    if material.leaf_key is not None:
+        values[KEY] = material.leaf_key.reveal()
     return {name: base64.b64encode(value).decode() for name, value in values.items()}
 
 
-def make_authority(now: datetime, life: timedelta) -> KeyPair:
-    """A new authority. Its name is its own, so that nobody takes it for the one before."""
+def make(names: Iterable[str], before: Iterable[bytes], life: timedelta, now: datetime) -> Material:
+    """A new certificate for DNS names and IP addresses. `before`: authorities that stay trusted beside it, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"connectors-webhook-ca-{secrets.token_hex(4)}")])
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    builder = _builder(name, name, key, now, now + life)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False)
-    return KeyPair(_pem(builder.sign(key, hashes.SHA256())), _key_pem(key))
+    # A name of its own: of two certificates with one name, a client may take the wrong one for the issuer.
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"connectors-webhook-{secrets.token_hex(4)}")])
+    public = key.public_key()
+    builder = x509.CertificateBuilder(name, name, public, x509.random_serial_number(), now - BACKDATE, now + life)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+        (x509.SubjectAlternativeName([_general(item) for item in sorted(names)]), False),
+        (x509.SubjectKeyIdentifier.from_public_key(public), False),
+        # RFC 5280 section 4.2.1.1 wants it of all that are not authorities; strict clients insist.
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(public), False),
+    ):
+        builder = builder.add_extension(extension, critical)
+    leaf = _pem(builder.sign(key, hashes.SHA256()))
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    leaf_key = SecretValue(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    return Material(leaf + b"".join(list(before)[:MAX_BEFORE]), leaf, leaf_key)
 
 
-def issue(authority: KeyPair, names: Iterable[str], now: datetime, life: timedelta) -> KeyPair:
-    """A certificate of the first of these authorities, for DNS names and IP addresses; it does not outlive its issuer.
+def held(material: Material, now: datetime) -> Held:
+    """The certificate of the Secret.
 
     Raises:
-        ValueError: the authority's certificate or key cannot be read; plan() has looked before.
+        UnfitError: API servers that trust the Secret's authorities would not take it now.
     """
-    issuer, signer = x509.load_pem_x509_certificate(authority.chain), _private(authority.key)
-    if signer is None:
-        raise ValueError("the authority's key is none")
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "connectors-webhook")])
-    builder = _builder(subject, issuer.subject, key, now, min(now + life, issuer.not_valid_after_utc))
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    return KeyPair(_pem(builder.add_extension(identifier, False).sign(signer, hashes.SHA256())), _key_pem(key))
-
-
-def held(material: Material) -> Held:
-    """What renewal.py has to know. What cannot be read is as good as missing."""
-    authorities = _certificates(material.bundle)
-    signer = _private(material.authority_key)
-    can_sign = bool(authorities) and signer is not None and _fits(authorities[0], signer)
-    return Held(tuple(_authority(item) for item in authorities), can_sign, _leaf(material, authorities))
-
-
-def trusted(bundle: bytes) -> bytes:
-    """What may be published of ca.crt: its certificates, and nothing that somebody put beside them (threat 24)."""
-    return b"".join(_pem(item) for item in _certificates(bundle))
-
-
-def fingerprints(bundle: bytes) -> frozenset[str]:
-    """The certificates of a caBundle."""
-    return frozenset(_fingerprint(item) for item in _certificates(bundle))
-
-
-def carried_out(action: Action, material: Material, names: Iterable[str], times: Times, now: datetime) -> Material:
-    """The Secret's content after that action."""
-    authorities = _certificates(material.bundle)
-    match action:
-        case Action.START_ANEW | Action.ADD_AUTHORITY:
-            made = make_authority(now, times.authority_life)
-            alive = b"".join(_pem(item) for item in authorities if item.not_valid_after_utc > now)
-            found = replace(material, bundle=made.chain + alive, authority_key=made.key)
-            return _issued_anew(found, names, times, now) if action is Action.START_ANEW else found
-        case Action.ISSUE:
-            return _issued_anew(material, names, times, now)
-        case Action.DROP_OLD:
-            return replace(material, bundle=_pem(authorities[0]))
-        case Action.WAIT:
-            return material
-
-
-def _issued_anew(material: Material, names: Iterable[str], times: Times, now: datetime) -> Material:
-    authority = KeyPair(material.bundle, material.authority_key or SecretValue(b""))
-    leaf = issue(authority, names, now, times.leaf_life)
-    return replace(material, leaf=leaf.chain, leaf_key=leaf.key)
-
-
-def _leaf(material: Material, authorities: list[x509.Certificate]) -> Leaf | None:
-    chain, key = _certificates(material.leaf), _private(material.leaf_key)
+    chain, key = _certificates(material.leaf), material.leaf_key
     if not chain or key is None or not _fits(chain[0], key):
-        return None
-    issuer = next((_fingerprint(item) for item in authorities if _issued(chain[0], item)), "")
-    begins = chain[0].not_valid_before_utc + BACKDATE
-    return Leaf(issuer, _names(chain[0]), begins, chain[0].not_valid_after_utc)
+        raise UnfitError("there is no certificate with its key")
+    leaf = chain[0]
+    if not _valid(leaf, now):
+        raise UnfitError("the certificate ended" if leaf.not_valid_after_utc <= now else "it is not valid yet")
+    alive = [item for item in _certificates(material.bundle) if _valid(item, now)]
+    for candidate in alive:
+        if _issued(leaf, candidate):
+            known = {_fingerprint(item): _pem(item) for item in alive}
+            begins, ends = leaf.not_valid_before_utc + BACKDATE, leaf.not_valid_after_utc
+            return Held(KeyPair(material.leaf, key), _fingerprint(candidate), _names(leaf), begins, ends, known)
+    raise UnfitError("no authority in ca.crt issued the certificate")
 
 
-def _authority(certificate: x509.Certificate) -> Authority:
-    begins = certificate.not_valid_before_utc + BACKDATE
-    return Authority(_fingerprint(certificate), begins, certificate.not_valid_after_utc)
+def due(found: Held, names: Iterable[str], lives: Lives, now: datetime) -> str:
+    """Why a certificate that can be served is to be exchanged all the same; empty where it is not."""
+    if found.ends - lives.left <= now:
+        return "the certificate ends soon"
+    return "" if canonical(names) <= found.names else "the certificate lacks a name"
+
+
+def settled(found: Held, lives: Lives, now: datetime) -> bool:
+    """Whether there are authorities before its own that are not needed any more."""
+    return found.begins + lives.kept <= now and found.alone.bundle != found.trusted
+
+
+def authorities(bundle: bytes, now: datetime) -> dict[str, bytes]:
+    """The certificates of ca.crt or of a caBundle that are valid now: in PEM, by fingerprint."""
+    return {_fingerprint(item): _pem(item) for item in _certificates(bundle) if _valid(item, now)}
+
+
+def canonical(names: Iterable[str]) -> frozenset[str]:
+    """IP addresses as a certificate says them: of the ways to write one, a second would be lacking for ever."""
+    return frozenset(_canonical(name) for name in names)
+
+
+def _canonical(name: str) -> str:
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name
+
+
+def _valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
 
 
 def _certificates(pem: bytes) -> list[x509.Certificate]:
@@ -149,24 +191,20 @@ def _certificates(pem: bytes) -> list[x509.Certificate]:
         found = x509.load_pem_x509_certificates(pem) if pem.strip() else []
         for certificate in found:
             certificate.public_key()
-            _authority(certificate)
+            _ = certificate.not_valid_before_utc + BACKDATE
     except _UNREADABLE:
         return []
     return found
 
 
-def _private(key: SecretValue | None) -> ec.EllipticCurvePrivateKey | None:
-    if key is None:
-        return None
+def _fits(certificate: x509.Certificate, key: SecretValue) -> bool:
+    # Some kinds of keys take OpenSSL half a minute to look at.
+    block = signing_key(key.reveal())
     try:
-        loaded = serialization.load_pem_private_key(key.reveal(), password=None)
+        loaded = serialization.load_pem_private_key(block, password=None) if block else None
     except _UNREADABLE:
-        return None
-    return loaded if isinstance(loaded, ec.EllipticCurvePrivateKey) else None
-
-
-def _fits(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
-    return certificate.public_key() == key.public_key()
+        return False
+    return isinstance(loaded, ec.EllipticCurvePrivateKey) and certificate.public_key() == loaded.public_key()
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
@@ -186,34 +224,11 @@ def _names(certificate: x509.Certificate) -> frozenset[str]:
     return frozenset(found.get_values_for_type(x509.DNSName)) | frozenset(str(item) for item in addresses)
 
 
-def _name(name: str) -> x509.GeneralName:
+def _general(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, ends: datetime
-) -> x509.CertificateBuilder:
-    public = key.public_key()
-    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public)
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - BACKDATE).not_valid_after(ends)
-    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _fingerprint(certificate: x509.Certificate) -> str:
@@ -222,8 +237,3 @@ def _fingerprint(certificate: x509.Certificate) -> str:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> SecretValue:
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return SecretValue(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))

@@ -1,17 +1,21 @@
-"""Keeps the Secret's certificates, the certificate that is served and the published caBundle current.
+"""Keeps the Secret's certificate, the certificate that is served and the published caBundle current.
 
 Every replica does: whoever comes first writes, with the version that was looked at as precondition, and the others read
-what was written. The watches only wake; every look reads both objects anew.
+what was written. A new certificate is written once, published beside the one before, and served when API servers have
+heard of it. The watches only wake; every look reads both objects anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import logging
 from collections import deque
-from collections.abc import Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -26,49 +30,62 @@ from connectors.sources.fields import without_nulls
 from connectors.sources.secrets import decode_secret
 from connectors.tls.loading import KeyPairError
 from connectors.tls.serving import Serving
-from controller.admission.certificates import Material, carried_out, data_of, held, material_of, trusted
-from controller.admission.published import Manifest, seen, with_bundle
-from controller.admission.renewal import NOTHING_PUBLISHED, Action, Held, Plan, Times, names_of_next, plan, serves
+from controller.admission.certificates import (
+    FORMER_KEY,
+    Held,
+    Lives,
+    Material,
+    UnfitError,
+    authorities,
+    canonical,
+    data_of,
+    due,
+    held,
+    make,
+    material_of,
+    settled,
+)
+
+Manifest = dict[str, Any]
 
 logger = logging.getLogger("connectors.admission")
 
 SECRET = "connectors-webhook-cert"  # noqa: S105 - a name
 CONFIGURATION = "connectors-validation"
 SETTLE = 0.5
-"""Seconds between a change and the look at it, and between two steps: somebody who undoes what is written here gets no
-endless race."""
-LONGEST = 600.0
-"""Seconds without a look at the most: a watch may be dead without a word."""
+"""Seconds between a change and the look at it: somebody who undoes what is written here gets no endless race."""
 REMEMBERED = 20
 """Messages that are not logged again."""
 INSTALL = "apply deploy/webhook.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class CertificatePolicy:
     """`namespace`: of the Secret. `names`: what the certificate must be good for."""
 
     namespace: str
     names: Set[str]
-    times: Times = field(default_factory=Times)
+    lives: Lives = field(default_factory=Lives)
 
 
 class Rotation:
     """`run` it as long as the webhook serves."""
 
-    def __init__(self, client: KubeClient, scope: Scope, serving: Serving, clock: Clock) -> None:
+    def __init__(self, client: KubeClient, policy: CertificatePolicy, serving: Serving, clock: Clock) -> None:
         self._client = client
-        self._scope = scope
+        self._policy = policy
         self._serving = serving
         self._clock = clock
         self._changed = asyncio.Event()
-        self._published = NOTHING_PUBLISHED
+        self._served: Held | None = None
+        self._published: dict[str, datetime] = {}
+        """The authorities that every webhook of the configuration trusts, each since it was seen there first."""
         self._problem = ""
         self._told: deque[str] = deque(maxlen=REMEMBERED)
         self._wrong: set[str] = set()
         """Messages of this look."""
         self.reflectors = (
-            self._follow(SECRETS, Selector(scope.namespace, fields=f"metadata.name={SECRET}")),
+            self._follow(SECRETS, Selector(policy.namespace, fields=f"metadata.name={SECRET}")),
             self._follow(VALIDATING_WEBHOOK_CONFIGURATIONS, Selector(fields=f"metadata.name={CONFIGURATION}")),
         )
 
@@ -101,7 +118,7 @@ class Rotation:
             await self._pause(wait)
 
     async def _look(self) -> float:
-        """One look at everything, and one step. Returns the seconds until the next.
+        """One look at everything. Returns the seconds until the next.
 
         Raises:
             KubeError: ConflictError where something changed meanwhile, and the others.
@@ -109,79 +126,98 @@ class Rotation:
         self._wrong.clear()
         manifest = await self._secret()
         if manifest is None:
-            return LONGEST
+            return self._policy.lives.look.total_seconds()
         self._problem = ""
-        material = _material(manifest)
         configuration = await self._configuration()
-        now = self._clock.now()
-        found = held(material)
-        next_step = plan(found, self._published, self._scope.names, self._scope.times, now)
-        if next_step.action is not Action.WAIT:
-            if serves(found, now):
-                configuration = await self._in_advance(material, configuration)
-            material = await self._carry_out(next_step, manifest, material, found)
-        self._serve(material)
-        await self._publish(material, configuration)
-        self._forget()
-        if next_step.until is None:
-            return SETTLE
-        return max(SETTLE, min((next_step.until - now) / timedelta(seconds=1), LONGEST))
-
-    async def _in_advance(self, material: Material, configuration: Manifest | None) -> Manifest | None:
-        """What is there and still good, before a step that may not be possible; and neither keeps the other up."""
-        self._serve(material)
+        found, why = self._judged(manifest)
+        lives, now = self._policy.lives, self._clock.now()
+        pending = False
         try:
-            return await self._publish(material, configuration)
-        except KubeError as error:
-            if not isinstance(error, ConflictError):
-                self._failed(str(error))
-            return configuration
+            if found is None or why:
+                found = await self._write(manifest, self._new(found, configuration), f"a new certificate: {why}")
+            elif self._served and self._served.issuer == found.issuer and settled(found, lives, now):
+                found = await self._write(manifest, found.alone, "the authority before is dropped")
+        finally:
+            # What is there and still good is published and served, whatever cannot be written.
+            if found is not None:
+                pending = await self._show(found, configuration)
+        self._forget()
+        return (lives.heard if pending else lives.look).total_seconds()
 
-    async def _publish(self, material: Material, configuration: Manifest | None) -> Manifest | None:
-        """Its authorities. Returns the configuration as it is then."""
-        if configuration is None or not with_bundle(configuration, trusted(material.bundle)):
-            return configuration
-        written = await self._client.replace(VALIDATING_WEBHOOK_CONFIGURATIONS, configuration)
-        logger.info("caBundle of ValidatingWebhookConfiguration %s written", CONFIGURATION)
-        return _manifest(written)
-
-    async def _carry_out(self, step: Plan, manifest: Manifest, material: Material, found: Held) -> Material:
+    def _judged(self, manifest: Manifest) -> tuple[Held | None, str]:
+        """The certificate that the Secret holds, and why it is to be exchanged: empty where it is not."""
+        secret, _ = decode_secret(without_nulls(manifest))
         now = self._clock.now()
-        names = sorted(names_of_next(found, self._scope.names, now))
-        made = carried_out(step.action, material, names, self._scope.times, now)
-        await self._client.replace(SECRETS, {**manifest, "data": {**(manifest.get("data") or {}), **data_of(made)}})
-        logger.info("secrets %s: %s (%s)", SECRET, step.action.value, step.why)
-        return made
+        try:
+            found = held(material_of(secret.data if secret else {}), now)
+        except UnfitError as error:
+            return None, str(error)
+        return found, due(found, self._policy.names, self._policy.lives, now)
+
+    def _new(self, found: Held | None, configuration: Manifest | None) -> Material:
+        """A new certificate, and beside it the authorities that API servers trust until they hear of it."""
+        now, lives = self._clock.now(), self._policy.lives
+        names = canonical(self._policy.names)
+        if found is not None and now < found.ends - lives.left:
+            # During a roll-out there are replicas of two configurations; each would undo what the other wrote.
+            names |= found.names
+        return make(names, published(configuration, now).values(), lives.life, now)
+
+    async def _write(self, manifest: Manifest, material: Material, what: str) -> Held:
+        kept = {name: value for name, value in (manifest.get("data") or {}).items() if name != FORMER_KEY}
+        await self._client.replace(SECRETS, {**manifest, "data": {**kept, **data_of(material)}})
+        logger.info("secrets %s: %s", SECRET, what)
+        return held(material, self._clock.now())
+
+    async def _show(self, found: Held, configuration: Manifest | None) -> bool:
+        """Publish its authorities, and serve it: True while that waits for API servers to hear of it."""
+        try:
+            if configuration and with_bundle(configuration, found.trusted):
+                self._see(_manifest(await self._client.replace(VALIDATING_WEBHOOK_CONFIGURATIONS, configuration)))
+                logger.info("caBundle of ValidatingWebhookConfiguration %s written", CONFIGURATION)
+        finally:
+            heard = self._heard(found)
+            if heard:
+                self._serve(found)
+        return not heard
+
+    def _see(self, configuration: Manifest | None) -> None:
+        now = self._clock.now()
+        self._published = {item: self._published.get(item, now) for item in published(configuration, now)}
+
+    def _heard(self, found: Held) -> bool:
+        """Whether API servers trust it by now, or trust nothing that would be given up for it."""
+        now, before = self._clock.now(), self._served
+        if before is None or before.ends <= now or before.issuer not in self._published.keys() - {found.issuer}:
+            return True
+        since = self._published.get(found.issuer)
+        return since is not None and since + self._policy.lives.heard <= now
+
+    def _serve(self, found: Held) -> None:
+        try:
+            if self._serving.serve(found.pair):
+                logger.info("the webhook serves a new certificate")
+            self._served = found
+        except KeyPairError as error:
+            self._failed(f'secrets "{SECRET}" in namespace {self._policy.namespace}: {error}')
 
     async def _secret(self) -> Manifest | None:
         try:
-            return _manifest(await self._client.get(SECRETS, SECRET, self._scope.namespace))
+            return _manifest(await self._client.get(SECRETS, SECRET, self._policy.namespace))
         except NotFoundError:
-            self._failed(f'secrets "{SECRET}" not found in namespace {self._scope.namespace}; {INSTALL}')
+            self._failed(f'secrets "{SECRET}" not found in namespace {self._policy.namespace}; {INSTALL}')
             return None
 
     async def _configuration(self) -> Manifest | None:
         try:
-            raw = await self._client.get(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
+            found = _manifest(await self._client.get(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION))
         except NotFoundError:
-            self._published = NOTHING_PUBLISHED
+            found = None
             self._warn(
                 f"admission is off: there is no ValidatingWebhookConfiguration {CONFIGURATION}; {INSTALL} to turn it on"
             )
-            return None
-        found = _manifest(raw)
-        self._published = seen(self._published, found, self._clock.now())
+        self._see(found)
         return found
-
-    def _serve(self, material: Material) -> None:
-        pair = material.serving
-        if pair is None:
-            return
-        try:
-            if self._serving.serve(pair):
-                logger.info("the webhook serves a new certificate")
-        except KeyPairError as error:
-            self._failed(f'secrets "{SECRET}" in namespace {self._scope.namespace}: {error}')
 
     async def _pause(self, seconds: float) -> None:
         """Until that time is over, or something changed; a change is looked at after SETTLE."""
@@ -223,12 +259,6 @@ def _named(raw: msgspec.Raw) -> tuple[str, Metadata]:
     return metadata.name, metadata
 
 
-def _material(manifest: Manifest) -> Material:
-    """The Secret's certificates; nothing where its data is none."""
-    secret, _ = decode_secret(without_nulls(manifest))
-    return material_of(secret.data if secret else {})
-
-
 def _manifest(raw: bytes) -> Manifest:
     """An object of the API server.
 
@@ -242,3 +272,29 @@ def _manifest(raw: bytes) -> Manifest:
     if not isinstance(found, dict) or not isinstance(found.get("metadata"), dict):
         raise UnreadableError("the API server's answer is no object; is something between it and this program?")
     return found
+
+
+def published(configuration: Manifest | None, now: datetime) -> Mapping[str, bytes]:
+    """What every webhook of the configuration trusts: valid certificates in PEM, by fingerprint, the newest first."""
+    found = [authorities(_decoded(client.get("caBundle")), now) for client in _clients(configuration)]
+    return {item: pem for item, pem in found[0].items() if all(item in other for other in found)} if found else {}
+
+
+def with_bundle(configuration: Manifest, bundle: bytes) -> bool:
+    """Put it into every webhook of `configuration`, which is changed; False where it was there already."""
+    text = base64.b64encode(bundle).decode()
+    wrong = [client for client in _clients(configuration) if client.get("caBundle") != text]
+    for client in wrong:
+        client["caBundle"] = text
+    return bool(wrong)
+
+
+def _clients(configuration: Manifest | None) -> Iterator[Manifest]:
+    return (webhook["clientConfig"] for webhook in (configuration or {}).get("webhooks") or ())
+
+
+def _decoded(text: object) -> bytes:
+    try:
+        return base64.b64decode(text) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        return b""

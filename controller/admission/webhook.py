@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -32,7 +33,6 @@ from controller.admission.review import (
     encode_answer,
 )
 from controller.admission.rights import Answer, Question, questions, refusal_of
-from controller.admission.turns import BusyError, Turns
 from controller.admission.verdict import Verdict, bounded_name, refused, warned
 
 logger = logging.getLogger("connectors.admission")
@@ -42,6 +42,14 @@ DEADLINE = 8.0
 better than silence."""
 BODY_SECONDS = 1.5
 """For the question to arrive, between the two: it is one packet to some hundred, from the API server."""
+SMALL = 256 * 1024
+"""Bytes of a body up to which many are taken at once. Nearly every question of an API server has less than 20 KiB."""
+SMALL_AT_ONCE = 64
+"""16 MiB of bodies, some three times as much with what is made of them. Each review may put three questions to the API
+server; whoever reaches the port must not be able to put thousands in this program's name."""
+LARGE_AT_ONCE = 2
+"""Larger ones, up to MAX_BODY in admission.py, and those that do not say how large they are. They have turns of their
+own, so that no small question waits because somebody sends large ones slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,44 @@ class Surroundings:
     source: ClusterSource
     store: SnapshotStore
     clock: Clock
+
+
+class BusyError(Exception):
+    """It was nobody's turn in time."""
+
+
+class Turns:
+    """Who waits has sent its head alone; what came of its body stays with the kernel and aiohttp, 128 KiB at most."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._small = asyncio.Semaphore(SMALL_AT_ONCE)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    @asynccontextmanager
+    async def taken(self, length: int | None, seconds: float) -> AsyncIterator[None]:
+        """A turn for a body of that declared length, waited for in order, for so many seconds at most.
+
+        Raises:
+            BusyError: others had theirs for that long.
+        """
+        lane = self._large if length is None or length > SMALL else self._small
+        held: list[asyncio.Semaphore] = []
+
+        async def take() -> None:
+            await lane.acquire()
+            held.append(lane)
+
+        try:
+            try:
+                await within(self._clock, seconds, take())
+            except TimeoutError as error:
+                raise BusyError(str(error)) from None
+            yield
+        finally:
+            # Also where this was cancelled in the moment in which the turn came.
+            for one in held:
+                one.release()
 
 
 class Webhook:

@@ -150,9 +150,7 @@ def field_paths(said: str) -> set[str]:
 
 
 def keys_of(material: Material) -> list[str]:
-    """What of the private keys must be nowhere: a line of each, as PEM and as the Secret's base64."""
-    found: list[str] = []
-    for key in (material.authority_key, material.leaf_key):
-        assert key is not None
-        found += [key.reveal().decode().splitlines()[1], base64.b64encode(key.reveal()).decode()[80:140]]
-    return found
+    """What of the private key must be nowhere: a line of it, as PEM and as the Secret's base64."""
+    key = material.leaf_key
+    assert key is not None
+    return [key.reveal().decode().splitlines()[1], base64.b64encode(key.reveal()).decode()[80:140]]

@@ -12,9 +12,8 @@ from connectors.objects.names import EXEMPT_NAMESPACE
 from connectors.process.parsers import HostPort
 from connectors.sources.directory import builtin_classes
 from connectors.sources.feature_flags import FLAGS
-from controller.admission.admission import SERVICE, AdmissionSettings
+from controller.admission.admission import PATH, SERVICE, SHUTDOWN, AdmissionSettings
 from controller.admission.rotation import CONFIGURATION, SECRET
-from controller.admission.server import PATH, SHUTDOWN
 from controller.admission.webhook import BODY_SECONDS, DEADLINE
 from controller.settings import ControllerOptions
 from tests.deploy.crds import ROOT

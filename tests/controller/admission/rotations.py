@@ -14,15 +14,19 @@ from connectors.kube.client import KubeClient
 from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
 from connectors.objects.secret import SecretValue
 from connectors.tls.serving import Serving
-from controller.admission.certificates import Material, material_of
-from controller.admission.renewal import Times
-from controller.admission.rotation import CONFIGURATION, SECRET, Rotation, Scope
+from controller.admission.certificates import Lives, Material, material_of
+from controller.admission.rotation import CONFIGURATION, SECRET, CertificatePolicy, Rotation
+from tests.controller.admission.handshakes import pair
 from tests.controller.world import SYSTEM, World
 from tests.peers.api_objects import RefusedError
 
 NAMES = frozenset({"svc.ns.svc", "127.0.0.1"})
 DAY = timedelta(days=1)
-TIMES = Times(leaf_life=9 * DAY, authority_life=90 * DAY, overlap=timedelta(hours=1))
+LOOK = 120
+"""Seconds between two looks."""
+LIVES = Lives(life=90 * DAY, look=timedelta(seconds=LOOK - 1))
+LEFT = LIVES.life - LIVES.left + timedelta(hours=1)
+"""After that an exchange is due."""
 EMPTY = {
     "apiVersion": "v1",
     "kind": "Secret",
@@ -42,6 +46,8 @@ class Replica:
     rotation: Rotation
     serving: Serving
     task: asyncio.Task[None]
+    ends: list[float]
+    """When each certificate ends that it has served, one after the other."""
 
 
 class Rotations:
@@ -55,9 +61,10 @@ class Rotations:
     async def start(self, names: frozenset[str] = NAMES) -> Replica:
         client = self.world.client()
         await client.start()
-        serving = Serving(lambda _: None)
-        rotation = Rotation(client, Scope(SYSTEM, names, TIMES), serving, self.world.clock)
-        found = Replica(rotation, serving, asyncio.create_task(rotation.run()))
+        ends: list[float] = []
+        serving = Serving(ends.append)
+        rotation = Rotation(client, CertificatePolicy(SYSTEM, names, LIVES), serving, self.world.clock)
+        found = Replica(rotation, serving, asyncio.create_task(rotation.run()), ends)
         self.replicas.append(found)
         self._clients.append(client)
         return found
@@ -82,11 +89,15 @@ class Rotations:
 
     def serves(self, replica: Replica) -> bool:
         """Whether it serves what the Secret holds."""
-        pair = self.material.serving
-        return pair is not None and not replica.serving.serve(pair)
+        return shows(replica, self.material)
 
     def writes(self) -> int:
         return len(self.world.writes("/secrets/"))
+
+
+def shows(replica: Replica, made: Material) -> bool:
+    """Whether it serves that certificate; if not, it does from now on."""
+    return made.leaf_key is not None and not replica.serving.serve(pair(made))
 
 
 def refuse(world: World, part: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS
-from controller.admission.certificates import data_of, fingerprints, held, make_authority
+from controller.admission.certificates import data_of, held
 from controller.admission.rotation import CONFIGURATION, SECRET
-from tests.controller.admission.rotations import DAY, EMPTY, NAMES, WEBHOOKS, Rotations, refuse
-from tests.controller.world import SYSTEM, World
-
-
-@pytest.fixture
-async def bare(world: World) -> AsyncIterator[Rotations]:
-    """Nothing of deploy/webhook.yaml is there."""
-    found = Rotations(world)
-    yield found
-    await found.stop()
-
-
-@pytest.fixture
-def rotations(bare: Rotations) -> Rotations:
-    bare.world.server.put(EMPTY)
-    bare.world.server.put(WEBHOOKS)
-    return bare
+from tests.controller.admission.rotations import (
+    EMPTY,
+    LEFT,
+    LOOK,
+    NAMES,
+    WEBHOOKS,
+    Rotations,
+    refuse,
+)
+from tests.controller.world import SYSTEM
 
 
 async def test_an_empty_secret_is_filled_served_and_published(rotations: Rotations) -> None:
@@ -43,9 +35,7 @@ async def test_an_empty_secret_is_filled_served_and_published(rotations: Rotatio
     assert stored is not None
     assert stored["metadata"]["labels"] == {"a": "b"}
     assert stored["type"] == "Opaque"
-    leaf = held(rotations.material).leaf
-    assert leaf is not None
-    assert leaf.names == NAMES
+    assert held(rotations.material, rotations.world.clock.now()).names == NAMES
 
 
 async def test_of_replicas_that_race_one_writes_and_all_serve_it(rotations: Rotations) -> None:
@@ -66,7 +56,7 @@ async def test_with_nothing_to_do_nothing_is_written(rotations: Rotations) -> No
     await rotations.start()
     await rotations.world.settled()
     before = rotations.world.writes()
-    await rotations.world.advance(3600)
+    await rotations.world.advance(6 * LOOK)
     assert rotations.world.writes() == before
 
 
@@ -85,48 +75,9 @@ async def test_a_secret_that_somebody_empties_is_filled_again(rotations: Rotatio
     replica = await rotations.start()
     await rotations.world.settled()
     rotations.world.server.put(EMPTY)
-    await rotations.world.settled()
+    await rotations.world.advance(62)
     assert rotations.serves(replica)
     assert rotations.bundles() == [rotations.material.bundle] * 2
-
-
-async def test_the_certificate_is_renewed_under_its_authority(rotations: Rotations) -> None:
-    replica = await rotations.start()
-    await rotations.world.settled()
-    before = rotations.material
-    rotations.world.clock.step(timedelta(days=6).total_seconds())
-    await rotations.world.advance(700)
-    after = rotations.material
-    assert after.bundle == before.bundle
-    assert after.leaf != before.leaf
-    assert rotations.serves(replica)
-
-
-async def test_a_new_authority_is_published_before_it_issues_and_the_old_goes_last(rotations: Rotations) -> None:
-    replica = await rotations.start()
-    await rotations.world.settled()
-    old = rotations.material
-    rotations.world.clock.step(timedelta(days=60).total_seconds())
-    # The certificate ended meanwhile; that of the authority that is due comes first, at once.
-    await rotations.world.advance(700)
-    added = rotations.material
-    assert added.bundle.endswith(old.bundle)
-    assert len(fingerprints(added.bundle)) == 2
-    assert rotations.bundles() == [added.bundle] * 2
-    leaf = held(added).leaf
-    assert leaf is not None
-    assert leaf.issuer in fingerprints(old.bundle)
-    await rotations.world.advance(3700)
-    issued = rotations.material
-    assert issued.bundle == added.bundle
-    leaf = held(issued).leaf
-    assert leaf is not None
-    assert leaf.issuer not in fingerprints(old.bundle)
-    assert rotations.serves(replica)
-    await rotations.world.advance(3700)
-    assert len(fingerprints(rotations.material.bundle)) == 1
-    assert rotations.bundles() == [rotations.material.bundle] * 2
-    assert rotations.material.leaf == issued.leaf
 
 
 async def test_after_an_outage_in_which_everything_ended_it_begins_anew(rotations: Rotations) -> None:
@@ -134,9 +85,9 @@ async def test_after_an_outage_in_which_everything_ended_it_begins_anew(rotation
     await rotations.world.settled()
     before = rotations.material
     rotations.world.clock.step(timedelta(days=1000).total_seconds())
-    await rotations.world.advance(700)
+    await rotations.world.advance(LOOK)
     after = rotations.material
-    assert not fingerprints(after.bundle) & fingerprints(before.bundle)
+    assert before.leaf not in after.bundle
     assert rotations.serves(replica)
     assert rotations.bundles() == [after.bundle] * 2
 
@@ -145,9 +96,7 @@ async def test_two_configurations_do_not_undo_each_other(rotations: Rotations) -
     await rotations.start(NAMES)
     await rotations.start(frozenset({"other"}))
     await rotations.world.settled()
-    leaf = held(rotations.material).leaf
-    assert leaf is not None
-    assert leaf.names == NAMES | {"other"}
+    assert held(rotations.material, rotations.world.clock.now()).names == NAMES | {"other"}
     assert rotations.writes() <= 3
 
 
@@ -169,7 +118,7 @@ async def test_no_configuration_is_said_once(bare: Rotations, caplog: pytest.Log
     world.server.put(EMPTY)
     replica = await bare.start()
     await world.settled()
-    await world.advance(2000)
+    await world.advance(3 * LOOK)
     assert caplog.text.count("admission is off") == 1
     assert "apply deploy/webhook.yaml" in caplog.text
     assert bare.serves(replica)
@@ -178,21 +127,15 @@ async def test_no_configuration_is_said_once(bare: Rotations, caplog: pytest.Log
     assert bare.bundles() == [bare.material.bundle] * 2
 
 
-@pytest.mark.parametrize("days", [6, 60])
 async def test_what_is_good_is_served_and_published_while_nothing_can_be_renewed(
-    days: int, rotations: Rotations, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    rotations: Rotations, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = rotations.world
     await rotations.start()
     await world.settled()
-    if days == 60:
-        # Then it is the authority that is due, under a certificate that is good.
-        world.clock.step(timedelta(days=58).total_seconds())
-        await world.advance(700)
-        days = 2
     await rotations.stop()
     before = rotations.material
-    world.clock.step(timedelta(days=days).total_seconds())
+    world.clock.step(LEFT.total_seconds())
     refuse(world, "/secrets/", monkeypatch)
     world.server.put(WEBHOOKS)
     replica = await rotations.start()
@@ -213,7 +156,7 @@ async def test_what_cannot_be_published_keeps_nobody_from_renewing(
     await world.settled()
     before = rotations.material
     refuse(world, "/validatingwebhookconfigurations/", monkeypatch)
-    world.clock.step(timedelta(days=6).total_seconds())
+    world.clock.step(LEFT.total_seconds())
     world.server.put(WEBHOOKS)
     await world.advance(30)
     assert rotations.material.leaf != before.leaf
@@ -237,35 +180,14 @@ async def test_what_ended_is_neither_served_nor_published_while_nothing_can_be_r
     assert rotations.bundles() == [b"", b""]
 
 
-async def test_a_configuration_that_is_made_again_begins_the_overlap_anew(rotations: Rotations) -> None:
-    """API servers forgot it for as long as it was gone, even where it comes back with its bundle, as from a backup."""
-    world = rotations.world
-    await rotations.start()
-    await world.settled()
-    world.clock.step(timedelta(days=60).total_seconds())
-    await world.advance(700)
-    added = rotations.material
-    assert len(fingerprints(added.bundle)) == 2
-    await world.advance(2000)
-    kept = world.server.get(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
-    assert kept is not None
-    world.server.remove(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
-    await world.advance(10)
-    world.server.put({**WEBHOOKS, "webhooks": kept["webhooks"]})
-    await world.advance(3300)
-    assert rotations.bundles() == [added.bundle] * 2
-    assert rotations.material.leaf == added.leaf, "an hour after the first publication, not after the second"
-    await world.advance(400)
-    assert rotations.material.leaf != added.leaf
-
-
 async def test_t24_a_key_in_the_authorities_is_never_published(rotations: Rotations) -> None:
     await rotations.start()
     await rotations.world.settled()
     made = rotations.material
     stored = rotations.world.server.get(SECRETS, SECRET, SYSTEM)
     assert stored is not None
-    key = make_authority(rotations.world.clock.now(), DAY).key.reveal()
+    assert made.leaf_key is not None
+    key = made.leaf_key.reveal()
     mixed = base64.b64encode(key + made.bundle + key).decode()
     rotations.world.server.put({**stored, "data": {**stored["data"], "ca.crt": mixed}})
     rotations.world.server.put(WEBHOOKS)
@@ -279,8 +201,8 @@ async def test_what_else_the_secret_holds_survives_a_renewal(rotations: Rotation
     await rotations.start()
     await rotations.world.settled()
     before = rotations.material
-    rotations.world.clock.step(timedelta(days=6).total_seconds())
-    await rotations.world.advance(700)
+    rotations.world.clock.step(LEFT.total_seconds())
+    await rotations.world.advance(LOOK)
     assert rotations.material.leaf != before.leaf
     stored = rotations.world.server.get(SECRETS, SECRET, SYSTEM)
     assert stored is not None
@@ -312,13 +234,13 @@ async def test_what_was_told_is_told_again_after_a_recovery(
     await world.settled()
     for told in (1, 2):
         world.server.remove(VALIDATING_WEBHOOK_CONFIGURATIONS, CONFIGURATION)
-        await world.advance(2000)
+        await world.advance(3 * LOOK)
         assert caplog.text.count("admission is off") == told
         world.server.put(WEBHOOKS)
         await world.advance(5)
     for told in (1, 2):
         world.server.remove(SECRETS, SECRET, SYSTEM)
-        await world.advance(2000)
+        await world.advance(3 * LOOK)
         assert caplog.text.count("not found in namespace") == told
         world.server.put(EMPTY)
         await world.advance(5)
@@ -358,11 +280,9 @@ async def test_t14_no_log_line_holds_a_key(rotations: Rotations, caplog: pytest.
         await rotations.world.advance(20)
     material = rotations.material
     assert material.leaf_key is not None
-    assert material.authority_key is not None
-    for key in (material.leaf_key, material.authority_key):
-        body = key.reveal().decode().splitlines()[1]
-        assert body not in caplog.text
-        assert base64.b64encode(key.reveal()).decode()[:60] not in caplog.text
+    key = material.leaf_key
+    assert key.reveal().decode().splitlines()[1] not in caplog.text
+    assert base64.b64encode(key.reveal()).decode()[:60] not in caplog.text
     assert "mycanary" not in caplog.text
     assert "bXljYW5hcnk" not in caplog.text
     assert "PRIVATE" not in caplog.text

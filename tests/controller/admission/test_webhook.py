@@ -20,10 +20,17 @@ from connectors.kube.client import KubeClient
 from connectors.snapshot import Objects
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
+from controller.admission.admission import MAX_BODY
 from controller.admission.metrics import AdmissionMetrics
-from controller.admission.server import MAX_BODY
-from controller.admission.turns import LARGE_AT_ONCE, SMALL, SMALL_AT_ONCE
-from controller.admission.webhook import BODY_SECONDS, DEADLINE, Surroundings, Webhook
+from controller.admission.webhook import (
+    BODY_SECONDS,
+    DEADLINE,
+    LARGE_AT_ONCE,
+    SMALL,
+    SMALL_AT_ONCE,
+    Surroundings,
+    Webhook,
+)
 from tests.connectors import builders
 from tests.controller.admission.reviews import JANE, Json, body, connector, connector_class
 from tests.peers.clock import FakeClock

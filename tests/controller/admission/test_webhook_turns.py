@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from controller.admission.turns import LARGE_AT_ONCE, SMALL, SMALL_AT_ONCE, BusyError, Turns
+from controller.admission.webhook import LARGE_AT_ONCE, SMALL, SMALL_AT_ONCE, BusyError, Turns
 from tests.peers.clock import FakeClock
 
 SECONDS = 8.0

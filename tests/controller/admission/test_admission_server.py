@@ -11,8 +11,8 @@ from aiohttp import web
 
 from connectors.process.parsers import HostPort
 from connectors.tls.serving import Serving
+from controller.admission.admission import MAX_BODY, PATH, WebhookServer
 from controller.admission.certificates import Material
-from controller.admission.server import MAX_BODY, PATH, WebhookServer
 from tests.controller.admission.handshakes import material, pair
 from tests.peers.handshakes import client_context
 

@@ -1,0 +1,25 @@
+"""Replicas that keep the webhook's certificate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.controller.admission.rotations import EMPTY, WEBHOOKS, Rotations
+from tests.controller.world import World
+
+
+@pytest.fixture
+async def bare(world: World) -> AsyncIterator[Rotations]:
+    """Nothing of deploy/webhook.yaml is there."""
+    found = Rotations(world)
+    yield found
+    await found.stop()
+
+
+@pytest.fixture
+def rotations(bare: Rotations) -> Rotations:
+    bare.world.server.put(EMPTY)
+    bare.world.server.put(WEBHOOKS)
+    return bare
