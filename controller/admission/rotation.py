@@ -129,14 +129,15 @@ class Rotation:
             return self._policy.lives.look.total_seconds()
         self._problem = ""
         configuration = await self._configuration()
-        found, why = self._judged(manifest)
         lives, now = self._policy.lives, self._clock.now()
+        found, why = self._judged(manifest, now)
         pending = False
         try:
             if found is None or why:
-                found = await self._write(manifest, self._new(found, configuration), f"a new certificate: {why}")
+                made = self._new(found, configuration, now)
+                found = await self._write(manifest, made, now, f"a new certificate: {why}")
             elif self._served and self._served.issuer == found.issuer and settled(found, lives, now):
-                found = await self._write(manifest, found.alone, "the authority before is dropped")
+                found = await self._write(manifest, found.alone, now, "the authority before is dropped")
         finally:
             # What is there and still good is published and served, whatever cannot be written.
             if found is not None:
@@ -144,30 +145,29 @@ class Rotation:
         self._forget()
         return (lives.heard if pending else lives.look).total_seconds()
 
-    def _judged(self, manifest: Manifest) -> tuple[Held | None, str]:
+    def _judged(self, manifest: Manifest, now: datetime) -> tuple[Held | None, str]:
         """The certificate that the Secret holds, and why it is to be exchanged: empty where it is not."""
         secret, _ = decode_secret(without_nulls(manifest))
-        now = self._clock.now()
         try:
             found = held(material_of(secret.data if secret else {}), now)
         except UnfitError as error:
             return None, str(error)
         return found, due(found, self._policy.names, self._policy.lives, now)
 
-    def _new(self, found: Held | None, configuration: Manifest | None) -> Material:
+    def _new(self, found: Held | None, configuration: Manifest | None, now: datetime) -> Material:
         """A new certificate, and beside it the authorities that API servers trust until they hear of it."""
-        now, lives = self._clock.now(), self._policy.lives
-        names = canonical(self._policy.names)
+        names, lives = canonical(self._policy.names), self._policy.lives
         if found is not None and now < found.ends - lives.left:
             # During a roll-out there are replicas of two configurations; each would undo what the other wrote.
             names |= found.names
         return make(names, published(configuration, now).values(), lives.life, now)
 
-    async def _write(self, manifest: Manifest, material: Material, what: str) -> Held:
+    async def _write(self, manifest: Manifest, material: Material, now: datetime, what: str) -> Held:
+        found = held(material, now)
         kept = {name: value for name, value in (manifest.get("data") or {}).items() if name != FORMER_KEY}
         await self._client.replace(SECRETS, {**manifest, "data": {**kept, **data_of(material)}})
         logger.info("secrets %s: %s", SECRET, what)
-        return held(material, self._clock.now())
+        return found
 
     async def _show(self, found: Held, configuration: Manifest | None) -> bool:
         """Publish its authorities, and serve it: True while that waits for API servers to hear of it."""
