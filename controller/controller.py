@@ -20,7 +20,7 @@ from controller.authorities import AuthorityReporter
 from controller.destination import Platform
 from controller.events import EventRecorder
 from controller.leader import Leadership
-from controller.metrics import ControllerMetrics, Result
+from controller.metrics import ControllerMetrics, ReconcileResult
 from controller.probes.metrics import ProbeMetrics
 from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.probing import Sender
@@ -167,7 +167,7 @@ class Controller:
         if result is not None:
             self._metrics.reconciled(result, self._around.clock.monotonic() - begun)
 
-    async def _result(self, key: Key) -> Result | None:
+    async def _result(self, key: Key) -> ReconcileResult | None:
         """None where nothing may be written (any more): whoever leads looks at everything."""
         try:
             result = await self._looked(key)
@@ -175,29 +175,27 @@ class Controller:
             return None
         except UnavailableError as error:
             self._not_answered(key, error)
-            return Result.UNAVAILABLE
+            return ReconcileResult.UNAVAILABLE
         self._unanswered.pop(key, None)
         return result
 
-    async def _looked(self, key: Key) -> Result:
+    async def _looked(self, key: Key) -> ReconcileResult:
         try:
-            outcome = await self._reconciler.reconcile(key)
+            result = await self._reconciler.reconcile(key)
         except (NotLeaderError, UnavailableError):
             raise
         except (ConflictError, NotFoundError):
             self.queue.retry(key)
-            return Result.CONFLICT
+            return ReconcileResult.CONFLICT
         except KubeError as error:
             logger.warning("%s: the API server refused a write, it is tried again: %s", key, error)
             self.queue.retry(key)
-            return Result.REFUSED
-        if outcome.result in {Result.REFUSED, Result.CONFLICT}:
+            return ReconcileResult.REFUSED
+        if result in {ReconcileResult.REFUSED, ReconcileResult.CONFLICT}:
             self.queue.retry(key)
-            return outcome.result
-        self.queue.forget(key)
-        if outcome.requeue_after is not None:
-            self.queue.add_after(key, outcome.requeue_after)
-        return outcome.result
+        else:
+            self.queue.forget(key)
+        return result
 
     def _not_answered(self, key: Key, error: UnavailableError) -> None:
         self._unanswered[key] = times = self._unanswered.get(key, 0) + 1

@@ -52,12 +52,12 @@ class Regarding:
         return cls(resource.api_version, resource.kind, namespace, metadata.name, metadata.uid)
 
 
-class _Metadata(Struct, frozen=True, rename="camel"):
+class _EventMetadata(Struct, frozen=True, rename="camel"):
     resource_version: str = ""
 
 
 class _Event(Struct, frozen=True):
-    metadata: _Metadata = _Metadata()
+    metadata: _EventMetadata = _EventMetadata()
     count: int | None = None
 
 

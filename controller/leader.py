@@ -100,27 +100,27 @@ class Candidate:
     name: str = LEASE_NAME
 
 
-class _Metadata(Struct, frozen=True, rename="camel"):
+class _LeaseMetadata(Struct, frozen=True, rename="camel"):
     uid: str = ""
     resource_version: str = ""
 
 
-class _Spec(Struct, frozen=True, rename="camel"):
+class _LeaseSpec(Struct, frozen=True, rename="camel"):
     holder_identity: str | None = None
     lease_transitions: int | None = None
 
 
 class _Parts(Struct, frozen=True):
-    metadata: _Metadata = _Metadata()
-    spec: _Spec = _Spec()
+    metadata: _LeaseMetadata = _LeaseMetadata()
+    spec: _LeaseSpec = _LeaseSpec()
 
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
     """What is looked at, and the whole, which is written back with all that others put there."""
 
-    metadata: _Metadata
-    spec: _Spec
+    metadata: _LeaseMetadata
+    spec: _LeaseSpec
     whole: dict[str, Any]
 
     @classmethod

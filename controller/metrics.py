@@ -18,7 +18,7 @@ DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 """Seconds: from a look that finds nothing to do to a write that times out twice."""
 
 
-class Result(StrEnum):
+class ReconcileResult(StrEnum):
     """How a reconcile ended."""
 
     UNCHANGED = "unchanged"
@@ -32,7 +32,7 @@ class ControllerMetrics(Collector):
     """All families."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._results: Counter[Result] = Counter()
+        self._results: Counter[ReconcileResult] = Counter()
         self._durations = Distribution(DURATIONS)
         self._writes: Counter[tuple[str, str]] = Counter()
         self._dropped_events = 0
@@ -41,7 +41,7 @@ class ControllerMetrics(Collector):
         self._depth: Callable[[], int] = lambda: 0
         registry.register(self)
 
-    def reconciled(self, result: Result, seconds: float) -> None:
+    def reconciled(self, result: ReconcileResult, seconds: float) -> None:
         """Count one look at one object."""
         self._results[result] += 1
         self._durations.observe(seconds)
@@ -75,7 +75,7 @@ class ControllerMetrics(Collector):
         results = CounterMetricFamily(
             "connectors_controller_reconcile", "Looks at a Connector or a class, by how they ended.", labels=("result",)
         )
-        for result in Result:
+        for result in ReconcileResult:
             results.add_metric((result.value,), self._results[result])
         yield results
         yield self._duration()

@@ -22,7 +22,7 @@ from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.destination import Behind, ClusterProxy, Platform, api_destination, proxy_destination
 from controller.events import EventRecorder, Regarding
-from controller.metrics import ControllerMetrics, Result
+from controller.metrics import ControllerMetrics, ReconcileResult
 from controller.plans import connector, connector_class
 from controller.probes.outcome import Probes
 from controller.service import ServiceKey, service_key
@@ -34,14 +34,6 @@ ROUNDS = 3
 
 _State = tuple[Connector, ConnectorStatus] | tuple[ConnectorClass, ConnectorClassStatus]
 """What is held of an object, its version left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How it ended. `requeue_after`: seconds until the next look, None for when something changes."""
-
-    result: Result
-    requeue_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +73,7 @@ class Reconciler:
         held_class = self._known.source.connector_class(key)
         return held_class is not None and self._writing[key] == (held_class.connector_class, held_class.status)
 
-    async def reconcile(self, key: ConnectorKey | str) -> Outcome:
+    async def reconcile(self, key: ConnectorKey | str) -> ReconcileResult:
         """A Connector by its key, a class by its name. What is gone, or not known well enough yet, is left alone.
 
         Raises:
@@ -92,23 +84,23 @@ class Reconciler:
             return await self._connector(key)
         return await self._class(key)
 
-    async def _connector(self, key: ConnectorKey) -> Outcome:
+    async def _connector(self, key: ConnectorKey) -> ReconcileResult:
         held = self._known.source.connector(key)
         if held is None:
             # Its Service goes by garbage collection.
             self._known.services.unwatch(ServiceKey(key.namespace, service_name(key.name)))
             self._metrics.gone(key)
-            return Outcome(Result.UNCHANGED)
+            return ReconcileResult.UNCHANGED
         judgement = self._known.store.current.judgements.get(key)
         if judgement is None or held.deleting or not _same(judgement.connector.metadata, held.connector.metadata):
             # The next snapshot brings the newer object and wakes this key.
-            return Outcome(Result.UNCHANGED)
+            return ReconcileResult.UNCHANGED
         proxy = self._proxy(judgement)
         if proxy is None:
-            return Outcome(Result.UNCHANGED)
+            return ReconcileResult.UNCHANGED
         return await self._planned(judgement, held, proxy)
 
-    async def _planned(self, judgement: Judgement, held: HeldConnector, proxy: ClusterProxy) -> Outcome:
+    async def _planned(self, judgement: Judgement, held: HeldConnector, proxy: ClusterProxy) -> ReconcileResult:
         now = rfc3339(self._known.clock.now())
         probes = self._known.probes(judgement.connector.key)
         plan = connector.plan(judgement, held.status, connector.Facts(proxy, probes), now)
@@ -129,11 +121,11 @@ class Reconciler:
                 self._events.record(Regarding.of(CONNECTORS, metadata), event)
             wrote = True
         if proxy.problem:
-            return Outcome(Result.REFUSED)
+            return ReconcileResult.REFUSED
         if plan.service is not None:
             # It changes faster than it can be looked at; nothing may be left to tell of the last change.
-            return Outcome(Result.CONFLICT)
-        return Outcome(Result.WRITTEN if wrote else Result.UNCHANGED, plan.requeue_after)
+            return ReconcileResult.CONFLICT
+        return ReconcileResult.WRITTEN if wrote else ReconcileResult.UNCHANGED
 
     def _told(self, key: ConnectorKey, before: HeldConnector, raw: bytes) -> None:
         """Feed the answer back, unless the watch has brought something newer: the object may even be gone."""
@@ -172,23 +164,23 @@ class Reconciler:
         exists = backend is not None and services.of(backend) is not None
         return ClusterProxy(platform, services.of(own), exists)
 
-    async def _class(self, name: str) -> Outcome:
+    async def _class(self, name: str) -> ReconcileResult:
         held = self._known.source.connector_class(name)
         snapshot = self._known.store.current
         judged = snapshot.classes.get(name)
         if held is None or held.deleting or judged is None:
-            return Outcome(Result.UNCHANGED)
+            return ReconcileResult.UNCHANGED
         if not _same(judged.metadata, held.connector_class.metadata):
-            return Outcome(Result.UNCHANGED)
+            return ReconcileResult.UNCHANGED
         referred = referred_services(judged, self._known.platform)
         if not all(self._known.services.known(key) for key in referred):
-            return Outcome(Result.UNCHANGED)
+            return ReconcileResult.UNCHANGED
         existing = frozenset(key for key in referred if self._known.services.of(key) is not None)
         facts = connector_class.ClusterServices(self._known.platform, existing, self._known.probes(name))
         now = rfc3339(self._known.clock.now())
         plan = connector_class.plan(judged, snapshot.class_violations[name], held.status, facts, now)
         if plan.status == held.status:
-            return Outcome(Result.UNCHANGED)
+            return ReconcileResult.UNCHANGED
         metadata = held.connector_class.metadata
         with self._echo(name, (held.connector_class, plan.status)):
             raw = await self._applier.status(CONNECTOR_CLASSES, metadata, held.resource_version, plan.status)
@@ -196,7 +188,7 @@ class Reconciler:
                 self._known.source.wrote_class(raw)
         for event in plan.events:
             self._events.record(Regarding.of(CONNECTOR_CLASSES, metadata), event)
-        return Outcome(Result.WRITTEN)
+        return ReconcileResult.WRITTEN
 
 
 def referred_services(item: ConnectorClass, platform: Platform) -> frozenset[ServiceKey]:

@@ -56,7 +56,7 @@ PORTS = (Port(name="http", port=80),)
 """What every Service of a Connector has. An ExternalName forwards no port; it is there for those who look one up."""
 
 
-class _Metadata(Struct, frozen=True, rename="camel"):
+class _ServiceMetadata(Struct, frozen=True, rename="camel"):
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -66,15 +66,15 @@ class _Metadata(Struct, frozen=True, rename="camel"):
     owner_references: tuple[OwnerReference, ...] | None = None
 
 
-class _Spec(Struct, frozen=True, rename="camel"):
+class _ServiceSpec(Struct, frozen=True, rename="camel"):
     type: str = ""
     external_name: str | None = None
     ports: tuple[Port, ...] | None = None
 
 
 class _Manifest(Struct, frozen=True):
-    metadata: _Metadata = _Metadata()
-    spec: _Spec = _Spec()
+    metadata: _ServiceMetadata = _ServiceMetadata()
+    spec: _ServiceSpec = _ServiceSpec()
 
 
 class HeldService(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from connectors.cluster_process import ClusterProcess
 from connectors.dial.dialer import Dialer
 from controller.admission.admission import Admission, AdmissionSettings
 from controller.admission.metrics import AdmissionMetrics
-from controller.admission.webhook import Surroundings as AdmissionSurroundings
+from controller.admission.webhook import ReviewSources
 from controller.authorities import AuthorityMetrics
 from controller.controller import Controller, ControllerSettings, Surroundings
 from controller.leader import Candidate, Leadership, LeaseElection, OnlyReplica
@@ -36,7 +36,7 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
 
 def build_admission(process: ClusterProcess, settings: AdmissionSettings) -> Admission:
     """The webhook, which every replica serves, whoever leads."""
-    around = AdmissionSurroundings(process.client, process.source, process.store, process.clock)
+    around = ReviewSources(process.client, process.source, process.store, process.clock)
     admission = Admission(around, settings, AdmissionMetrics(process.registry))
     for reflector in admission.reflectors:
         process.kube_metrics.follow(reflector)

@@ -18,7 +18,7 @@ from connectors.tls.serving import Mounted, PairFiles, Serving
 from controller.admission.certificates import CERTIFICATE, KEY, Lives
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.rotation import CertificatePolicy, Rotation
-from controller.admission.webhook import Surroundings, Webhook
+from controller.admission.webhook import ReviewSources, Webhook
 
 logger = logging.getLogger("connectors.admission")
 
@@ -146,7 +146,7 @@ class WebhookServer:
 class Admission:
     """`start` it, `run` it beside the controller, and `stop` it before the API client."""
 
-    def __init__(self, around: Surroundings, settings: AdmissionSettings, metrics: AdmissionMetrics) -> None:
+    def __init__(self, around: ReviewSources, settings: AdmissionSettings, metrics: AdmissionMetrics) -> None:
         self._settings = settings
         self._serving = Serving(metrics.serves_until)
         self._source: Rotation | Mounted

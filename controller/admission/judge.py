@@ -17,7 +17,7 @@ from connectors.rules.connector_class import check_connector_class
 from connectors.rules.examination import of_invalid_class
 from connectors.sources.api_objects import HeldClass
 from controller.admission.review import ClassReview, ConnectorReview, Operation
-from controller.admission.verdict import Verdict, judged, naming, tolerated
+from controller.admission.verdict import ReviewVerdict, judged, naming, tolerated
 
 _CLASS_NAME = "spec.connectorClassName"
 
@@ -49,14 +49,14 @@ def known(held: HeldClass) -> Known:
     return Known(held.connector_class, violations)
 
 
-def judge_connector(review: ConnectorReview, of_class: Known | None) -> Verdict:
+def judge_connector(review: ConnectorReview, of_class: Known | None) -> ReviewVerdict:
     """Every rule of the one validator. `of_class` is the class that the new object names, None where there is none.
 
     A class that is missing or broken is a warning: its author may be another one, it may come later, and the Connector
     has a condition for it until then. Rules that need the class are not judged meanwhile.
     """
     if review.new is None:
-        return Verdict()
+        return ReviewVerdict()
     violations = (review.new.malformed,) if review.new.malformed else _rules(review.new.connector, of_class)
     if review.let_through:
         return tolerated(violations)
@@ -81,7 +81,7 @@ def _of_class(connector: Connector, of_class: Known | None) -> Iterable[Violatio
     return (replace(item, severity=Severity.WARNING) for item in broken)
 
 
-def judge_class(review: ClassReview, siblings: Sequence[Sibling]) -> Verdict:
+def judge_class(review: ClassReview, siblings: Sequence[Sibling]) -> ReviewVerdict:
     """Every rule of a class. What a change of it means for its Connectors (`siblings`) is a warning.
 
     The warning names Connectors of all namespaces. Who may write a class may make each of them fail, so is trusted with
@@ -90,12 +90,12 @@ def judge_class(review: ClassReview, siblings: Sequence[Sibling]) -> Verdict:
     name = _class_name(review)
     if review.new is None:
         left = [item.connector for item in siblings]
-        return Verdict(warnings=_warning(f"not served any more without class {name}", left))
+        return ReviewVerdict(warnings=_warning(f"not served any more without class {name}", left))
     found = known(review.new)
     if review.let_through:
         return tolerated(found.violations)
     verdict = judged(found.violations)
-    if not verdict.allowed or review.asked.operation is not Operation.UPDATE:
+    if not verdict.allowed or review.head.operation is not Operation.UPDATE:
         return verdict
     harmed = [item.connector for item in siblings if not item.broken and _breaks(item.connector, found)]
     harm = _warning(f"broken by this change of class {name}, and not served any more", harmed)

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 _NOTHING = "none"
 
 
-class Result(StrEnum):
+class ReviewResult(StrEnum):
     """How a review ended. ERROR: nobody could say, or it was none."""
 
     ALLOWED = "allowed"
@@ -29,13 +29,13 @@ class AdmissionMetrics(Collector):
         self._expiry: float | None = None
         registry.register(self)
 
-    def reviewed(self, kind: str, operation: str, result: Result) -> None:
+    def reviewed(self, kind: str, operation: str, result: ReviewResult) -> None:
         """Count one answer."""
         self._reviews[kind, operation, result.value] += 1
 
     def malformed(self) -> None:
         """Count what was no review."""
-        self._reviews[_NOTHING, _NOTHING, Result.ERROR.value] += 1
+        self._reviews[_NOTHING, _NOTHING, ReviewResult.ERROR.value] += 1
 
     def serves_until(self, moment: float) -> None:
         """The certificate that is served now ends then (Unix time)."""

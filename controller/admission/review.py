@@ -13,7 +13,7 @@ from connectors.kube import nesting
 from connectors.objects.metadata import GROUP
 from connectors.objects.user import User
 from connectors.sources.api_objects import HeldClass, HeldConnector, read_class, read_connector
-from controller.admission.verdict import MAX_NAME, Verdict, bounded_name
+from controller.admission.verdict import MAX_NAME, ReviewVerdict, bounded_name
 
 REVIEW_VERSION = "admission.k8s.io/v1"
 LONGEST_CUT = 256 * 1024
@@ -37,7 +37,7 @@ class Operation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReviewHead:
     """What every review says: `uid` goes back with the answer, `user` is who sent the request."""
 
     uid: str
@@ -52,7 +52,7 @@ class ConnectorReview:
     `same_spec`: both are there, and nothing in the spec differs.
     """
 
-    asked: Asked
+    head: ReviewHead
     new: HeldConnector | None
     old: HeldConnector | None
     same_spec: bool
@@ -67,7 +67,7 @@ class ConnectorReview:
 class ClassReview:
     """See ConnectorReview; of annotations the resolver's counts as part of the spec."""
 
-    asked: Asked
+    head: ReviewHead
     new: HeldClass | None
     old: HeldClass | None
     same_spec: bool
@@ -97,18 +97,18 @@ class _Request(Struct, frozen=True, rename="camel"):
     old_object: Raw = Raw(b"null")
 
 
-class _Review(Struct, frozen=True, rename="camel"):
+class _AdmissionReview(Struct, frozen=True, rename="camel"):
     api_version: str = ""
     kind: str = ""
     request: _Request | None = None
 
 
-class _Spec(Struct, frozen=True):
+class _WithSpec(Struct, frozen=True):
     spec: Raw = Raw(b"null")
 
 
-_REVIEW = msgspec.json.Decoder(_Review)
-_SPEC = msgspec.json.Decoder(_Spec)
+_REVIEW = msgspec.json.Decoder(_AdmissionReview)
+_SPEC = msgspec.json.Decoder(_WithSpec)
 
 
 def decode_review(body: bytes) -> Review:
@@ -139,18 +139,18 @@ def _request(body: bytes) -> _Request:
 
 
 def _review(request: _Request) -> Review:
-    asked = Asked(request.uid, Operation(request.operation), request.user_info)
+    head = ReviewHead(request.uid, Operation(request.operation), request.user_info)
     raws = [None if bytes(raw) == b"null" else raw for raw in (request.object, request.old_object)]
-    wanted = (asked.operation is not Operation.DELETE, asked.operation is not Operation.CREATE)
+    wanted = (head.operation is not Operation.DELETE, head.operation is not Operation.CREATE)
     if tuple(raw is not None for raw in raws) != wanted:
-        raise ReviewError(f"its objects are not those of the operation {asked.operation.value}")
+        raise ReviewError(f"its objects are not those of the operation {head.operation.value}")
     match request.resource.resource:
         case "connectors":
             new, old = (None if raw is None else _placed(read_connector(raw), request.namespace) for raw in raws)
-            return ConnectorReview(asked, new, old, _same_spec(new, old, *raws))
+            return ConnectorReview(head, new, old, _same_spec(new, old, *raws))
         case "connectorclasses":
             new_class, old_class = (None if raw is None else read_class(raw) for raw in raws)
-            return ClassReview(asked, new_class, old_class, _same_class(new_class, old_class, *raws))
+            return ClassReview(head, new_class, old_class, _same_class(new_class, old_class, *raws))
         case _:
             raise ReviewError(f"it is about another resource than those of {GROUP}")
 
@@ -185,26 +185,26 @@ def _spec_bytes(raw: Raw) -> bytes:
     return bytes(nesting.decode(raw, _SPEC, LONGEST_CUT).spec)
 
 
-def encode_answer(review: Review, verdict: Verdict) -> bytes:
+def encode_answer(review: Review, verdict: ReviewVerdict) -> bytes:
     """The answer to a review."""
-    response: dict[str, Any] = {"uid": review.asked.uid, "allowed": verdict.allowed}
+    response: dict[str, Any] = {"uid": review.head.uid, "allowed": verdict.allowed}
     if verdict.warnings:
         response["warnings"] = list(verdict.warnings)
-    if verdict.refusal is not None:
+    if verdict.denial is not None:
         response["status"] = _status(review, verdict)
     answer = {"apiVersion": REVIEW_VERSION, "kind": "AdmissionReview", "response": response}
     return msgspec.json.encode(answer)
 
 
-def _status(review: Review, verdict: Verdict) -> dict[str, Any]:
+def _status(review: Review, verdict: ReviewVerdict) -> dict[str, Any]:
     """A metav1.Status; kubectl prints its causes where the reason is Invalid, else its message."""
-    refusal = verdict.refusal
-    if refusal is None:
+    denial = verdict.denial
+    if denial is None:
         return {}
     name, kind = _about(review)
-    causes = [{"reason": "FieldValueInvalid", "field": item.path, "message": item.message} for item in refusal.causes]
+    causes = [{"reason": "FieldValueInvalid", "field": item.path, "message": item.message} for item in denial.causes]
     details = {"name": bounded_name(name), "group": GROUP, "kind": kind, "causes": causes}
-    said = {"code": refusal.code, "reason": refusal.reason, "message": refusal.message, "details": details}
+    said = {"code": denial.code, "reason": denial.reason, "message": denial.message, "details": details}
     return {**_STATUS, **said}
 
 

@@ -13,7 +13,7 @@ from connectors.objects.user import User
 from connectors.objects.violation import Violation
 from connectors.sources.api_objects import HeldConnector
 from controller.admission.review import ConnectorReview
-from controller.admission.verdict import Refusal, bounded_name, refused
+from controller.admission.verdict import Denial, bounded_name, denied
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AccessAnswer:
     """`allowed` is None where nobody said; then `problem` says why."""
 
     question: Question
@@ -49,12 +49,12 @@ def questions(review: ConnectorReview) -> tuple[Question, ...]:
     return tuple(_referred(new.connector))
 
 
-def refusal_of(user: User, answers: Sequence[Answer]) -> Refusal | None:
+def denial_of(user: User, answers: Sequence[AccessAnswer]) -> Denial | None:
     """None where every answer is a yes. What nobody answered is a no, said in other words."""
-    if denied := [answer.question for answer in answers if answer.allowed is False]:
-        return refused(HTTPStatus.FORBIDDEN, "Forbidden", [_may_not(user, item) for item in denied])
+    if forbidden := [answer.question for answer in answers if answer.allowed is False]:
+        return denied(HTTPStatus.FORBIDDEN, "Forbidden", [_may_not(user, item) for item in forbidden])
     if unknown := [answer for answer in answers if answer.allowed is None]:
-        return refused(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", [_unknown(user, item) for item in unknown])
+        return denied(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", [_unknown(user, item) for item in unknown])
     return None
 
 
@@ -84,7 +84,7 @@ def _may_not(user: User, question: Question) -> Violation:
     return Violation(question.path, message)
 
 
-def _unknown(user: User, answer: Answer) -> Violation:
+def _unknown(user: User, answer: AccessAnswer) -> Violation:
     asked = _about(user, answer.question, "may get")
     return Violation(answer.question.path, f"nobody could say whether {asked}: {answer.problem}; try again")
 

@@ -15,7 +15,7 @@ kubectl shows each in a line."""
 MAX_WARNINGS = 20
 """Warnings of one answer: the API server keeps 4 KiB of all webhooks together, and nobody reads more."""
 MAX_CAUSES = 100
-"""Violations that a refusal lists; their number is told. A spec has 64 KiB at most, in which thousands fit."""
+"""Violations that a denial lists; their number is told. A spec has 64 KiB at most, in which thousands fit."""
 NAMED = 10
 """Connectors that a warning names."""
 MAX_NAME = 256
@@ -25,7 +25,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\s]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Denial:
     """A no. `code` and `reason` are those of metav1.Status; `causes` say it by field."""
 
     code: HTTPStatus
@@ -35,39 +35,39 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReviewVerdict:
     """The answer. `warnings` are fit for a header."""
 
-    refusal: Refusal | None = None
+    denial: Denial | None = None
     warnings: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
         """Whether it is a yes."""
-        return self.refusal is None
+        return self.denial is None
 
 
-def judged(violations: tuple[Violation, ...]) -> Verdict:
+def judged(violations: tuple[Violation, ...]) -> ReviewVerdict:
     """No where one of them is an error; the others are warnings."""
     warnings = warned(item for item in violations if item.severity is Severity.WARNING)
     fatal = errors(violations)
     if not fatal:
-        return Verdict(warnings=warnings)
-    return Verdict(refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", fatal), warnings)
+        return ReviewVerdict(warnings=warnings)
+    return ReviewVerdict(denied(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", fatal), warnings)
 
 
-def tolerated(violations: tuple[Violation, ...]) -> Verdict:
+def tolerated(violations: tuple[Violation, ...]) -> ReviewVerdict:
     """Yes: what is wrong was so before, or goes away; it is told as warnings."""
-    return Verdict(warnings=warned(violations))
+    return ReviewVerdict(warnings=warned(violations))
 
 
-def refused(code: HTTPStatus, reason: str, violations: Sequence[Violation]) -> Refusal:
+def denied(code: HTTPStatus, reason: str, violations: Sequence[Violation]) -> Denial:
     """A no for these reasons, all of which its message lists."""
     listed = tuple(Violation(flat(item.path), flat(item.message)) for item in violations[:MAX_CAUSES])
     lines = [str(item) for item in listed]
     if rest := len(violations) - len(listed):
         lines.append(f"and {rest} more")
-    return Refusal(code, reason, "; ".join(lines), listed)
+    return Denial(code, reason, "; ".join(lines), listed)
 
 
 def warned(items: Iterable[Violation | str]) -> tuple[str, ...]:

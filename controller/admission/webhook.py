@@ -23,7 +23,7 @@ from connectors.sources.api_objects import read_class
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.admission.judge import Known, Sibling, judge_class, judge_connector, known
-from controller.admission.metrics import AdmissionMetrics, Result
+from controller.admission.metrics import AdmissionMetrics, ReviewResult
 from controller.admission.review import (
     ClassReview,
     ConnectorReview,
@@ -32,8 +32,8 @@ from controller.admission.review import (
     decode_review,
     encode_answer,
 )
-from controller.admission.rights import Answer, Question, questions, refusal_of
-from controller.admission.verdict import Verdict, bounded_name, refused, warned
+from controller.admission.rights import AccessAnswer, Question, denial_of, questions
+from controller.admission.verdict import ReviewVerdict, bounded_name, denied, warned
 
 logger = logging.getLogger("connectors.admission")
 
@@ -53,7 +53,7 @@ own, so that no small question waits because somebody sends large ones slowly.""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ReviewSources:
     """What reviews are judged by."""
 
     client: KubeClient
@@ -103,7 +103,7 @@ class Turns:
 class Webhook:
     """Answers AdmissionReviews over HTTP."""
 
-    def __init__(self, around: Surroundings, metrics: AdmissionMetrics) -> None:
+    def __init__(self, around: ReviewSources, metrics: AdmissionMetrics) -> None:
         self._around = around
         self._metrics = metrics
         self._turns = Turns(around.clock)
@@ -137,7 +137,7 @@ class Webhook:
         self._metrics.malformed()
         return web.Response(status=status, text=f"{problem}\n")
 
-    async def _decided(self, review: Review, seconds: float) -> Verdict:
+    async def _decided(self, review: Review, seconds: float) -> ReviewVerdict:
         try:
             return await within(self._around.clock, seconds, self._gathered(review))
         except TimeoutError as error:
@@ -145,17 +145,17 @@ class Webhook:
         except KubeError as error:
             return _unanswered("spec.connectorClassName", f"the class could not be read: {error}")
 
-    async def _gathered(self, review: Review) -> Verdict:
+    async def _gathered(self, review: Review) -> ReviewVerdict:
         if isinstance(review, ClassReview):
             return judge_class(review, self._siblings(review))
         verdict = await self._judged(review)
         asked = questions(review) if verdict.allowed else ()
         if not asked:
             return verdict
-        answers = await asyncio.gather(*(self._asked(review.asked.user, question) for question in asked))
-        return replace(verdict, refusal=refusal_of(review.asked.user, answers))
+        answers = await asyncio.gather(*(self._asked(review.head.user, question) for question in asked))
+        return replace(verdict, denial=denial_of(review.head.user, answers))
 
-    async def _judged(self, review: ConnectorReview) -> Verdict:
+    async def _judged(self, review: ConnectorReview) -> ReviewVerdict:
         """By the class as it is held; before a no, and before a word on a missing or broken class, by the class itself.
 
         A class and its Connector may come in one `kubectl apply`, and the watch tells of the class a little later. What
@@ -165,7 +165,7 @@ class Webhook:
         held = self._around.source.connector_class(name) if name else None
         of_class = known(held) if held else None
         if review.let_through:
-            return judge_connector(review, of_class) if held or self._around.store.ready else Verdict()
+            return judge_connector(review, of_class) if held or self._around.store.ready else ReviewVerdict()
         verdict = judge_connector(review, of_class)
         if not name or (verdict.allowed and of_class is not None and of_class.usable):
             return verdict
@@ -177,13 +177,13 @@ class Webhook:
         except NotFoundError:
             return None
 
-    async def _asked(self, user: User, question: Question) -> Answer:
+    async def _asked(self, user: User, question: Question) -> AccessAnswer:
         """The one question about a Secret that never reads it."""
         action = Action("get", SECRETS, *question.secret)
         try:
-            return Answer(question, await may(self._around.client, user, action))
+            return AccessAnswer(question, await may(self._around.client, user, action))
         except KubeError as error:
-            return Answer(question, None, str(error))
+            return AccessAnswer(question, None, str(error))
 
     def _siblings(self, review: ClassReview) -> Sequence[Sibling]:
         """The Connectors of the class; none while nothing is known yet, since all that hangs on them is a warning."""
@@ -198,17 +198,17 @@ class Webhook:
             if judgement.connector.spec.connector_class_name == name
         ]
 
-    def _tell(self, review: Review, verdict: Verdict) -> None:
+    def _tell(self, review: Review, verdict: ReviewVerdict) -> None:
         """Count it, and log it at debug with the user's name; nothing else of theirs: `extra` may name credentials."""
-        code = verdict.refusal.code if verdict.refusal else HTTPStatus.OK
-        result = Result.DENIED if verdict.refusal else Result.ALLOWED
+        code = verdict.denial.code if verdict.denial else HTTPStatus.OK
+        result = ReviewResult.DENIED if verdict.denial else ReviewResult.ALLOWED
         if code is HTTPStatus.SERVICE_UNAVAILABLE:
-            result = Result.ERROR
-            logger.warning("a review could not be judged: %s", verdict.refusal.message if verdict.refusal else "")
+            result = ReviewResult.ERROR
+            logger.warning("a review could not be judged: %s", verdict.denial.message if verdict.denial else "")
         kind = "Connector" if isinstance(review, ConnectorReview) else "ConnectorClass"
-        self._metrics.reviewed(kind, review.asked.operation.value, result)
-        user = bounded_name(review.asked.user.username)
-        logger.debug("%s of a %s by %s: %d", review.asked.operation.value, kind, user, code)
+        self._metrics.reviewed(kind, review.head.operation.value, result)
+        user = bounded_name(review.head.user.username)
+        logger.debug("%s of a %s by %s: %d", review.head.operation.value, kind, user, code)
 
 
 def _class_named(review: ConnectorReview) -> str:
@@ -219,8 +219,8 @@ def _class_named(review: ConnectorReview) -> str:
     return "" if object_name_problem(name) else name
 
 
-def _unanswered(path: str, problem: str) -> Verdict:
+def _unanswered(path: str, problem: str) -> ReviewVerdict:
     """Unknown means no."""
     message = f"{problem}; try again, and if that lasts, look at the log of the controller"
     what = Violation(path, message) if path else Violation("metadata", message)
-    return Verdict(refused(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", [what]), warned(()))
+    return ReviewVerdict(denied(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", [what]), warned(()))

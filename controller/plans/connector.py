@@ -51,13 +51,12 @@ class Plan:
     """What is to be true of a Connector.
 
     `service`: what to do to its Service first; the status holds for the facts before that. `events`: what the change
-    from the previous status tells. `requeue_after`: seconds until it wants to be planned again, None for never.
+    from the previous status tells.
     """
 
     status: ConnectorStatus
     service: ServiceAction | None = None
     events: tuple[Happening, ...] = ()
-    requeue_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

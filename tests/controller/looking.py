@@ -13,16 +13,16 @@ from connectors.sources.store import SnapshotStore
 from controller.destination import Platform
 from controller.events import EventRecorder
 from controller.leader import OnlyReplica
-from controller.metrics import ControllerMetrics, Result
+from controller.metrics import ControllerMetrics, ReconcileResult
 from controller.probes.outcome import PENDING
-from controller.reconcile import Knowledge, Outcome, Reconciler
+from controller.reconcile import Knowledge, Reconciler
 from controller.services import Services
 from controller.writer import Applier, Writer
 from tests.controller.world import SYSTEM, World
 
 KEY = ConnectorKey("team", "repo")
 PLATFORM = Platform()
-WRITTEN, UNCHANGED = Outcome(Result.WRITTEN), Outcome(Result.UNCHANGED)
+WRITTEN, UNCHANGED = ReconcileResult.WRITTEN, ReconcileResult.UNCHANGED
 
 
 class Looking:
@@ -51,5 +51,5 @@ class Looking:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.client.close()
 
-    async def __call__(self, key: ConnectorKey | str = KEY) -> Outcome:
+    async def __call__(self, key: ConnectorKey | str = KEY) -> ReconcileResult:
         return await self.reconciler.reconcile(key)

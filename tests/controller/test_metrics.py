@@ -6,7 +6,7 @@ from connectors.objects.conditions import ConditionType
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import ConditionReason
 from controller.conditions import false, true
-from controller.metrics import ControllerMetrics, Result
+from controller.metrics import ControllerMetrics, ReconcileResult
 
 KEY = ConnectorKey("team", "repo")
 PLACE = {"namespace": "team", "connector": "repo"}
@@ -15,9 +15,9 @@ PLACE = {"namespace": "team", "connector": "repo"}
 def test_reconciles() -> None:
     registry = CollectorRegistry()
     metrics = ControllerMetrics(registry)
-    metrics.reconciled(Result.WRITTEN, 0.002)
-    metrics.reconciled(Result.WRITTEN, 3.0)
-    metrics.reconciled(Result.CONFLICT, 60.0)
+    metrics.reconciled(ReconcileResult.WRITTEN, 0.002)
+    metrics.reconciled(ReconcileResult.WRITTEN, 3.0)
+    metrics.reconciled(ReconcileResult.CONFLICT, 60.0)
     assert registry.get_sample_value("connectors_controller_reconcile_total", {"result": "written"}) == 2
     assert registry.get_sample_value("connectors_controller_reconcile_total", {"result": "unchanged"}) == 0
     name = "connectors_controller_reconcile_duration_seconds"

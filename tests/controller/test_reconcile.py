@@ -11,8 +11,8 @@ from connectors.kube.errors import ConflictError, UnauthorizedError, Unavailable
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, SERVICES
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
-from controller.metrics import Result
-from controller.reconcile import Outcome, referred_services
+from controller.metrics import ReconcileResult
+from controller.reconcile import referred_services
 from controller.service import ServiceKey
 from tests.controller.looking import KEY, PLATFORM, UNCHANGED, WRITTEN, Looking
 from tests.controller.world import PROXY, SYSTEM, World, connector, connector_class, service
@@ -109,15 +109,15 @@ async def test_a_conflict_is_raised_and_the_next_look_is_right(world: World, loo
 async def test_a_service_that_comes_and_goes_is_looked_at_again(world: World, look: Looking) -> None:
     world.server.put(service("c-repo"))
     world.server.fail_next(20, 404, methods={"GET"})
-    assert await look() == Outcome(Result.CONFLICT)
+    assert await look() == ReconcileResult.CONFLICT
     assert world.conditions()["ProxyServiceReady"] == ("Unknown", "ProxyServicePending")
 
 
 async def test_a_refusal_is_told_in_the_status_once(world: World, look: Looking) -> None:
     world.server.terminating.add("team")
-    assert await look() == Outcome(Result.REFUSED)
+    assert await look() == ReconcileResult.REFUSED
     assert world.conditions()["ProxyServiceReady"] == ("False", "ProxyServiceFailed")
-    assert await look() == Outcome(Result.REFUSED)
+    assert await look() == ReconcileResult.REFUSED
     assert len(world.writes("/status")) == 1
 
 

@@ -12,7 +12,7 @@ from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.admission.admission import Admission, AdmissionSettings, ListenError
 from controller.admission.metrics import AdmissionMetrics
-from controller.admission.webhook import Surroundings
+from controller.admission.webhook import ReviewSources
 from tests.controller.admission.handshakes import material, pair
 from tests.peers.clock import FakeClock
 from tests.peers.handshakes import shown
@@ -22,7 +22,7 @@ ANYWHERE = HostPort("127.0.0.1", 0)
 
 def admission(settings: AdmissionSettings, folder: Path) -> Admission:
     client, store, clock = KubeClient(Access(folder / "none")), SnapshotStore(), FakeClock()
-    around = Surroundings(client, ClusterSource(client, "system", store, clock), store, clock)
+    around = ReviewSources(client, ClusterSource(client, "system", store, clock), store, clock)
     return Admission(around, settings, AdmissionMetrics(CollectorRegistry()))
 
 

@@ -8,7 +8,7 @@ from connectors.objects.violation import errors
 from connectors.sources.api_objects import read_class
 from controller.admission.judge import Known, Sibling, judge_class, judge_connector, known
 from controller.admission.review import ClassReview, ConnectorReview, decode_review
-from controller.admission.verdict import Verdict
+from controller.admission.verdict import ReviewVerdict
 from tests.connectors import builders
 from tests.controller.admission.reviews import Json, body, connector, connector_class
 
@@ -18,25 +18,25 @@ DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 REGO = {"name": "a", "generator": {"rego": "x"}}
 
 
-def of_connector(new: Json | None, old: Json | None = None, of_class: Known | None = GIT) -> Verdict:
+def of_connector(new: Json | None, old: Json | None = None, of_class: Known | None = GIT) -> ReviewVerdict:
     review = decode_review(body(new, old))
     assert isinstance(review, ConnectorReview)
     return judge_connector(review, of_class)
 
 
-def of_class(new: Json | None, old: Json | None = None, *siblings: Sibling) -> Verdict:
+def of_class(new: Json | None, old: Json | None = None, *siblings: Sibling) -> ReviewVerdict:
     review = decode_review(body(new, old))
     assert isinstance(review, ClassReview)
     return judge_class(review, siblings)
 
 
-def paths(verdict: Verdict) -> list[str]:
-    return [item.path for item in verdict.refusal.causes] if verdict.refusal else []
+def paths(verdict: ReviewVerdict) -> list[str]:
+    return [item.path for item in verdict.denial.causes] if verdict.denial else []
 
 
 def test_what_is_well() -> None:
-    assert of_connector(connector()) == Verdict()
-    assert of_class(connector_class(proxy={})) == Verdict()
+    assert of_connector(connector()) == ReviewVerdict()
+    assert of_class(connector_class(proxy={})) == ReviewVerdict()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_broken_class_is_a_warning_and_judges_nobody() -> None:
 
 
 def test_a_deletion_of_a_connector_is_nobody_s_business() -> None:
-    assert of_connector(None, connector(address="")) == Verdict()
+    assert of_connector(None, connector(address="")) == ReviewVerdict()
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,10 @@ def test_connectors_that_were_broken_before_or_are_not_harmed_are_not_named() ->
 
 def test_a_class_that_is_deleted_with_connectors_left() -> None:
     verdict = of_class(None, connector_class(), *siblings(2))
-    assert verdict == Verdict(warnings=("Connectors not served any more without class git (2): team/c-00, team/c-01",))
-    assert of_class(None, connector_class()) == Verdict()
+    assert verdict == ReviewVerdict(
+        warnings=("Connectors not served any more without class git (2): team/c-00, team/c-01",)
+    )
+    assert of_class(None, connector_class()) == ReviewVerdict()
 
 
 def test_a_class_that_cannot_be_read_is_not_usable() -> None:

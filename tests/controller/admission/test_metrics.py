@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from controller.admission.metrics import AdmissionMetrics, Result
+from controller.admission.metrics import AdmissionMetrics, ReviewResult
 
 REVIEWS = "connectors_controller_admission_requests_total"
 EXPIRY = "connectors_controller_webhook_certificate_expiry_timestamp_seconds"
@@ -13,8 +13,8 @@ def test_reviews() -> None:
     metrics = AdmissionMetrics(registry)
     labels = {"kind": "Connector", "operation": "CREATE", "result": "denied"}
     assert registry.get_sample_value(REVIEWS, labels) is None
-    metrics.reviewed("Connector", "CREATE", Result.DENIED)
-    metrics.reviewed("Connector", "CREATE", Result.DENIED)
+    metrics.reviewed("Connector", "CREATE", ReviewResult.DENIED)
+    metrics.reviewed("Connector", "CREATE", ReviewResult.DENIED)
     metrics.malformed()
     assert registry.get_sample_value(REVIEWS, labels) == 2
     nothing = {"kind": "none", "operation": "none", "result": "error"}

@@ -21,15 +21,15 @@ from controller.admission.review import (
     decode_review,
     encode_answer,
 )
-from controller.admission.verdict import Refusal, Verdict
+from controller.admission.verdict import Denial, ReviewVerdict
 from tests.controller.admission.reviews import body, connector, connector_class, review
 
 
 def test_a_connector() -> None:
     found = decode_review(body(connector(), connector(address="https://other.example")))
     assert isinstance(found, ConnectorReview)
-    assert (found.asked.uid, found.asked.operation) == ("u-1", Operation.UPDATE)
-    assert found.asked.user == User("jane", "7", ("team", "system:authenticated"), {"key": ("a",)})
+    assert (found.head.uid, found.head.operation) == ("u-1", Operation.UPDATE)
+    assert found.head.user == User("jane", "7", ("team", "system:authenticated"), {"key": ("a",)})
     assert found.new is not None
     assert found.old is not None
     assert found.new.connector.spec.address == "https://tool.example"
@@ -40,7 +40,7 @@ def test_a_connector() -> None:
 def test_a_class() -> None:
     found = decode_review(body(None, connector_class()))
     assert isinstance(found, ClassReview)
-    assert (found.asked.operation, found.new) == (Operation.DELETE, None)
+    assert (found.head.operation, found.new) == (Operation.DELETE, None)
     assert found.old is not None
     assert found.old.connector_class.metadata.name == "git"
 
@@ -171,7 +171,7 @@ def outcome(raw: bytes) -> None:
         found = decode_review(raw)
     except ReviewError:
         return
-    json.loads(encode_answer(found, Verdict()))
+    json.loads(encode_answer(found, ReviewVerdict()))
 
 
 @given(st.binary())
@@ -209,7 +209,7 @@ def test_any_json_in_any_place(place: tuple[str, ...], value: Any, shown: Any) -
 
 
 def test_a_yes() -> None:
-    answer = json.loads(encode_answer(decode_review(body(connector())), Verdict(warnings=("mind this",))))
+    answer = json.loads(encode_answer(decode_review(body(connector())), ReviewVerdict(warnings=("mind this",))))
     assert answer == {
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -219,8 +219,8 @@ def test_a_yes() -> None:
 
 def test_a_no_is_a_status_with_its_causes() -> None:
     cause = Violation("spec.address", "is missing")
-    refusal = Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "spec.address: is missing", (cause,))
-    response = json.loads(encode_answer(decode_review(body(connector())), Verdict(refusal)))["response"]
+    denial = Denial(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "spec.address: is missing", (cause,))
+    response = json.loads(encode_answer(decode_review(body(connector())), ReviewVerdict(denial)))["response"]
     assert response["allowed"] is False
     assert "warnings" not in response
     status = response["status"]
@@ -235,7 +235,7 @@ def test_a_no_is_a_status_with_its_causes() -> None:
 
 
 def test_a_no_about_a_class_names_it() -> None:
-    refusal = Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "m")
-    answer = json.loads(encode_answer(decode_review(body(connector_class())), Verdict(refusal)))
+    denial = Denial(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "m")
+    answer = json.loads(encode_answer(decode_review(body(connector_class())), ReviewVerdict(denial)))
     assert answer["response"]["status"]["details"]["kind"] == "ConnectorClass"
     assert answer["response"]["status"]["details"]["name"] == "git"

@@ -9,7 +9,7 @@ import pytest
 from connectors.objects.secret import SecretKey
 from connectors.objects.user import User
 from controller.admission.review import ConnectorReview, decode_review
-from controller.admission.rights import Answer, Question, questions, refusal_of
+from controller.admission.rights import AccessAnswer, Question, denial_of, questions
 from controller.admission.verdict import MAX_NAME
 from tests.controller.admission.reviews import Json, body, connector
 
@@ -99,51 +99,51 @@ def test_t07_what_could_not_be_read_before_is_asked_about() -> None:
 
 
 def test_yes_to_everything() -> None:
-    assert refusal_of(JANE, [Answer(question, True) for question in BOTH]) is None
-    assert refusal_of(JANE, []) is None
+    assert denial_of(JANE, [AccessAnswer(question, True) for question in BOTH]) is None
+    assert denial_of(JANE, []) is None
 
 
 def test_t07_a_no_names_field_user_secret_and_what_to_do() -> None:
-    refusal = refusal_of(JANE, [Answer(BOTH[0], False), Answer(BOTH[1], True)])
-    assert refusal is not None
-    assert (refusal.code, refusal.reason) == (403, "Forbidden")
-    assert refusal.message == (
+    denial = denial_of(JANE, [AccessAnswer(BOTH[0], False), AccessAnswer(BOTH[1], True)])
+    assert denial is not None
+    assert (denial.code, denial.reason) == (403, "Forbidden")
+    assert denial.message == (
         'spec.auth.secretRef.name: user "jane" may not get secrets "login" in namespace "team";'
         " whoever connects a Secret to an address must be allowed to read it"
     )
 
 
 def test_t07_nobody_said_is_a_no() -> None:
-    refusal = refusal_of(JANE, [Answer(BOTH[0], True), Answer(BOTH[1], None, "no route")])
-    assert refusal is not None
-    assert (refusal.code, refusal.reason) == (503, "ServiceUnavailable")
-    assert refusal.message == (
+    denial = denial_of(JANE, [AccessAnswer(BOTH[0], True), AccessAnswer(BOTH[1], None, "no route")])
+    assert denial is not None
+    assert (denial.code, denial.reason) == (503, "ServiceUnavailable")
+    assert denial.message == (
         'spec.caCertSecretRef.name: nobody could say whether user "jane" may get secrets "ca" in namespace "team":'
         " no route; try again"
     )
 
 
 def test_a_clear_no_counts_more_than_an_unclear_one() -> None:
-    refusal = refusal_of(JANE, [Answer(BOTH[0], None, "no route"), Answer(BOTH[1], False)])
-    assert refusal is not None
-    assert refusal.code == 403
+    denial = denial_of(JANE, [AccessAnswer(BOTH[0], None, "no route"), AccessAnswer(BOTH[1], False)])
+    assert denial is not None
+    assert denial.code == 403
 
 
 def test_t14_a_refusal_holds_nothing_of_the_user_but_the_name() -> None:
     for allowed in (None, False):
-        refusal = refusal_of(JANE, [Answer(BOTH[0], allowed, "p")])
-        assert refusal is not None
-        assert "JTI" not in repr(refusal)
+        denial = denial_of(JANE, [AccessAnswer(BOTH[0], allowed, "p")])
+        assert denial is not None
+        assert "JTI" not in repr(denial)
 
 
 @pytest.mark.parametrize("allowed", [None, False])
 def test_a_name_of_any_length_makes_no_message_of_that_length(allowed: bool | None) -> None:
     user, question = User("j" * 2_000_000), Question("spec.auth.secretRef.name", SecretKey("n" * 500, "s" * 500))
-    refusal = refusal_of(user, [Answer(question, allowed, "p")])
-    assert refusal is not None
-    assert len(refusal.message) < 1_200
+    denial = denial_of(user, [AccessAnswer(question, allowed, "p")])
+    assert denial is not None
+    assert len(denial.message) < 1_200
     for letter in "jns":
-        assert f'"{letter * (MAX_NAME - 1)}…"' in refusal.message
-    refusal = refusal_of(User("j" * MAX_NAME), [Answer(question, allowed, "p")])
-    assert refusal is not None
-    assert f'"{"j" * MAX_NAME}"' in refusal.message
+        assert f'"{letter * (MAX_NAME - 1)}…"' in denial.message
+    denial = denial_of(User("j" * MAX_NAME), [AccessAnswer(question, allowed, "p")])
+    assert denial is not None
+    assert f'"{"j" * MAX_NAME}"' in denial.message

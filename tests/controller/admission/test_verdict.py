@@ -9,11 +9,11 @@ from controller.admission.verdict import (
     MAX_CAUSES,
     MAX_WARNING,
     MAX_WARNINGS,
-    Verdict,
+    ReviewVerdict,
+    denied,
     flat,
     judged,
     naming,
-    refused,
     tolerated,
     warned,
 )
@@ -24,41 +24,41 @@ WARNING = Violation("spec.params[0].name", "belongs elsewhere", Severity.WARNING
 
 
 def test_nothing_wrong() -> None:
-    assert judged(()) == Verdict()
+    assert judged(()) == ReviewVerdict()
     assert judged(()).allowed
 
 
 def test_warnings_let_through() -> None:
-    assert judged((WARNING,)) == Verdict(warnings=("spec.params[0].name: belongs elsewhere",))
+    assert judged((WARNING,)) == ReviewVerdict(warnings=("spec.params[0].name: belongs elsewhere",))
 
 
 def test_every_error_is_told_beside_every_warning() -> None:
     verdict = judged((ERROR, WARNING, OTHER))
-    assert verdict.refusal is not None
-    assert (verdict.refusal.code, verdict.refusal.reason) == (422, "Invalid")
-    assert verdict.refusal.message == "spec.address: is missing; metadata.name: is odd"
-    assert verdict.refusal.causes == (ERROR, OTHER)
+    assert verdict.denial is not None
+    assert (verdict.denial.code, verdict.denial.reason) == (422, "Invalid")
+    assert verdict.denial.message == "spec.address: is missing; metadata.name: is odd"
+    assert verdict.denial.causes == (ERROR, OTHER)
     assert verdict.warnings == ("spec.params[0].name: belongs elsewhere",)
     assert not verdict.allowed
 
 
 def test_what_is_tolerated_is_told() -> None:
-    assert tolerated((ERROR, WARNING)) == Verdict(
+    assert tolerated((ERROR, WARNING)) == ReviewVerdict(
         warnings=("spec.address: is missing", "spec.params[0].name: belongs elsewhere")
     )
 
 
 def test_thousands_of_violations_make_no_answer_of_megabytes() -> None:
-    refusal = refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", [ERROR] * 5000)
-    assert len(refusal.causes) == MAX_CAUSES
-    assert refusal.message.endswith(f"; and {5000 - MAX_CAUSES} more")
+    denial = denied(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", [ERROR] * 5000)
+    assert len(denial.causes) == MAX_CAUSES
+    assert denial.message.endswith(f"; and {5000 - MAX_CAUSES} more")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("a\r\nX: b", "a X: b"), ("\x1b[31m", " [31m"), ("ü\ud800\x85", "ü ")])
 def test_nobody_writes_a_second_line(text: str, expected: str) -> None:
     assert flat(text) == expected
     assert warned([text]) == (expected,)
-    assert refused(HTTPStatus.FORBIDDEN, "Forbidden", [Violation(text, "m")]).message == f"{expected}: m"
+    assert denied(HTTPStatus.FORBIDDEN, "Forbidden", [Violation(text, "m")]).message == f"{expected}: m"
 
 
 def test_warnings_are_short_and_few() -> None:

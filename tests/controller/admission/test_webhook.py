@@ -28,11 +28,12 @@ from controller.admission.webhook import (
     LARGE_AT_ONCE,
     SMALL,
     SMALL_AT_ONCE,
-    Surroundings,
+    ReviewSources,
     Webhook,
 )
 from tests.connectors import builders
 from tests.controller.admission.reviews import JANE, Json, body, connector, connector_class
+from tests.controller.admission.unfinished import Unfinished
 from tests.peers.clock import FakeClock
 from tests.peers.fake_api_server import FakeApiServer
 
@@ -51,7 +52,7 @@ class Tried:
         self.store = SnapshotStore()
         self.source = ClusterSource(client, "connectors-system", self.store, self.clock)
         self.registry = CollectorRegistry()
-        around = Surroundings(client, self.source, self.store, self.clock)
+        around = ReviewSources(client, self.source, self.store, self.clock)
         self.webhook = Webhook(around, AdmissionMetrics(self.registry))
         self.asked: list[Json] = []
         self.allowed: Callable[[Json], Any] = lambda _: True
@@ -272,45 +273,11 @@ async def test_a_question_that_does_not_arrive(tried: Tried) -> None:
             assert answer.status == 408
 
 
-class Unfinished:
-    """Connections that declare a body, send a part of it, and no more."""
-
-    def __init__(self, tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.read = 0
-        self._port = int(tried.url.rpartition(":")[2].strip("/"))
-        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-        read = web.BaseRequest.read
-
-        async def counted(request: web.BaseRequest) -> bytes:
-            self.read += 1
-            return await read(request)
-
-        monkeypatch.setattr(web.BaseRequest, "read", counted)
-
-    async def send(self, count: int, length: int, turns: int) -> None:
-        """Begin that many; returns when as many as there are turns are being read."""
-        for _ in range(count):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            writer.write(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode() + b"x" * 100)
-            self._open.append((reader, writer))
-        async with asyncio.timeout(5):
-            while self.read < turns:  # noqa: ASYNC110 - only asking tells
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)  # for the others to cross loopback
-
-    async def told(self) -> list[int]:
-        """The codes that they are answered with."""
-        lines = [await reader.readline() for reader, _ in self._open]
-        for _, writer in self._open:
-            writer.transport.abort()
-        return [int(line.split()[1]) for line in lines]
-
-
 async def test_large_bodies_that_never_end_are_not_read_beside_each_other(
     tried: Tried, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """25 of 8 MiB would be more memory than there is."""
-    unfinished = Unfinished(tried, monkeypatch)
+    unfinished = Unfinished(tried.url, monkeypatch)
     await unfinished.send(25, MAX_BODY, LARGE_AT_ONCE)
     assert unfinished.read == LARGE_AT_ONCE
     tried.server.put(connector_class())
@@ -324,7 +291,7 @@ async def test_large_bodies_that_never_end_are_not_read_beside_each_other(
 async def test_small_bodies_that_never_end_have_as_many_turns_as_there_are(
     tried: Tried, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unfinished = Unfinished(tried, monkeypatch)
+    unfinished = Unfinished(tried.url, monkeypatch)
     await unfinished.send(SMALL_AT_ONCE + 20, SMALL, SMALL_AT_ONCE)
     assert unfinished.read == SMALL_AT_ONCE
     tried.server.put(connector_class())
@@ -336,7 +303,7 @@ async def test_small_bodies_that_never_end_have_as_many_turns_as_there_are(
 
 
 async def test_the_wait_for_a_turn_counts_into_the_deadline(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
-    unfinished = Unfinished(tried, monkeypatch)
+    unfinished = Unfinished(tried.url, monkeypatch)
     await unfinished.send(SMALL_AT_ONCE, SMALL, SMALL_AT_ONCE)
     tried.server.put(connector_class())
     tried.server.hold_gets()
@@ -374,9 +341,8 @@ async def test_a_class_s_connectors_are_named(tried: Tried) -> None:
     (warning,) = (await tried.answer(new, old))["warnings"]
     assert warning.endswith("team/tool")
     assert "other" not in warning
-    assert (await tried.answer(None, old))["warnings"] == [
-        "Connectors not served any more without class git (1): team/tool"
-    ]
+    (warning,) = (await tried.answer(None, old))["warnings"]
+    assert warning == "Connectors not served any more without class git (1): team/tool"
     assert tried.counted("ConnectorClass", "DELETE", "allowed") == 1
 
 
