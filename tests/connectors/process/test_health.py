@@ -76,6 +76,13 @@ async def test_metrics(admin: str) -> None:
     assert content_type.startswith("text/plain; version=0.0.4")
 
 
+async def test_when_a_counter_was_made_is_no_series(admin: str, registry: CollectorRegistry) -> None:
+    Counter("own", "h", registry=registry).inc()
+    _, body, _ = await get(admin + "/metrics")
+    assert "own_total 1.0" in body
+    assert "_created" not in body
+
+
 async def test_metrics_are_rendered_off_the_loop(admin: str, registry: CollectorRegistry) -> None:
     loop = asyncio.get_running_loop()
     seen: list[bool] = []
