@@ -25,13 +25,13 @@ from connectors.tls.certificates import signing_key
 TRUSTED, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 """Keys of the Secret."""
 FORMER_KEY = "ca.key"
-"""Of the authority that earlier versions kept there. It goes with the certificate that it signed."""
+"""The key of the authority of earlier versions. It is dropped with the next write: it signs nothing any more."""
 BACKDATE = timedelta(days=1)
 """A certificate is valid so long before it is made, for API servers whose clock is behind that of the replica that made
 it: hours are soon had where somebody took local time for UTC. Lives count from when it was made."""
 MAX_BEFORE = 4
-"""Authorities that stay trusted beside a new one. There is one; but a caBundle may hold a megabyte of anything, which
-would not fit into the Secret."""
+"""Authorities that stay trusted beside a new one. Usually there is one; but a caBundle may hold a megabyte of anything,
+which would not fit into the Secret."""
 _UNREADABLE = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
 """What `cryptography` says of certificates and keys of others: broken, of unknown kinds, or of impossible dates."""
 
@@ -44,9 +44,9 @@ class UnfitError(Exception):
 class Lives:
     """How long things live, and what is waited for.
 
-    `life`: of a certificate, ten years as kubeadm's own authorities. Its key lies beside it in one Secret, so whoever
-    reads one reads its successor too, and an earlier exchange would protect nothing. `left`: it is exchanged when so
-    much of that is left. `heard`: how long a certificate is published before it is served, so that each API server has
+    `life`: of a certificate, ten years like kubeadm's own authorities. Its key lies beside it in one Secret: who reads
+    that reads the next key too, so an earlier exchange would protect nothing. `left`: it is exchanged when so much of
+    that is left. `heard`: how long a certificate is published before it is served, so that each API server has
     heard of it: their watches take a second. `kept`: how long the one before stays trusted, for replicas that hear of
     the new one late. `look`: the time between two looks at the most, since a watch may be dead without a word.
     """
