@@ -103,13 +103,13 @@ class Reconciler:
     async def _planned(self, judgement: Judgement, held: HeldConnector, proxy: ClusterProxy) -> ReconcileResult:
         now = rfc3339(self._known.clock.now())
         probes = self._known.probes(judgement.connector.key)
-        plan = connector.plan(judgement, held.status, connector.Facts(proxy, probes), now)
+        plan = connector.plan(judgement, held.status, connector.ConnectorFacts(proxy, probes), now)
         wrote = False
         for _ in range(ROUNDS):
             if plan.service is None or proxy.problem:
                 break
             proxy, wrote = await self._applied(plan, proxy), True
-            plan = connector.plan(judgement, held.status, connector.Facts(proxy, probes), now)
+            plan = connector.plan(judgement, held.status, connector.ConnectorFacts(proxy, probes), now)
         key = judgement.connector.key
         self._metrics.judged(key, plan.status.conditions)
         if plan.status != held.status:
@@ -141,7 +141,7 @@ class Reconciler:
         finally:
             del self._writing[key]
 
-    async def _applied(self, plan: connector.Plan, proxy: ClusterProxy) -> ClusterProxy:
+    async def _applied(self, plan: connector.ConnectorPlan, proxy: ClusterProxy) -> ClusterProxy:
         """The facts after the plan's action. A refusal is a fact; what may go away by itself is raised."""
         if plan.service is None:
             return proxy

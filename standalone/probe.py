@@ -27,7 +27,7 @@ from controller.destination import LocalProxy
 from controller.plans import connector
 from controller.probes.asks import asks_of
 from controller.probes.client import ProbeClient
-from controller.probes.outcome import Outcome, Probed, Probes, Purpose
+from controller.probes.outcome import Probed, ProbeOutcome, Probes, Purpose
 from controller.probes.probing import Sender, run_probe
 from controller.probes.request import Report
 from standalone.admin_port import SERVER, AdminPortError, decoded, fetch
@@ -42,7 +42,7 @@ from standalone.probe_report import ConnectorProbe, report_of, text_of
 async def probe_connector(sender: Sender, judgement: Judgement, timeout: float) -> dict[Purpose, Report]:  # noqa: ASYNC109
     """Run both probes of a Connector, `timeout` seconds each at most; what its class does not probe is left out."""
     return {
-        purpose: Report(None, ask) if isinstance(ask, Outcome) else await run_probe(sender, ask, timeout)
+        purpose: Report(None, ask) if isinstance(ask, ProbeOutcome) else await run_probe(sender, ask, timeout)
         for purpose, ask in asks_of(judgement, None).items()
     }
 
@@ -51,7 +51,7 @@ def probed_status(judgement: Judgement, reports: Mapping[Purpose, Report], now: 
     """The status of a Connector of which nothing is known but these. `now` is RFC 3339."""
     found = {purpose: Probed(report.outcome, now) for purpose, report in reports.items()}
     probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
-    return connector.plan(judgement, None, connector.Facts(LocalProxy(""), probes), now).status
+    return connector.plan(judgement, None, connector.ConnectorFacts(LocalProxy(""), probes), now).status
 
 
 FAILED, NOT_ASKED = 1, 2

@@ -12,7 +12,7 @@ from connectors.objects.secret import REDACTED
 from connectors.process.logs import escaped
 from controller.probes.outcome import Purpose
 from controller.probes.redirects import may_quote_secret
-from controller.probes.request import Hop, ProbeHeader, Report, origin_of
+from controller.probes.request import Hop, ProbeField, Report, origin_of
 
 CONDITIONS: Mapping[Purpose, ConditionType] = {
     Purpose.LIVENESS: ConditionType.LIVENESS_READY,
@@ -83,7 +83,7 @@ def _hop(hop: Hop, *, redirected: bool, report: Report) -> HopReport:
     return HopReport(method=request.method, url=origin + target, headers=headers, status=hop.status)
 
 
-def _header(header: ProbeHeader) -> str:
+def _header(header: ProbeField) -> str:
     value = REDACTED if header.from_secret else header.value.reveal().decode(errors="replace")
     return f"{header.name}: {value}"
 

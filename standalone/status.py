@@ -113,7 +113,7 @@ class StatusBoard:
 
     def _status(self, judgement: Judgement, previous: ConnectorStatus | None, now: str) -> ConnectorStatus:
         key = judgement.connector.key
-        facts = connector.Facts(LocalProxy(self._base_url(key)), self._probes(key))
+        facts = connector.ConnectorFacts(LocalProxy(self._base_url(key)), self._probes(key))
         return connector.plan(judgement, previous, facts, now).status
 
     def _class(

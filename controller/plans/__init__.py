@@ -1,1 +1,1 @@
-"""Pure plans, one kind a file: (object, snapshot, facts, now) -> Plan. Kinds do not import each other."""
+"""Pure plans, one kind a file: (object, snapshot, facts, now) -> what to do. Kinds do not import each other."""

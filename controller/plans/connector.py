@@ -39,7 +39,7 @@ _NOT_JUDGED = "not judged: "
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ConnectorFacts:
     """What a plan needs beyond the objects."""
 
     proxy: Proxy
@@ -47,7 +47,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ConnectorPlan:
     """What is to be true of a Connector.
 
     `service`: what to do to its Service first; the status holds for the facts before that. `events`: what the change
@@ -60,7 +60,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownProbes:
     """What is known of the probed conditions: what was found, and the conditions of the same spec as written before."""
 
     probes: Probes
@@ -71,14 +71,16 @@ class _Known:
         return probed_condition(kind, probed, self.probes, self.before)
 
 
-def plan(judgement: Judgement, previous: ConnectorStatus | None, facts: Facts, now: str) -> Plan:
+def plan(judgement: Judgement, previous: ConnectorStatus | None, facts: ConnectorFacts, now: str) -> ConnectorPlan:
     """The status that a Connector should have. `now` is RFC 3339; `previous` lends times, and Events compare to it."""
     before = previous.conditions if previous else ()
     same = previous is not None and previous.observed_generation == judgement.connector.metadata.generation
     allocation = allocate(judgement, facts.proxy) if judgement.connector_class else None
     if allocation and same:
         allocation = _steady(allocation, before)
-    conditions = settle(_conditions(judgement, allocation, _Known(facts.probes, before if same else ())), before, now)
+    conditions = settle(
+        _conditions(judgement, allocation, _KnownProbes(facts.probes, before if same else ())), before, now
+    )
     key = judgement.connector.key
     url = allocation.url if allocation else None
     status = ConnectorStatus(
@@ -87,7 +89,7 @@ def plan(judgement: Judgement, previous: ConnectorStatus | None, facts: Facts, n
         proxy=ProxyStatus(http_address=HttpAddress(url=url)) if url else None,
         api=ApiStatus(path=f"/connectors/v1alpha1/{key.namespace}/{key.name}/path"),
     )
-    return Plan(status, allocation.action if allocation else None, happenings(before, conditions))
+    return ConnectorPlan(status, allocation.action if allocation else None, happenings(before, conditions))
 
 
 def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation:
@@ -104,7 +106,7 @@ def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation
     return allocation
 
 
-def _conditions(judgement: Judgement, allocation: Allocation | None, known: _Known) -> list[Condition]:
+def _conditions(judgement: Judgement, allocation: Allocation | None, known: _KnownProbes) -> list[Condition]:
     """`allocation` is None where there is no class: whether there is an address is the class's to say."""
     class_ready = _class_ready(judgement)
     fatal = judgement.fatal
@@ -186,7 +188,7 @@ def _secret_ready(judgement: Judgement) -> Condition:
     return true(kind)
 
 
-def _liveness_ready(judgement: Judgement, known: _Known) -> Condition:
+def _liveness_ready(judgement: Judgement, known: _KnownProbes) -> Condition:
     kind = ConditionType.LIVENESS_READY
     probe = judgement.connector_class.spec.liveness_probe if judgement.connector_class else None
     if _of_class_name(judgement):
@@ -196,7 +198,7 @@ def _liveness_ready(judgement: Judgement, known: _Known) -> Condition:
     return _rule_broken(kind, judgement) or known.condition(kind, known.probes.liveness)
 
 
-def _auth_ready(judgement: Judgement, known: _Known) -> Condition:
+def _auth_ready(judgement: Judgement, known: _KnownProbes) -> Condition:
     """Of a type that the class does not know nobody can tell; without a Secret that serves nor of the credential."""
     kind = ConditionType.AUTH_READY
     if _of_class_name(judgement) or judgement.connector_class is None:

@@ -38,11 +38,11 @@ class ClusterServices:
     probes: Probes = PENDING
 
 
-Facts = NoCluster | ClusterServices
+ClassFacts = NoCluster | ClusterServices
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ClassPlan:
     """What is to be true of a ConnectorClass. `events`: what the change from the previous status tells."""
 
     status: ConnectorClassStatus
@@ -61,9 +61,9 @@ def plan(
     connector_class: ConnectorClass,
     violations: tuple[Violation, ...],
     previous: ConnectorClassStatus | None,
-    facts: Facts,
+    facts: ClassFacts,
     now: str,
-) -> Plan:
+) -> ClassPlan:
     """The status that a class should have. `now` is RFC 3339; `previous` lends its times, and Events compare to it."""
     before = previous.conditions if previous else ()
     same = previous is not None and previous.observed_generation == connector_class.metadata.generation
@@ -77,10 +77,10 @@ def plan(
         proxy=ProxyStatus(http_address=HttpAddress(url=proxy.url)) if proxy.url else None,
         api=ClassApiStatus(address=HttpAddress(url=api.url)) if api.url else None,
     )
-    return Plan(status, happenings(before, conditions))
+    return ClassPlan(status, happenings(before, conditions))
 
 
-def _api(connector_class: ConnectorClass, facts: Facts, before: Sequence[Condition]) -> _Judged:
+def _api(connector_class: ConnectorClass, facts: ClassFacts, before: Sequence[Condition]) -> _Judged:
     kind = ConditionType.API_READY
     platform = facts.platform if isinstance(facts, ClusterServices) else Platform()
     destination = api_destination(connector_class.spec.api, platform) if connector_class.spec.api else None
@@ -92,7 +92,7 @@ def _api(connector_class: ConnectorClass, facts: Facts, before: Sequence[Conditi
     return _resolved(destination, facts, probed, ConditionReason.API_SERVICE_NOT_FOUND)
 
 
-def _proxy(connector_class: ConnectorClass, facts: Facts) -> _Judged:
+def _proxy(connector_class: ConnectorClass, facts: ClassFacts) -> _Judged:
     kind = ConditionType.PROXY_READY
     spec = connector_class.spec.proxy
     if spec is None:

@@ -11,7 +11,7 @@ from connectors.objects.connector_class import Probe
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import errors
 from controller.destination import Platform
-from controller.probes.outcome import Outcome, Purpose, failed
+from controller.probes.outcome import ProbeOutcome, Purpose, failed
 from controller.probes.request import Ask, api_ask, http_ask, undeclared
 
 
@@ -19,10 +19,10 @@ from controller.probes.request import Ask, api_ask, http_ask, undeclared
 class Asks:
     """The probes of a Connector; None where its class has none, or where it cannot be probed as it is."""
 
-    liveness: Ask | Outcome | None = None
-    auth: Ask | Outcome | None = None
+    liveness: Ask | ProbeOutcome | None = None
+    auth: Ask | ProbeOutcome | None = None
 
-    def items(self) -> Iterator[tuple[Purpose, Ask | Outcome]]:
+    def items(self) -> Iterator[tuple[Purpose, Ask | ProbeOutcome]]:
         """Each that there is, with what it is for."""
         found = ((Purpose.LIVENESS, self.liveness), (Purpose.AUTH, self.auth))
         return ((purpose, ask) for purpose, ask in found if ask is not None)
@@ -46,7 +46,7 @@ def asks_of(judgement: Judgement, platform: Platform | None) -> Asks:
 
 def _ask(
     probe: Probe | None, purpose: Purpose, subject: Subject, judgement: Judgement, platform: Platform | None
-) -> Ask | Outcome | None:
+) -> Ask | ProbeOutcome | None:
     if probe is not None and probe.http is not None:
         return _with_tls(http_ask(probe.http, purpose, subject, judgement.addresses), judgement)
     if probe is not None and probe.api is not None:
@@ -54,10 +54,10 @@ def _ask(
     return None
 
 
-def _with_tls(ask: Ask | Outcome, judgement: Judgement) -> Ask | Outcome:
+def _with_tls(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutcome:
     """The client certificate is shown to origins that the Connector declares, and to no other (threat 25)."""
     trusting, certificate = _trusting(ask, judgement), judgement.credential.certificate
-    if isinstance(trusting, Outcome) or certificate is None:
+    if isinstance(trusting, ProbeOutcome) or certificate is None:
         return trusting
     if trusting.request.address.origin in {address.origin for address in judgement.addresses.values()}:
         return replace(trusting, request=replace(trusting.request, certificate=certificate))
@@ -66,6 +66,6 @@ def _with_tls(ask: Ask | Outcome, judgement: Judgement) -> Ask | Outcome:
     return trusting
 
 
-def _trusting(ask: Ask | Outcome, judgement: Judgement) -> Ask | Outcome:
+def _trusting(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutcome:
     """Whom the Connector's traffic trusts, its probes do (threat 23)."""
-    return ask if isinstance(ask, Outcome) else replace(ask, request=replace(ask.request, trust=judgement.trust))
+    return ask if isinstance(ask, ProbeOutcome) else replace(ask, request=replace(ask.request, trust=judgement.trust))

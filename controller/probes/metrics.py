@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from controller.probes.outcome import Outcome, Purpose
+from controller.probes.outcome import ProbeOutcome, Purpose
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: from a tool next door to the timeout."""
@@ -31,7 +31,7 @@ class ProbeMetrics:
             registry=registry,
         )
 
-    def probed(self, purpose: Purpose, outcome: Outcome, seconds: float) -> None:
+    def probed(self, purpose: Purpose, outcome: ProbeOutcome, seconds: float) -> None:
         """Count one probe."""
         result = outcome.reason.value if outcome.failed and outcome.reason else OK
         self._durations.labels(purpose.value).observe(seconds)

@@ -22,7 +22,7 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProbeOutcome:
     """What a probe says of its condition.
 
     `message` never holds a credential, and is the same as long as nothing changes.
@@ -38,19 +38,19 @@ class Outcome:
         return self.status is ConditionStatus.FALSE
 
 
-PASSED = Outcome(ConditionStatus.TRUE)
+PASSED = ProbeOutcome(ConditionStatus.TRUE)
 
 
-def failed(reason: ConditionReason, message: str) -> Outcome:
+def failed(reason: ConditionReason, message: str) -> ProbeOutcome:
     """The condition does not hold."""
-    return Outcome(ConditionStatus.FALSE, reason, message)
+    return ProbeOutcome(ConditionStatus.FALSE, reason, message)
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
     """An outcome and when it was found, RFC 3339."""
 
-    outcome: Outcome
+    outcome: ProbeOutcome
     time: str
 
 

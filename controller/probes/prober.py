@@ -19,10 +19,10 @@ from controller.destination import Platform
 from controller.probes.asks import asks_of
 from controller.probes.lanes import Job, Key, Lanes
 from controller.probes.metrics import ProbeMetrics
-from controller.probes.outcome import OFF, PENDING, Outcome, Probed, Probes, Purpose
+from controller.probes.outcome import OFF, PENDING, Probed, ProbeOutcome, Probes, Purpose
 from controller.probes.probing import Sender, run_probe
 from controller.probes.request import Ask, Report, class_ask
-from controller.probes.schedule import Inputs, ProbeSettings, Record, inputs_of, inputs_of_class, pause
+from controller.probes.schedule import Inputs, ProbeRecord, ProbeSettings, inputs_of, inputs_of_class, pause
 
 logger = logging.getLogger("connectors.probes")
 
@@ -47,7 +47,7 @@ class Prober:
         self._settings = settings
         self._tell = tell
         self._off = settings.interval == 0
-        self._records: dict[Key, Record] = {}
+        self._records: dict[Key, ProbeRecord] = {}
         self._trust = SYSTEM_TRUST
         self._snapshot: Snapshot | None = None
         self._behind: dict[Key, bool] = {}
@@ -127,14 +127,14 @@ class Prober:
         ran = await asyncio.gather(*(self._probed(Job(key, purpose), record, ask) for purpose, ask in asks))
         return told | {purpose: report for (purpose, _), report in zip(asks, ran, strict=True)}
 
-    def _changed(self, key: Key, subject: Judgement | ConnectorClass, before: Record | None) -> None:
+    def _changed(self, key: Key, subject: Judgement | ConnectorClass, before: ProbeRecord | None) -> None:
         """Ask anew; what was found stays where nothing has changed that it depends on."""
-        record = Record(subject, self._inputs(subject))
+        record = ProbeRecord(subject, self._inputs(subject))
         same = before is not None and before.inputs == record.inputs
         if before is not None:
             record.fresh, record.told = same and before.fresh, before.told
         for purpose, ask in self._asks(subject):
-            if isinstance(ask, Outcome):
+            if isinstance(ask, ProbeOutcome):
                 record.found[purpose] = Probed(ask, "")
                 continue
             record.asks[purpose] = ask
@@ -151,7 +151,7 @@ class Prober:
             return inputs_of(subject)
         return inputs_of_class(subject, self._trust)
 
-    def _asks(self, subject: Judgement | ConnectorClass) -> Iterator[tuple[Purpose, Ask | Outcome]]:
+    def _asks(self, subject: Judgement | ConnectorClass) -> Iterator[tuple[Purpose, Ask | ProbeOutcome]]:
         if isinstance(subject, Judgement):
             yield from asks_of(subject, self._around.platform).items()
         elif ask := class_ask(subject, self._around.platform, self._trust):
@@ -175,7 +175,7 @@ class Prober:
         elif record.give_up(job.purpose):
             self._tell(job.key)
 
-    async def _probed(self, job: Job, record: Record, ask: Ask) -> Report:
+    async def _probed(self, job: Job, record: ProbeRecord, ask: Ask) -> Report:
         clock = self._around.clock
         begun = clock.monotonic()
         report = await run_probe(self._around.sender, ask, self._settings.timeout)
@@ -199,7 +199,7 @@ def _subject(snapshot: Snapshot, key: Key) -> Judgement | ConnectorClass | None:
     return snapshot.judgements.get(key) if isinstance(key, ConnectorKey) else snapshot.classes.get(key)
 
 
-def _log(job: Job, before: Outcome | None, outcome: Outcome) -> None:
+def _log(job: Job, before: ProbeOutcome | None, outcome: ProbeOutcome) -> None:
     """Say what changes, and what fails from the start."""
     if outcome == before or (before is None and not outcome.failed):
         return

@@ -8,7 +8,7 @@ from typing import Protocol
 from connectors.dial.exchange_failure import ExchangeFailedError, timeout_failure
 from connectors.dial.kind import Failure
 from connectors.http.response import Response
-from controller.probes.outcome import Outcome
+from controller.probes.outcome import ProbeOutcome
 from controller.probes.redirects import MAX_HOPS, may_quote_secret, redirected
 from controller.probes.request import Ask, Hop, ProbeRequest, Report
 from controller.probes.verdict import judge, too_many_redirects, unreachable
@@ -49,7 +49,7 @@ def _sayable(failure: Failure, ask: Ask, request: ProbeRequest) -> Failure:
     return Failure(failure.kind, message)
 
 
-async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> Outcome:
+async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> ProbeOutcome:
     request, left_origin = ask.request, False
     read_body = ask.check is not None and ask.check.reads_body
     while True:

@@ -20,7 +20,7 @@ from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.destination import Behind, Platform, Unusable, api_destination
-from controller.probes.outcome import Outcome, Purpose, failed
+from controller.probes.outcome import ProbeOutcome, Purpose, failed
 
 MAX_TARGET = 8190
 """Bytes. Servers take request lines of 8 KiB (RFC 9112 section 3 asks for 8,000 octets)."""
@@ -34,7 +34,7 @@ SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeHeader:
+class ProbeField:
     """A field to send. `from_secret`: whether its value was made of the Secret (threat 25)."""
 
     name: str
@@ -52,7 +52,7 @@ class ProbeRequest:
     method: str
     address: Address
     target: SecretValue
-    headers: tuple[ProbeHeader, ...] = ()
+    headers: tuple[ProbeField, ...] = ()
     target_from_secret: bool = False
     trust: Trust = SYSTEM_TRUST
     certificate: KeyPair | None = None
@@ -79,7 +79,9 @@ class Ask:
     follow: bool = True
 
 
-def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Mapping[str, Address]) -> Ask | Outcome:
+def http_ask(
+    probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Mapping[str, Address]
+) -> Ask | ProbeOutcome:
     """The request of an http probe, or what is to be said without one. `addresses` are the Connector's, "" its own.
 
     What is made of the Secret goes to no origin but these (threat 25).
@@ -105,9 +107,9 @@ def http_ask(probe: HttpProbe, purpose: Purpose, subject: Subject, addresses: Ma
     return Ask(purpose, request, check=check, follow=not probe.disable_redirect)
 
 
-def nothing_to_probe(purpose: Purpose, why: str) -> Outcome:
+def nothing_to_probe(purpose: Purpose, why: str) -> ProbeOutcome:
     """A class that has a probe, but none for this Connector: it has nothing against it."""
-    return Outcome(ConditionStatus.TRUE, _NOTHING_TO_PROBE[purpose], f"{why}, so there is nothing to probe")
+    return ProbeOutcome(ConditionStatus.TRUE, _NOTHING_TO_PROBE[purpose], f"{why}, so there is nothing to probe")
 
 
 def rendered_path(source: str, subject: Subject) -> Rendering | None:
@@ -130,7 +132,7 @@ def rendered_path(source: str, subject: Subject) -> Rendering | None:
     return Rendering(SecretValue(target), rendering.from_secret)
 
 
-def _header(name: str, source: str, subject: Subject) -> ProbeHeader:
+def _header(name: str, source: str, subject: Subject) -> ProbeField:
     """The field. One that renders empty is left out: so a class does without it where there is no Secret."""
     try:
         rendering = compile_template(source).render(subject)
@@ -140,7 +142,7 @@ def _header(name: str, source: str, subject: Subject) -> ProbeHeader:
         raise TemplateError(f"header {name}: {error}") from None
     except UnicodeDecodeError:
         raise TemplateError(f"header {name}: what it renders to is not UTF-8; encode it, with b64enc for one") from None
-    return ProbeHeader(name, SecretValue(value), rendering.from_secret)
+    return ProbeField(name, SecretValue(value), rendering.from_secret)
 
 
 def _address(probe: HttpProbe, own: Address) -> Address:
@@ -197,7 +199,7 @@ ANY_STATUS = range(100, 600)
 """Whether it can be reached is all that APIReady asks."""
 
 
-def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platform | None) -> Ask | Outcome:
+def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platform | None) -> Ask | ProbeOutcome:
     """The request of an api probe, or what is to be said without one. `platform` None: there are no Services.
 
     The API is told which tool and which type of Secret it is about, and never the Secret: its address is the class's
@@ -208,7 +210,7 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
     base = api_address(subject.connector_class, platform)
     if base is None:
         return nothing_to_probe(purpose, "the class's spec.api leads nowhere")
-    if isinstance(base, Outcome):
+    if isinstance(base, ProbeOutcome):
         return base
     try:
         path = rendered_path(probe.path, subject)
@@ -222,22 +224,22 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
     about = {"X-Plugin-Meta": msgspec.json.encode({"baseURL": subject.connector.spec.address})}
     if subject.secret is not None:
         about["X-Plugin-Auth"] = subject.secret.type.encode()
-    headers = tuple(ProbeHeader(name, SecretValue(b64encode(value))) for name, value in about.items())
+    headers = tuple(ProbeField(name, SecretValue(b64encode(value))) for name, value in about.items())
     target = SecretValue(base.prefix + path.value.reveal())
     return Ask(purpose, ProbeRequest("GET", base, target, headers), success=OK)
 
 
-def class_ask(connector_class: ConnectorClass, platform: Platform | None, trust: Trust) -> Ask | Outcome | None:
+def class_ask(connector_class: ConnectorClass, platform: Platform | None, trust: Trust) -> Ask | ProbeOutcome | None:
     """The request that tells whether a class's API can be reached; None where it has none."""
     base = api_address(connector_class, platform)
-    if base is None or isinstance(base, Outcome):
+    if base is None or isinstance(base, ProbeOutcome):
         return base
     request = ProbeRequest("GET", base, SecretValue(base.prefix or b"/"), trust=trust)
     return Ask(Purpose.API, request, success=ANY_STATUS, follow=False)
 
 
-def api_address(connector_class: ConnectorClass, platform: Platform | None) -> Address | Outcome | None:
-    """Where a class's API is: None where the class names none, an Outcome where nobody can tell."""
+def api_address(connector_class: ConnectorClass, platform: Platform | None) -> Address | ProbeOutcome | None:
+    """Where a class's API is: None where the class names none, a ProbeOutcome where nobody can tell."""
     spec = connector_class.spec.api
     destination = api_destination(spec, platform or Platform()) if spec else None
     if destination is None:
@@ -246,7 +248,7 @@ def api_address(connector_class: ConnectorClass, platform: Platform | None) -> A
         return failed(ConditionReason.CONNECTOR_CLASS_INVALID, f"the class's spec.api: {destination.message}")
     if isinstance(destination, Behind) and platform is None:
         message = "the class's API is behind a Service, and there is no cluster here to ask for it"
-        return Outcome(ConditionStatus.UNKNOWN, ConditionReason.API_SERVICE_NOT_FOUND, message)
+        return ProbeOutcome(ConditionStatus.UNKNOWN, ConditionReason.API_SERVICE_NOT_FOUND, message)
     try:
         return parse_address(destination.url)
     except AddressError as error:
@@ -269,5 +271,5 @@ class Report:
     """A probe as it went. `ask` is None where there was nothing to ask for."""
 
     ask: Ask | None
-    outcome: Outcome
+    outcome: ProbeOutcome
     hops: list[Hop] = field(default_factory=list)

@@ -9,7 +9,7 @@ from connectors.objects.connector_class import ConnectorClass
 from connectors.process.declaration import Parser, setting
 from connectors.process.parsers import parse_duration_or_zero
 from connectors.tls.pool import Trust
-from controller.probes.outcome import LATE, RETELL, Outcome, Probed, Probes, Purpose
+from controller.probes.outcome import LATE, RETELL, Probed, ProbeOutcome, Probes, Purpose
 from controller.probes.request import Ask
 
 JITTER = 0.1
@@ -101,7 +101,7 @@ def _of_class(connector_class: ConnectorClass | None) -> Inputs:
 
 
 @dataclass(slots=True)
-class Record:
+class ProbeRecord:
     """`asks` holds what takes a request, `found` what was found, with or without one.
 
     `fresh`: see Probes. `told`: when somebody last heard of it. `in_line`: since when a probe waits for others of its
@@ -130,7 +130,7 @@ class Record:
         known = (found.get(Purpose.LIVENESS), found.get(Purpose.AUTH), found.get(Purpose.API))
         return Probes(*known, self.fresh, LATE) if self.late else Probes(*known, self.fresh)
 
-    def keep(self, purpose: Purpose, before: Record) -> None:
+    def keep(self, purpose: Purpose, before: ProbeRecord) -> None:
         """What is known of the same inputs stays known."""
         self.found[purpose] = before.found[purpose]
         self.failures[purpose] = before.failures.get(purpose, 0)
@@ -139,7 +139,7 @@ class Record:
         if purpose in before.late:
             self.late.add(purpose)
 
-    def failed(self, purpose: Purpose, outcome: Outcome) -> int:
+    def failed(self, purpose: Purpose, outcome: ProbeOutcome) -> int:
         """How often it has failed in a row, this outcome included."""
         self.failures[purpose] = self.failures.get(purpose, 0) + 1 if outcome.failed else 0
         return self.failures[purpose]

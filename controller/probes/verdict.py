@@ -7,13 +7,13 @@ from connectors.expressions.check import CheckError
 from connectors.http.response import Response
 from connectors.objects.conditions import ConditionStatus
 from connectors.objects.reasons import ConditionReason
-from controller.probes.outcome import PASSED, Outcome, Purpose, failed
+from controller.probes.outcome import PASSED, ProbeOutcome, Purpose, failed
 from controller.probes.request import Ask
 
 _REFUSED_LOGIN = frozenset({401, 403})
 
 
-def judge(ask: Ask, response: Response, *, dropped: bool = False) -> Outcome:
+def judge(ask: Ask, response: Response, *, dropped: bool = False) -> ProbeOutcome:
     """The outcome of a probe whose last answer is `response`.
 
     `dropped`: a redirect to another origin left behind what was made of the Secret. An answer to a request without
@@ -27,21 +27,21 @@ def judge(ask: Ask, response: Response, *, dropped: bool = False) -> Outcome:
     return PASSED
 
 
-def too_many_redirects(response: Response, limit: int) -> Outcome:
+def too_many_redirects(response: Response, limit: int) -> ProbeOutcome:
     """The outcome where the answer behind `limit` redirects is one more."""
     return failed(ConditionReason.UNEXPECTED_STATUS, f"{_says(response)} after {limit} redirects; is it a loop?")
 
 
-def unreachable(failure: Failure) -> Outcome:
+def unreachable(failure: Failure) -> ProbeOutcome:
     """The outcome where there was no answer."""
     if failure.kind is FailureKind.BUSY:
         # Nobody asked: of the tool nothing is known, good or bad.
-        return Outcome(ConditionStatus.UNKNOWN, ConditionReason.PROBE_PENDING, failure.message)
+        return ProbeOutcome(ConditionStatus.UNKNOWN, ConditionReason.PROBE_PENDING, failure.message)
     reason = ConditionReason.TARGET_DENIED if failure.kind is FailureKind.DENIED else ConditionReason.CONNECTION_FAILED
     return failed(reason, f"{failure.kind.value}: {failure.message}")
 
 
-def _problem(ask: Ask, response: Response) -> Outcome | None:
+def _problem(ask: Ask, response: Response) -> ProbeOutcome | None:
     """What is wrong with an answer; None where nothing is."""
     refused = ask.purpose is Purpose.AUTH and response.status in _REFUSED_LOGIN
     denied = failed(ConditionReason.AUTHENTICATION_FAILED, f"Authentication failed: {_says(response)}")
@@ -59,9 +59,9 @@ def _problem(ask: Ask, response: Response) -> Outcome | None:
     return denied if refused else failed(ConditionReason.EXPRESSION_FALSE, message)
 
 
-def _with_note(outcome: Outcome) -> Outcome:
+def _with_note(outcome: ProbeOutcome) -> ProbeOutcome:
     message = f"{outcome.message}; behind a redirect to another origin, to which no credential is sent"
-    return Outcome(outcome.status, outcome.reason, message)
+    return ProbeOutcome(outcome.status, outcome.reason, message)
 
 
 def _says(response: Response) -> str:

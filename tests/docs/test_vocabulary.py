@@ -29,7 +29,7 @@ from controller import authorities
 from controller.admission.metrics import AdmissionMetrics
 from controller.metrics import ControllerMetrics
 from controller.probes.metrics import ProbeMetrics
-from controller.probes.outcome import Outcome, Purpose
+from controller.probes.outcome import ProbeOutcome, Purpose
 from controller.settings import ControllerOptions
 from proxy import exchange, relay
 from proxy.audit.access_log import AccessLine
@@ -143,7 +143,7 @@ def test_metrics() -> None:
     ProxyAuthorityMetrics(registry, Authorities)
     authorities.AuthorityMetrics(registry, Authorities, now)
     AdmissionMetrics(registry).malformed()
-    ProbeMetrics(registry).probed(Purpose.LIVENESS, Outcome(ConditionStatus.TRUE), 0.1)
+    ProbeMetrics(registry).probed(Purpose.LIVENESS, ProbeOutcome(ConditionStatus.TRUE), 0.1)
     KubeMetrics(registry, "PREFIX", KubeClient(Access()))
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
     documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}

@@ -8,13 +8,13 @@ from connectors.objects.conditions import Condition, ConditionStatus, ConditionT
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.secret import SecretValue
 from controller.probes.outcome import PASSED, Purpose
-from controller.probes.request import Ask, Hop, ProbeHeader, ProbeRequest, Report
+from controller.probes.request import Ask, Hop, ProbeField, ProbeRequest, Report
 from standalone.probe_report import report_of, text_of
 
 KEY = ConnectorKey("team", "tool")
 ADDRESS = parse_address("https://tool.example:8443")
-SECRET = ProbeHeader("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
-FIXED = ProbeHeader("Accept", SecretValue(b"application/json"))
+SECRET = ProbeField("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
+FIXED = ProbeField("Accept", SecretValue(b"application/json"))
 
 
 def status(liveness: str = "True", auth: str = "True") -> ConnectorStatus:
@@ -32,7 +32,7 @@ def status(liveness: str = "True", auth: str = "True") -> ConnectorStatus:
     )
 
 
-def request(target: bytes = b"/user?x=1", *headers: ProbeHeader, hidden: bool = False) -> ProbeRequest:
+def request(target: bytes = b"/user?x=1", *headers: ProbeField, hidden: bool = False) -> ProbeRequest:
     return ProbeRequest("GET", ADDRESS, SecretValue(target), headers, hidden)
 
 
@@ -92,7 +92,7 @@ def test_t14_a_host_that_a_tool_made_of_the_credential_is_masked() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\x1c", "\x85", "\u2028", "\u2029"])
 def test_no_value_adds_a_line(end: str) -> None:
-    forged = ProbeHeader("X-Note", SecretValue(f"a{end}  AuthReady: True \x1b[2J".encode()))
+    forged = ProbeField("X-Note", SecretValue(f"a{end}  AuthReady: True \x1b[2J".encode()))
     failing = request(b"/user", forged)
     report = Report(Ask(Purpose.AUTH, failing), PASSED, [Hop(failing, 401)])
     text = text_of(report_of(KEY, status(auth="False"), {Purpose.AUTH: report}))

@@ -10,7 +10,7 @@ from connectors.objects.conditions import ConditionStatus, ConditionType
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.connector_class import HttpProbe, ParameterSpec, Probe
 from connectors.snapshot import Objects
-from controller.probes.outcome import PENDING, Outcome, Probed, Probes
+from controller.probes.outcome import PENDING, Probed, ProbeOutcome, Probes
 from standalone.status import StatusBoard, localhost_url
 from tests.connectors.builders import successive
 from tests.standalone.builders import connector, git, secret, some_objects, with_secret
@@ -93,7 +93,7 @@ def test_what_was_probed_while_a_snapshot_is_judged_is_in_its_statuses() -> None
     steps = statuses.follow(build(objects))
     next(steps)
     assert not statuses.current.connectors, "as before, until all are judged"
-    probed["now"] = Probes(liveness=Probed(Outcome(ConditionStatus.TRUE), "t"))
+    probed["now"] = Probes(liveness=Probed(ProbeOutcome(ConditionStatus.TRUE), "t"))
     statuses.refresh(KEY)
     assert list(steps) == []
     assert ready(statuses)[0] == "True"

@@ -25,12 +25,12 @@ from connectors.objects.violation import Severity, Violation
 from connectors.tls.certificates import Bundle
 from connectors.trust import OwnAuthority
 from controller.destination import ClusterProxy, LocalProxy, Platform
-from controller.plans.connector import Facts, plan
+from controller.plans.connector import ConnectorFacts, plan
 from controller.service import Create, ServiceKey
 
 KEY = ConnectorKey("team", "repo")
 A_PROXY = ClassProxy()
-LOCAL = Facts(LocalProxy("http://c-repo.team.localhost:8080"))
+LOCAL = ConnectorFacts(LocalProxy("http://c-repo.team.localhost:8080"))
 NAMES = ["ConnectorClassReady", "SecretReady", "LivenessReady", "AuthReady", "ProxyServiceReady", "Ready"]
 
 
@@ -221,7 +221,7 @@ def test_what_is_served_has_the_api_servers_names() -> None:
 
 
 def test_the_service_is_part_of_the_plan() -> None:
-    facts = Facts(ClusterProxy(Platform()))
+    facts = ConnectorFacts(ClusterProxy(Platform()))
     wanted = plan(Judgement(connector(), git()), None, facts, "t1")
     assert isinstance(wanted.service, Create)
     assert wanted.service.key == ServiceKey("team", "c-repo")
@@ -256,7 +256,7 @@ def test_a_class_name_that_breaks_a_rule_is_told_as_such() -> None:
 
 def test_a_refusal_keeps_its_first_message_until_the_connector_changes() -> None:
     def refused(problem: str, judgement: Judgement, previous: ConnectorStatus | None = None) -> ConnectorStatus:
-        return plan(judgement, previous, Facts(ClusterProxy(Platform(), problem=problem)), "t1").status
+        return plan(judgement, previous, ConnectorFacts(ClusterProxy(Platform(), problem=problem)), "t1").status
 
     judgement = Judgement(connector(), git())
     first = refused("at 0xc00e2daa74", judgement)

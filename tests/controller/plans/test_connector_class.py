@@ -14,7 +14,7 @@ from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import Severity, Violation
 from controller.destination import Platform
 from controller.plans.connector_class import ClusterServices, NoCluster, plan
-from controller.probes.outcome import PASSED, Outcome, Probed, Probes, failed
+from controller.probes.outcome import PASSED, Probed, ProbeOutcome, Probes, failed
 from controller.service import ServiceKey
 
 META = ObjectMeta(name="git", generation=3)
@@ -142,7 +142,7 @@ GONE = failed(ConditionReason.CONNECTION_FAILED, "DNS: the name api does not res
         (GONE, ("False", "ConnectionFailed")),
     ],
 )
-def test_the_api_is_probed(outcome: Outcome | None, expected: tuple[str, str]) -> None:
+def test_the_api_is_probed(outcome: ProbeOutcome | None, expected: tuple[str, str]) -> None:
     probes = Probes(api=Probed(outcome, NOW) if outcome else None)
     spec = ConnectorClassSpec(proxy=ClassProxy(), api=API)
     connector_class = ConnectorClass(metadata=META, spec=spec)

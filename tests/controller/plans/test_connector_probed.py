@@ -11,23 +11,23 @@ from connectors.objects.connector import ConnectorAuth
 from connectors.objects.connector_class import AuthProbe
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import Violation
-from controller.plans.connector import Facts, plan
-from controller.probes.outcome import PASSED, Outcome, Probed, Probes, failed
+from controller.plans.connector import ConnectorFacts, plan
+from controller.probes.outcome import PASSED, Probed, ProbeOutcome, Probes, failed
 from tests.controller.plans.test_connector import CLASS_BROKEN, LOCAL, NOT_FOUND, PROBE, connector, git, summary
 
 PROBED_CLASS = git(liveness_probe=PROBE, auth_probes=(AuthProbe(auth_name="basic", probe=PROBE),))
 NOW, EARLIER, LONG_AGO = "2026-11-25T12:00:00Z", "2026-11-25T11:51:00Z", "2026-11-25T11:49:59Z"
 REFUSED = failed(ConditionReason.CONNECTION_FAILED, "connection refused: tool.example:443 refuses connections")
 DENIED = failed(ConditionReason.AUTHENTICATION_FAILED, "Authentication failed: status code 401")
-NOTHING = Outcome(ConditionStatus.TRUE, ConditionReason.NON_AUTH_PROBE, "nothing to probe")
+NOTHING = ProbeOutcome(ConditionStatus.TRUE, ConditionReason.NON_AUTH_PROBE, "nothing to probe")
 NOT_NAMED = (Violation("spec.auth.name", "the class has no such type"),)
 
 
 def facts(
-    liveness: Outcome | None = None, auth: Outcome | None = None, *, time: str = NOW, fresh: bool = False
-) -> Facts:
+    liveness: ProbeOutcome | None = None, auth: ProbeOutcome | None = None, *, time: str = NOW, fresh: bool = False
+) -> ConnectorFacts:
     probes = Probes(Probed(liveness, time) if liveness else None, Probed(auth, time) if auth else None, fresh=fresh)
-    return Facts(LOCAL.proxy, probes)
+    return ConnectorFacts(LOCAL.proxy, probes)
 
 
 def probed_pair(status: ConnectorStatus) -> list[tuple[str, str]]:
@@ -111,7 +111,7 @@ PROBED = [
 
 
 @pytest.mark.parametrize(("judgement", "found", "expected"), PROBED)
-def test_probed_conditions(judgement: Judgement, found: Facts, expected: list[str]) -> None:
+def test_probed_conditions(judgement: Judgement, found: ConnectorFacts, expected: list[str]) -> None:
     status = plan(judgement, None, found, NOW).status
     assert [" ".join(pair) for pair in probed_pair(status)] == expected
     asked = {"True ", "False ConnectionFailed", "False AuthenticationFailed"}

@@ -11,7 +11,7 @@ from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import TLS, Secret
 from connectors.rules.examination import Inputs, examine
 from controller.probes.asks import Asks, asks_of
-from controller.probes.outcome import Outcome
+from controller.probes.outcome import ProbeOutcome
 from controller.probes.request import Ask, ProbeRequest
 from tests.connectors.builders import secret_of
 from tests.controller.probes.subjects import BEARER, connector, http, judgement, probing_class
@@ -20,7 +20,7 @@ from tests.peers.trust import trust
 BOTH = probing_class(http("/live", httpHeaders=BEARER), http("/auth", httpHeaders=BEARER))
 
 
-def targets(found: list[Ask | Outcome | None]) -> list[bytes | None]:
+def targets(found: list[Ask | ProbeOutcome | None]) -> list[bytes | None]:
     return [item.request.target.reveal() if isinstance(item, Ask) else None for item in found]
 
 
@@ -102,7 +102,7 @@ def test_t25_the_client_certificate_goes_to_declared_origins_only() -> None:
     asks = asks_of(judgement(probing_class(elsewhere, elsewhere, types=TLS_TYPES), secret=pair()), None)
     assert isinstance(asks.liveness, Ask)
     assert asks.liveness.request.certificate is None
-    assert isinstance(asks.auth, Outcome)
+    assert isinstance(asks.auth, ProbeOutcome)
     assert asks.auth.reason is ConditionReason.ADDRESS_NOT_DECLARED
     assert "the client certificate" in asks.auth.message
 

@@ -11,7 +11,7 @@ from connectors.objects.addresses import parse_address
 from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import USER_AGENT, ProbeClient
-from controller.probes.request import ProbeHeader, ProbeRequest
+from controller.probes.request import ProbeField, ProbeRequest
 from tests.peers.raw_upstream import RawUpstream, answering
 from tests.peers.trust import dialer, pool, trust
 
@@ -19,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def request(address: str, known: Trust = SYSTEM_TRUST, certificate: KeyPair | None = None) -> ProbeRequest:
-    header = ProbeHeader("X-Token", SecretValue(b"t"), from_secret=True)
+    header = ProbeField("X-Token", SecretValue(b"t"), from_secret=True)
     target = SecretValue(b"/a?b")
     return ProbeRequest("GET", parse_address(address), target, (header,), trust=known, certificate=certificate)
 

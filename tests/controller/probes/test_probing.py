@@ -13,10 +13,10 @@ from connectors.objects.secret import SecretValue
 from controller.probes.outcome import PASSED, Purpose
 from controller.probes.probing import run_probe
 from controller.probes.redirects import MAX_HOPS
-from controller.probes.request import Ask, ProbeHeader, ProbeRequest
+from controller.probes.request import Ask, ProbeField, ProbeRequest
 from tests.peers.probe_sender import OK, Answer, ScriptedSender
 
-SECRET = ProbeHeader("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
+SECRET = ProbeField("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
 REQUEST = ProbeRequest("GET", parse_address("https://tool.example"), SecretValue(b"/start"), (SECRET,))
 
 

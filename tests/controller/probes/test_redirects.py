@@ -11,11 +11,11 @@ from connectors.http.response import Response
 from connectors.objects.addresses import parse_address
 from connectors.objects.secret import KeyPair, SecretValue
 from controller.probes.redirects import is_redirect, may_quote_secret, redirected
-from controller.probes.request import ProbeHeader, ProbeRequest, origin_of
+from controller.probes.request import ProbeField, ProbeRequest, origin_of
 from tests.peers.trust import trust
 
-KEPT = ProbeHeader("X-Fixed", SecretValue(b"1"))
-SECRET = ProbeHeader("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
+KEPT = ProbeField("X-Fixed", SecretValue(b"1"))
+SECRET = ProbeField("Authorization", SecretValue(b"Bearer canary"), from_secret=True)
 
 
 def request(method: str = "GET", target: bytes = b"/a/b?q=1") -> ProbeRequest:

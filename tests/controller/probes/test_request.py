@@ -12,7 +12,7 @@ from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import Secret
-from controller.probes.outcome import Outcome, Purpose
+from controller.probes.outcome import ProbeOutcome, Purpose
 from controller.probes.request import Ask, http_ask, origin_of
 from tests.controller.probes.subjects import BEARER, TOKEN, connector, http, judgement, login, probing_class
 
@@ -22,7 +22,7 @@ def of_class(
     item: Connector | None = None,
     purpose: Purpose = Purpose.AUTH,
     secret: Secret | None = None,
-) -> Ask | Outcome:
+) -> Ask | ProbeOutcome:
     """What the class's auth probe asks of a Connector."""
     bound = judgement(connector_class, item, secret)
     declared = connector_class.spec.auth_probes[0].probe
@@ -32,7 +32,7 @@ def of_class(
     return http_ask(declared.http, purpose, subject, bound.addresses)
 
 
-def ask(probe: dict[str, Any], item: Connector | None = None, purpose: Purpose = Purpose.AUTH) -> Ask | Outcome:
+def ask(probe: dict[str, Any], item: Connector | None = None, purpose: Purpose = Purpose.AUTH) -> Ask | ProbeOutcome:
     return of_class(probing_class(auth=probe), item, purpose)
 
 
@@ -42,9 +42,9 @@ def asked(probe: dict[str, Any], item: Connector | None = None) -> Ask:
     return found
 
 
-def outcome(probe: dict[str, Any], item: Connector | None = None, purpose: Purpose = Purpose.AUTH) -> Outcome:
+def outcome(probe: dict[str, Any], item: Connector | None = None, purpose: Purpose = Purpose.AUTH) -> ProbeOutcome:
     found = ask(probe, item, purpose)
-    assert isinstance(found, Outcome), found
+    assert isinstance(found, ProbeOutcome), found
     return found
 
 
@@ -87,7 +87,7 @@ def test_paths_that_are_none(path: str, hint: str | None) -> None:
     if hint is None:
         assert isinstance(found, Ask)
         return
-    assert isinstance(found, Outcome)
+    assert isinstance(found, ProbeOutcome)
     assert (found.status, found.reason) == (ConditionStatus.FALSE, ConditionReason.TEMPLATE_ERROR)
     assert hint in found.message
     assert "path: " in found.message
@@ -182,7 +182,7 @@ def test_t25_an_extension_is_declared_and_without_a_secret_anything_goes() -> No
     )
     assert isinstance(dotted, Ask)
     assert dotted.request.address.host == "api.tool.example."
-    assert isinstance(of_class(connector_class), Outcome)
+    assert isinstance(of_class(connector_class), ProbeOutcome)
     anonymous = of_class(connector_class, connector(secret=False))
     assert isinstance(anonymous, Ask)
     assert not anonymous.request.headers
@@ -205,7 +205,7 @@ def test_t25_nor_does_the_lack_of_a_header_tell_of_the_secret(token: bytes) -> N
     bound = judgement(connector_class, secret=login(token=token))
     subject = Subject(bound.connector, connector_class, bound.secret)
     found = http_ask(declared.http, Purpose.AUTH, subject, bound.addresses)
-    assert isinstance(found, Outcome)
+    assert isinstance(found, ProbeOutcome)
     assert found.reason is ConditionReason.ADDRESS_NOT_DECLARED
     assert "header X-Is" in found.message
 
@@ -224,7 +224,7 @@ def test_method_check_and_redirects() -> None:
 
 def test_a_header_that_is_no_text() -> None:
     said = of_class(probing_class(auth=http(httpHeaders=BEARER)), secret=login(token=b"\xff\xfe"))
-    assert isinstance(said, Outcome)
+    assert isinstance(said, ProbeOutcome)
     assert said.reason is ConditionReason.TEMPLATE_ERROR
     assert "not UTF-8" in said.message
 

@@ -11,7 +11,7 @@ from connectors.objects.conditions import ConditionStatus
 from connectors.objects.connector_class import ApiProbe
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
-from controller.probes.outcome import Outcome, Purpose
+from controller.probes.outcome import ProbeOutcome, Purpose
 from controller.probes.request import Ask, api_ask, class_ask, origin_of
 from tests.controller.probes.subjects import TOKEN, connector, login, probing_class
 
@@ -19,7 +19,9 @@ REF = {"ref": {"kind": "Service", "name": "plugin", "namespace": "tools"}, "uri"
 CLUSTER = Platform()
 
 
-def ask(api: dict[str, Any] | None, path: str = "/auth/check", platform: Platform | None = CLUSTER) -> Ask | Outcome:
+def ask(
+    api: dict[str, Any] | None, path: str = "/auth/check", platform: Platform | None = CLUSTER
+) -> Ask | ProbeOutcome:
     kind = probing_class(api=api) if api is not None else probing_class()
     return api_ask(ApiProbe(path=path), Purpose.AUTH, Subject(connector(), kind, login()), platform)
 
@@ -51,7 +53,7 @@ def test_t25_the_api_is_told_the_tool_and_never_the_secret() -> None:
 
 def test_t25_no_path_is_made_of_the_secret() -> None:
     found = ask(REF, "/{{ .Secret.StringData.token }}")
-    assert isinstance(found, Outcome)
+    assert isinstance(found, ProbeOutcome)
     assert (found.status, found.reason) == (ConditionStatus.FALSE, "AddressNotDeclared")
 
 
@@ -70,7 +72,7 @@ def test_without_a_request(
     api: dict[str, Any] | None, path: str, platform: Platform | None, status: str, reason: str
 ) -> None:
     found = ask(api, path, platform)
-    assert isinstance(found, Outcome)
+    assert isinstance(found, ProbeOutcome)
     assert (found.status, found.reason) == (status, reason)
 
 

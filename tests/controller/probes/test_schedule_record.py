@@ -4,7 +4,7 @@ from connectors.objects.reasons import ConditionReason
 from controller.probes.asks import asks_of
 from controller.probes.outcome import LATE, PASSED, RETELL, Probed, Purpose, failed
 from controller.probes.request import Ask
-from controller.probes.schedule import Record
+from controller.probes.schedule import ProbeRecord
 from tests.controller.probes.subjects import http, judgement, probing_class
 
 L, A = Purpose.LIVENESS, Purpose.AUTH
@@ -12,10 +12,10 @@ WELL = Probed(PASSED, "t1")
 BAD = Probed(failed(ConditionReason.CONNECTION_FAILED, "refused"), "t2")
 
 
-def record(*purposes: Purpose) -> Record:
+def record(*purposes: Purpose) -> ProbeRecord:
     subject = judgement(probing_class(http("/live"), http("/auth")))
     asks = asks_of(subject, None)
-    found = Record(subject, ("inputs",))
+    found = ProbeRecord(subject, ("inputs",))
     for purpose, ask in ((L, asks.liveness), (A, asks.auth)):
         if purpose in purposes and isinstance(ask, Ask):
             found.asks[purpose] = ask
