@@ -139,14 +139,12 @@ async def test_what_is_found_while_a_write_waits_for_its_answer_is_written_after
     probing.tool.answer = lambda origin, target: Response(503)
     # The watch is faster than the answer: the controller sees its own status in between.
     probing.server.keeps_answers = answers = asyncio.Event()
-    probing.patient = False
     await probing.until(lambda: "503" in repr(probing.status()), seconds=140)
     await probing.advance(1)
     probing.tool.answer = well
     probing.server.put(login("right"))
     await probing.advance(1)
     answers.set()
-    probing.patient = True
     await probing.advance(3)
     assert pair(probing) == (WELL, WELL)
 

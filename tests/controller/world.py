@@ -144,8 +144,6 @@ class World:
         self.tool = ScriptedSender()
         """What every tool answers to probes."""
         self.replicas: list[Replica] = []
-        self.patient = True
-        """Whether answers are waited for before the clock moves on; not where the server is made to hang."""
         self.held = 0
         """How many answers the server keeps back until the clock has moved: these are not waited for."""
         self._clients: list[CountingClient] = []
@@ -195,7 +193,8 @@ class World:
         quiet = 0
         while quiet < TURNS:
             await asyncio.sleep(0)
-            waiting = self.patient and sum(client.in_flight for client in self._clients) > self.held
+            # Not for those that the server keeps back: they come when the test says so, however the clock moves.
+            waiting = sum(client.in_flight for client in self._clients) > self.held + self.server.kept
             waiting = waiting or any(not watch.queue.empty() for watch in self.server.watches)
             quiet = 0 if waiting else quiet + 1
 
@@ -216,22 +215,9 @@ class World:
 
     def hang(self, part: str) -> Callable[[], None]:
         """From now on the server does not answer requests whose path has this part; returns what ends that."""
-        released, told = asyncio.Event(), self.server._notify
-
-        async def notify() -> None:
-            if part in self.server.requests[-1].path and not released.is_set():
-                # From its arrival on, and not before: the clock stands while it crosses loopback.
-                self.patient = False
-                await released.wait()
-            await told()
-
-        self.server._notify = notify  # type: ignore[method-assign]
-
-        def release() -> None:
-            self.patient = True
-            released.set()
-
-        return release
+        released = asyncio.Event()
+        self.server.hangs.append((part, released))
+        return released.set
 
     def requests(self) -> list[Asked]:
         """All but those for the Lease."""

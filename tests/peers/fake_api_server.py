@@ -67,8 +67,11 @@ class FakeApiServer:
         self.objects = ApiObjects(self._told)
         self.terminating = self.objects.terminating
         self._failures: list[Failure] = []
+        # While it is not set, writes are done and told of, and their answers wait for it.
         self.keeps_answers: asyncio.Event | None = None
-        """While it is not set, writes are done and told of, and their answers wait for it."""
+        # Parts of paths, and until when these are not looked at.
+        self.hangs: list[tuple[str, asyncio.Event]] = []
+        self._kept: list[web.Request] = []
         self._pages: dict[str, tuple[str, list[Manifest]]] = {}
         self._flowing = asyncio.Event()
         self._lists_open = asyncio.Event()
@@ -271,13 +274,16 @@ class FakeApiServer:
         if isinstance(request.transport, asyncio.Transport):
             self._transports.add(request.transport)
         await self._notify()
+        for part, released in self.hangs:
+            if part in request.path and not released.is_set():
+                await self._keep_back(request, released)
         try:
             self._admit(request)
             failure = self._failure(request.method)
             if failure is None:
                 answer = await handler(request)
                 if self.keeps_answers is not None and request.method not in {"GET", "HEAD"}:
-                    await self.keeps_answers.wait()
+                    await self._keep_back(request, self.keeps_answers)
                 return answer
             if failure.drop:
                 await handler(request)
@@ -289,6 +295,16 @@ class FakeApiServer:
             return status(failure.code or 500, failure.reason, "made to fail by the test", headers)
         except RefusedError as refused:
             return status(refused.code, refused.reason, refused.message)
+
+    async def _keep_back(self, request: web.Request, until: asyncio.Event) -> None:
+        self._kept.append(request)
+        await until.wait()
+        self._kept.remove(request)
+
+    @property
+    def kept(self) -> int:
+        """How many answers are kept back whose clients still wait: a test that waits for answers does not for these."""
+        return sum(request.transport is not None and not request.transport.is_closing() for request in self._kept)
 
     def _admit(self, request: web.Request) -> None:
         if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
