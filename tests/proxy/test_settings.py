@@ -19,6 +19,7 @@ from proxy.settings import (
     ProxyOptions,
     ProxySettings,
     Timeouts,
+    parse_workers,
     share_of,
 )
 
@@ -118,8 +119,8 @@ def test_a_certificate_and_its_key_belong_together(given: str, lacks: str) -> No
 def test_workers() -> None:
     assert made("--workers 1") == made()
     assert made("--workers 64").workers == 64
-    with pytest.raises(SettingError, match=r"^--workers: it must be at most 64; "):
-        made("--workers 65")
+    with pytest.raises(ValueError, match=r"^it must be at most 64$"):
+        parse_workers("65")
 
 
 def test_workers_divide_what_protects_others_and_nothing_else() -> None:
