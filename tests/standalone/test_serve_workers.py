@@ -305,7 +305,7 @@ async def test_r25_t14_a_secret_is_in_no_argument_variable_or_file(
     assert SECRET not in proxy.child.log
 
 
-async def test_readyz_says_no_until_all_serve(start_proxy: StartProxy, manifests: Path) -> None:
+async def test_all_of_them_may_be_killed_at_once(start_proxy: StartProxy, manifests: Path) -> None:
     proxy = await start_proxy(manifests, "--workers", "2")
     async with aiohttp.ClientSession() as session, session.get(f"{proxy.admin}/readyz") as answer:
         assert (answer.status, await answer.text()) == (200, "ok\n")
@@ -313,5 +313,8 @@ async def test_readyz_says_no_until_all_serve(start_proxy: StartProxy, manifests
     for victim in victims:
         os.kill(victim, signal.SIGSTOP)
         os.kill(victim, signal.SIGKILL)
+    await reached(proxy, "connectors_proxy_worker_restarts_total", 2)
     await reached(proxy, "connectors_proxy_workers", 2)
     assert not set(victims) & set(workers_of(proxy))
+    async with connected(proxy.port) as client:
+        assert await asked(client) == b"HTTP/1.1 200 OK"
