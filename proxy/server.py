@@ -68,7 +68,7 @@ class Server:
         self._silent_until = 0.0
 
     async def start(self, shared: Shared | None = None) -> None:
-        """Begin to accept, from sockets that other processes accept from too where they are given.
+        """Begin to accept, from `shared` sockets, which other processes accept from too, if they are given.
 
         Raises:
             OSError: the address cannot be listened on.

@@ -64,7 +64,7 @@ class Proxy:
         self._following: asyncio.Task[None] | None = None
 
     async def start(self, shared: Shared | None = None) -> None:
-        """Begin to serve, on `shared` sockets where they are given.
+        """Begin to serve, on `shared` sockets if they are given.
 
         Raises:
             OSError: the address cannot be listened on.

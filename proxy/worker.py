@@ -145,7 +145,7 @@ class Worker:
         return 1 if self._failed else 0
 
     async def _hear(self) -> None:
-        """Whatever ends this ends the worker: without its parent it would serve what is no longer so."""
+        """The end of this ends the worker: without its parent it would serve what is outdated."""
         try:
             while (frame := await self._frames.receive()) is not None:
                 self._heard(*frame)

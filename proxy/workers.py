@@ -124,7 +124,7 @@ class ProxyWorkers:
         await self._complete.wait()
 
     def missing(self) -> str | None:
-        """What this process still waits for (a ReadyCheck). One worker that is restarted is no reason to say no."""
+        """What this process still waits for (a ReadyCheck). One worker that is restarted does not count."""
         if not self._complete.is_set():
             return f"workers that serve: {len(self._serve)} of {self._settings.proxy.workers} do"
         return None if self._serve else "a worker that serves"

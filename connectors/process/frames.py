@@ -15,7 +15,7 @@ _HEAD = struct.Struct(">IB")
 
 
 class FrameError(Exception):
-    """What came is no frame, or only a part of one. The message quotes nothing of it: it may hold secrets."""
+    """What came is not a frame, or only a part of one. The message quotes nothing of it: it may hold secrets."""
 
 
 class Frames:

@@ -21,10 +21,10 @@ AT_ONCE = 64
 """Connections that are accepted at most behind a step back in which no other process came. One behind the first, twice
 as many behind each further one: others may be held up for a moment, or for long, and then the queue must not wait."""
 PAUSE = 1.0
-"""Seconds without accepting when there is no descriptor left (EMFILE): the socket stays readable, and to try again at
+"""Seconds without accepting if no descriptor is left (EMFILE): the socket stays readable, and to try again at
 once would take all the CPU. asyncio waits as long (ACCEPT_RETRY_DELAY)."""
 ABSENT = 0xFFFFFFFF
-"""The count of a process that is not there."""
+"""The count of a process that does not run."""
 
 _COUNT = struct.Struct("=I")
 

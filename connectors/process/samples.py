@@ -101,7 +101,7 @@ class Sums(Collector):
         self._told[who] = told
 
     def ended(self, who: Hashable) -> None:
-        """That process is no more: what it counted stays in the sum as it was told last, its gauges go."""
+        """That process has ended: what it counted stays in the sum as it was told last, its gauges go."""
         for family in self._told.pop(who, ()):
             if family.kind in _CUMULATIVE:
                 self._add(self._ended, family)

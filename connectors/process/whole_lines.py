@@ -1,4 +1,4 @@
-"""A text stream into a descriptor that several processes write to: a line is in one piece, whoever else writes."""
+"""A text stream into a descriptor that several processes write to: no other one divides a line."""
 
 from __future__ import annotations
 

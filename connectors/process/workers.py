@@ -1,7 +1,7 @@
 """Worker processes: started, talked to over a socket each, started again when they end, ended together.
 
-A worker is this program's own Python, executed anew: it inherits no loop, thread, lock or memory, of descriptors those
-that it is meant to have, and learns what it has to know over its socket. No domain words.
+A worker is this program's own Python, started from its file: it inherits no loop, thread, lock or memory, and only
+the descriptors that are listed. It learns what it has to know over its socket. No domain words.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ logger = logging.getLogger("connectors.workers")
 LAST_WORDS = 5.0
 """Seconds between the end of a worker's conversation and its own; then it is killed."""
 SOUND = 60.0
-"""Seconds of life after which an end is no failure in a row with those before."""
+"""Seconds of life after which an end does not count as a failure in a row with those before."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _BOOT = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
-"""Runs a module of the very tree that this one is of. Not `-m`, which looks into the working directory first: whoever
-owns that could have a module of this name there."""
+"""Runs a module of the very tree that this one is of. Not `-m`, which looks into the working directory first: the
+owner of that could have a module of this name there."""
 
 
 class BrokenWorkerError(Exception):
@@ -74,7 +74,7 @@ class Workers:
     """Keeps so many workers running."""
 
     def __init__(self, plan: WorkersPlan, converse: Converse, on_end: Callable[[int], None]) -> None:
-        """`on_end` is called with the number of a worker that has ended, whatever the reason."""
+        """`on_end` is called with the number of a worker that has ended, for any reason."""
         self.restarts = 0
         """Workers that were started in place of one that had ended by itself."""
         self._plan = plan

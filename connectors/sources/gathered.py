@@ -21,7 +21,7 @@ class Gathered:
     """Changes put together: what came last about a name counts, so it never holds more than one thing a name."""
 
     def __init__(self, *, all_there_is: bool = False) -> None:
-        """`all_there_is`: what is gone is left out, since there is no earlier state that it would end."""
+        """`all_there_is`: what is gone is left out, since nothing is known before that it would end."""
         self._all = all_there_is
         self._held = _empty()
 

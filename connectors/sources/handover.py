@@ -30,7 +30,7 @@ _NOT_HANDED_ON = "cannot be handed to the processes that serve; see the log, and
 
 
 class HandoverError(Exception):
-    """What came is no piece. The message quotes nothing of it, since it may hold Secrets."""
+    """What came is not a piece. The message quotes nothing of it, since it may hold Secrets."""
 
 
 class _Secret(Struct, frozen=True, array_like=True):
@@ -110,7 +110,7 @@ def decode(piece: bytes) -> Changes:
         connectors = {ConnectorKey(*key): _CONNECTOR.decode(raw) if raw else None for *key, raw in found.connectors}
         classes = {name: _CLASS.decode(raw) if raw else None for name, raw in found.classes}
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
-        raise HandoverError("what came is no piece of a snapshot") from None
+        raise HandoverError("what came is not a piece of a snapshot") from None
     return Changes(
         connectors,
         classes,

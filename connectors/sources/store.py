@@ -117,7 +117,7 @@ class SnapshotStore:
     def hear(self, hear: Hear) -> None:
         """Call `hear` with all that has changed, from the next snapshot on, and before those who subscribed.
 
-        Whoever hears from the first snapshot on knows everything that serves, and nothing that does not yet.
+        What hears from the first snapshot on knows everything that serves, and nothing that does not serve yet.
         """
         self._hearers.append(hear)
 

@@ -194,7 +194,7 @@ async def test_a_signal_drains_all_of_them(
 
 
 async def refused(port: int) -> None:
-    """Wait until nobody listens there any more."""
+    """Wait until connections are refused there."""
     async with asyncio.timeout(SECONDS):
         while True:
             try:

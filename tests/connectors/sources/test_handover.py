@@ -129,7 +129,7 @@ def test_garbage_is_refused_or_a_piece(garbage: bytes) -> None:
     try:
         decode(garbage)
     except HandoverError as error:
-        assert str(error) == "what came is no piece of a snapshot"  # noqa: PT017 - the other way is allowed too
+        assert str(error) == "what came is not a piece of a snapshot"  # noqa: PT017 - the other way is allowed too
 
 
 def test_thousands_of_objects_come_in_pieces() -> None:
