@@ -18,7 +18,7 @@ from connectors.tls.loading import KeyPairError
 from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ClientAuth, ProxyOptions, ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy
-from proxy.workers import ProxyWorkers, WorkersSettings
+from proxy.workers import ProxyWorkers, WorkerGroupSettings
 
 logger = logging.getLogger("connectors.proxy")
 
@@ -52,7 +52,7 @@ async def _serve(cluster: ClusterSettings, settings: ProxySettings, logs: Loggin
             proxy: Proxy | ProxyWorkers = build_proxy(settings, process.store, process.registry, cluster=reviews)
         else:
             access = cluster.access if settings.client_auth is ClientAuth.KUBERNETES else None
-            proxy = _workers(WorkersSettings(settings, logs, access), process)
+            proxy = _workers(WorkerGroupSettings(settings, logs, access), process)
         if settings.audit_log:
             signals.on_hang_up(proxy.reopen_audit_log)
         await process.start()
@@ -66,7 +66,7 @@ async def _serve(cluster: ClusterSettings, settings: ProxySettings, logs: Loggin
         await process.stop()
 
 
-def _workers(settings: WorkersSettings, process: ClusterProcess) -> ProxyWorkers:
+def _workers(settings: WorkerGroupSettings, process: ClusterProcess) -> ProxyWorkers:
     workers = ProxyWorkers(settings, process.store, process.registry)
     process.shown.registry, process.shown.gather = workers.registry, workers.gather
     process.also_missing(workers.missing)

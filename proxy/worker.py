@@ -35,7 +35,7 @@ from connectors.tls.loading import KeyPairError
 from proxy.audit.audit_log import AuditLogError
 from proxy.wiring import Cluster, build_proxy
 from proxy.worker_messages import (
-    Kind,
+    FrameKind,
     WorkerSettings,
     WorkerSettingsError,
     decode_settings,
@@ -83,7 +83,7 @@ async def _settings(frames: Frames) -> WorkerSettings | None:
     if first is None:
         return None
     kind, payload = first
-    if kind != Kind.SETTINGS:
+    if kind != FrameKind.SETTINGS:
         raise WorkerSettingsError("what came first are no settings")
     return decode_settings(payload)
 
@@ -159,17 +159,17 @@ class Worker:
 
     def _heard(self, kind: int, payload: bytes) -> None:
         match kind:
-            case Kind.PIECE:
+            case FrameKind.PIECE:
                 self._told.add(decode(payload))
-            case Kind.SERVE:
+            case FrameKind.SERVE:
                 self._begin(self._follow(number_of(payload), self._told.take()))
-            case Kind.COUNT:
+            case FrameKind.COUNT:
                 self._begin(self._count())
-            case Kind.REOPEN:
+            case FrameKind.REOPEN:
                 self._proxy.reopen_audit_log()
-            case Kind.DRAIN:
+            case FrameKind.DRAIN:
                 self._drain.set()
-            case Kind.END:
+            case FrameKind.END:
                 self._cut.set()
                 self._drain.set()
             case _:
@@ -200,7 +200,7 @@ class Worker:
                 await self._store.follow(changes)
             await self._proxy.start(self._shared())
             self._store.subscribe(lambda _: self._settling.soon())
-        send_number(self._frames, Kind.SERVED, number)
+        send_number(self._frames, FrameKind.SERVED, number)
         await self._frames.drained()
 
     def _shared(self) -> Shared:
@@ -215,9 +215,9 @@ class Worker:
     async def _count(self) -> None:
         told = await asyncio.to_thread(lambda: list(families(self._registry, TOLD_BY_PARENT)))
         for family in told:
-            self._frames.send(Kind.FAMILY, family)
+            self._frames.send(FrameKind.FAMILY, family)
             await self._frames.drained()
-        self._frames.send(Kind.COUNTED)
+        self._frames.send(FrameKind.COUNTED)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from connectors.tls.pool import TlsVersion
 from proxy.settings import ProxySettings
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """Kinds of frames. To a worker: SETTINGS first, then the others; from it: SERVED, FAMILY, COUNTED."""
 
     SETTINGS = 1
@@ -144,7 +144,7 @@ def number_of(payload: bytes) -> int:
     return int(payload)
 
 
-def send_number(frames: Frames, kind: Kind, number: int) -> None:
+def send_number(frames: Frames, kind: FrameKind, number: int) -> None:
     """One of those frames."""
     frames.send(kind, b"%d" % number)
 

@@ -10,7 +10,7 @@ from connectors.process.samples import Family, SamplesError, read_family
 from connectors.process.workers import BrokenWorkerError, Link
 from connectors.sources.gathered import Recipient
 from connectors.sources.handover import encode
-from proxy.worker_messages import Kind, number_of, send_number
+from proxy.worker_messages import FrameKind, number_of, send_number
 
 DEADLINE = 60.0
 """Seconds that a worker may take from the first byte of a change until it serves it. Ten thousand Connectors take a few
@@ -67,7 +67,7 @@ class WorkerTalk:
             await asyncio.wait({hearing, feeding})
             self._counted()
 
-    def tell(self, kind: Kind) -> None:
+    def tell(self, kind: FrameKind) -> None:
         """Send a frame that says all by its kind."""
         self.frames.send(kind)
 
@@ -75,7 +75,7 @@ class WorkerTalk:
         """Ask for its metrics, unless an answer is due already: done once they are there, or the worker is gone."""
         if self._counting is None:
             self._counting = asyncio.get_running_loop().create_future()
-            self.tell(Kind.COUNT)
+            self.tell(FrameKind.COUNT)
         return self._counting
 
     async def _feed(self) -> None:
@@ -84,11 +84,11 @@ class WorkerTalk:
             try:
                 async with asyncio.timeout(self._deadline):
                     for piece in encode(changes):
-                        self.frames.send(Kind.PIECE, piece)
+                        self.frames.send(FrameKind.PIECE, piece)
                         # Also the turn of everything else: thousands of objects make many pieces.
                         await asyncio.sleep(0)
                         await self.frames.drained()
-                    send_number(self.frames, Kind.SERVE, generation)
+                    send_number(self.frames, FrameKind.SERVE, generation)
                     await self.frames.drained()
                     while self._serves != generation:
                         self._served.clear()
@@ -106,13 +106,13 @@ class WorkerTalk:
 
     def _heard(self, kind: int, payload: bytes) -> None:
         match kind:
-            case Kind.SERVED:
+            case FrameKind.SERVED:
                 self._serves = number_of(payload)
                 self._on_served(self._link.number, self._serves)
                 self._served.set()
-            case Kind.FAMILY if len(self._families) < MAX_FAMILIES:
+            case FrameKind.FAMILY if len(self._families) < MAX_FAMILIES:
                 self._families.append(read_family(payload))
-            case Kind.COUNTED:
+            case FrameKind.COUNTED:
                 families, self._families = tuple(self._families), []
                 self._on_counted(self._link.number, families)
                 self._counted()

@@ -24,7 +24,7 @@ from connectors.sources.store import SnapshotStore
 from proxy.server import BACKLOG
 from proxy.settings import ProxySettings, share_of
 from proxy.wiring import check_files
-from proxy.worker_messages import Kind, WorkerSettings, encode_settings
+from proxy.worker_messages import FrameKind, WorkerSettings, encode_settings
 from proxy.worker_talk import WorkerTalk
 
 MODULE = "proxy.worker"
@@ -40,7 +40,7 @@ LEAST = frozenset({"connectors_proxy_tls_certificate_expiry_seconds", "connector
 
 
 @dataclass(frozen=True, slots=True)
-class WorkersSettings:
+class WorkerGroupSettings:
     """`proxy` is the whole's. `access`: the way to the API server, where workers ask it about callers."""
 
     proxy: ProxySettings
@@ -83,7 +83,7 @@ class WorkerMetrics(Collector):
 class ProxyWorkers:
     """Starts and drains as one Proxy does (proxy/wiring.py)."""
 
-    def __init__(self, settings: WorkersSettings, store: SnapshotStore, registry: CollectorRegistry) -> None:
+    def __init__(self, settings: WorkerGroupSettings, store: SnapshotStore, registry: CollectorRegistry) -> None:
         """`store` has no snapshot yet. `registry` has this process's metrics; `self.registry` those of all.
 
         Raises:
@@ -143,7 +143,7 @@ class ProxyWorkers:
 
     def reopen_audit_log(self) -> None:
         """Have each worker go on in the file that bears the audit log's name now."""
-        self._tell(Kind.REOPEN)
+        self._tell(FrameKind.REOPEN)
 
     async def drain(self) -> None:
         """Stop accepting, and wait until every worker has finished what runs, within the drain timeout."""
@@ -153,7 +153,7 @@ class ProxyWorkers:
         self._workers.no_more()
         for listener in self._listeners:
             listener.close()
-        self._tell(Kind.DRAIN)
+        self._tell(FrameKind.DRAIN)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.proxy.timeouts.drain + DRAIN_GRACE):
                 await self._workers.ended()
@@ -164,20 +164,20 @@ class ProxyWorkers:
             return
         self._draining = True
         self._workers.no_more()
-        self._tell(Kind.END)
+        self._tell(FrameKind.END)
         with suppress(TimeoutError):
             async with asyncio.timeout(CUT_GRACE):
                 await self._workers.ended()
         await self._workers.kill()
 
-    def _tell(self, kind: Kind) -> None:
+    def _tell(self, kind: FrameKind) -> None:
         for talk in self._talks.values():
             talk.tell(kind)
 
     async def _converse(self, link: Link) -> None:
         if self._draining:
             return
-        link.frames.send(Kind.SETTINGS, encode_settings(self._settings_of(link.number)))
+        link.frames.send(FrameKind.SETTINGS, encode_settings(self._settings_of(link.number)))
         recipient = self._recipients.join()
         talk = self._talks[link.number] = WorkerTalk(link, recipient, self._served, self._sums.told)
         try:

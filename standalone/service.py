@@ -37,7 +37,7 @@ from controller.probes.schedule import ProbeSettings
 from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ProxySettings
 from proxy.wiring import Proxy, build_proxy
-from proxy.workers import ProxyWorkers, WorkersSettings
+from proxy.workers import ProxyWorkers, WorkerGroupSettings
 from standalone.api import api_routes, probe_routes
 from standalone.findings import Findings
 from standalone.status import Board, StatusBoard, localhost_url
@@ -239,7 +239,7 @@ class Service:
         settings = self._settings
         try:
             if settings.proxy.workers > 1:
-                workers = ProxyWorkers(WorkersSettings(settings.proxy, settings.logging), self._store, registry)
+                workers = ProxyWorkers(WorkerGroupSettings(settings.proxy, settings.logging), self._store, registry)
                 return workers, Shown(workers.registry, workers.gather)
             return build_proxy(settings.proxy, self._store, registry, dialer=dialer), Shown(registry)
         except (AuditLogError, KeyPairError) as error:

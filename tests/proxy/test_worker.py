@@ -18,7 +18,7 @@ from connectors.snapshot import Changes
 from connectors.sources.handover import encode
 from proxy.settings import ProxySettings, Timeouts
 from proxy.worker import Worker, main
-from proxy.worker_messages import Kind, WorkerSettings, encode_settings, send_number
+from proxy.worker_messages import FrameKind, WorkerSettings, encode_settings, send_number
 from tests.connectors.builders import connector, connector_class
 from tests.peers.dialogue import OK
 from tests.peers.raw_client import connected
@@ -39,9 +39,9 @@ class Scene:
 
     async def serve(self, number: int, changes: Changes) -> None:
         for piece in encode(changes):
-            self.parent.send(Kind.PIECE, piece)
-        send_number(self.parent, Kind.SERVE, number)
-        assert await self.got() == (Kind.SERVED, b"%d" % number)
+            self.parent.send(FrameKind.PIECE, piece)
+        send_number(self.parent, FrameKind.SERVE, number)
+        assert await self.got() == (FrameKind.SERVED, b"%d" % number)
 
     async def got(self) -> tuple[int, bytes]:
         frame = await asyncio.wait_for(self.parent.receive(), SECONDS)
@@ -96,11 +96,11 @@ async def test_it_serves_what_it_is_told_and_tells_its_metrics() -> None:
         async with connected(scene.port) as client:
             client.send(REQUEST)
             assert b" 404 " in await client.read_head()
-        scene.parent.send(Kind.COUNT)
+        scene.parent.send(FrameKind.COUNT)
         names = set()
-        while (frame := await scene.got())[0] == Kind.FAMILY:
+        while (frame := await scene.got())[0] == FrameKind.FAMILY:
             names.add(read_family(frame[1]).name)
-        assert frame == (Kind.COUNTED, b"")
+        assert frame == (FrameKind.COUNTED, b"")
         assert "connectors_proxy_requests" in names
         assert "connectors_proxy_snapshot_generation" not in names
 
@@ -114,7 +114,7 @@ async def test_it_finishes_what_runs_and_tells_its_last_metrics(how: str) -> Non
             stream = await tool.accept()
             await stream.read_head()
             if how == "told":
-                scene.parent.send(Kind.DRAIN)
+                scene.parent.send(FrameKind.DRAIN)
             elif how == "SIGTERM":
                 signal.raise_signal(signal.SIGTERM)
             else:
@@ -124,7 +124,7 @@ async def test_it_finishes_what_runs_and_tells_its_last_metrics(how: str) -> Non
             stream.send(OK)
             assert b" 200 OK\r\n" in await client.read_to_eof()
         if how != "parent gone":
-            while (await scene.got())[0] != Kind.COUNTED:
+            while (await scene.got())[0] != FrameKind.COUNTED:
                 pass
         assert await scene.ended() == 0
 
@@ -135,14 +135,15 @@ async def test_in_a_hurry_it_cuts_off_what_runs() -> None:
         async with connected(scene.port) as client:
             client.send(REQUEST)
             await (await tool.accept()).read_head()
-            scene.parent.send(Kind.DRAIN)
-            scene.parent.send(Kind.END)
+            scene.parent.send(FrameKind.DRAIN)
+            scene.parent.send(FrameKind.END)
             assert await scene.ended() == 0
             await client.wait_lost()
 
 
 @pytest.mark.parametrize(
-    ("kind", "payload"), [(Kind.PIECE, b"\xc1canary-77d2"), (Kind.SERVE, b"x"), (Kind.SERVED, b"1"), (99, b"")]
+    ("kind", "payload"),
+    [(FrameKind.PIECE, b"\xc1canary-77d2"), (FrameKind.SERVE, b"x"), (FrameKind.SERVED, b"1"), (99, b"")],
 )
 async def test_what_is_not_understood_ends_it(kind: int, payload: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async with working() as scene:
@@ -183,7 +184,7 @@ def test_what_its_settings_name_must_be_there(caplog: pytest.LogCaptureFixture) 
         number=0, listeners=(), counts=0, logging=Logging(), proxy=ProxySettings(audit_log="/nosuch/audit.log")
     )
     payload = encode_settings(settings)
-    ours.send(len(payload).to_bytes(4, "big") + bytes([Kind.SETTINGS]) + payload)
+    ours.send(len(payload).to_bytes(4, "big") + bytes([FrameKind.SETTINGS]) + payload)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
     root = logging.getLogger()
     before = root.handlers[:]

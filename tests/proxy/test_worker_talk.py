@@ -14,7 +14,7 @@ from connectors.process.workers import BrokenWorkerError, Link
 from connectors.snapshot import Changes
 from connectors.sources.gathered import Recipient
 from connectors.sources.handover import decode
-from proxy.worker_messages import Kind, send_number
+from proxy.worker_messages import FrameKind, send_number
 from proxy.worker_talk import WorkerTalk
 from tests.connectors.builders import connector
 
@@ -62,17 +62,17 @@ async def test_a_change_is_sent_and_answered_before_the_next_one() -> None:
     async with talking() as scene:
         scene.recipient.add(NEWS, 1)
         kind, piece = await scene.got()
-        assert (kind, decode(piece)) == (Kind.PIECE, NEWS)
-        assert await scene.got() == (Kind.SERVE, b"1")
+        assert (kind, decode(piece)) == (FrameKind.PIECE, NEWS)
+        assert await scene.got() == (FrameKind.SERVE, b"1")
         for generation in (2, 3):
             scene.recipient.add(Changes(connectors={A.key: None}), generation)
         waiting = asyncio.create_task(scene.got())
         assert not (await asyncio.wait({waiting}, timeout=0.05))[0]
-        send_number(scene.worker, Kind.SERVED, 1)
+        send_number(scene.worker, FrameKind.SERVED, 1)
         kind, piece = await waiting
-        assert (kind, decode(piece)) == (Kind.PIECE, Changes(connectors={A.key: None}))
-        assert await scene.got() == (Kind.SERVE, b"3")
-        send_number(scene.worker, Kind.SERVED, 3)
+        assert (kind, decode(piece)) == (FrameKind.PIECE, Changes(connectors={A.key: None}))
+        assert await scene.got() == (FrameKind.SERVE, b"3")
+        send_number(scene.worker, FrameKind.SERVED, 3)
         await scene.worker.close()
         await asyncio.wait_for(scene.running, 5)
         assert scene.served == [(5, 1), (5, 3)]
@@ -99,15 +99,15 @@ async def test_metrics_are_asked_for_once_at_a_time() -> None:
     async with talking() as scene:
         counting = scene.talk.count()
         assert scene.talk.count() is counting
-        assert await scene.got() == (Kind.COUNT, b"")
+        assert await scene.got() == (FrameKind.COUNT, b"")
         for encoded in families(registry):
-            scene.worker.send(Kind.FAMILY, encoded)
-        scene.worker.send(Kind.COUNTED)
+            scene.worker.send(FrameKind.FAMILY, encoded)
+        scene.worker.send(FrameKind.COUNTED)
         await asyncio.wait_for(counting, 5)
         ((number, (family,)),) = scene.counted
         assert (number, family.name) == (5, "asked")
-        scene.talk.tell(Kind.REOPEN)
-        assert await scene.got() == (Kind.REOPEN, b"")
+        scene.talk.tell(FrameKind.REOPEN)
+        assert await scene.got() == (FrameKind.REOPEN, b"")
 
 
 async def test_who_waits_for_metrics_of_one_that_is_gone_waits_no_longer() -> None:
@@ -119,7 +119,7 @@ async def test_who_waits_for_metrics_of_one_that_is_gone_waits_no_longer() -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "payload"), [(Kind.SETTINGS, b""), (99, b""), (Kind.SERVED, b"one"), (Kind.FAMILY, b"\xc1")]
+    ("kind", "payload"), [(FrameKind.SETTINGS, b""), (99, b""), (FrameKind.SERVED, b"one"), (FrameKind.FAMILY, b"\xc1")]
 )
 async def test_what_no_worker_says(kind: int, payload: bytes) -> None:
     async with talking() as scene:

@@ -14,7 +14,7 @@ from connectors.snapshot import Objects
 from connectors.sources.store import SnapshotStore
 from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ProxySettings, Timeouts
-from proxy.workers import ProxyWorkers, WorkerMetrics, WorkersSettings
+from proxy.workers import ProxyWorkers, WorkerGroupSettings, WorkerMetrics
 from tests.connectors.builders import connector, connector_class
 from tests.peers.raw_client import connected
 
@@ -24,9 +24,9 @@ REQUEST = b"GET /x HTTP/1.1\r\nHost: c-nosuch.default\r\n\r\n"
 SECONDS = 20.0
 
 
-def settings(**changed: object) -> WorkersSettings:
+def settings(**changed: object) -> WorkerGroupSettings:
     proxy = {"port": 0, "workers": 2, "timeouts": Timeouts(drain=2.0), **changed}
-    return WorkersSettings(ProxySettings(**proxy), Logging())  # type: ignore[arg-type]
+    return WorkerGroupSettings(ProxySettings(**proxy), Logging())  # type: ignore[arg-type]
 
 
 @asynccontextmanager
