@@ -16,7 +16,7 @@ from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
 from connectors.kube.settings import ClusterOptions
 from connectors.process.clock import SystemClock
-from connectors.process.health import AdminServer, ReadyCheck, health_routes
+from connectors.process.health import AdminServer, ReadyCheck, Shown, health_routes
 from connectors.process.heap import Settling, growing, settle
 from connectors.process.parsers import HostPort
 from connectors.process.run import VERSION, cannot_listen
@@ -72,7 +72,8 @@ class ClusterProcess:
         )
         self._checks: list[ReadyCheck] = [self._drains, self.source.missing]
         app = web.Application()
-        app.add_routes(health_routes(self._checks, self.registry, self.source.details))
+        self.shown = Shown(self.registry)
+        app.add_routes(health_routes(self._checks, self.shown, self.source.details))
         self._admin = AdminServer(app, settings.options.admin)
 
     @property

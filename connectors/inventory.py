@@ -63,23 +63,29 @@ class Inventory:
         """The Connector of that name, as it was taken last."""
         return self._connectors.get(key)
 
+    def __len__(self) -> int:
+        """How many Connectors there are."""
+        return len(self._connectors)
+
     def take(self, changes: Changes) -> None:
         """These have come, gone or changed. `work` begins with them."""
         self._taken.append(changes)
 
     def take_all(self, objects: Objects) -> None:
         """This is all that there is now."""
-        self.take(
-            Changes(
-                _changes(self._connectors, {item.key: item for item in objects.connectors}),
-                _changes(self._classes, {item.metadata.name: item for item in objects.classes}),
-                _changes(self._secrets, {item.key: item for item in objects.secrets}),
-                objects.flags,
-                _changes(self._malformed, objects.malformed),
-                {key: why or "" for key, why in _changes(self._unread, objects.unread).items()},
-                objects.authorities,
-                objects.api_server,
-            )
+        self.take(self.difference(objects))
+
+    def difference(self, objects: Objects) -> Changes:
+        """What is to be taken, where this is all that there is now."""
+        return Changes(
+            _changes(self._connectors, {item.key: item for item in objects.connectors}),
+            _changes(self._classes, {item.metadata.name: item for item in objects.classes}),
+            _changes(self._secrets, {item.key: item for item in objects.secrets}),
+            objects.flags,
+            _changes(self._malformed, objects.malformed),
+            {key: why or "" for key, why in _changes(self._unread, objects.unread).items()},
+            objects.authorities,
+            objects.api_server,
         )
 
     def _taking(self, changes: Changes) -> Iterator[None]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from connectors.cluster_process import ClusterProcess, ClusterSettings, StartError
 from connectors.kube.access import AccessError, choose_access
 from connectors.process.declaration import SettingError
-from connectors.process.logs import set_up_logging
+from connectors.process.logs import Logging, set_up_logging
 from connectors.process.parsers import HostPort
 from connectors.process.run import Signals, cannot_listen, refuse, run, until
 from connectors.process.settings import foreign_variable, parse_command_line
@@ -18,6 +18,7 @@ from connectors.tls.loading import KeyPairError
 from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ClientAuth, ProxyOptions, ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy
+from proxy.workers import ProxyWorkers, WorkerGroupSettings
 
 logger = logging.getLogger("connectors.proxy")
 
@@ -35,18 +36,23 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         parser.error(str(error))
     except AccessError as error:
         return refuse(PROGRAM, str(error))
-    wanted = Wanted(judgements=False, hosts=settings.hosts)
+    # With workers these make the Plans.
+    wanted = Wanted(plans=settings.workers == 1, judgements=False, hosts=settings.hosts)
     cluster = ClusterSettings("proxy", access, options.cluster, settings.client_auth is ClientAuth.TOKEN, wanted)
     set_up_logging(options.logging.format, options.logging.level)
-    return run(_serve(cluster, settings))
+    return run(_serve(cluster, settings, options.logging))
 
 
-async def _serve(cluster: ClusterSettings, settings: ProxySettings) -> int:
+async def _serve(cluster: ClusterSettings, settings: ProxySettings, logs: Logging) -> int:
     signals = Signals()
     process = ClusterProcess(cluster)
     try:
-        reviews = Cluster(process.client, process.clock)
-        proxy = build_proxy(settings, process.store, process.registry, cluster=reviews)
+        if settings.workers == 1:
+            reviews = Cluster(process.client, process.clock)
+            proxy: Proxy | ProxyWorkers = build_proxy(settings, process.store, process.registry, cluster=reviews)
+        else:
+            access = cluster.access if settings.client_auth is ClientAuth.KUBERNETES else None
+            proxy = _workers(WorkerGroupSettings(settings, logs, access), process)
         if settings.audit_log:
             signals.on_hang_up(proxy.reopen_audit_log)
         await process.start()
@@ -60,18 +66,28 @@ async def _serve(cluster: ClusterSettings, settings: ProxySettings) -> int:
         await process.stop()
 
 
-async def _traffic(settings: ProxySettings, process: ClusterProcess, proxy: Proxy, signals: Signals) -> int:
+def _workers(settings: WorkerGroupSettings, process: ClusterProcess) -> ProxyWorkers:
+    workers = ProxyWorkers(settings, process.store, process.registry)
+    process.shown.registry, process.shown.gather = workers.registry, workers.gather
+    process.also_missing(workers.missing)
+    return workers
+
+
+async def _traffic(
+    settings: ProxySettings, process: ClusterProcess, proxy: Proxy | ProxyWorkers, signals: Signals
+) -> int:
     try:
         await proxy.start()
     except OSError as error:
         return refuse(PROGRAM, cannot_listen(HostPort(settings.host, settings.port), "--listen", error))
-    connectors = len(process.store.current.plans)
     where = HostPort(settings.host, proxy.port)
-    logger.info("ready: %d connectors on %s://%s", connectors, settings.scheme, where)
     try:
+        if await until(signals.first, proxy.serving()):
+            logger.info("ready: %d connectors on %s://%s", process.store.connectors, settings.scheme, where)
         await process.wait(signals.first)
     finally:
         process.drain()
         logger.info("stopping: running requests get %g s; a second signal ends them at once", settings.timeouts.drain)
         clean = await until(signals.second, proxy.drain())
+        await proxy.stop()
     return 0 if clean else 1

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import cast
 
 from connectors.objects.reasons import Refusal
+from connectors.process.listening import Acceptor, Shared
 from proxy.client import ClientConnection, ClientTerms, Requests
 from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response
@@ -29,8 +30,14 @@ logger = logging.getLogger(__name__)
 class _NoRoom(asyncio.Protocol):
     """A connection that is one too many."""
 
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self._gone = gone
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast("asyncio.Transport", transport).abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone()
 
 
 class Server:
@@ -55,16 +62,22 @@ class Server:
         if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
             watchdog.on_tick(self._look_for_peers)
         self._listener: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._bound: list[tuple[str, int]] = []
         self._all_gone: asyncio.Event = asyncio.Event()
         self._silent_until = 0.0
 
-    async def start(self) -> None:
-        """Begin to accept.
+    async def start(self, shared: Shared | None = None) -> None:
+        """Begin to accept, from `shared` sockets, which other processes accept from too, if they are given.
 
         Raises:
             OSError: the address cannot be listened on.
         """
+        if shared:
+            self._bound = [listener.getsockname() for listener in shared.listeners]
+            self._acceptor = Acceptor(shared, self._connected)
+            self._acceptor.start()
+            return
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
             self._connected, self._settings.host, self._settings.port, backlog=BACKLOG
@@ -94,6 +107,9 @@ class Server:
         """
         if self._listener:
             self._listener.close()
+        if self._acceptor:
+            self._acceptor.close()
+            await self._acceptor.connected()
         for connection in list(self._connections):
             connection.drain()
         if self._connections:
@@ -113,7 +129,7 @@ class Server:
     def _connected(self) -> asyncio.Protocol:
         if len(self._connections) >= self._settings.limits.connections:
             self._say_full()
-            return _NoRoom()
+            return _NoRoom(self._over)
         connection = ClientConnection(self._terms)
         protocol = Secured(self._tls(), connection) if self._tls else connection
         self._connections.add(connection)
@@ -127,7 +143,13 @@ class Server:
             limit = self._settings.limits.connections
             logger.warning("%d client connections are open: new ones are closed; see --max-connections", limit)
 
+    def _over(self) -> None:
+        if self._acceptor:
+            self._acceptor.gone()
+
     def _gone(self, connection: ClientConnection) -> None:
+        if connection in self._connections:
+            self._over()
         self._connections.discard(connection)
         if not self._connections:
             self._all_gone.set()

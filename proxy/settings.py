@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -20,6 +21,7 @@ from connectors.process.parsers import (
     SWITCH,
     HostPort,
     choice,
+    parse_count,
     parse_count_or_zero,
     parse_on_off,
 )
@@ -101,6 +103,9 @@ class CallerSettings:
         "refused tokens and permissions a second from one client address, in the mean of ten seconds; beyond that its "
         "unknown tokens get 429; 0: no limit",
     )  # fmt: skip
+    # No flag: about callers who were let in before, and as many about strangers. What this program is granted must not
+    # be used up.
+    questions_at_once: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ class ProxySettings:
     """Everything proxy/wiring.py needs to know; the defaults are those of `connectors serve`, a laptop's.
 
     `port` 0 lets the kernel choose. `audit_log` is a file's path, `-` for standard output, empty for none.
-    Without `tls` clients speak plain HTTP.
+    Without `tls` clients speak plain HTTP. `workers`: processes that serve; with 1 it is the one that was started.
     """
 
     host: str = "127.0.0.1"
@@ -150,6 +155,7 @@ class ProxySettings:
     access_log: AccessLogFormat = AccessLogFormat.TEXT
     audit_log: str = ""
     tls: ListenerTls | None = None
+    workers: int = 1
 
     @property
     def hosts(self) -> HostForm:
@@ -162,11 +168,46 @@ class ProxySettings:
         return "https" if self.tls else "http"
 
 
+def share_of(settings: ProxySettings) -> ProxySettings:
+    """What each worker may use: its part, rounded up, of what protects others; everything else as it is.
+
+    To divide is exact where callers are spread evenly, and needs no word between workers for a request. Together they
+    never allow more than the whole and one less than their number.
+    """
+    number = settings.workers
+    limits = replace(settings.limits, connections=math.ceil(settings.limits.connections / number))
+    callers = replace(
+        settings.callers,
+        failure_rate=float(math.ceil(settings.callers.failure_rate / number)),
+        questions_at_once=math.ceil(settings.callers.questions_at_once / number),
+    )
+    return replace(settings, limits=limits, callers=callers)
+
+
+MAX_WORKERS = 64
+"""Of most machines more than there are processors; each has its memory and follows every change for itself."""
+
+
+def parse_workers(text: str) -> int:
+    """A whole number from 1 to MAX_WORKERS.
+
+    Raises:
+        ValueError: anything else.
+    """
+    number = parse_count(text)
+    if number > MAX_WORKERS:
+        raise ValueError(f"it must be at most {MAX_WORKERS}")
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class TrafficOptions:
     """What every command which serves takes on its command line."""
 
-    workers: int = setting("--workers", "1", COUNT, "processes that serve; only 1 in this version")
+    workers: int = setting(
+        "--workers", "1", Parser(parse_workers, "N"),
+        "processes that serve; above 1 they are children of the one that was started", "2",
+    )  # fmt: skip
     access_log: bool = setting(
         "--access-log", "on", Parser(parse_on_off, "on|off"), "one line a request, as --log-format says", "off"
     )
@@ -185,8 +226,6 @@ class TrafficOptions:
         Raises:
             SettingError: the settings do not fit together.
         """
-        if self.workers > 1:
-            raise SettingError("--workers: this version serves with one process; leave it out or give 1")
         return replace(
             decided,
             limits=self.limits,
@@ -195,6 +234,7 @@ class TrafficOptions:
             access_log=AccessLogFormat(log_format.value) if self.access_log else AccessLogFormat.OFF,
             audit_log=self.audit_log,
             tls=self.tls.complete(),
+            workers=self.workers,
         )
 
 

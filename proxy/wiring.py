@@ -16,6 +16,7 @@ from connectors.kube.access_review import Api
 from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan
 from connectors.process.clock import Clock, SystemClock
+from connectors.process.listening import Shared
 from connectors.snapshot import Snapshot
 from connectors.sources.store import SnapshotStore
 from connectors.tls.loading import KeyPairError
@@ -62,16 +63,23 @@ class Proxy:
         self._certificate = certificate
         self._following: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to serve.
+    async def start(self, shared: Shared | None = None) -> None:
+        """Begin to serve, on `shared` sockets if they are given.
 
         Raises:
             OSError: the address cannot be listened on.
         """
-        await self._server.start()
+        await self._server.start(shared)
         self._watchdog.start()
         if self._certificate:
             self._following = asyncio.create_task(self._certificate.run())
+
+    async def serving(self) -> None:
+        """Wait until it serves, which it does behind `start`."""
+
+    def missing(self) -> str | None:
+        """What it still waits for before it serves (a ReadyCheck): nothing but `start`."""
+        return None
 
     @property
     def port(self) -> int:
@@ -90,6 +98,9 @@ class Proxy:
             self._logs.access.close()
             if self._logs.audit:
                 self._logs.audit.close()
+
+    async def stop(self) -> None:
+        """End what is left behind a `drain` that was cut off: nothing, in this process."""
 
     def reopen_audit_log(self) -> None:
         """Go on in the file that bears the audit log's name now."""
@@ -157,6 +168,18 @@ def build_proxy(
     return Proxy(settings, server, upstreams, watchdog, logs, certificate)
 
 
+def check_files(settings: ProxySettings) -> None:
+    """Whether what the settings name can be opened, as build_proxy does.
+
+    Raises:
+        AuditLogError, KeyPairError: it cannot.
+    """
+    metrics = ProxyMetrics(CollectorRegistry())
+    _certificate(settings.tls, metrics)
+    if log := _audit_log(settings, metrics, _watchdog(settings.timeouts)):
+        log.close()
+
+
 def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstreams: Upstreams) -> None:
     before: Mapping[ConnectorKey, Plan] = {}
 
@@ -211,7 +234,7 @@ def _reviewer(settings: ProxySettings, cluster: Cluster | None) -> CallerReviewe
 def _audit_log(settings: ProxySettings, metrics: ProxyMetrics, watchdog: Watchdog) -> AuditLog | None:
     if not settings.audit_log:
         return None
-    audit_log = AuditLog(AuditFile(settings.audit_log), metrics.lose_audit_records)
+    audit_log = AuditLog(AuditFile(settings.audit_log, shared=settings.workers > 1), metrics.lose_audit_records)
     audit_log.open()
     watchdog.on_tick(audit_log.follow)
     return audit_log

@@ -34,7 +34,9 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="a directory of manifests, or one file")
     arguments, options = parse_command_line(parser, ServeOptions(), words, environment)
     try:
-        settings = ServiceSettings(tuple(arguments.paths), options.admin, options.proxy_settings(), options.probes)
+        settings = ServiceSettings(
+            tuple(arguments.paths), options.admin, options.proxy_settings(), options.probes, options.logging
+        )
     except SettingError as error:
         parser.error(str(error))
     if problem := path_problem(settings.paths):
@@ -71,6 +73,7 @@ async def _announce(service: Service, stream: TextIO) -> None:
     if not count:
         logger.warning("there is no Connector in the given paths; one that appears there is served within 2 s")
     logger.info("admin port on http://%s", service.admin)
+    await service.serving()
     print(f"ready: {count} connectors on {service.url}", file=stream, flush=True)
     await service.first_probes(FIRST_PROBES)
     if connectors := list_connectors(service.board, None).items:

@@ -19,8 +19,9 @@ from connectors.dial.dialer import Dialer
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.violation import Severity
 from connectors.process.clock import SystemClock, timestamp
-from connectors.process.health import AdminServer, health_routes
+from connectors.process.health import AdminServer, Shown, health_routes
 from connectors.process.heap import Settling, filling, growing
+from connectors.process.logs import Logging
 from connectors.process.parsers import HostPort
 from connectors.process.run import cannot_listen
 from connectors.snapshot import Snapshot, Wanted
@@ -35,7 +36,8 @@ from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.schedule import ProbeSettings
 from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ProxySettings
-from proxy.wiring import build_proxy
+from proxy.wiring import Proxy, build_proxy
+from proxy.workers import ProxyWorkers, WorkerGroupSettings
 from standalone.api import api_routes, probe_routes
 from standalone.findings import Findings
 from standalone.status import Board, StatusBoard, localhost_url
@@ -130,6 +132,7 @@ class ServiceSettings:
     admin: HostPort
     proxy: ProxySettings
     probes: ProbeSettings = field(default_factory=ProbeSettings)
+    logging: Logging = field(default_factory=Logging)
 
 
 class Service:
@@ -146,10 +149,7 @@ class Service:
         self._settings = settings
         self._store = SnapshotStore(Wanted(hosts=settings.proxy.hosts), large=growing)
         dialer = Dialer(settings.proxy.dialing)
-        try:
-            self._proxy = build_proxy(settings.proxy, self._store, registry, dialer=dialer)
-        except (AuditLogError, KeyPairError) as error:
-            raise ServeError(str(error)) from error
+        self._proxy, shown = self._traffic(registry, dialer)
         self.reopen_audit_log = self._proxy.reopen_audit_log
         self._reloader = Reloader(DirectorySource(settings.paths, timestamp), self._store)
         self._running: list[asyncio.Task[None]] = []
@@ -164,7 +164,8 @@ class Service:
         self._draining = False
         self._settling = Settling()
         app = web.Application()
-        app.add_routes([*health_routes([self._missing], registry), *probe_routes(self._prober, self._board)])
+        app.add_routes(health_routes([self._missing, self._proxy.missing], shown))
+        app.add_routes(probe_routes(self._prober, self._board))
         app.add_routes(api_routes(lambda: self._board.current))
         self._admin = AdminServer(app, settings.admin)
 
@@ -187,6 +188,10 @@ class Service:
         self._store.subscribe(lambda _: self._settling.soon())
         self._running = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._prober.run())]
 
+    async def serving(self) -> None:
+        """Wait until all of it serves."""
+        await self._proxy.serving()
+
     async def first_probes(self, seconds: float) -> None:
         """Wait until everything was probed once, that many seconds at most: tools may be slow, or away."""
         with suppress(TimeoutError):
@@ -208,6 +213,7 @@ class Service:
         if self._running:
             await asyncio.wait(self._running)
         await self._sender.close()
+        await self._proxy.stop()
 
     @property
     def listen(self) -> HostPort:
@@ -228,6 +234,16 @@ class Service:
     def board(self) -> Board:
         """The statuses now."""
         return self._board.current
+
+    def _traffic(self, registry: CollectorRegistry, dialer: Dialer) -> tuple[Proxy | ProxyWorkers, Shown]:
+        settings = self._settings
+        try:
+            if settings.proxy.workers > 1:
+                workers = ProxyWorkers(WorkerGroupSettings(settings.proxy, settings.logging), self._store, registry)
+                return workers, Shown(workers.registry, workers.gather)
+            return build_proxy(settings.proxy, self._store, registry, dialer=dialer), Shown(registry)
+        except (AuditLogError, KeyPairError) as error:
+            raise ServeError(str(error)) from error
 
     def _follow(self, snapshot: Snapshot) -> Iterator[None]:
         """What there is to be probed before what is known of it: a status must not tell of an earlier Secret."""

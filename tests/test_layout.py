@@ -48,6 +48,7 @@ REVEALS = {
     "controller/admission/certificates.py": "makes, reads and writes the webhook's own keys",
     "controller/probes/redirects.py": "resolves a Location against the address that was asked",
     "controller/probes/request.py": "checks that a rendered path or header can stand in a request",
+    "connectors/sources/handover.py": "hands Secrets to the workers, over a socket that they inherit",
     "standalone/probe_report.py": "shows what was sent, where it was not made of a secret",
     "connectors/snapshot.py": "takes the digest of callers' tokens",
 }

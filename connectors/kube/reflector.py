@@ -11,10 +11,10 @@ from typing import Protocol
 
 from msgspec import Raw
 
-from connectors.kube.backoff import Backoff
 from connectors.kube.client import KubeClient, Selector, WatchEvent
 from connectors.kube.errors import GoneError, KubeError, SilentError, UnavailableError
 from connectors.kube.resources import Resource, metadata_of
+from connectors.process.backoff import Backoff
 from connectors.process.clock import Clock, SystemClock
 
 logger = logging.getLogger("connectors.kube")

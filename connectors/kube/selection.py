@@ -13,10 +13,10 @@ from typing import Generic, NamedTuple, TypeVar
 from msgspec import Raw
 from msgspec.structs import replace
 
-from connectors.kube.backoff import Backoff
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError, NotFoundError, UnauthorizedError, UnavailableError
 from connectors.kube.resources import Metadata, Resource, metadata_of
+from connectors.process.backoff import Backoff
 from connectors.process.clock import Clock, SystemClock
 
 logger = logging.getLogger("connectors.kube")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
@@ -23,9 +24,15 @@ SHUTDOWN = 2.0
 """Seconds that open admin requests get at the end: they are small, and the traffic port was drained before."""
 
 
-def health_routes(
-    checks: Sequence[ReadyCheck], registry: CollectorRegistry, details: Details = tuple
-) -> list[web.RouteDef]:
+@dataclass(slots=True)
+class Shown:
+    """What /metrics shows. `gather` is awaited before: it brings into the registry what others know."""
+
+    registry: CollectorRegistry
+    gather: Callable[[], Awaitable[None]] | None = None
+
+
+def health_routes(checks: Sequence[ReadyCheck], shown: Shown, details: Details = tuple) -> list[web.RouteDef]:
     """Routes that any process offers; GET and HEAD. `details` are added to what /readyz says, ready or not."""
 
     async def livez(_: web.Request) -> web.Response:
@@ -40,8 +47,10 @@ def health_routes(
         return web.Response(text=f"ok\n{notes}")
 
     async def metrics(_: web.Request) -> web.Response:
+        if shown.gather is not None:
+            await shown.gather()
         # Rendering some thousand lines takes 30 ms: in a thread, so that traffic does not wait for a scrape.
-        body = await asyncio.get_running_loop().run_in_executor(None, _exposed, registry)
+        body = await asyncio.get_running_loop().run_in_executor(None, _exposed, shown.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]

@@ -24,6 +24,10 @@ Tell = Callable[[Snapshot], Iterator[None] | None]
 """What is called with a snapshot. The steps that it may return are for work that grows with what has changed."""
 
 
+Hear = Callable[[Changes, int], None]
+"""What is called with the changes that a snapshot was made of, and its generation, once it serves."""
+
+
 class NoSnapshotError(Exception):
     """Nothing has been loaded yet: a caller that may run that early asks `ready` first."""
 
@@ -47,6 +51,9 @@ class SnapshotStore:
         self.serves: Snapshot | None = None
         """The snapshot that serves, if there is one yet; only this class sets it."""
         self._subscribers: list[Tell] = []
+        self._hearers: list[Hear] = []
+        # Taken, and not told yet: what a call that was cut off has taken is in the next snapshot.
+        self._untold: list[Changes] = []
 
     @property
     def ready(self) -> bool:
@@ -69,6 +76,11 @@ class SnapshotStore:
         """The CAs of the snapshot that serves; none before there is one."""
         return self.serves.authorities if self.serves else NONE
 
+    @property
+    def connectors(self) -> int:
+        """How many Connectors there are, the invalid ones too."""
+        return len(self._inventory)
+
     def connector(self, key: ConnectorKey) -> Connector | None:
         """The Connector of which the last snapshot was made, or the next one is being made."""
         return self._inventory.connector(key)
@@ -78,10 +90,7 @@ class SnapshotStore:
 
         The one before serves meanwhile. One call at a time: what changes meanwhile comes with the next one.
         """
-        if isinstance(news, Changes):
-            self._inventory.take(news)
-        else:
-            self._inventory.take_all(news)
+        self._take(news if isinstance(news, Changes) else self._inventory.difference(news))
         with ExitStack() as stack:
             await self._in_slices(self._noticing(self._inventory.work(), stack))
             snapshot = self._inventory.snapshot()
@@ -90,7 +99,10 @@ class SnapshotStore:
 
     def swap(self, objects: Objects) -> Snapshot:
         """The same in one piece, where these objects are all that there is."""
-        snapshot = self._inventory.build(objects)
+        self._take(self._inventory.difference(objects))
+        for _ in self._inventory.work():
+            pass
+        snapshot = self._inventory.snapshot()
         for _ in self._serve(snapshot):
             pass
         return snapshot
@@ -102,6 +114,13 @@ class SnapshotStore:
         """
         self._subscribers.append(tell)
 
+    def hear(self, hear: Hear) -> None:
+        """Call `hear` with all that has changed, from the next snapshot on, and before those who subscribed.
+
+        What hears from the first snapshot on knows everything that serves, and nothing that does not serve yet.
+        """
+        self._hearers.append(hear)
+
     async def join(self, tell: Tell) -> None:
         """The same, for one that is told of the snapshot that serves already.
 
@@ -112,8 +131,17 @@ class SnapshotStore:
         self._subscribers.append(tell)
         await self._in_slices(steps or iter(()))
 
+    def _take(self, changes: Changes) -> None:
+        self._inventory.take(changes)
+        if self._hearers:
+            self._untold.append(changes)
+
     def _serve(self, snapshot: Snapshot) -> Iterator[None]:
         self.serves = snapshot
+        untold, self._untold = self._untold, []
+        for changes in untold:
+            for hear in self._hearers:
+                hear(changes, snapshot.generation)
         steps = [tell(snapshot) for tell in self._subscribers]
         return chain.from_iterable(each for each in steps if each is not None)
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import msgspec
 
-from connectors.kube.backoff import Backoff
 from connectors.kube.cache import Cache
 from connectors.kube.client import KubeClient, Selector
 from connectors.kube.errors import ConflictError, KubeError, NotFoundError, UnreadableError
 from connectors.kube.reflector import Reflector, Watched
 from connectors.kube.resources import SECRETS, VALIDATING_WEBHOOK_CONFIGURATIONS, Metadata, Resource, metadata_of
+from connectors.process.backoff import Backoff
 from connectors.process.clock import Clock
 from connectors.sources.fields import without_nulls
 from connectors.sources.secrets import decode_secret

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from connectors.process.whole_lines import at_most_whole_lines, is_file
+
 STANDARD_OUTPUT = "-"
 
 _STDOUT = 1
@@ -18,7 +20,9 @@ _MODE = 0o600
 class AuditFile:
     """What bytes are appended to: a file, created where it is lacking, or standard output for `-`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, shared: bool = False) -> None:
+        """`shared`: other processes append to it too, so that each write must be whole lines that nothing divides."""
+        self._shared = shared
         self._path = None if path == STANDARD_OUTPUT else Path(path)
         self._descriptor: int | None = _STDOUT if self._path is None else None
 
@@ -55,6 +59,8 @@ class AuditFile:
         """
         if self._descriptor is None or (self._path is not None and not os.fstat(self._descriptor).st_nlink):
             raise FileNotFoundError
+        if self._shared and not is_file(self._descriptor):
+            data = data[: at_most_whole_lines(data)]
         return os.write(self._descriptor, data)
 
     @property

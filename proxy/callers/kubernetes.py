@@ -161,7 +161,7 @@ class KubernetesReviewer:
         self._cluster_domain = cluster_domain
         self._key = secrets.token_bytes(32)
         self._claims: dict[bytes, Claims] = {}
-        limiter = Limiter(settings.failure_rate)
+        limiter = Limiter(settings.failure_rate, settings.questions_at_once)
         self._users: Reviews[User] = Reviews(clock, settings, limiter)
         self._permissions: Reviews[bool] = Reviews(clock, settings, limiter)
 

@@ -73,12 +73,12 @@ class Limiter:
     and may leave a debt of one burst.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, questions_at_once: int = QUESTIONS_AT_ONCE) -> None:
         """`rate`: failures a second of one address; 0: no limit."""
         self._rate = rate
         self._full_at: OrderedDict[str, float] = OrderedDict()
         """When the bucket of an address is full again: later by 1 / `rate` for each failure. One number says it all."""
-        self._free = {True: QUESTIONS_AT_ONCE, False: QUESTIONS_AT_ONCE}
+        self._free = {True: questions_at_once, False: questions_at_once}
         self._waiting: dict[bool, deque[tuple[str, Callable[[RefusedError | None], None]]]]
         self._waiting = {True: deque(), False: deque()}
         self._away_until = 0.0

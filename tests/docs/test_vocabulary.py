@@ -36,6 +36,7 @@ from proxy.audit.access_log import AccessLine
 from proxy.audit.audit_log import AuditCaller, AuditRecord, UsedSecret
 from proxy.metrics import BUCKETS, ProxyAuthorityMetrics, ProxyMetrics
 from proxy.settings import ProxyOptions
+from proxy.workers import WorkerMetrics
 from standalone.cli import COMMANDS
 from standalone.get import GetOptions
 from standalone.probe import ProbeOptions
@@ -144,6 +145,7 @@ def test_metrics() -> None:
     authorities.AuthorityMetrics(registry, Authorities, now)
     AdmissionMetrics(registry).malformed()
     ProbeMetrics(registry).probed(Purpose.LIVENESS, ProbeOutcome(ConditionStatus.TRUE), 0.1)
+    WorkerMetrics(registry)
     KubeMetrics(registry, "PREFIX", KubeClient(Access()))
     families = {family.name + "_total" * (family.type == "counter"): family for family in registry.collect()}
     documented = {codes(row[0])[0]: row for row in rows("docs/metrics.md")}

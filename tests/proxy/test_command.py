@@ -102,9 +102,9 @@ def test_no_way_to_an_api_server(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_bad_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
-        main(["--workers", "2", "--kubeconfig", "/nosuch"], {})
+        main(["--workers", "0", "--kubeconfig", "/nosuch"], {})
     assert exit_.value.code == 2
-    assert "--workers: this version serves with one process" in capsys.readouterr().err
+    assert "--workers: it must be at least 1" in capsys.readouterr().err
 
 
 async def test_an_audit_log_that_cannot_be_opened(server: FakeApiServer, tmp_path: Path) -> None:

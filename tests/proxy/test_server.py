@@ -9,6 +9,7 @@ import pytest
 from connectors.http.head import ParsedRequest
 from connectors.http.plain import Plain
 from connectors.objects.reasons import Reason, Refusal
+from connectors.process.listening import Counts, Shared, listen
 from proxy.client import After, ClientConnection
 from proxy.outbox import Outbox
 from proxy.server import Server
@@ -144,3 +145,23 @@ async def test_one_connection_too_many_is_closed_and_said_once(caplog: pytest.Lo
         assert await first.read_head() == OK
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     await desk.server.drain(0.0)
+
+
+async def test_shared_sockets_are_accepted_from_and_counted() -> None:
+    listeners, counts = await listen("127.0.0.1", 0, 16), Counts.make(2)
+    desk = Desk(limits=Limits(connections=1))
+    await desk.server.start(Shared(listeners, counts, 0))
+    assert desk.server.port == listeners[0].getsockname()[1]
+    assert desk.server.is_own_address("127.0.0.1", desk.server.port, "")
+    async with connected(desk.server.port) as client:
+        client.send(GET)
+        await desk.begun.acquire()
+        assert counts.of(0) == 1
+        async with connected(desk.server.port) as one_too_many:
+            await one_too_many.wait_closed()
+        assert counts.of(0) == 1
+        draining = asyncio.create_task(desk.server.drain(5))
+        desk.go_on.set()
+        assert (await client.read_to_eof()).startswith(b"HTTP/1.1 200 OK\r\n")
+        await draining
+    assert counts.of(0) != 1

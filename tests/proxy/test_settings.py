@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from connectors.dial.dial_settings import DialSettings
 from connectors.process.declaration import SettingError
 from connectors.process.settings import parse_command_line
 from connectors.tls.pool import TlsVersion
+from proxy.callers.limiter import QUESTIONS_AT_ONCE
 from proxy.settings import (
     AccessLogFormat,
     CallerSettings,
@@ -17,6 +19,8 @@ from proxy.settings import (
     ProxyOptions,
     ProxySettings,
     Timeouts,
+    parse_workers,
+    share_of,
 )
 
 
@@ -112,7 +116,21 @@ def test_a_certificate_and_its_key_belong_together(given: str, lacks: str) -> No
         made(f"{given} /canary")
 
 
-def test_one_process_only() -> None:
+def test_workers() -> None:
     assert made("--workers 1") == made()
-    with pytest.raises(SettingError, match="one process"):
-        made("--workers 2")
+    assert made("--workers 64").workers == 64
+    with pytest.raises(ValueError, match=r"^it must be at most 64$"):
+        parse_workers("65")
+
+
+def test_workers_divide_what_protects_others_and_nothing_else() -> None:
+    whole = ProxySettings(workers=3, limits=Limits(connections=100), callers=CallerSettings(failure_rate=10.0))
+    share = share_of(whole)
+    assert share.limits.connections == 34
+    assert (share.callers.failure_rate, share.callers.questions_at_once) == (4.0, 6)
+    assert replace(share, limits=whole.limits, callers=whole.callers) == whole
+    assert replace(share.limits, connections=100) == whole.limits
+    assert replace(share.callers, failure_rate=10.0, questions_at_once=16) == whole.callers
+    assert share_of(replace(whole, callers=CallerSettings(failure_rate=0.0))).callers.failure_rate == 0, "no limit"
+    assert share_of(ProxySettings()) == ProxySettings()
+    assert CallerSettings().questions_at_once == QUESTIONS_AT_ONCE

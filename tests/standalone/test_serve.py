@@ -120,7 +120,7 @@ async def test_t14_debug_logs_hold_no_secret(
     [
         pytest.param(["nowhere"], "nowhere: No such file or directory", id="path missing"),
         pytest.param([".", "--listen", "0.0.0.0:0"], "say who may use the Connectors", id="open to everybody"),
-        pytest.param([".", "--workers", "2"], "serves with one process", id="workers"),
+        pytest.param([".", "--workers", "0"], "--workers: it must be at least 1", id="workers"),
         pytest.param([".", "--listen", "8080"], "--listen: it takes HOST:PORT", id="bad value"),
         pytest.param([], "the following arguments are required: PATH", id="no path"),
     ],

@@ -56,7 +56,6 @@ def test_kubernetes_is_not_for_standalone() -> None:
         parse_client_auth("kubernetes")
 
 
-def test_more_than_one_worker_is_refused() -> None:
+def test_workers() -> None:
     assert parsed("--workers 1").proxy_settings() == ProxySettings()
-    with pytest.raises(SettingError, match="one process"):
-        parsed("--workers 2").proxy_settings()
+    assert parsed("--workers 2").proxy_settings() == ProxySettings(workers=2)

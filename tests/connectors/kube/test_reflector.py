@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from connectors.kube.access import Access
-from connectors.kube.backoff import START
 from connectors.kube.client import KubeClient, Selector
 from connectors.kube.errors import LONGEST_WAIT
 from connectors.kube.reflector import LIVED, NAMED, PAGE, WATCH_SECONDS, Reflector, Watched
 from connectors.kube.resources import SECRETS
+from connectors.process.backoff import START
 from tests.connectors.kube.weather import ALL_SECRETS, Follower, HurriedClock, WrittenDown, running, secret
 from tests.peers.api_requests import Asked
 from tests.peers.fake_api_server import FakeApiServer

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from connectors.process.health import AdminServer, health_routes
+from connectors.process.health import AdminServer, Shown, health_routes
 from connectors.process.parsers import HostPort
 
 
@@ -38,7 +38,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 async def admin(missing: Missing, registry: CollectorRegistry) -> AsyncIterator[str]:
     app = web.Application()
-    app.add_routes(health_routes([missing, lambda: None], registry, lambda: missing.notes))
+    app.add_routes(health_routes([missing, lambda: None], Shown(registry), lambda: missing.notes))
     server = AdminServer(app, HostPort("127.0.0.1", 0))
     await server.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -120,3 +120,18 @@ async def test_stop_closes_the_port() -> None:
     await server.stop()
     with pytest.raises(OSError, match=r"Connect|refused"):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_what_others_know_is_gathered_before_it_is_shown() -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("others", "Of others.", registry=registry)
+
+    async def gather() -> None:
+        gauge.inc()
+
+    app = web.Application()
+    app.add_routes(health_routes([], Shown(registry, gather)))
+    server = AdminServer(app, HostPort("127.0.0.1", 0))
+    await server.start()
+    assert "others 1.0" in (await get(f"http://127.0.0.1:{server.port}/metrics"))[1]
+    await server.stop()

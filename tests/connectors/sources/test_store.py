@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 
@@ -81,3 +82,18 @@ async def test_a_snapshot_of_many_changes_is_known_as_one() -> None:
     few = dict(list(many.items())[:5])
     await store.follow(Changes(connectors={**few, **dict.fromkeys(few)}))
     assert entered == [True, True]
+
+
+async def test_hearers_are_told_of_what_serves_even_behind_a_call_that_was_cut_off() -> None:
+    store, heard = SnapshotStore(), list[tuple[Changes, int]]()
+    store.hear(lambda changes, generation: heard.append((changes, generation)))
+    first, second = (Changes(connectors={one.key: one}) for one in (connector("a"), connector("b")))
+    ticking = SnapshotStore(clock=count().__next__)
+    ticking.hear(lambda changes, generation: heard.append((changes, generation)))
+    following = asyncio.create_task(ticking.follow(first))
+    await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.wait({following})
+    assert not heard
+    await ticking.follow(second)
+    assert heard == [(first, 1), (second, 1)]

@@ -130,3 +130,24 @@ def test_of_what_is_no_file_nobody_can_tell(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "absent", tmp_path / "pipe", tmp_path, "-"):
         assert not AuditFile(str(path)).torn
+
+
+def test_in_a_pipe_that_others_write_to_only_whole_lines_go_at_once() -> None:
+    reading, writing = os.pipe()
+    before = os.dup(1)
+    os.dup2(writing, 1)
+    try:
+        line = b"x" * 999 + b"\n"
+        assert AuditFile(STANDARD_OUTPUT, shared=True).append(line * 10) == 4000
+        assert AuditFile(STANDARD_OUTPUT).append(line * 10) == 10_000
+    finally:
+        os.dup2(before, 1)
+        for descriptor in (before, reading, writing):
+            os.close(descriptor)
+
+
+def test_in_a_file_everything_goes_at_once(path: Path) -> None:
+    file = AuditFile(str(path), shared=True)
+    file.open()
+    assert file.append(b"x" * 999_999 + b"\n") == 1_000_000
+    file.close()

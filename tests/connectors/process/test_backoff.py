@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from connectors.kube.backoff import Backoff
+from connectors.process.backoff import Backoff
 
 
 def test_bounds_double_up_to_the_cap_and_begin_anew_after_success() -> None:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from connectors.process.listening import ABSENT, Acceptor, Counts, Shared, listen
+
+ROOT = Path(__file__).parents[3]
+WORKER = """
+import asyncio, socket, sys
+from connectors.process.listening import Acceptor, Counts, Shared
+from connectors.process.run import run
+
+class Told(asyncio.Protocol):
+    def connection_made(self, transport):
+        transport.write(sys.argv[3].encode())
+    def connection_lost(self, error):
+        acceptor.gone()
+
+async def main():
+    global acceptor
+    listener, counts = socket.socket(fileno=int(sys.argv[1])), Counts(int(sys.argv[2]), 2)
+    listener.setblocking(False)
+    acceptor = Acceptor(Shared([listener], counts, int(sys.argv[3])), Told)
+    acceptor.start()
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+
+run(main())
+"""
+
+
+class Greeting(asyncio.Protocol):
+    """Says a letter and closes, of which the acceptor is not told."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"a")
+        transport.close()
+
+
+async def said(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        return await reader.read(1)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def port_of(host: str = "127.0.0.1") -> tuple[list[socket.socket], int]:
+    listeners = await listen(host, 0, 64)
+    return listeners, listeners[0].getsockname()[1]
+
+
+async def test_a_name_of_two_addresses_is_listened_on_both() -> None:
+    listeners = await listen("localhost", 0, 64)
+    assert {listener.family for listener in listeners} <= {socket.AF_INET, socket.AF_INET6}
+    assert all(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for listener in listeners)
+    for listener in listeners:
+        listener.close()
+
+
+async def test_r25_a_port_that_is_listened_on_cannot_be_bound_again() -> None:
+    (listener,), port = await port_of()
+    assert not listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    with pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
+        await listen("127.0.0.1", port, 64)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
+            other.bind(("127.0.0.1", port))
+    listener.close()
+
+
+def test_counts_are_seen_through_another_mapping_of_the_same_memory() -> None:
+    counts = Counts.make(3)
+    assert [counts.of(process) for process in range(3)] == [ABSENT] * 3
+    other = Counts(counts.descriptor, 3)
+    other.set(1, 7)
+    assert counts.others(0) == (7, ABSENT)
+
+
+async def test_one_alone_accepts_everything() -> None:
+    listeners, port = await port_of()
+    counts = Counts.make(2)
+    acceptor = Acceptor(Shared(listeners, counts, 0), Greeting)
+    acceptor.start()
+    for number in range(5):
+        assert await said(port) == b"a"
+        assert counts.of(0) == number + 1
+    await acceptor.connected()
+    acceptor.gone()
+    assert counts.of(0) == 4
+    acceptor.close()
+    assert counts.of(0) == ABSENT
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_who_has_more_goes_on_where_the_others_do_not_come() -> None:
+    listeners, port = await port_of()
+    counts = Counts.make(2)
+    counts.set(1, 0)
+    acceptor = Acceptor(Shared(listeners, counts, 0), Greeting)
+    acceptor.start()
+    for _ in range(20):
+        assert await asyncio.wait_for(said(port), 5) == b"a"
+    acceptor.close()
+
+
+@pytest.fixture
+async def two_workers() -> AsyncIterator[int]:
+    """The port of two processes that say their number to each connection."""
+    (listener,), port = await port_of()
+    counts = Counts.make(2)
+    inherited = (listener.fileno(), counts.descriptor)
+    words = [str(descriptor) for descriptor in inherited]
+    workers = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WORKER, *words, str(number), pass_fds=inherited, stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    for worker in workers:
+        assert worker.stdout is not None
+        assert await worker.stdout.readline() == b"ready\n"
+    listener.close()
+    yield port
+    for worker in workers:
+        worker.kill()
+        await worker.communicate()
+
+
+async def test_each_of_two_gets_its_share_of_64_connections(two_workers: int) -> None:
+    async def connect() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", two_workers)
+        open_writers.append(writer)
+        return await reader.readexactly(1)
+
+    open_writers: list[asyncio.StreamWriter] = []
+    at_once = Counter(await asyncio.gather(*(connect() for _ in range(64))))
+    one_by_one = Counter([await connect() for _ in range(64)])
+    for writer in open_writers:
+        writer.close()
+        await writer.wait_closed()
+    for shares in (at_once, one_by_one):
+        assert all(0.35 * 64 <= shares[number] <= 0.65 * 64 for number in (b"0", b"1")), shares

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from connectors.process.frames import Frames
+from connectors.process.listening import ABSENT, Counts, listen
+from connectors.process.logs import Logging
+from connectors.process.samples import read_family
+from connectors.snapshot import Changes
+from connectors.sources.handover import encode
+from proxy.settings import ProxySettings, Timeouts
+from proxy.worker import Worker, main
+from proxy.worker_messages import FrameKind, WorkerSettings, encode_settings, send_number
+from tests.connectors.builders import connector, connector_class
+from tests.peers.dialogue import OK
+from tests.peers.raw_client import connected
+from tests.peers.raw_upstream import RawUpstream
+
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n"
+SECONDS = 10.0
+
+
+class Scene:
+    """A worker on this loop; the test is its parent."""
+
+    def __init__(self, parent: Frames, worker: Worker, port: int, counts: Counts) -> None:
+        self.parent = parent
+        self.port = port
+        self.counts = counts
+        self.running = asyncio.create_task(worker.run())
+
+    async def serve(self, number: int, changes: Changes) -> None:
+        for piece in encode(changes):
+            self.parent.send(FrameKind.PIECE, piece)
+        send_number(self.parent, FrameKind.SERVE, number)
+        assert await self.got() == (FrameKind.SERVED, b"%d" % number)
+
+    async def got(self) -> tuple[int, bytes]:
+        frame = await asyncio.wait_for(self.parent.receive(), SECONDS)
+        assert frame is not None
+        return frame
+
+    async def ended(self) -> int:
+        return await asyncio.wait_for(asyncio.shield(self.running), SECONDS)
+
+
+@asynccontextmanager
+async def working() -> AsyncIterator[Scene]:
+    ours, theirs = [await Frames.over(end) for end in socket.socketpair()]
+    (listener,), counts = await listen("127.0.0.1", 0, 64), Counts.make(2)
+    port = listener.getsockname()[1]
+    proxy = ProxySettings(port=port, timeouts=Timeouts(drain=5.0), workers=2)
+    settings = WorkerSettings(
+        number=1, listeners=(listener.detach(),), counts=counts.descriptor, logging=Logging(), proxy=proxy
+    )
+    scene = Scene(ours, Worker(theirs, settings, CollectorRegistry(), None), port, counts)
+    try:
+        yield scene
+    finally:
+        await ours.abort()
+        await asyncio.wait({scene.running}, timeout=SECONDS)
+        await theirs.abort()
+
+
+def of(address: str) -> Changes:
+    tool = connector("tool", address=address)
+    return Changes(connectors={tool.key: tool}, classes={"demo": connector_class()})
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    yield
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+async def test_it_serves_what_it_is_told_and_tells_its_metrics() -> None:
+    async with working() as scene, RawUpstream() as tool:
+        await scene.serve(7, of(tool.address))
+        assert scene.counts.of(1) == 0
+        async with connected(scene.port) as client:
+            client.send(REQUEST)
+            stream = await tool.accept()
+            await stream.read_head()
+            assert scene.counts.of(1) == 1
+            stream.send(OK)
+            assert b" 200 OK\r\n" in await client.read_head()
+        await scene.serve(8, Changes(connectors={connector("tool").key: None}))
+        async with connected(scene.port) as client:
+            client.send(REQUEST)
+            assert b" 404 " in await client.read_head()
+        scene.parent.send(FrameKind.COUNT)
+        names = set()
+        while (frame := await scene.got())[0] == FrameKind.FAMILY:
+            names.add(read_family(frame[1]).name)
+        assert frame == (FrameKind.COUNTED, b"")
+        assert "connectors_proxy_requests" in names
+        assert "connectors_proxy_snapshot_generation" not in names
+
+
+@pytest.mark.parametrize("how", ["told", "parent gone", "SIGTERM"])
+async def test_it_finishes_what_runs_and_tells_its_last_metrics(how: str) -> None:
+    async with working() as scene, RawUpstream() as tool:
+        await scene.serve(1, of(tool.address))
+        async with connected(scene.port) as client:
+            client.send(REQUEST)
+            stream = await tool.accept()
+            await stream.read_head()
+            if how == "told":
+                scene.parent.send(FrameKind.DRAIN)
+            elif how == "SIGTERM":
+                signal.raise_signal(signal.SIGTERM)
+            else:
+                await scene.parent.abort()
+            while scene.counts.of(1) != ABSENT:  # noqa: ASYNC110 - memory has no events
+                await asyncio.sleep(0.01)
+            stream.send(OK)
+            assert b" 200 OK\r\n" in await client.read_to_eof()
+        if how != "parent gone":
+            while (await scene.got())[0] != FrameKind.COUNTED:
+                pass
+        assert await scene.ended() == 0
+
+
+async def test_in_a_hurry_it_cuts_off_what_runs() -> None:
+    async with working() as scene, RawUpstream() as tool:
+        await scene.serve(1, of(tool.address))
+        async with connected(scene.port) as client:
+            client.send(REQUEST)
+            await (await tool.accept()).read_head()
+            scene.parent.send(FrameKind.DRAIN)
+            scene.parent.send(FrameKind.END)
+            assert await scene.ended() == 0
+            await client.wait_lost()
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [(FrameKind.PIECE, b"\xc1canary-77d2"), (FrameKind.SERVE, b"x"), (FrameKind.SERVED, b"1"), (99, b"")],
+)
+async def test_what_is_not_understood_ends_it(kind: int, payload: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with working() as scene:
+        await scene.serve(1, of("https://tool.example"))
+        scene.parent.send(kind, payload)
+        assert await scene.ended() == 1
+    assert "is not understood, draining" in caplog.text
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"\x00\x00\x00\x01\x01x",
+        b"\x00\x00\x00\x00\x09",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x00",
+    ],
+)
+def test_a_process_that_is_told_nothing_sensible_ends(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = socket.socketpair()
+    ours.send(sent)
+    ours.shutdown(socket.SHUT_WR)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        assert main([str(theirs.detach())]) == (1 if sent else 0)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        ours.close()
+    assert ("cannot begin" in caplog.text) is bool(sent)
+
+
+def test_what_its_settings_name_must_be_there(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = socket.socketpair()
+    settings = WorkerSettings(
+        number=0, listeners=(), counts=0, logging=Logging(), proxy=ProxySettings(audit_log="/nosuch/audit.log")
+    )
+    payload = encode_settings(settings)
+    ours.send(len(payload).to_bytes(4, "big") + bytes([FrameKind.SETTINGS]) + payload)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    root = logging.getLogger()
+    before = root.handlers[:]
+    try:
+        assert main([str(theirs.detach())]) == 1
+    finally:
+        root.handlers[:] = before
+        logging.captureWarnings(capture=False)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        ours.close()
