@@ -264,8 +264,6 @@ class FakeApiServer:
     def url(self) -> str:
         return f"https://localhost:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
 
-    # How it is served.
-
     @web.middleware
     async def _weather(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         query = dict(request.query)
