@@ -52,7 +52,7 @@ class _Answer(NamedTuple):
     expires: float
 
 
-class Resolver:
+class NameResolver:
     """Whoever asks for a name that is being looked up waits for that lookup. Failures are never kept."""
 
     def __init__(
