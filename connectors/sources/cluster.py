@@ -269,7 +269,7 @@ class ClusterSource:
 
     def _api_server(self) -> ApiServer | None:
         """The cluster's own API server by all of its names (Kubernetes, "Accessing the Kubernetes API from a Pod")."""
-        server = self._client.server
+        server = self._client.endpoint
         if server is None:
             return None
         names = ("kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{self._cluster_domain}")
