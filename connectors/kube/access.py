@@ -106,7 +106,7 @@ class Connection:
 
     __slots__ = ("authorization", "endpoint", "files", "state")
 
-    def __init__(self, endpoint: Endpoint, authorization: str, files: tuple[Path, ...], state: State) -> None:
+    def __init__(self, endpoint: Endpoint, authorization: str, files: tuple[Path, ...], state: FileStates) -> None:
         self.endpoint = endpoint
         self.authorization = authorization
         self.files = files
@@ -122,10 +122,10 @@ class Connection:
         return mine == (other.authorization, its, other.state)
 
 
-State = tuple[tuple[int, int, int] | None, ...]
+FileStates = tuple[tuple[int, int, int] | None, ...]
 
 
-def state_of(files: tuple[Path, ...]) -> State:
+def state_of(files: tuple[Path, ...]) -> FileStates:
     """Inode, time and size of each file: all a rename, a write or the swap of a volume's symbolic link changes."""
     return tuple(map(_file_state, files))
 

@@ -135,7 +135,7 @@ _LINE = msgspec.json.Decoder(_Line)
 
 
 class KubeClient:
-    """One connection pool to one API server.
+    """One session with one API server.
 
     The credentials and the CA are read again when their files change, and at once after a 401 or a failed handshake;
     the request is then repeated once. `requests` counts by (verb, plural, HTTP code); code "0" means no answer. Every
@@ -161,7 +161,7 @@ class KubeClient:
         self.requests = self._transport.requests
 
     async def start(self) -> None:
-        """Read the access and open the pool; no request is sent.
+        """Read the access and open the session; no request is sent.
 
         Raises:
             AccessError: there is no usable kubeconfig or ServiceAccount.

@@ -25,7 +25,7 @@ from connectors.kube.errors import (
 )
 from connectors.process.clock import Clock
 
-# Connections to one API server with one credential; a changed credential or CA makes a new pool.
+# Connections to one API server with one credential; a changed credential or CA makes a new session.
 
 
 MAX_CONNECTIONS = 100
@@ -34,7 +34,7 @@ READ_BUFFER = 2 * 1024 * 1024
 """Bytes of an answer that are read ahead: one object, of which etcd takes 1.5 MiB by default."""
 
 
-class Pool:
+class KubeSession:
     """An aiohttp session that closes once it is retired and its last request is over."""
 
     def __init__(self, connection: Connection) -> None:
@@ -158,8 +158,8 @@ class _UntrustedError(UnavailableError):
 class KubeResponse:
     """An answer of success, its body not yet read. To be closed."""
 
-    def __init__(self, pool: Pool, response: aiohttp.ClientResponse) -> None:
-        self._pool = pool
+    def __init__(self, session: KubeSession, response: aiohttp.ClientResponse) -> None:
+        self._session = session
         self._response = response
 
     async def read(self) -> bytes:
@@ -193,19 +193,19 @@ class KubeResponse:
     async def close(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
         self._response.close() if not self._response.content.at_eof() else self._response.release()
-        await self._pool.left()
+        await self._session.left()
 
 
 class Transport:
-    """The current pool, and when to look for a new one."""
+    """The current session, and when to look for a new one."""
 
     def __init__(self, access: Access, user_agent: str, clock: Clock) -> None:
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self._access = access
         self._user_agent = user_agent
         self._clock = clock
-        self._pool: Pool | None = None
-        self._retired: list[Pool] = []
+        self._session: KubeSession | None = None
+        self._retired: list[KubeSession] = []
         self._looked = clock.monotonic()
         self._lock = asyncio.Lock()
         self._closed = False
@@ -214,7 +214,7 @@ class Transport:
     @property
     def connection(self) -> Connection | None:
         """What requests are sent with now; None while it is not open."""
-        return self._pool.connection if self._pool else None
+        return self._session.connection if self._session else None
 
     def on_renewal(self, tell: Callable[[], None]) -> None:
         """Call `tell` after each change of the connection."""
@@ -226,17 +226,17 @@ class Transport:
         Raises:
             AccessError: there is none.
         """
-        if self._pool is None:
-            self._pool = Pool(await load(self._access))
+        if self._session is None:
+            self._session = KubeSession(await load(self._access))
             self._looked = self._clock.monotonic()
 
     async def close(self) -> None:
-        """Close every pool."""
+        """Close every session."""
         self._closed = True
-        for pool in (self._pool, *self._retired):
-            if pool is not None:
-                await pool.close()
-        self._pool, self._retired = None, []
+        for session in (self._session, *self._retired):
+            if session is not None:
+                await session.close()
+        self._session, self._retired = None, []
 
     async def open(self, request: KubeRequest, limits: aiohttp.ClientTimeout) -> KubeResponse:
         """Send it, once more where a new credential or CA turns up after a 401 or a failed handshake.
@@ -244,38 +244,38 @@ class Transport:
         Raises:
             KubeError: there is no answer, or one of failure.
         """
-        pool = await self._current()
+        session = await self._current()
         try:
-            return await self._send(pool, request, limits)
+            return await self._send(session, request, limits)
         except (UnauthorizedError, _UntrustedError):
-            if not await self._renewed(pool):
+            if not await self._renewed(session):
                 raise
         return await self._send(await self._current(), request, limits)
 
-    async def _current(self) -> Pool:
-        if self._pool is not None and self._clock.monotonic() - self._looked >= RELOAD_EVERY:
+    async def _current(self) -> KubeSession:
+        if self._session is not None and self._clock.monotonic() - self._looked >= RELOAD_EVERY:
             self._looked = self._clock.monotonic()
-            if self._pool.connection.changed_on_disk():
-                await self._renewed(self._pool)
-        if self._pool is None:
+            if self._session.connection.changed_on_disk():
+                await self._renewed(self._session)
+        if self._session is None:
             raise UnavailableError("the client of the API server is not open")
-        return self._pool
+        return self._session
 
-    async def _renewed(self, old: Pool) -> bool:
-        """Read the access again; whether there is another pool than `old` now."""
+    async def _renewed(self, old: KubeSession) -> bool:
+        """Read the access again; whether there is another session than `old` now."""
         async with self._lock:
-            if self._closed or self._pool is not old:
+            if self._closed or self._session is not old:
                 return not self._closed
             try:
                 connection = await load(self._access)
                 if connection.same_as(old.connection):
                     return False
-                pool = Pool(connection)
+                session = KubeSession(connection)
             except AccessError as error:
                 # Perhaps half written. What was read before may still be good.
                 logger.warning("the access to the API server cannot be read again, the old one stays: %s", error)
                 return False
-            self._pool = pool
+            self._session = session
             self._retired = [retired for retired in (*self._retired, old) if not retired.closed]
         await old.retire()
         logger.info("the credential or CA for the API server changed: read again")
@@ -283,14 +283,14 @@ class Transport:
             tell()
         return True
 
-    async def _send(self, pool: Pool, request: KubeRequest, limits: aiohttp.ClientTimeout) -> KubeResponse:
+    async def _send(self, session: KubeSession, request: KubeRequest, limits: aiohttp.ClientTimeout) -> KubeResponse:
         code = "0"
-        pool.enter()
+        session.enter()
         try:
-            response = await self._request(pool, request, limits)
+            response = await self._request(session, request, limits)
             code = str(response.status)
             if 200 <= response.status < 300:
-                return KubeResponse(pool, response)
+                return KubeResponse(session, response)
             error = await _refusal(response)
         except aiohttp.ClientSSLError as broken:
             error = _UntrustedError(f"no trusted TLS connection to the API server: {_text(broken)}")
@@ -301,23 +301,25 @@ class Transport:
         except _FAILURES as broken:
             error = UnavailableError(f"no answer from the API server: {_text(broken)}")
         except BaseException:
-            await pool.left()
+            await session.left()
             raise
         finally:
             self.requests[request.verb, request.plural, code] += 1
-        await pool.left()
+        await session.left()
         raise error from None
 
-    async def _request(self, pool: Pool, request: KubeRequest, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    async def _request(
+        self, session: KubeSession, request: KubeRequest, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
         headers = {"User-Agent": self._user_agent, "Accept": request.accept}
-        if pool.connection.authorization:
-            headers["Authorization"] = pool.connection.authorization
+        if session.connection.authorization:
+            headers["Authorization"] = session.connection.authorization
         data = None
         if request.body is not None:
             headers["Content-Type"] = request.media_type
             data = msgspec.json.encode(request.body)
-        url = f"{pool.connection.endpoint.host}{request.target}"
-        return await pool.request(request.method, url, headers=headers, data=data, timeout=limits)
+        url = f"{session.connection.endpoint.host}{request.target}"
+        return await session.request(request.method, url, headers=headers, data=data, timeout=limits)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> KubeError:

@@ -9,25 +9,25 @@ import pytest
 import trustme
 
 from connectors.kube.access import Access, AccessError, Connection, Endpoint, load
-from connectors.kube.transport import Pool
+from connectors.kube.transport import KubeSession
 from tests.peers.fake_api_server import FakeApiServer
 
 
-async def test_a_retired_pool_closes_after_its_last_request(server: FakeApiServer, tmp_path: Path) -> None:
-    pool = Pool(await load(Access(server.kubeconfig(tmp_path))))
-    pool.enter()
-    response = await pool.request("GET", f"{server.url}/api/v1/secrets")
-    await pool.retire()
-    assert not pool.closed
+async def test_a_retired_session_closes_after_its_last_request(server: FakeApiServer, tmp_path: Path) -> None:
+    session = KubeSession(await load(Access(server.kubeconfig(tmp_path))))
+    session.enter()
+    response = await session.request("GET", f"{server.url}/api/v1/secrets")
+    await session.retire()
+    assert not session.closed
     assert (await response.json())["kind"] == "SecretList"
-    await pool.left()
-    assert pool.closed
+    await session.left()
+    assert session.closed
 
 
-async def test_an_idle_pool_closes_at_once(server: FakeApiServer, tmp_path: Path) -> None:
-    pool = Pool(await load(Access(server.kubeconfig(tmp_path))))
-    await pool.retire()
-    assert pool.closed
+async def test_an_idle_session_closes_at_once(server: FakeApiServer, tmp_path: Path) -> None:
+    session = KubeSession(await load(Access(server.kubeconfig(tmp_path))))
+    await session.retire()
+    assert session.closed
 
 
 async def test_a_ca_that_is_none(server: FakeApiServer, tmp_path: Path) -> None:
@@ -36,17 +36,17 @@ async def test_a_ca_that_is_none(server: FakeApiServer, tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("http://127.0.0.1", "https://localhost"))
     connection = await load(Access(config))
     with pytest.raises(AccessError, match="cannot be used") as caught:
-        Pool(connection)
+        KubeSession(connection)
     assert "canary" not in str(caught.value)
 
 
 async def status(server: FakeApiServer, endpoint: Endpoint) -> int:
-    pool = Pool(Connection(endpoint, "", (), ()))
+    session = KubeSession(Connection(endpoint, "", (), ()))
     try:
-        pool.enter()
-        return (await pool.request("GET", f"{endpoint.host}/api/v1/secrets")).status
+        session.enter()
+        return (await session.request("GET", f"{endpoint.host}/api/v1/secrets")).status
     finally:
-        await pool.close()
+        await session.close()
 
 
 async def test_tls_as_the_endpoint_says(tmp_path: Path) -> None:
