@@ -25,7 +25,7 @@ from connectors.tls.pool import ClientTls
 async def checked_addresses(resolver: NameResolver, guard: DialGuard, address: Address) -> list[str]:
     """Look the host up, once, and leave out what the guard denies; the order stays. An IP address is checked too.
 
-    Whoever dials must dial these and not look the name up again: a second answer may be another one (DNS rebinding).
+    The caller must dial these and not look the name up again: a second answer may be another one (DNS rebinding).
 
     Raises:
         DeniedError: the guard denies all of them.
@@ -109,5 +109,5 @@ class Dialer:
         raise first
 
     def failed(self, address: Address) -> None:
-        """None of its candidates took a connection: the next one who asks looks the name up again."""
+        """None of its candidates took a connection: the next caller looks the name up again."""
         self._resolver.forget(address.host, address.port)

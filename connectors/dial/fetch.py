@@ -83,17 +83,17 @@ class HttpClient:
             FetchFailedError: there is no answer. Its context holds no other exception, so none of their words.
             ValueError: the request cannot be sent as it is; the message does not quote it.
         """
-        # To be refused before anything is dialled; what is written is made then, so that no credential waits for it.
+        # Made to be refused before anything is dialled, and made again to be written: no copy of a credential waits.
         _head(request, self._user_agent)
         try:
             outcome = await self._outcome(request, read_body=read_body)
         except asyncio.CancelledError:
-            # Its time was over: perhaps nobody is at these addresses any more.
+            # Its time was over: perhaps the tool is not at these addresses any more.
             self._dialer.failed(request.address)
             raise
         if isinstance(outcome, DialFailure):
             self._dialer.failed(request.address)
-            # Outside of any `except`: the words of others name addresses that a name server chose.
+            # Outside of any `except`: a library's words name the addresses that a name server chose.
             raise FetchFailedError(outcome)
         return outcome
 
@@ -155,7 +155,7 @@ async def _answered(reader: asyncio.StreamReader, answer: ResponseReader) -> Res
         response = answer.feed(data)
         if response is not None:
             return response
-        # To read what has come already lets nobody else run.
+        # A read of what has come already does not give the event loop a turn.
         await asyncio.sleep(0)
     if not answer.begun:
         raise ConnectionAbortedError

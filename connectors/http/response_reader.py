@@ -14,7 +14,7 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 128
 """Header fields of a head, as many as the proxy takes."""
 MAX_INTERIM = 128
-"""Interim answers (RFC 9110 section 15.2), which nobody reads: a tool that takes long may send several a second."""
+"""Interim answers (RFC 9110 section 15.2), which are dropped: a tool that takes long may send several a second."""
 MAX_BODY = 1024 * 1024
 """Bytes of a body that are read. A check looks at a status page of some KiB; a thousand probes at once cost a GiB."""
 
@@ -95,7 +95,7 @@ class ResponseReader:
         """Where the first head ends; 0 if that has not come.
 
         Raises:
-            MessageError: it cannot become one. An SSH server says its line and waits: so does not whoever asks it.
+            MessageError: it cannot become one. Said at once, since an SSH server sends a line and waits.
         """
         ahead = self._ahead
         end = ahead.find(HEAD_END, scanned, MAX_HEAD)

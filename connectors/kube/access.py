@@ -279,7 +279,7 @@ def _authorization(scheme: str, token: str) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """Nothing if it cannot be read: whoever opens a connection says what is wrong with it."""
+    """Nothing if it cannot be read: the session that is opened with it says what is wrong."""
     try:
         return path.read_bytes()
     except OSError:

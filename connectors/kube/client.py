@@ -72,10 +72,10 @@ LIST_TIMEOUT = 60.0
 """Seconds for a page of a list: the API server itself gives up on a request after that time."""
 
 WATCH_SILENCE = 90.0
-"""Seconds without a byte after which a watch is opened anew: it may be dead, and TCP would not tell for many minutes.
+"""Seconds without a byte after which a watch is opened again: it may be dead, and TCP would not tell for many minutes.
 
 Bookmarks come about every minute where they come in time. Kubernetes 1.20 sends those of a quiet resource later, so
-silence is no failure.
+silence is not a failure.
 """
 
 _PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
