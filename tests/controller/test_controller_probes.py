@@ -209,7 +209,7 @@ async def test_what_a_probe_tells_while_the_status_is_being_written_is_looked_at
     assert held.status is not None
     before = replica.metric("connectors_controller_reconcile_total", result="unchanged") or 0
     # The watch has told of the write, its answer is still under way.
-    with replica.controller._reconciler._echo(key, (held.connector, held.status)):
+    with replica.controller._reconciler._echo(key, (held.item, held.status)):
         replica.controller._prober._tell(key)
         await probing.until(
             lambda: replica.metric("connectors_controller_reconcile_total", result="unchanged") == before + 1
