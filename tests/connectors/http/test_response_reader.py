@@ -105,7 +105,7 @@ def test_a_mebibyte_is_read(size: int, complete: bool, framed: bytes) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_an_answer_is_known_before_the_connection_ends(sent: bytes) -> None:
-    # An SSH server says its line and waits: whoever waits for the end of a head would wait until the timeout.
+    # An SSH server sends a line and waits: a client that waits for the end of a head would wait until the timeout.
     for pieces in ([sent], cut(sent, range(len(sent)))):
         reader = ResponseReader(b"GET", read_body=True)
         with pytest.raises(MessageError):
