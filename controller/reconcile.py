@@ -17,7 +17,7 @@ from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.metadata import ObjectMeta
 from connectors.objects.names import service_name
 from connectors.process.clock import Clock, rfc3339
-from connectors.sources.api_objects import HeldConnector
+from connectors.sources.api_objects import HeldClass, HeldConnector
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.destination import Behind, ClusterProxy, Platform, api_destination, proxy_destination
@@ -65,13 +65,8 @@ class Reconciler:
 
         The watch may tell of a write before its answer does, or after.
         """
-        if key not in self._writing:
-            return False
-        if isinstance(key, ConnectorKey):
-            held = self._known.source.connector(key)
-            return held is not None and self._writing[key] == (held.connector, held.status)
-        held_class = self._known.source.connector_class(key)
-        return held_class is not None and self._writing[key] == (held_class.connector_class, held_class.status)
+        held = self._held(key) if key in self._writing else None
+        return held is not None and self._writing[key] == (held.item, held.status)
 
     async def reconcile(self, key: ConnectorKey | str) -> ReconcileResult:
         """A Connector by its key, a class by its name. What is gone, or not known well enough yet, is left alone.
@@ -92,7 +87,7 @@ class Reconciler:
             self._metrics.gone(key)
             return ReconcileResult.UNCHANGED
         judgement = self._known.store.current.judgements.get(key)
-        if judgement is None or held.deleting or not _same(judgement.connector.metadata, held.connector.metadata):
+        if judgement is None or held.deleting or not _same(judgement.connector.metadata, held.item.metadata):
             # The next snapshot brings the newer object and wakes this key.
             return ReconcileResult.UNCHANGED
         proxy = self._proxy(judgement)
@@ -114,7 +109,7 @@ class Reconciler:
         self._metrics.judged(key, plan.status.conditions)
         if plan.status != held.status:
             metadata = judgement.connector.metadata
-            with self._echo(key, (held.connector, plan.status)):
+            with self._echo(key, (held.item, plan.status)):
                 raw = await self._applier.status(CONNECTORS, metadata, held.resource_version, plan.status)
                 self._told(key, held, raw)
             for event in plan.events:
@@ -127,10 +122,14 @@ class Reconciler:
             return ReconcileResult.CONFLICT
         return ReconcileResult.WRITTEN if wrote else ReconcileResult.UNCHANGED
 
-    def _told(self, key: ConnectorKey, before: HeldConnector, raw: bytes) -> None:
+    def _held(self, key: ConnectorKey | str) -> HeldConnector | HeldClass | None:
+        source = self._known.source
+        return source.connector(key) if isinstance(key, ConnectorKey) else source.connector_class(key)
+
+    def _told(self, key: ConnectorKey | str, before: HeldConnector | HeldClass, raw: bytes) -> None:
         """Feed the answer back, unless the watch has brought something newer: the object may even be gone."""
-        if self._known.source.connector(key) is before:
-            self._known.source.wrote_connector(raw)
+        if self._held(key) is before:
+            self._known.source.wrote(key, raw)
 
     @contextmanager
     def _echo(self, key: ConnectorKey | str, expected: _State) -> Iterator[None]:
@@ -170,7 +169,7 @@ class Reconciler:
         judged = snapshot.classes.get(name)
         if held is None or held.deleting or judged is None:
             return ReconcileResult.UNCHANGED
-        if not _same(judged.metadata, held.connector_class.metadata):
+        if not _same(judged.metadata, held.item.metadata):
             return ReconcileResult.UNCHANGED
         referred = referred_services(judged, self._known.platform)
         if not all(self._known.services.known(key) for key in referred):
@@ -181,11 +180,10 @@ class Reconciler:
         plan = connector_class.plan(judged, snapshot.class_violations[name], held.status, facts, now)
         if plan.status == held.status:
             return ReconcileResult.UNCHANGED
-        metadata = held.connector_class.metadata
-        with self._echo(name, (held.connector_class, plan.status)):
+        metadata = held.item.metadata
+        with self._echo(name, (held.item, plan.status)):
             raw = await self._applier.status(CONNECTOR_CLASSES, metadata, held.resource_version, plan.status)
-            if self._known.source.connector_class(name) is held:
-                self._known.source.wrote_class(raw)
+            self._told(name, held, raw)
         for event in plan.events:
             self._events.record(Regarding.of(CONNECTOR_CLASSES, metadata), event)
         return ReconcileResult.WRITTEN

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple
 
-from aiohappyeyeballs import AddrInfoType, start_connection
-
-from connectors.dial.dialer import Dialer
+from connectors.dial.dialer import Dialer, connected_socket
 from connectors.dial.failure import LookupTimeoutError, dial_failure
 from connectors.dial.kind import FailureKind
 from connectors.objects.addresses import Address
@@ -38,10 +34,6 @@ def dial_refusal(error: OSError | TimeoutError, address: Address) -> Refusal:
     """What to tell the caller. Names the declared host and port only: an address is not a secret, all else could be."""
     failure = dial_failure(error, address)
     return Refusal(REASONS[failure.kind], failure.message)
-
-
-ATTEMPT_DELAY = 0.25
-"""Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 
 
 class DialCall(NamedTuple, Generic[Key]):
@@ -120,23 +112,11 @@ class Dialling(Generic[Key]):
 async def _connection(candidates: Sequence[str], port: int, protocol: asyncio.Protocol) -> asyncio.Transport:
     """A connection to the one candidate, or to the first of several that answers.
 
-    The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
-
     Raises:
         OSError: none of them does.
     """
     loop = asyncio.get_running_loop()
     if len(candidates) == 1:
         return (await loop.create_connection(lambda: protocol, candidates[0], port))[0]
-    infos = [_address_info(ip, port) for ip in candidates]
-    try:
-        dialled = await start_connection(infos, happy_eyeballs_delay=ATTEMPT_DELAY)
-    except RuntimeError as error:
-        # What uvloop raises where asyncio raises an OSError.
-        raise ConnectionError(str(error)) from None
+    dialled = await connected_socket(candidates, port)
     return (await loop.create_connection(lambda: protocol, sock=dialled))[0]
-
-
-def _address_info(ip: str, port: int) -> AddrInfoType:
-    family = socket.AF_INET6 if ipaddress.ip_address(ip).version == 6 else socket.AF_INET
-    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)

@@ -128,5 +128,5 @@ async def _probed(judgement: Judgement, options: ProbeOptions) -> ConnectorProbe
     try:
         reports = await probe_connector(sender, judgement, options.timeout)
     finally:
-        await sender.close()
+        sender.close()
     return report_of(judgement.connector.key, probed_status(judgement, reports, timestamp()), reports)

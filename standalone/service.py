@@ -212,7 +212,7 @@ class Service:
         self._end()  # drain() may have been cut off before it began
         if self._running:
             await asyncio.wait(self._running)
-        await self._sender.close()
+        self._sender.close()
         await self._proxy.stop()
 
     @property

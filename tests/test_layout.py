@@ -39,7 +39,7 @@ REVEALS = {
     "connectors/credentials/credential.py": "puts a credential on a head, last of all",
     "connectors/credentials/generated.py": "checks that a rendered value fits a header",
     "connectors/credentials/client_certificate.py": "looks whether key and certificate belong together",
-    "connectors/dial/http_client.py": "puts values on a request",
+    "connectors/dial/fetch.py": "puts values on a request",
     "connectors/expressions/template.py": "shows a template the Secret that it is about",
     "connectors/objects/secret.py": "defines it",
     "connectors/tls/certificates.py": "looks for CA certificates, which are nobody's secret",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
+
+from aiohappyeyeballs import AddrInfoType, start_connection
 
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.failure import DeniedError
 from connectors.dial.guard import DialGuard
-from connectors.dial.issuers import WrongIssuerError, is_wrong_issuer
-from connectors.dial.resolver import Resolver
+from connectors.dial.resolver import NameResolver
 from connectors.objects.addresses import Address
 from connectors.tls.contexts import Contexts
 from connectors.tls.pool import ClientTls
@@ -19,10 +22,10 @@ from connectors.tls.pool import ClientTls
 # The addresses of a tool that may be dialled: the address that was checked is the address that is dialled.
 
 
-async def checked_addresses(resolver: Resolver, guard: DialGuard, address: Address) -> list[str]:
+async def checked_addresses(resolver: NameResolver, guard: DialGuard, address: Address) -> list[str]:
     """Look the host up, once, and leave out what the guard denies; the order stays. An IP address is checked too.
 
-    Whoever dials must dial these and not look the name up again: a second answer may be another one (DNS rebinding).
+    The caller must dial these and not look the name up again: a second answer may be another one (DNS rebinding).
 
     Raises:
         DeniedError: the guard denies all of them.
@@ -37,15 +40,43 @@ async def checked_addresses(resolver: Resolver, guard: DialGuard, address: Addre
     return allowed
 
 
+ATTEMPT_DELAY = 0.25
+"""Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
+
+
+async def connected_socket(candidates: Sequence[str], port: int) -> socket.socket:
+    """A TCP connection to the first of the candidates that answers, and to nothing else: there is no name here.
+
+    The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
+
+    Raises:
+        OSError: none of them answers.
+    """
+    try:
+        return await start_connection([_numeric(ip, port) for ip in candidates], happy_eyeballs_delay=ATTEMPT_DELAY)
+    except RuntimeError as error:
+        # What uvloop raises where asyncio raises an OSError.
+        raise ConnectionError(str(error)) from None
+
+
+def _numeric(ip: str, port: int) -> AddrInfoType:
+    """What a name server would have said (getaddrinfo), of an address that is known already."""
+    family = socket.AF_INET6 if ipaddress.ip_address(ip).version == 6 else socket.AF_INET
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)
+
+
+_SIGNATURE = 7
+"""X509_V_ERR_CERT_SIGNATURE_FAILURE of OpenSSL: there is an issuer of that name, and somebody else has signed."""
+
 T = TypeVar("T")
 
 
 class Dialer:
     """Names -> addresses that may be dialled; trust -> contexts."""
 
-    def __init__(self, settings: DialSettings, resolver: Resolver | None = None) -> None:
+    def __init__(self, settings: DialSettings, resolver: NameResolver | None = None) -> None:
         self._guard = settings.guard
-        self._resolver = resolver or Resolver(cache=settings.dns_cache)
+        self._resolver = resolver or NameResolver(cache=settings.dns_cache)
         self.contexts = Contexts(settings.minimum)
 
     async def candidates(self, address: Address) -> list[str]:
@@ -57,7 +88,8 @@ class Dialer:
     ) -> T:
         """Call `connect` with the context, None for http.
 
-        Where a CA of another's name was taken for the issuer it is called again, with others of that name.
+        Of two CAs of one name OpenSSL tries one. If the signature shows that it was the wrong one, `connect` is called
+        again, with others of that name; so it must send nothing before the handshake has succeeded.
 
         Raises:
             KeyPairError: the certificate to show cannot be loaded.
@@ -67,15 +99,15 @@ class Dialer:
             return await connect(None)
         try:
             return await connect(await self.contexts.context(tls))
-        except (ssl.SSLCertVerificationError, WrongIssuerError) as error:
-            if not is_wrong_issuer(error):
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code != _SIGNATURE:
                 raise
             first = error
         for choice in tls.choices:
-            with suppress(ssl.SSLCertVerificationError, WrongIssuerError):
+            with suppress(ssl.SSLCertVerificationError):
                 return await connect(await self.contexts.context(choice))
         raise first
 
     def failed(self, address: Address) -> None:
-        """None of its candidates took a connection: the next one who asks looks the name up again."""
+        """None of its candidates took a connection: the next caller looks the name up again."""
         self._resolver.forget(address.host, address.port)

@@ -1,7 +1,7 @@
-"""Why a tool could not be dialled: one classification, for the proxy's refusals and for the conditions of probes.
+"""Why there is no answer of a tool: one classification, for the proxy's refusals and for the conditions of probes.
 
 Messages are the same from one try to the next, since they go into a status: no address that a name server chose, no
-port of this end, no duration.
+port of this end, no duration, none of a library's words about what was sent or has come.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import os
 import socket
 import ssl
 
-from connectors.dial.kind import Failure, FailureKind
+from connectors.dial.kind import DialFailure, FailureKind
 from connectors.dial.resolver import TooManyLookupsError
+from connectors.http.message import MessageError
 from connectors.objects.addresses import Address
 from connectors.tls.loading import KeyPairError
 
@@ -33,50 +34,77 @@ def place(address: Address) -> str:
     return f"{address.host}:{address.port}"
 
 
-def dial_failure(error: OSError | TimeoutError, address: Address) -> Failure:
+def dial_failure(error: OSError | TimeoutError, address: Address) -> DialFailure:
     """What to tell of an exception of a lookup, a connection or a TLS handshake. Names the declared host and port."""
     where = place(address)
     match error:
         case DeniedError():
-            return Failure(FailureKind.DENIED, _denied(error.ranges, address))
+            return DialFailure(FailureKind.DENIED, _denied(error.ranges, address))
         case KeyPairError():
-            return Failure(
+            return DialFailure(
                 FailureKind.TLS, f"no TLS with {where}: {error}; correct the Secret with the client certificate"
             )
         case ssl.SSLError():
-            return tls_failure(error, address)
+            return _tls_failure(error, address)
         case LookupTimeoutError():
             message = f"the name {address.host} was not resolved in time; is its name server reachable?"
-            return Failure(FailureKind.TIMEOUT, message)
+            return DialFailure(FailureKind.TIMEOUT, message)
         case TimeoutError():
-            return Failure(FailureKind.TIMEOUT, f"{where} did not accept a connection in time")
+            return DialFailure(FailureKind.TIMEOUT, f"{where} did not accept a connection in time")
         case TooManyLookupsError():
             message = (
                 f"the name {address.host} was not looked up, for too many others are; it is not the tool's fault: find "
                 "the Connectors whose name servers do not answer"
             )
-            return Failure(FailureKind.BUSY, message)
+            return DialFailure(FailureKind.BUSY, message)
         case socket.gaierror():
-            return Failure(FailureKind.DNS, f"the name {address.host} does not resolve; check spec.address")
+            return DialFailure(FailureKind.DNS, f"the name {address.host} does not resolve; check spec.address")
         case ConnectionRefusedError():
-            return Failure(FailureKind.REFUSED, f"{where} refuses connections; is the tool running?")
+            return DialFailure(FailureKind.REFUSED, f"{where} refuses connections; is the tool running?")
         case ConnectionAbortedError() if address.scheme == "https":
-            return Failure(FailureKind.TLS, f"{where} ended the TLS handshake")
+            return DialFailure(FailureKind.TLS, f"{where} ended the TLS handshake")
         case _:
-            return Failure(FailureKind.UNREACHABLE, f"{where} cannot be reached: {system_words(error)}")
+            return DialFailure(FailureKind.UNREACHABLE, f"{where} cannot be reached: {_system_words(error)}")
 
 
-def tls_failure(error: ssl.SSLError, address: Address) -> Failure:
+def exchange_failure(error: MessageError | OSError, address: Address, *, begun: bool) -> DialFailure:
+    """What to tell of an exception behind the handshake. `begun`: whether a part of the answer has come."""
+    match error:
+        case ssl.SSLError():
+            # With TLS 1.3 a server's verdict on the client comes behind the handshake.
+            return _tls_failure(error, address)
+        case ConnectionError() if not begun:
+            # In order or with a reset: whether the request was there yet decides that, and changes from try to try.
+            message = f"{place(address)} closed the connection without an answer"
+            return DialFailure(FailureKind.UNREACHABLE, message)
+        case MessageError() | ConnectionError():
+            # One sentence: how much of a wrong answer was taken depends on how the network cut it into pieces.
+            what = "is not HTTP/1.1, has too large a head, or breaks off; does an HTTP server listen there?"
+            return DialFailure(FailureKind.PROTOCOL, f"the answer of {place(address)} {what}")
+        case _:
+            message = f"the connection to {place(address)} broke: {_system_words(error)}"
+            return DialFailure(FailureKind.UNREACHABLE, message)
+
+
+def timeout_failure(address: Address) -> DialFailure:
+    """What to tell if the whole of it took too long: how far it got is not known."""
+    message = f"no answer from {place(address)} in time; is the tool, or the name server for its name, slow or away?"
+    return DialFailure(FailureKind.TIMEOUT, message)
+
+
+def _tls_failure(error: ssl.SSLError, address: Address) -> DialFailure:
     """What OpenSSL says of a certificate (expired, self-signed, another host name, no known issuer) or a handshake."""
     where = place(address)
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "name its CA in spec.caCertSecretRef or have it trusted for all (docs/trust.md), or correct the address"
-        return Failure(FailureKind.TLS, f"the certificate of {where} is not trusted: {error.verify_message}; {hint}")
+        return DialFailure(
+            FailureKind.TLS, f"the certificate of {where} is not trusted: {error.verify_message}; {hint}"
+        )
     what = (getattr(error, "reason", None) or "handshake failed").lower().replace("_", " ")
-    return Failure(FailureKind.TLS, f"no TLS with {where}: {what}; does the tool speak https there?")
+    return DialFailure(FailureKind.TLS, f"no TLS with {where}: {what}; does the tool speak https there?")
 
 
-def system_words(error: OSError) -> str:
+def _system_words(error: OSError) -> str:
     """The system's words for an error number: what a library wrote in their place may name addresses and ports."""
     return os.strerror(error.errno) if error.errno else "connection failed"
 

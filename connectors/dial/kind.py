@@ -20,7 +20,7 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class DialFailure:
     """What went wrong, and a sentence that says where and what to do."""
 
     kind: FailureKind

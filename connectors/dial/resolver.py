@@ -52,8 +52,8 @@ class _Answer(NamedTuple):
     expires: float
 
 
-class Resolver:
-    """Whoever asks for a name that is being looked up waits for that lookup. Failures are never kept."""
+class NameResolver:
+    """A caller that asks for a name that is being looked up waits for that lookup. Failures are never kept."""
 
     def __init__(
         self, lookup: Lookup = look_up, cache: float = 0.0, monotonic: Callable[[], float] = time.monotonic
@@ -86,7 +86,7 @@ class Resolver:
         return list(await asyncio.shield(running))
 
     def forget(self, host: str, port: int) -> None:
-        """The next one who asks has it looked up anew: nobody answered at these addresses."""
+        """The next caller has it looked up again: there was no answer at these addresses."""
         self._answers.pop((host, port), None)
 
     def _start(self, host: str, port: int) -> asyncio.Future[list[str]]:
@@ -111,7 +111,7 @@ class Resolver:
         future = self._running.pop((host, port))
         if isinstance(answer, OSError):
             future.set_exception(answer)
-            # Whoever waited may be gone: an answer that nobody reads is no defect to report.
+            # The callers that waited may be gone: an answer that none of them reads is not a defect to report.
             future.exception()
         else:
             self._keep(host, port, answer)

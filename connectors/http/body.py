@@ -178,6 +178,11 @@ class ChunkedBody:
                 self._state = _State.DATA if self._remaining else _State.DATA_END
             elif self._state is _State.SIZE and not self._decode and (end := self._whole(buffer, position, size)):
                 pass
+            elif self._state is _State.SIZE and self._decode and (end := self._whole(buffer, position, size)):
+                if begin < position:
+                    out.append(source[begin:position])
+                out.append(_content(buffer, position, end))
+                begin = end
             else:
                 end, instead = self._line(buffer, position, size)
                 if end < 0:
@@ -263,6 +268,18 @@ class ChunkedBody:
         fields = self._trailers(parse_trailers(bytes(buffer[position:end])))
         self.done = True
         return end, write_fields(fields) + b"\r\n"
+
+
+def _content(buffer: _Buffer, position: int, end: int) -> bytes:
+    """The data of chunks that are whole, plain and of one size (see ChunkedBody), from `position` to `end`."""
+    line = _PLAIN_LINE.match(buffer, position)
+    if line is None:
+        return b""
+    size, ahead = int(line[1], 16), line.end() - position
+    step = ahead + size + len(b"\r\n")
+    if size == 1:
+        return bytes(buffer[position + ahead : end : step])
+    return b"".join([buffer[begin : begin + size] for begin in range(position + ahead, end, step)])
 
 
 def is_one_chunk(body: bytes) -> bool:

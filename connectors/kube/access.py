@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import yaml
+
+from connectors.process.settings import foreign_variable
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import Configuration
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -73,26 +78,39 @@ def choose_access(flag: str, environment: str, in_cluster: InCluster | None = No
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An API server, and how it and this end show who they are.
+
+    `host` is scheme, host and port, without a slash at the end. `ca_file`: the CA certificates in PEM by which it is
+    verified, `authority` what is in it; empty for the system's own. `certificate` and `key`: files of a client
+    certificate. `server_name`: the name in its certificate, empty for that of the host. `verify` is False where a
+    kubeconfig says insecure-skip-tls-verify. `proxy`: the URL of a proxy on the way.
+    """
+
+    host: str
+    ca_file: str = ""
+    authority: bytes = b""
+    certificate: str = ""
+    key: str = ""
+    server_name: str = ""
+    verify: bool = True
+    proxy: str = field(default="", repr=False)  # may hold a password
+
+
 class Connection:
-    """What was read: kubernetes-asyncio's Configuration, the Authorization header, and the state of every file read.
+    """What was read: where the API server is, the Authorization header, and the state of every file read.
 
     It has no readable repr: it holds a credential.
     """
 
-    __slots__ = ("authority", "authorization", "configuration", "files", "state")
+    __slots__ = ("authorization", "endpoint", "files", "state")
 
-    def __init__(self, configuration: Any, files: tuple[Path, ...], state: State, authority: bytes = b"") -> None:
-        """`authority`: the CA certificates in PEM by which the API server is verified; empty for the system's own."""
-        self.configuration = configuration
-        self.authority = authority
+    def __init__(self, endpoint: Endpoint, authorization: str, files: tuple[Path, ...], state: FileStates) -> None:
+        self.endpoint = endpoint
+        self.authorization = authorization
         self.files = files
         self.state = state
-        self.authorization = _authorization(configuration)
-
-    @property
-    def host(self) -> str:
-        """Scheme, host and port, without a slash at the end."""
-        return str(self.configuration.host).rstrip("/")
 
     def changed_on_disk(self) -> bool:
         """Whether a file is another one than when it was read."""
@@ -100,13 +118,14 @@ class Connection:
 
     def same_as(self, other: Connection) -> bool:
         """Whether the other would behave the same."""
-        return (self.authorization, self.host, self.state) == (other.authorization, other.host, other.state)
+        mine, its = (self.authorization, self.endpoint.host, self.state), other.endpoint.host
+        return mine == (other.authorization, its, other.state)
 
 
-State = tuple[tuple[int, int, int] | None, ...]
+FileStates = tuple[tuple[int, int, int] | None, ...]
 
 
-def state_of(files: tuple[Path, ...]) -> State:
+def state_of(files: tuple[Path, ...]) -> FileStates:
     """Inode, time and size of each file: all a rename, a write or the swap of a volume's symbolic link changes."""
     return tuple(map(_file_state, files))
 
@@ -125,44 +144,65 @@ async def load(access: Access) -> Connection:
     Raises:
         AccessError: a file is missing or does not say what is needed. The message quotes nothing of a file.
     """
-    # Costs 40 MB and a quarter of a second: only where an API server is asked at all.
+    return await _of_kubeconfigs(access.kubeconfigs) if access.kubeconfigs else _of_pod(access.in_cluster)
+
+
+def _of_pod(place: InCluster) -> Connection:
+    """The pod's ServiceAccount. Without kubernetes-asyncio: 38 MiB of memory for two files and two variables."""
+    files = (place.token_file, place.ca_file)
+    state = state_of(files)
+    host = place.host or foreign_variable("KUBERNETES_SERVICE_HOST")
+    port = place.port or foreign_variable("KUBERNETES_SERVICE_PORT")
+    token, authority = (_content(path) for path in files)
+    if lacking := [str(path) for path, content in zip(files, (token, authority), strict=True) if not content]:
+        raise AccessError(_no_pod(f"{' and '.join(lacking)} missing or empty"))
+    if not (host and port):
+        raise AccessError(_no_pod("KUBERNETES_SERVICE_HOST or _PORT is not set"))
+    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    endpoint = Endpoint(url, str(place.ca_file), authority)
+    return Connection(endpoint, _authorization("Bearer", token.decode(errors="replace")), files, state)
+
+
+def _no_pod(reason: str) -> str:
+    return f"no way to an API server as a pod's ServiceAccount: {reason}; outside of a pod name a kubeconfig"
+
+
+async def _of_kubeconfigs(paths: tuple[Path, ...]) -> Connection:
+    # It costs 38 MiB and a quarter of a second, whichever of its modules is imported: only if there is a kubeconfig.
     from kubernetes_asyncio.client import Configuration
-    from kubernetes_asyncio.config import ConfigException
+    from kubernetes_asyncio.config import ConfigException, load_kube_config
 
     configuration = Configuration()
-    contents = {path: _mapping(path) for path in access.kubeconfigs}
-    files = tuple(_files_named(contents)) or (access.in_cluster.token_file, access.in_cluster.ca_file)
+    contents = {path: _mapping(path) for path in paths}
+    files = tuple(_files_named(contents))
     state = state_of(files)
-    if contents:
-        _check(contents)
+    _check(contents)
+    joined = os.pathsep.join(map(str, paths))
     try:
-        await _read(access, configuration)
-    except (ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
-        raise AccessError(_explain(access, error)) from None
-    except (aiohttp.ClientError, yaml.YAMLError) as error:
-        raise AccessError(_explain(access, error)) from None
-    if "@" in str(configuration.host):
-        raise AccessError(
-            f"kubeconfig {_names(access.kubeconfigs)} has a user part in the server's address; take it out"
-        )
-    return Connection(configuration, files, state, _authority(configuration))
-
-
-async def _read(access: Access, configuration: Any) -> None:
-    from kubernetes_asyncio.config import load_incluster_config, load_kube_config
-
-    if access.kubeconfig is not None:
-        joined = os.pathsep.join(map(str, access.kubeconfigs))
         await load_kube_config(joined, client_configuration=configuration, persist_config=False)
-        return
-    place = access.in_cluster
-    service = {"KUBERNETES_SERVICE_HOST": place.host, "KUBERNETES_SERVICE_PORT": place.port}
-    load_incluster_config(  # type: ignore[no-untyped-call]
-        configuration,
-        try_refresh_token=False,
-        token_filename=str(place.token_file),
-        cert_filename=str(place.ca_file),
-        **({"environ": service} if place.host else {}),
+    except (ConfigException, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        raise AccessError(_unusable(paths, error)) from None
+    except (aiohttp.ClientError, yaml.YAMLError) as error:
+        raise AccessError(_unusable(paths, error)) from None
+    endpoint = _endpoint(configuration)
+    if "@" in endpoint.host:
+        raise AccessError(f"kubeconfig {_names(paths)} has a user part in the server's address; take it out")
+    scheme, _, token = str(configuration.api_key.get("BearerToken") or "").partition(" ")
+    return Connection(endpoint, _authorization(scheme, token), files, state)
+
+
+def _endpoint(configuration: Configuration) -> Endpoint:
+    """What kubernetes-asyncio has read; it writes files of its own for what stands in a kubeconfig itself."""
+    ca_file = configuration.ssl_ca_cert or ""
+    return Endpoint(
+        str(configuration.host).rstrip("/"),
+        ca_file,
+        _content(Path(ca_file)) if ca_file else b"",
+        configuration.cert_file or "",
+        configuration.key_file or "",
+        configuration.tls_server_name or "",
+        bool(configuration.verify_ssl),
+        configuration.proxy or "",
     )
 
 
@@ -228,9 +268,8 @@ def _mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _authorization(configuration: Any) -> str:
-    """The header's value, without the newline at the end of a token file."""
-    scheme, _, token = str(configuration.api_key.get("BearerToken") or "").partition(" ")
+def _authorization(scheme: str, token: str) -> str:
+    """The header's value, without the newline at the end of a token file; empty without a token."""
     token = token.strip()
     if not token:
         return ""
@@ -239,32 +278,20 @@ def _authorization(configuration: Any) -> str:
     return f"{scheme} {token}"
 
 
-def _authority(configuration: Any) -> bytes:
-    """The CA's file; kubernetes-asyncio writes one where a kubeconfig holds it inline."""
-    path = configuration.ssl_ca_cert
+def _content(path: Path) -> bytes:
+    """Nothing if it cannot be read: the session that is opened with it says what is wrong."""
     try:
-        return Path(path).read_bytes() if path else b""
+        return path.read_bytes()
     except OSError:
-        # Whoever opens a connection says what is wrong with it.
         return b""
 
 
-def _explain(access: Access, error: Exception) -> str:
-    if access.kubeconfig is not None:
-        return (
-            f"kubeconfig {_names(access.kubeconfigs)} cannot be used ({type(error).__name__}): its current context "
-            "needs a cluster with a server, and a user whose token, files or plugin work; see kubectl config view"
-        )
-    place = access.in_cluster
-    lacking = [str(path) for path in (place.token_file, place.ca_file) if not _has_content(path)]
-    reason = f"{' and '.join(lacking)} missing or empty" if lacking else "KUBERNETES_SERVICE_HOST or _PORT is not set"
-    return f"no way to an API server as a pod's ServiceAccount: {reason}; outside of a pod name a kubeconfig"
+def _unusable(paths: tuple[Path, ...], error: Exception) -> str:
+    return (
+        f"kubeconfig {_names(paths)} cannot be used ({type(error).__name__}): its current context "
+        "needs a cluster with a server, and a user whose token, files or plugin work; see kubectl config view"
+    )
 
 
 def _names(paths: tuple[Path, ...]) -> str:
     return ", ".join(map(str, paths))
-
-
-def _has_content(path: Path) -> bool:
-    found = _file_state(path)
-    return found is not None and found[2] > 0

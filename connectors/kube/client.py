@@ -10,11 +10,11 @@ import aiohttp
 import msgspec
 from msgspec import Raw, Struct
 
-from connectors.kube.access import Access
+from connectors.kube.access import Access, Endpoint
 from connectors.kube.errors import ConflictError, InvalidError, UnavailableError, failure
 from connectors.kube.nesting import decode
 from connectors.kube.resources import Resource
-from connectors.kube.transport import Call, Transport
+from connectors.kube.transport import KubeRequest, Transport
 from connectors.process.clock import Clock, SystemClock
 
 # The lines of a watch: one JSON object each, of any length that an object can have.
@@ -72,10 +72,10 @@ LIST_TIMEOUT = 60.0
 """Seconds for a page of a list: the API server itself gives up on a request after that time."""
 
 WATCH_SILENCE = 90.0
-"""Seconds without a byte after which a watch is opened anew: it may be dead, and TCP would not tell for many minutes.
+"""Seconds without a byte after which a watch is opened again: it may be dead, and TCP would not tell for many minutes.
 
 Bookmarks come about every minute where they come in time. Kubernetes 1.20 sends those of a quiet resource later, so
-silence is no failure.
+silence is not a failure.
 """
 
 _PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -114,14 +114,6 @@ class WatchEvent:
     raw: Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """An API server: scheme, host and port, and the CA certificates in PEM by which it is verified."""
-
-    host: str
-    authority: bytes
-
-
 class _ListMeta(Struct, frozen=True, rename="camel"):
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
@@ -143,7 +135,7 @@ _LINE = msgspec.json.Decoder(_Line)
 
 
 class KubeClient:
-    """One connection pool to one API server.
+    """One session with one API server.
 
     The credentials and the CA are read again when their files change, and at once after a 401 or a failed handshake;
     the request is then repeated once. `requests` counts by (verb, plural, HTTP code); code "0" means no answer. Every
@@ -169,7 +161,7 @@ class KubeClient:
         self.requests = self._transport.requests
 
     async def start(self) -> None:
-        """Read the access and open the pool; no request is sent.
+        """Read the access and open the session; no request is sent.
 
         Raises:
             AccessError: there is no usable kubeconfig or ServiceAccount.
@@ -177,10 +169,10 @@ class KubeClient:
         await self._transport.start()
 
     @property
-    def server(self) -> Server | None:
+    def endpoint(self) -> Endpoint | None:
         """The API server that is asked; None before `start` and after `close`."""
         connection = self._transport.connection
-        return Server(connection.host, connection.authority) if connection else None
+        return connection.endpoint if connection else None
 
     def on_renewal(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever the credential or the CA was read again and is another."""
@@ -196,7 +188,7 @@ class KubeClient:
         Raises:
             KubeError: NotFoundError and the others of errors.py.
         """
-        return await self._ask(Call("get", "GET", resource.plural, resource.object_path(namespace, name)))
+        return await self._ask(KubeRequest("get", "GET", resource.plural, resource.object_path(namespace, name)))
 
     async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
         """POST. Returns the object as the server stored it.
@@ -204,7 +196,7 @@ class KubeClient:
         Raises:
             KubeError: AlreadyExistsError, ForbiddenError, InvalidError and the others of errors.py.
         """
-        return await self._ask(Call("create", "POST", resource.plural, resource.path(namespace), body=body))
+        return await self._ask(KubeRequest("create", "POST", resource.plural, resource.path(namespace), body=body))
 
     async def replace(self, resource: Resource, body: dict[str, Any], subresource: str = "") -> bytes:
         """PUT of the object that body's metadata names; metadata.resourceVersion and uid are preconditions.
@@ -214,7 +206,7 @@ class KubeClient:
         """
         metadata = body["metadata"]
         path = resource.object_path(metadata.get("namespace", ""), metadata["name"], subresource)
-        return await self._ask(Call("update", "PUT", resource.plural, path, body=body))
+        return await self._ask(KubeRequest("update", "PUT", resource.plural, path, body=body))
 
     async def merge(self, resource: Resource, name: str, patch: dict[str, Any], namespace: str = "") -> bytes:
         """PATCH with a JSON merge patch (RFC 7396); a metadata.resourceVersion or uid in it is a precondition.
@@ -225,7 +217,9 @@ class KubeClient:
         path = resource.object_path(namespace, name)
         media_type = "application/merge-patch+json"
         try:
-            return await self._ask(Call("patch", "PATCH", resource.plural, path, body=patch, media_type=media_type))
+            return await self._ask(
+                KubeRequest("patch", "PATCH", resource.plural, path, body=patch, media_type=media_type)
+            )
         except InvalidError as error:
             # A PUT answers 409 to another uid, a PATCH 422 "field is immutable".
             if patch.get("metadata", {}).get("uid") and "metadata.uid" in str(error):
@@ -245,7 +239,7 @@ class KubeClient:
         if uid or resource_version:
             body["preconditions"] = {key: value for key, value in pairs.items() if value}
         path = resource.object_path(namespace, name)
-        await self._ask(Call("delete", "DELETE", resource.plural, path, body=body))
+        await self._ask(KubeRequest("delete", "DELETE", resource.plural, path, body=body))
 
     async def list_page(
         self, resource: Resource, selector: Selector, *, limit: int, more: str = "", metadata_only: bool = False
@@ -258,7 +252,9 @@ class KubeClient:
         query = selector.query | ({"limit": str(limit)} if limit else {}) | ({"continue": more} if more else {})
         accept = _PARTIAL_LIST if metadata_only else "application/json"
         path = resource.path(selector.namespace)
-        body = await self._ask(Call("list", "GET", resource.plural, path, query, accept=accept), self._list_timeout)
+        body = await self._ask(
+            KubeRequest("list", "GET", resource.plural, path, query, accept=accept), self._list_timeout
+        )
         try:
             page = decode(body, _LIST)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -291,8 +287,8 @@ class KubeClient:
         }
         accept = _PARTIAL if metadata_only else "application/json"
         path = resource.path(selector.namespace)
-        call = Call("watch", "GET", resource.plural, path, query, accept=accept)
-        answer = await self._transport.open(call, self._watch_timeout)
+        request = KubeRequest("watch", "GET", resource.plural, path, query, accept=accept)
+        answer = await self._transport.open(request, self._watch_timeout)
         try:
             if opened is not None:
                 opened()
@@ -307,8 +303,8 @@ class KubeClient:
         finally:
             await answer.close()
 
-    async def _ask(self, call: Call, limits: aiohttp.ClientTimeout | None = None) -> bytes:
-        answer = await self._transport.open(call, limits or self._timeout)
+    async def _ask(self, request: KubeRequest, limits: aiohttp.ClientTimeout | None = None) -> bytes:
+        answer = await self._transport.open(request, limits or self._timeout)
         try:
             return await answer.read()
         finally:

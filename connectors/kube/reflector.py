@@ -35,7 +35,7 @@ class Sink(Protocol):
     """What a reflector feeds. Called on the event loop, never concurrently."""
 
     def start_list(self) -> None:
-        """A complete list begins; it may break off and begin anew."""
+        """A complete list begins; it may break off and begin again."""
 
     def listed(self, raw: Raw) -> None:
         """One object of the list."""
@@ -207,7 +207,7 @@ class Reflector:
                 self._take(event)
 
     def _take(self, event: WatchEvent) -> None:
-        # A bookmark is no news: a watch that ends right after one would come back without a pause.
+        # A bookmark is not news: a watch that ends right after one would come back without a pause.
         self._delivered = self._delivered or event.kind != "BOOKMARK"
         if event.kind in {"ADDED", "MODIFIED"}:
             self._give(self._sink.changed, event.raw)

@@ -135,7 +135,7 @@ class Selection(Generic[V]):
         return entry is not None and entry.known
 
     def refused(self, key: ObjectKey) -> bool:
-        """Whether the API server says that it may not be read, so that nobody knows whether there is one."""
+        """Whether the API server says that it may not be read, so that it is not known whether there is one."""
         entry = self._wanted.get(key)
         return entry is not None and entry.refused is not None and entry.held is None
 
@@ -261,7 +261,7 @@ class Selection(Generic[V]):
                 self._take(key, entry, body)
 
     def _possible(self, key: ObjectKey) -> bool:
-        """Whether an object can have this name at all: whoever wants it may have written anything."""
+        """Whether an object can have this name at all: the author of a Connector may have written anything."""
         try:
             self._resource.object_path(key.namespace, key.name)
         except ValueError:
@@ -306,7 +306,7 @@ class Selection(Generic[V]):
         self._backoff.reset()
         self._not_before = 0.0
         if entry.refused is not None:
-            # That there is none is news after that nobody could know.
+            # Before, it could not be known that there is none: this is news.
             entry.refused, entry.known = None, False
         if self._away:
             self._away = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
-from connectors.kube.access import Access, AccessError, Connection, load
+from connectors.kube.access import Access, AccessError, Connection, Endpoint, load
 from connectors.kube.errors import (
     ConnectionLostError,
     KubeError,
@@ -24,10 +25,16 @@ from connectors.kube.errors import (
 )
 from connectors.process.clock import Clock
 
-# Connections to one API server with one credential; a changed credential or CA makes a new pool.
+# Connections to one API server with one credential; a changed credential or CA makes a new session.
 
 
-class Pool:
+MAX_CONNECTIONS = 100
+"""Connections to the API server; a request beyond them waits. Watches hold a handful of them."""
+READ_BUFFER = 2 * 1024 * 1024
+"""Bytes of an answer that are read ahead: one object, of which etcd takes 1.5 MiB by default."""
+
+
+class KubeSession:
     """An aiohttp session that closes once it is retired and its last request is over."""
 
     def __init__(self, connection: Connection) -> None:
@@ -36,16 +43,19 @@ class Pool:
         Raises:
             AccessError: the CA or the client certificate is none.
         """
-        # Costs 40 MB: only where an API server is asked at all.
-        from kubernetes_asyncio.client.rest import RESTClientObject
-
         self.connection = connection
+        endpoint = connection.endpoint
         try:
-            self._rest: Any = RESTClientObject(connection.configuration)
+            context = _context(endpoint)
         except (OSError, ValueError) as error:
             # ssl.SSLError is an OSError. Its text names no content of the files.
-            raise AccessError(f"the CA or client certificate for {connection.host} cannot be used: {error}") from None
-        self._session: aiohttp.ClientSession = self._rest.pool_manager
+            raise AccessError(f"the CA or client certificate for {endpoint.host} cannot be used: {error}") from None
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=context),
+            # HTTPS_PROXY and NO_PROXY count, as they do for kubectl.
+            trust_env=True,
+            read_bufsize=READ_BUFFER,
+        )
         self._running = 0
         self._retired = False
 
@@ -56,10 +66,10 @@ class Pool:
 
         Between one `enter` and one `left`.
         """
-        if self._rest.proxy:
-            arguments["proxy"] = self._rest.proxy
-        if self._rest.server_hostname:
-            arguments["server_hostname"] = self._rest.server_hostname
+        if proxy := self.connection.endpoint.proxy:
+            arguments["proxy"] = proxy
+        if name := self.connection.endpoint.server_name:
+            arguments["server_hostname"] = name
         try:
             return await self._session.request(method, url, allow_redirects=False, **arguments)
         except (RuntimeError, AssertionError):
@@ -86,12 +96,29 @@ class Pool:
 
     async def close(self) -> None:
         """Close every connection, those of running requests too."""
-        await self._rest.close()
+        await self._session.close()
 
     @property
     def closed(self) -> bool:
         """Whether `close` ran."""
         return self._session.closed
+
+
+def _context(endpoint: Endpoint) -> ssl.SSLContext:
+    """TLS toward the API server. Blocks for a moment.
+
+    Raises:
+        OSError: a file is missing, or holds no certificate or key.
+        ValueError: the same, of a file of other bytes.
+    """
+    context = ssl.create_default_context(cafile=endpoint.ca_file or None)
+    if endpoint.certificate:
+        context.load_cert_chain(endpoint.certificate, endpoint.key or None)
+    if not endpoint.verify:
+        # insecure-skip-tls-verify of a kubeconfig, as kubectl understands it; a pod's ServiceAccount cannot say so.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 logger = logging.getLogger("connectors.kube")
@@ -106,7 +133,7 @@ _FAILURES = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class KubeRequest:
     """One request. `verb` and `plural` are what metrics call it. `body` has no repr: it may be a token to review."""
 
     verb: str
@@ -128,11 +155,11 @@ class _UntrustedError(UnavailableError):
     """The handshake failed: perhaps the CA is a new one."""
 
 
-class Answer:
+class KubeResponse:
     """An answer of success, its body not yet read. To be closed."""
 
-    def __init__(self, pool: Pool, response: aiohttp.ClientResponse) -> None:
-        self._pool = pool
+    def __init__(self, session: KubeSession, response: aiohttp.ClientResponse) -> None:
+        self._session = session
         self._response = response
 
     async def read(self) -> bytes:
@@ -166,19 +193,19 @@ class Answer:
     async def close(self) -> None:
         """Give the connection back, or close it where the body was not read to its end."""
         self._response.close() if not self._response.content.at_eof() else self._response.release()
-        await self._pool.left()
+        await self._session.left()
 
 
 class Transport:
-    """The current pool, and when to look for a new one."""
+    """The current session, and when to look for a new one."""
 
     def __init__(self, access: Access, user_agent: str, clock: Clock) -> None:
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self._access = access
         self._user_agent = user_agent
         self._clock = clock
-        self._pool: Pool | None = None
-        self._retired: list[Pool] = []
+        self._session: KubeSession | None = None
+        self._retired: list[KubeSession] = []
         self._looked = clock.monotonic()
         self._lock = asyncio.Lock()
         self._closed = False
@@ -187,7 +214,7 @@ class Transport:
     @property
     def connection(self) -> Connection | None:
         """What requests are sent with now; None while it is not open."""
-        return self._pool.connection if self._pool else None
+        return self._session.connection if self._session else None
 
     def on_renewal(self, tell: Callable[[], None]) -> None:
         """Call `tell` after each change of the connection."""
@@ -199,56 +226,56 @@ class Transport:
         Raises:
             AccessError: there is none.
         """
-        if self._pool is None:
-            self._pool = Pool(await load(self._access))
+        if self._session is None:
+            self._session = KubeSession(await load(self._access))
             self._looked = self._clock.monotonic()
 
     async def close(self) -> None:
-        """Close every pool."""
+        """Close every session."""
         self._closed = True
-        for pool in (self._pool, *self._retired):
-            if pool is not None:
-                await pool.close()
-        self._pool, self._retired = None, []
+        for session in (self._session, *self._retired):
+            if session is not None:
+                await session.close()
+        self._session, self._retired = None, []
 
-    async def open(self, call: Call, limits: aiohttp.ClientTimeout) -> Answer:
+    async def open(self, request: KubeRequest, limits: aiohttp.ClientTimeout) -> KubeResponse:
         """Send it, once more where a new credential or CA turns up after a 401 or a failed handshake.
 
         Raises:
             KubeError: there is no answer, or one of failure.
         """
-        pool = await self._current()
+        session = await self._current()
         try:
-            return await self._send(pool, call, limits)
+            return await self._send(session, request, limits)
         except (UnauthorizedError, _UntrustedError):
-            if not await self._renewed(pool):
+            if not await self._renewed(session):
                 raise
-        return await self._send(await self._current(), call, limits)
+        return await self._send(await self._current(), request, limits)
 
-    async def _current(self) -> Pool:
-        if self._pool is not None and self._clock.monotonic() - self._looked >= RELOAD_EVERY:
+    async def _current(self) -> KubeSession:
+        if self._session is not None and self._clock.monotonic() - self._looked >= RELOAD_EVERY:
             self._looked = self._clock.monotonic()
-            if self._pool.connection.changed_on_disk():
-                await self._renewed(self._pool)
-        if self._pool is None:
+            if self._session.connection.changed_on_disk():
+                await self._renewed(self._session)
+        if self._session is None:
             raise UnavailableError("the client of the API server is not open")
-        return self._pool
+        return self._session
 
-    async def _renewed(self, old: Pool) -> bool:
-        """Read the access again; whether there is another pool than `old` now."""
+    async def _renewed(self, old: KubeSession) -> bool:
+        """Read the access again; whether there is another session than `old` now."""
         async with self._lock:
-            if self._closed or self._pool is not old:
+            if self._closed or self._session is not old:
                 return not self._closed
             try:
                 connection = await load(self._access)
                 if connection.same_as(old.connection):
                     return False
-                pool = Pool(connection)
+                session = KubeSession(connection)
             except AccessError as error:
                 # Perhaps half written. What was read before may still be good.
                 logger.warning("the access to the API server cannot be read again, the old one stays: %s", error)
                 return False
-            self._pool = pool
+            self._session = session
             self._retired = [retired for retired in (*self._retired, old) if not retired.closed]
         await old.retire()
         logger.info("the credential or CA for the API server changed: read again")
@@ -256,14 +283,14 @@ class Transport:
             tell()
         return True
 
-    async def _send(self, pool: Pool, call: Call, limits: aiohttp.ClientTimeout) -> Answer:
+    async def _send(self, session: KubeSession, request: KubeRequest, limits: aiohttp.ClientTimeout) -> KubeResponse:
         code = "0"
-        pool.enter()
+        session.enter()
         try:
-            response = await self._request(pool, call, limits)
+            response = await self._request(session, request, limits)
             code = str(response.status)
             if 200 <= response.status < 300:
-                return Answer(pool, response)
+                return KubeResponse(session, response)
             error = await _refusal(response)
         except aiohttp.ClientSSLError as broken:
             error = _UntrustedError(f"no trusted TLS connection to the API server: {_text(broken)}")
@@ -274,23 +301,25 @@ class Transport:
         except _FAILURES as broken:
             error = UnavailableError(f"no answer from the API server: {_text(broken)}")
         except BaseException:
-            await pool.left()
+            await session.left()
             raise
         finally:
-            self.requests[call.verb, call.plural, code] += 1
-        await pool.left()
+            self.requests[request.verb, request.plural, code] += 1
+        await session.left()
         raise error from None
 
-    async def _request(self, pool: Pool, call: Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        headers = {"User-Agent": self._user_agent, "Accept": call.accept}
-        if pool.connection.authorization:
-            headers["Authorization"] = pool.connection.authorization
+    async def _request(
+        self, session: KubeSession, request: KubeRequest, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        headers = {"User-Agent": self._user_agent, "Accept": request.accept}
+        if session.connection.authorization:
+            headers["Authorization"] = session.connection.authorization
         data = None
-        if call.body is not None:
-            headers["Content-Type"] = call.media_type
-            data = msgspec.json.encode(call.body)
-        url = f"{pool.connection.host}{call.target}"
-        return await pool.request(call.method, url, headers=headers, data=data, timeout=limits)
+        if request.body is not None:
+            headers["Content-Type"] = request.media_type
+            data = msgspec.json.encode(request.body)
+        url = f"{session.connection.endpoint.host}{request.target}"
+        return await session.request(request.method, url, headers=headers, data=data, timeout=limits)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> KubeError:

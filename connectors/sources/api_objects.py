@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -24,6 +25,9 @@ from connectors.sources.fields import decode, without_nulls
 from connectors.sources.secrets import decode_secret
 
 S = TypeVar("S", bound=Struct)
+Spec = TypeVar("Spec", ConnectorSpec, ConnectorClassSpec)
+Item = TypeVar("Item", Connector, ConnectorClass)
+Status = TypeVar("Status", ConnectorStatus, ConnectorClassStatus)
 
 MAX_SPEC = 64 * 1024
 """Bytes of a Connector's spec. A real one has a kilobyte; of any namespace's author the API server takes 1.5 MiB, and
@@ -34,29 +38,22 @@ review, which comes from any client that reaches the webhook, could have."""
 
 
 @dataclass(frozen=True, slots=True)
-class HeldConnector:
-    """A Connector as the API server has it now.
+class HeldObject(Generic[Item, Status]):
+    """A Connector or a ConnectorClass as the API server has it now.
 
     `resource_version` is of the whole object, status writes included. `status` is None where there is none yet, or none
-    that can be read. `deleting`: it has a deletionTimestamp. `malformed`: why `connector` has no spec.
+    that can be read. `deleting`: it has a deletionTimestamp. `malformed`: why `item` has no spec.
     """
 
-    connector: Connector
+    item: Item
     resource_version: str
-    status: ConnectorStatus | None = None
+    status: Status | None = None
     deleting: bool = False
     malformed: Violation | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldClass:
-    """A ConnectorClass as the API server has it now; see HeldConnector."""
-
-    connector_class: ConnectorClass
-    resource_version: str
-    status: ConnectorClassStatus | None = None
-    deleting: bool = False
-    malformed: Violation | None = None
+HeldConnector = HeldObject[Connector, ConnectorStatus]
+HeldClass = HeldObject[ConnectorClass, ConnectorClassStatus]
 
 
 class _Object(Struct, frozen=True):
@@ -73,30 +70,37 @@ class _Deletion(Struct, frozen=True, rename="camel"):
     deletion_timestamp: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind(Generic[Item, Spec, Status]):
+    """What the two kinds differ in. `most`: bytes of a spec. `kept`: the annotations that something reads."""
+
+    item: Callable[[ObjectMeta, Spec], Item]
+    spec: type[Spec]
+    status: type[Status]
+    most: int
+    kept: frozenset[str] = frozenset()
+
+
+_CONNECTOR = _Kind(
+    lambda metadata, spec: Connector(metadata=metadata, spec=spec), ConnectorSpec, ConnectorStatus, MAX_SPEC
+)
+_CLASS = _Kind(
+    lambda metadata, spec: ConnectorClass(metadata=metadata, spec=spec), ConnectorClassSpec, ConnectorClassStatus,
+    MAX_CLASS, frozenset({RESOLVER_ANNOTATION}),
+)  # fmt: skip
+
+
 def read_connector(raw: Raw | bytes) -> HeldConnector:
     """A Connector; one whose spec has another shape comes back with `malformed` set and no spec.
 
     Labels and annotations are not kept: nothing reads them, and they can be long.
     """
-    entry, metadata = _opened(raw)
-    spec, malformed = ConnectorSpec(), _too_large(entry.spec, MAX_SPEC)
-    if malformed is None:
-        spec, malformed = _spec(entry.spec, ConnectorSpec)
-    status = _status(entry.status, ConnectorStatus)
-    connector = Connector(metadata=replace(metadata, annotations={}, labels={}), spec=spec)
-    return HeldConnector(connector, metadata.resource_version, status, _deleting(entry), malformed)
+    return _held(raw, _CONNECTOR)
 
 
 def read_class(raw: Raw | bytes) -> HeldClass:
     """A ConnectorClass; see read_connector. Of its annotations the resolver's is kept."""
-    entry, metadata = _opened(raw)
-    spec, malformed = ConnectorClassSpec(), _too_large(entry.spec, MAX_CLASS)
-    if malformed is None:
-        spec, malformed = _spec(entry.spec, ConnectorClassSpec)
-    status = _status(entry.status, ConnectorClassStatus)
-    kept = {name: value for name, value in metadata.annotations.items() if name == RESOLVER_ANNOTATION}
-    connector_class = ConnectorClass(metadata=replace(metadata, annotations=kept, labels={}), spec=spec)
-    return HeldClass(connector_class, metadata.resource_version, status, _deleting(entry), malformed)
+    return _held(raw, _CLASS)
 
 
 def read_secret(raw: Raw | bytes) -> Secret | None:
@@ -109,28 +113,24 @@ def read_flags(raw: Raw | bytes) -> tuple[FeatureFlags | None, tuple[Violation, 
     return decode_flags(without_nulls(msgspec.json.decode(raw)))
 
 
-def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnector:
-    """`after`, with the very Connector of `before` where nothing but the status moved: a snapshot then keeps it too."""
-    if before.malformed == after.malformed and _same_but_version(before.connector, after.connector):
-        return dataclasses.replace(after, connector=before.connector)
+def newer(before: HeldObject[Item, Status], after: HeldObject[Item, Status]) -> HeldObject[Item, Status]:
+    """`after`, with the very item of `before` where nothing but the status moved: a snapshot then keeps it too."""
+    was, is_now = before.item, after.item
+    metadata = replace(is_now.metadata, resource_version=was.metadata.resource_version)
+    if before.malformed == after.malformed and was.spec == is_now.spec and was.metadata == metadata:
+        return dataclasses.replace(after, item=was)
     return after
 
 
-def newer_class(before: HeldClass, after: HeldClass) -> HeldClass:
-    """See newer_connector."""
-    if before.malformed == after.malformed and _same_but_version(before.connector_class, after.connector_class):
-        return dataclasses.replace(after, connector_class=before.connector_class)
-    return after
-
-
-def _same_but_version(before: Connector | ConnectorClass, after: Connector | ConnectorClass) -> bool:
-    version = before.metadata.resource_version
-    return before.spec == after.spec and before.metadata == replace(after.metadata, resource_version=version)
-
-
-def _opened(raw: Raw | bytes) -> tuple[_Object, ObjectMeta]:
+def _held(raw: Raw | bytes, kind: _Kind[Item, Spec, Status]) -> HeldObject[Item, Status]:
     entry = _parts(raw)
-    return entry, msgspec.json.decode(entry.metadata, type=ObjectMeta)
+    metadata = msgspec.json.decode(entry.metadata, type=ObjectMeta)
+    spec, malformed = kind.spec(), _too_large(entry.spec, kind.most)
+    if malformed is None:
+        spec, malformed = _spec(entry.spec, kind.spec)
+    annotations = {name: value for name, value in metadata.annotations.items() if name in kind.kept}
+    item = kind.item(replace(metadata, annotations=annotations, labels={}), spec)
+    return HeldObject(item, metadata.resource_version, _status(entry.status, kind.status), _deleting(entry), malformed)
 
 
 def _parts(raw: Raw | bytes) -> _Object:

@@ -27,8 +27,7 @@ from connectors.snapshot import Changes, Referrers
 from connectors.sources.api_objects import (
     HeldClass,
     HeldConnector,
-    newer_class,
-    newer_connector,
+    newer,
     read_class,
     read_connector,
     read_flags,
@@ -115,8 +114,8 @@ class ClusterSource:
         self._references = References(self._want, self._drop)
         self._tell_connector: list[Callable[[ConnectorKey], None]] = []
         self._tell_class: list[Callable[[str], None]] = []
-        self._connectors = Cache(_connector, self._connector_changed, newer_connector)
-        self._classes = Cache(_class, self._class_changed, newer_class)
+        self._connectors = Cache(_connector, self._connector_changed, newer)
+        self._classes = Cache(_class, self._class_changed, newer)
         self._config = Cache(_config, self._config_changed)
         self._authorities = Cache(_secret, self._authority_changed)
         self._tokens = Cache(_secret, self._secret_changed)
@@ -140,13 +139,9 @@ class ClusterSource:
         """The class now, None where there is none."""
         return self._classes.items.get(name)
 
-    def wrote_connector(self, raw: bytes) -> None:
-        """What the API server answered to a write of ours, so that no one has to wait for the watch to tell it."""
-        self._connectors.changed(Raw(raw))
-
-    def wrote_class(self, raw: bytes) -> None:
-        """See wrote_connector."""
-        self._classes.changed(Raw(raw))
+    def wrote(self, key: ConnectorKey | str, raw: bytes) -> None:
+        """What the API server answered to a write of ours: known at once, before the watch tells of it."""
+        (self._connectors if isinstance(key, ConnectorKey) else self._classes).changed(Raw(raw))
 
     def subscribe(self, connector: Callable[[ConnectorKey], None], connector_class: Callable[[str], None]) -> None:
         """Be told which Connector or class was added, modified (its status too) or deleted."""
@@ -217,7 +212,7 @@ class ClusterSource:
         while self._to_refer:
             key = self._to_refer.pop()
             held = self._connectors.items.get(key)
-            self._references.set(key, _referred(held.connector, flags) if held else ())
+            self._references.set(key, _referred(held.item, flags) if held else ())
             if self._clock.monotonic() - begun >= SLICE:
                 await asyncio.sleep(0)
                 begun = self._clock.monotonic()
@@ -231,8 +226,8 @@ class ClusterSource:
         malformed.update({key: held.malformed if held else None for key, held in connectors.items()})
         malformed.update({name: held.malformed if held else None for name, held in classes.items()})
         return Changes(
-            {key: held.connector if held else None for key, held in connectors.items()},
-            {name: held.connector_class if held else None for name, held in classes.items()},
+            {key: held.item if held else None for key, held in connectors.items()},
+            {name: held.item if held else None for name, held in classes.items()},
             {key: self._secret(key) for key in touched.secrets},
             self._read_flags(),
             malformed,
@@ -269,7 +264,7 @@ class ClusterSource:
 
     def _api_server(self) -> ApiServer | None:
         """The cluster's own API server by all of its names (Kubernetes, "Accessing the Kubernetes API from a Pod")."""
-        server = self._client.server
+        server = self._client.endpoint
         if server is None:
             return None
         names = ("kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{self._cluster_domain}")
@@ -295,7 +290,7 @@ class ClusterSource:
 
     def _connector_changed(self, key: ConnectorKey) -> None:
         held = self._connectors.items.get(key)
-        if held is None or self._store.connector(key) is not held.connector:
+        if held is None or self._store.connector(key) is not held.item:
             self._touched.connectors.add(key)
             self._to_refer.add(key)
             self._dirty.set()
@@ -305,7 +300,7 @@ class ClusterSource:
     def _class_changed(self, name: str) -> None:
         held = self._classes.items.get(name)
         served = self._store.current.classes.get(name) if self._store.ready else None
-        if held is None or held.connector_class is not served:
+        if held is None or held.item is not served:
             self._touched.classes.add(name)
             self._dirty.set()
         for tell in self._tell_class:
@@ -344,12 +339,12 @@ def _only(namespace: str, name: str) -> Selector:
 
 def _connector(raw: Raw) -> tuple[ConnectorKey, HeldConnector]:
     held = read_connector(raw)
-    return held.connector.key, held
+    return held.item.key, held
 
 
 def _class(raw: Raw) -> tuple[str, HeldClass]:
     held = read_class(raw)
-    return held.connector_class.metadata.name, held
+    return held.item.metadata.name, held
 
 
 def _secret(raw: Raw) -> tuple[SecretKey, Secret | None]:

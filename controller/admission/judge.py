@@ -45,8 +45,8 @@ class Sibling:
 
 def known(held: HeldClass) -> Known:
     """A class as the API server has it."""
-    violations = (held.malformed,) if held.malformed else check_connector_class(held.connector_class)
-    return Known(held.connector_class, violations)
+    violations = (held.malformed,) if held.malformed else check_connector_class(held.item)
+    return Known(held.item, violations)
 
 
 def judge_connector(review: ConnectorReview, of_class: Known | None) -> ReviewVerdict:
@@ -57,7 +57,7 @@ def judge_connector(review: ConnectorReview, of_class: Known | None) -> ReviewVe
     """
     if review.new is None:
         return ReviewVerdict()
-    violations = (review.new.malformed,) if review.new.malformed else _rules(review.new.connector, of_class)
+    violations = (review.new.malformed,) if review.new.malformed else _rules(review.new.item, of_class)
     if review.let_through:
         return tolerated(violations)
     return judged(violations)
@@ -113,4 +113,4 @@ def _warning(what: str, connectors: Sequence[Connector]) -> tuple[str, ...]:
 
 def _class_name(review: ClassReview) -> str:
     held = review.new or review.old
-    return held.connector_class.metadata.name if held else ""
+    return held.item.metadata.name if held else ""

@@ -157,14 +157,14 @@ def _review(request: _Request) -> Review:
 
 def _placed(held: HeldConnector, namespace: str) -> HeldConnector:
     """In the namespace that the API server was asked about, whatever the object itself says."""
-    metadata = msgspec.structs.replace(held.connector.metadata, namespace=namespace)
-    return replace(held, connector=msgspec.structs.replace(held.connector, metadata=metadata))
+    metadata = msgspec.structs.replace(held.item.metadata, namespace=namespace)
+    return replace(held, item=msgspec.structs.replace(held.item, metadata=metadata))
 
 
 def _same_class(new: HeldClass | None, old: HeldClass | None, new_raw: Raw | None, old_raw: Raw | None) -> bool:
     if new is None or old is None:
         return False
-    resolver = new.connector_class.metadata.annotations == old.connector_class.metadata.annotations
+    resolver = new.item.metadata.annotations == old.item.metadata.annotations
     return resolver and _same_spec(new, old, new_raw, old_raw)
 
 
@@ -174,11 +174,7 @@ def _same_spec(new: H | None, old: H | None, new_raw: Raw | None, old_raw: Raw |
         return False
     if _spec_bytes(new_raw) == _spec_bytes(old_raw):
         return True
-    return new.malformed is None and old.malformed is None and _spec(new) == _spec(old)
-
-
-def _spec(held: HeldConnector | HeldClass) -> Struct:
-    return held.connector.spec if isinstance(held, HeldConnector) else held.connector_class.spec
+    return new.malformed is None and old.malformed is None and new.item.spec == old.item.spec
 
 
 def _spec_bytes(raw: Raw) -> bytes:
@@ -209,8 +205,6 @@ def _status(review: Review, verdict: ReviewVerdict) -> dict[str, Any]:
 
 
 def _about(review: Review) -> tuple[str, str]:
-    if isinstance(review, ConnectorReview):
-        held = review.new or review.old
-        return (held.connector.metadata.name if held else ""), "Connector"
-    of_class = review.new or review.old
-    return (of_class.connector_class.metadata.name if of_class else ""), "ConnectorClass"
+    held = review.new or review.old
+    kind = "Connector" if isinstance(review, ConnectorReview) else "ConnectorClass"
+    return (held.item.metadata.name if held else ""), kind

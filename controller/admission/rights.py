@@ -46,7 +46,7 @@ def questions(review: ConnectorReview) -> tuple[Question, ...]:
     if old is not None and _connects(old) == _connects(new):
         # One that could not be read connected nothing.
         return ()
-    return tuple(_referred(new.connector))
+    return tuple(_referred(new.item))
 
 
 def denial_of(user: User, answers: Sequence[AccessAnswer]) -> Denial | None:
@@ -60,7 +60,7 @@ def denial_of(user: User, answers: Sequence[AccessAnswer]) -> Denial | None:
 
 def _connects(held: HeldConnector) -> tuple[Any, ...]:
     """Everything that decides which Secret goes to which address, and in which form."""
-    spec = held.connector.spec
+    spec = held.item.spec
     auth = spec.auth
     chosen = (auth.name, auth.secret_ref) if auth else ("", None)
     return (spec.address, spec.address_extensions, spec.connector_class_name, spec.ca_cert_secret_ref, *chosen)

@@ -190,7 +190,7 @@ class Webhook:
         held = review.old
         if held is None or not self._around.store.ready:
             return ()
-        name = held.connector_class.metadata.name
+        name = held.item.metadata.name
         judgements = self._around.store.current.judgements.values()
         return [
             Sibling(judgement.connector, bool(errors(judgement.violations)))
@@ -215,7 +215,7 @@ def _class_named(review: ConnectorReview) -> str:
     """The class to look for; empty where there is none, or where its name is none: it must not become a path."""
     if review.new is None or review.new.malformed is not None:
         return ""
-    name = review.new.connector.spec.connector_class_name
+    name = review.new.item.spec.connector_class_name
     return "" if object_name_problem(name) else name
 
 

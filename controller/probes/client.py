@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.dial.dialer import Dialer
-from connectors.dial.http_client import HttpClient, HttpRequest
+from connectors.dial.fetch import HttpClient, HttpRequest
 from connectors.http.response import Response
 from connectors.process.run import VERSION
 from connectors.tls.pool import ClientTls
@@ -22,7 +22,7 @@ class ProbeClient:
         """One request, one answer, over connections that trust what the Connector's own traffic trusts (threat 23).
 
         Raises:
-            ExchangeFailedError: there is no answer.
+            FetchFailedError: there is no answer.
             ValueError: the request cannot be sent as it is; the message does not quote it.
         """
         tls = ClientTls(request.trust.toward(request.address.origin), request.certificate)
@@ -30,6 +30,6 @@ class ProbeClient:
         sent = HttpRequest(request.method, request.address, request.target, headers, tls)
         return await self._client.send(sent, read_body=read_body)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Drop every connection."""
-        await self._client.close()
+        self._client.close()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from connectors.dial.exchange_failure import ExchangeFailedError, timeout_failure
-from connectors.dial.kind import Failure
+from connectors.dial.failure import timeout_failure
+from connectors.dial.fetch import FetchFailedError
+from connectors.dial.kind import DialFailure
 from connectors.http.response import Response
 from controller.probes.outcome import ProbeOutcome
 from controller.probes.redirects import MAX_HOPS, may_quote_secret, redirected
@@ -21,7 +22,7 @@ class Sender(Protocol):
         """One request to where it says, no redirect followed.
 
         Raises:
-            ExchangeFailedError: there is no answer.
+            FetchFailedError: there is no answer.
         """
         ...
 
@@ -34,19 +35,19 @@ async def run_probe(sender: Sender, ask: Ask, timeout: float) -> Report:  # noqa
             return Report(ask, await _chain(sender, ask, hops), hops)
     except TimeoutError:
         failure = timeout_failure(hops[-1].request.address)
-    except ExchangeFailedError as error:
+    except FetchFailedError as error:
         failure = error.failure
     return Report(ask, unreachable(_sayable(failure, ask, hops[-1].request)), hops)
 
 
-def _sayable(failure: Failure, ask: Ask, request: ProbeRequest) -> Failure:
+def _sayable(failure: DialFailure, ask: Ask, request: ProbeRequest) -> DialFailure:
     if not may_quote_secret(ask.request, request):
         return failure
     message = (
         "a redirect leads to another host or port, from which there is no answer; which one is not said, since the "
         "tool that names it was sent a credential"
     )
-    return Failure(failure.kind, message)
+    return DialFailure(failure.kind, message)
 
 
 async def _chain(sender: Sender, ask: Ask, hops: list[Hop]) -> ProbeOutcome:

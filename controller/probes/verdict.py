@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.dial.kind import Failure, FailureKind
+from connectors.dial.kind import DialFailure, FailureKind
 from connectors.expressions.check import CheckError
 from connectors.http.response import Response
 from connectors.objects.conditions import ConditionStatus
@@ -32,7 +32,7 @@ def too_many_redirects(response: Response, limit: int) -> ProbeOutcome:
     return failed(ConditionReason.UNEXPECTED_STATUS, f"{_says(response)} after {limit} redirects; is it a loop?")
 
 
-def unreachable(failure: Failure) -> ProbeOutcome:
+def unreachable(failure: DialFailure) -> ProbeOutcome:
     """The outcome where there was no answer."""
     if failure.kind is FailureKind.BUSY:
         # Nobody asked: of the tool nothing is known, good or bad.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.dial.kind import Failure, FailureKind
+from connectors.dial.kind import DialFailure, FailureKind
 from connectors.http.response import Response
 from connectors.kube.resources import EVENTS, SECRETS
 from connectors.objects.connector import ConnectorKey
@@ -91,7 +91,7 @@ async def test_conditions_follow_the_tool_and_the_secret(probing: World) -> None
     await world.advance(1)
     assert pair(world) == (WELL, WELL)
     well = world.tool.answer
-    world.tool.answer = lambda origin, target: Failure(FailureKind.REFUSED, "tool.example:443 refuses connections")
+    world.tool.answer = lambda origin, target: DialFailure(FailureKind.REFUSED, "tool.example:443 refuses connections")
     await world.advance(67)
     assert pair(world) == (("False", "ConnectionFailed"), ("False", "ConnectionFailed"))
     world.tool.answer = well
@@ -207,7 +207,7 @@ async def test_what_a_probe_tells_while_the_status_is_being_written_is_looked_at
     assert held.status is not None
     before = replica.metric("connectors_controller_reconcile_total", result="unchanged") or 0
     # The watch has told of the write, its answer is still under way.
-    with replica.controller._reconciler._echo(key, (held.connector, held.status)):
+    with replica.controller._reconciler._echo(key, (held.item, held.status)):
         replica.controller._prober._tell(key)
         await probing.until(
             lambda: replica.metric("connectors_controller_reconcile_total", result="unchanged") == before + 1

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from connectors.kube.access import Access
 from connectors.kube.client import KubeClient
 from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, EVENTS, SERVICES
-from connectors.kube.transport import Call
+from connectors.kube.transport import KubeRequest
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
 from connectors.objects.metadata import API_VERSION
 from connectors.sources.cluster import ClusterSource
@@ -45,10 +45,10 @@ class CountingClient(KubeClient):
 
     in_flight = 0
 
-    async def _ask(self, call: Call, limits: aiohttp.ClientTimeout | None = None) -> bytes:
+    async def _ask(self, request: KubeRequest, limits: aiohttp.ClientTimeout | None = None) -> bytes:
         self.in_flight += 1
         try:
-            return await super()._ask(call, limits)
+            return await super()._ask(request, limits)
         finally:
             self.in_flight -= 1
 

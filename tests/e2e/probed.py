@@ -52,7 +52,7 @@ async def probed_conditions(
     try:
         reports = await probe_connector(sender, judgement, timeout)
     finally:
-        await sender.close()
+        sender.close()
     status = probed_status(judgement, reports, NOW)
     return {item.type.value: Said(item.status.value, item.reason, item.message) for item in status.conditions}
 

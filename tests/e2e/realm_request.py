@@ -8,9 +8,8 @@ import sys
 
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.dialer import Dialer
-from connectors.dial.exchange_failure import ExchangeFailedError
+from connectors.dial.fetch import FetchFailedError, HttpClient, HttpRequest
 from connectors.dial.guard import DialGuard
-from connectors.dial.http_client import HttpClient, HttpRequest
 from connectors.objects.addresses import parse_address
 from connectors.objects.secret import SecretValue
 
@@ -25,10 +24,10 @@ async def main(realm: str, times: int) -> None:
         try:
             answer = await client.send(request, read_body=True)
             outcome: dict[str, object] = {"status": answer.status}
-        except ExchangeFailedError as error:
+        except FetchFailedError as error:
             outcome = {"kind": error.failure.kind, "message": error.failure.message}
         sys.stdout.write(json.dumps(outcome) + "\n")
-    await client.close()
+    client.close()
 
 
 if __name__ == "__main__":

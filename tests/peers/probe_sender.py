@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from connectors.dial.exchange_failure import ExchangeFailedError
-from connectors.dial.kind import Failure
+from connectors.dial.fetch import FetchFailedError
+from connectors.dial.kind import DialFailure
 from connectors.http.response import Response
 from controller.probes.request import ProbeRequest, origin_of
 
-Answer = Response | Failure
+Answer = Response | DialFailure
 OK = Response(200)
 
 
@@ -41,8 +41,8 @@ class ScriptedSender:
             answer = self.answer(origin_of(request.address), target_of(request))
         finally:
             self.running -= 1
-        if isinstance(answer, Failure):
-            raise ExchangeFailedError(answer)
+        if isinstance(answer, DialFailure):
+            raise FetchFailedError(answer)
         return answer
 
     @property

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.dialer import Dialer
 from connectors.dial.guard import DialGuard
-from connectors.dial.resolver import Lookup, Resolver, look_up
+from connectors.dial.resolver import Lookup, NameResolver, look_up
 from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ClientTls, Pool, Trust, pool_of
@@ -53,4 +53,4 @@ def encrypted(key: SecretValue) -> SecretValue:
 
 def dialer(guard: DialGuard = LOOPBACK, lookup: Lookup = look_up) -> Dialer:
     """A dialer that asks `lookup` each time."""
-    return Dialer(DialSettings(guard, dns_cache=0.0), Resolver(lookup))
+    return Dialer(DialSettings(guard, dns_cache=0.0), NameResolver(lookup))

@@ -17,13 +17,12 @@ import trustme
 import uvloop
 
 from connectors.dial.dial_settings import DialSettings
-from connectors.dial.dialer import Dialer
+from connectors.dial.dialer import ATTEMPT_DELAY, Dialer
 from connectors.dial.guard import DialGuard, parse_networks
-from connectors.dial.resolver import Lookup, Resolver
+from connectors.dial.resolver import Lookup, NameResolver
 from connectors.objects.addresses import Address, parse_address
 from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.tls.pool import SYSTEM_TLS
-from proxy.dialling import ATTEMPT_DELAY
 from proxy.settings import Timeouts
 from proxy.upstream import Upstreams
 from proxy.watchdog import Watchdog
@@ -99,7 +98,7 @@ def upstreams(
     own: Sequence[str] = (),
     cache: float = 0.0,
 ) -> Upstreams:
-    dialer = Dialer(DialSettings(guard), Resolver(lookup, cache))
+    dialer = Dialer(DialSettings(guard), NameResolver(lookup, cache))
     return Upstreams(timeouts or Timeouts(), Watchdog(1.0), dialer, lambda ip, port, local: ip in own)
 
 

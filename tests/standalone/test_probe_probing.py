@@ -22,7 +22,7 @@ async def test_both_probes_of_a_tool_on_this_machine(exits: AsyncExitStack) -> N
     address = await serve_tool(exits, answer)
     kind = probing_class(http("/live"), http("/auth", httpHeaders=BEARER))
     sender = ProbeClient(dialer())
-    exits.push_async_callback(sender.close)
+    exits.callback(sender.close)
     reports = await probe_connector(sender, judgement(kind, connector(address=address)), 10)
     assert seen == [("/live", ""), ("/auth", f"Bearer {TOKEN.decode()}")]
     assert not reports[Purpose.LIVENESS].outcome.failed
@@ -31,7 +31,7 @@ async def test_both_probes_of_a_tool_on_this_machine(exits: AsyncExitStack) -> N
 
 async def test_t09_link_local_addresses_are_not_dialled(exits: AsyncExitStack) -> None:
     sender = ProbeClient(dialer())
-    exits.push_async_callback(sender.close)
+    exits.callback(sender.close)
     item = connector(address="http://169.254.169.254")
     reports = await probe_connector(sender, judgement(probing_class(http("/")), item), 10)
     assert reports[Purpose.LIVENESS].outcome.reason == "TargetDenied"
@@ -39,7 +39,7 @@ async def test_t09_link_local_addresses_are_not_dialled(exits: AsyncExitStack) -
 
 async def test_what_needs_no_request(exits: AsyncExitStack) -> None:
     sender = ProbeClient(dialer())
-    exits.push_async_callback(sender.close)
+    exits.callback(sender.close)
     reports = await probe_connector(sender, judgement(probing_class(http("/a b"))), 10)
     assert reports[Purpose.LIVENESS].ask is None
     assert reports[Purpose.LIVENESS].outcome.reason == "TemplateError"

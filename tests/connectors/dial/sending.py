@@ -10,10 +10,9 @@ import pytest
 import trustme
 
 from connectors.dial.dialer import Dialer
-from connectors.dial.exchange_failure import ExchangeFailedError
+from connectors.dial.fetch import FetchFailedError, HttpClient, HttpRequest
 from connectors.dial.guard import DialGuard
-from connectors.dial.http_client import HttpClient, HttpRequest
-from connectors.dial.kind import Failure
+from connectors.dial.kind import DialFailure
 from connectors.dial.resolver import Lookup, look_up
 from connectors.http.response import Response
 from connectors.objects.addresses import parse_address
@@ -55,7 +54,7 @@ async def sending_client(
 ) -> AsyncIterator[HttpClient]:
     client = TrustingClient(dialer(guard, lookup), *authorities)
     yield client
-    await client.close()
+    client.close()
 
 
 def header(name: str, value: str | bytes) -> tuple[str, SecretValue]:
@@ -72,7 +71,7 @@ async def answer_of(address: str, target: str = "/", *authorities: trustme.CA) -
         return await client.send(get(address, target), read_body=True)
 
 
-async def failure_of(client: HttpClient, request: HttpRequest) -> Failure:
-    with pytest.raises(ExchangeFailedError) as caught:
+async def failure_of(client: HttpClient, request: HttpRequest) -> DialFailure:
+    with pytest.raises(FetchFailedError) as caught:
         await client.send(request, read_body=True)
     return caught.value.failure

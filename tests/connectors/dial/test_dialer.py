@@ -9,7 +9,7 @@ from connectors.dial.dial_settings import DialSettings
 from connectors.dial.dialer import Dialer
 from connectors.dial.failure import DeniedError
 from connectors.dial.guard import DialGuard, parse_networks
-from connectors.dial.resolver import Resolver
+from connectors.dial.resolver import NameResolver
 from connectors.objects.addresses import parse_address
 from connectors.tls.pool import TlsVersion
 from tests.connectors.dial.sending import Answers
@@ -21,7 +21,7 @@ NAME = parse_address("http://tool.example:8080")
 async def test_t09_candidates_are_what_the_settings_let_through() -> None:
     guard = DialGuard(allow=parse_networks("127.0.0.1"), deny=parse_networks("10.0.0.0/8"))
     names = Answers(["10.0.0.1", "127.0.0.1", "127.0.0.2", "192.0.2.1"], ["10.0.0.1"])
-    dialer = Dialer(DialSettings(guard), Resolver(names))
+    dialer = Dialer(DialSettings(guard), NameResolver(names))
     assert await dialer.candidates(NAME) == ["127.0.0.1", "192.0.2.1"]
     with pytest.raises(DeniedError, match=r"^by --deny-upstream$"):
         await dialer.candidates(NAME)
@@ -29,7 +29,7 @@ async def test_t09_candidates_are_what_the_settings_let_through() -> None:
 
 async def test_t09_a_remembered_answer_is_checked_like_any_other() -> None:
     names = Answers(["169.254.169.254"])
-    dialer = Dialer(DialSettings(), Resolver(names, cache=60))
+    dialer = Dialer(DialSettings(), NameResolver(names, cache=60))
     for _ in range(2):
         with pytest.raises(DeniedError):
             await dialer.candidates(NAME)
@@ -38,7 +38,7 @@ async def test_t09_a_remembered_answer_is_checked_like_any_other() -> None:
 
 async def test_after_a_failure_the_name_is_looked_up_again_and_no_other() -> None:
     names = Answers(["192.0.2.1"], ["192.0.2.2"], ["192.0.2.3"])
-    dialer = Dialer(DialSettings(), Resolver(names, cache=60))
+    dialer = Dialer(DialSettings(), NameResolver(names, cache=60))
     other = parse_address("http://tool.example:8081")
     assert (await dialer.candidates(NAME), await dialer.candidates(other)) == (["192.0.2.1"], ["192.0.2.2"])
     dialer.failed(NAME)

@@ -7,14 +7,14 @@ import pytest
 from connectors.dial.dialer import checked_addresses
 from connectors.dial.failure import DeniedError
 from connectors.dial.guard import DialGuard, parse_networks
-from connectors.dial.resolver import Resolver
+from connectors.dial.resolver import NameResolver
 from connectors.objects.addresses import parse_address
 
 NAME = parse_address("http://tool.example:8080")
 
 
-def answering(*answer: str) -> Resolver:
-    return Resolver(lambda host, port: list(answer))
+def answering(*answer: str) -> NameResolver:
+    return NameResolver(lambda host, port: list(answer))
 
 
 async def test_the_order_stays_and_what_is_denied_is_left_out() -> None:
@@ -52,4 +52,4 @@ async def test_a_name_that_does_not_resolve() -> None:
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
     with pytest.raises(socket.gaierror):
-        await checked_addresses(Resolver(missing), DialGuard(), NAME)
+        await checked_addresses(NameResolver(missing), DialGuard(), NAME)

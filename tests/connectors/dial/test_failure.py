@@ -6,9 +6,10 @@ import ssl
 
 import pytest
 
-from connectors.dial.failure import DeniedError, LookupTimeoutError, dial_failure
+from connectors.dial.failure import DeniedError, LookupTimeoutError, dial_failure, exchange_failure
 from connectors.dial.kind import FailureKind
-from connectors.dial.resolver import TooManyLookupsError
+from connectors.dial.resolver import MAX_LOOKUPS, TooManyLookupsError
+from connectors.http.message import MessageError
 from connectors.objects.addresses import parse_address
 
 HTTPS, HTTP = parse_address("https://tool.example:8443/secret-path"), parse_address("http://tool.example:8080")
@@ -62,3 +63,34 @@ def test_a_message_is_the_same_whichever_address_was_tried() -> None:
     tried = [OSError(errno.ENETUNREACH, f"Connect call failed ('192.0.2.{number}', 8443)") for number in (1, 2)]
     first, second = (dial_failure(error, HTTPS).message for error in tried)
     assert first == second == "tool.example:8443 cannot be reached: Network is unreachable"
+
+
+DIALLING = [
+    (ConnectionRefusedError(errno.ECONNREFUSED, "secret"), FailureKind.REFUSED),
+    (TimeoutError(errno.ETIMEDOUT, "secret"), FailureKind.TIMEOUT),
+    (socket.gaierror(-2, "secret"), FailureKind.DNS),
+    (ssl.SSLError(1, "secret"), FailureKind.TLS),
+    (DeniedError("loopback"), FailureKind.DENIED),
+    (TooManyLookupsError(f"{MAX_LOOKUPS} names"), FailureKind.BUSY),
+    (OSError(errno.EMFILE, "secret"), FailureKind.UNREACHABLE),
+]
+EXCHANGE: list[tuple[MessageError | OSError, FailureKind, FailureKind]] = [
+    (MessageError("secret"), FailureKind.PROTOCOL, FailureKind.PROTOCOL),
+    (ConnectionResetError(errno.ECONNRESET, "secret"), FailureKind.UNREACHABLE, FailureKind.PROTOCOL),
+    (BrokenPipeError(errno.EPIPE, "secret"), FailureKind.UNREACHABLE, FailureKind.PROTOCOL),
+    (ConnectionAbortedError("secret"), FailureKind.UNREACHABLE, FailureKind.PROTOCOL),
+    (ssl.SSLError(1, "secret"), FailureKind.TLS, FailureKind.TLS),
+    (TimeoutError(errno.ETIMEDOUT, "secret"), FailureKind.UNREACHABLE, FailureKind.UNREACHABLE),
+    (OSError("secret"), FailureKind.UNREACHABLE, FailureKind.UNREACHABLE),
+]
+"""Beside each its kind before a byte of the answer has come, and behind one."""
+
+
+def test_t14_every_exception_has_its_kind_and_none_of_its_words_get_through() -> None:
+    found = [(dial_failure(error, HTTPS), kind) for error, kind in DIALLING]
+    for error, *kinds in EXCHANGE:
+        found += [(exchange_failure(error, HTTPS, begun=begun), kinds[begun]) for begun in (False, True)]
+    for failure, kind in found:
+        assert failure.kind is kind
+        assert "tool.example" in failure.message
+        assert "secret" not in failure.message

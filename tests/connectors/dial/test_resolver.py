@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from connectors.dial import resolver
-from connectors.dial.resolver import Resolver, TooManyLookupsError, look_up
+from connectors.dial.resolver import NameResolver, TooManyLookupsError, look_up
 from tests.peers.clock import FakeClock
 
 
@@ -32,7 +32,7 @@ class Names:
 
 async def test_slow_names_keep_nobody_else_waiting() -> None:
     names = Names()
-    resolver = Resolver(names)
+    resolver = NameResolver(names)
     slow = [asyncio.create_task(resolver.addresses(f"slow-{number}", 80)) for number in range(50)]
     assert await asyncio.to_thread(names.fifty.wait, 10)
     assert await resolver.addresses("other", 80) == ["192.0.2.1", "192.0.2.80"]
@@ -43,7 +43,7 @@ async def test_slow_names_keep_nobody_else_waiting() -> None:
 
 async def test_one_lookup_serves_all_who_wait_and_the_next_asks_anew() -> None:
     names = Names()
-    resolver = Resolver(names)
+    resolver = NameResolver(names)
     waiting = [asyncio.create_task(resolver.addresses("slow", 80)) for _ in range(5)]
     await asyncio.sleep(0)
     waiting[0].cancel()
@@ -55,7 +55,7 @@ async def test_one_lookup_serves_all_who_wait_and_the_next_asks_anew() -> None:
 
 
 async def test_a_name_that_does_not_resolve() -> None:
-    resolver = Resolver(Names())
+    resolver = NameResolver(Names())
     for _ in range(2):
         with pytest.raises(socket.gaierror):
             await resolver.addresses("missing", 80)
@@ -63,7 +63,7 @@ async def test_a_name_that_does_not_resolve() -> None:
 
 async def test_a_failure_that_nobody_waits_for_is_not_reported() -> None:
     names = Names()
-    asking = asyncio.create_task(Resolver(names).addresses("slow.missing", 80))
+    asking = asyncio.create_task(NameResolver(names).addresses("slow.missing", 80))
     await asyncio.sleep(0)
     asking.cancel()
     names.release.set()
@@ -74,7 +74,7 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported() -> None:
 async def test_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolver, "MAX_LOOKUPS", 2)
     names = Names()
-    bounded = Resolver(names)
+    bounded = NameResolver(names)
     slow = [asyncio.create_task(bounded.addresses(f"slow-{number}", 80)) for number in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(TooManyLookupsError):
@@ -85,7 +85,7 @@ async def test_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_literal_is_its_own_answer() -> None:
     names = Names()
-    assert await Resolver(names).addresses("::1", 80) == ["::1"]
+    assert await NameResolver(names).addresses("::1", 80) == ["::1"]
     assert names.asked == []
 
 
@@ -95,8 +95,8 @@ def test_the_systems_own_lookup() -> None:
         look_up("does-not-exist.invalid", 80)
 
 
-def caching(names: Names, clock: FakeClock, seconds: float = 5.0) -> Resolver:
-    return Resolver(names, seconds, clock.monotonic)
+def caching(names: Names, clock: FakeClock, seconds: float = 5.0) -> NameResolver:
+    return NameResolver(names, seconds, clock.monotonic)
 
 
 async def test_an_answer_counts_for_so_long() -> None:

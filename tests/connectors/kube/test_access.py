@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
-from connectors.kube.access import Access, AccessError, InCluster, choose_access, load
+from connectors.kube.access import Access, AccessError, Endpoint, InCluster, choose_access, load
 
 CANARY = "canary-secret"
 
@@ -34,7 +39,7 @@ def pod(folder: Path, token: str = "t1\n", ca: str = "PEM") -> InCluster:  # noq
 async def test_a_kubeconfig_with_a_token_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t1\n")
     connection = await load(Access(kubeconfig(tmp_path / "config", {"tokenFile": "token"})))
-    assert connection.host == "https://api.test:6443"
+    assert connection.endpoint.host == "https://api.test:6443"
     assert connection.authorization == "Bearer t1"
     assert not connection.changed_on_disk()
     (tmp_path / "token").write_text("t2-longer\n")
@@ -92,18 +97,84 @@ async def test_several_kubeconfigs_are_one(tmp_path: Path) -> None:
     first = kubeconfig(tmp_path / "first", {"token": "t"}, users=None)
     second = kubeconfig(tmp_path / "second", {"token": "t2"}, clusters=None, contexts=None)
     connection = await load(Access(first, (second,)))
-    assert (connection.host, connection.authorization) == ("https://api.test:6443", "Bearer t2")
+    assert (connection.endpoint.host, connection.authorization) == ("https://api.test:6443", "Bearer t2")
 
 
 async def test_the_pods_own_service_account(tmp_path: Path) -> None:
     connection = await load(Access(in_cluster=pod(tmp_path)))
-    assert connection.host == "https://10.0.0.1:443"
+    assert connection.endpoint.host == "https://10.0.0.1:443"
     assert connection.authorization == "Bearer t1"
     # As the kubelet does it: a new folder, and the link swapped.
     (tmp_path / "new").write_text("t2\n")
     (tmp_path / "new").replace(tmp_path / "token")
     assert connection.changed_on_disk()
     assert not connection.same_as(await load(Access(in_cluster=pod(tmp_path, "t2\n"))))
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("10.0.0.1", "https://10.0.0.1:443"), ("fd00::1", "https://[fd00::1]:443"), ("", "")]
+)
+async def test_a_pod_is_told_by_its_environment_where_the_api_server_is(
+    host: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    place = replace(pod(tmp_path), host="", port="")
+    if not url:
+        with pytest.raises(AccessError, match="KUBERNETES_SERVICE_HOST or _PORT is not set"):
+            await load(Access(in_cluster=place))
+        return
+    endpoint = (await load(Access(in_cluster=place))).endpoint
+    assert endpoint == Endpoint(url, str(tmp_path / "ca.crt"), b"PEM")
+
+
+async def test_a_pods_token_that_no_header_can_carry_is_not_quoted(tmp_path: Path) -> None:
+    place = pod(tmp_path)
+    (tmp_path / "token").write_bytes(CANARY.encode() + b"\xff")
+    with pytest.raises(AccessError, match="no header can carry") as caught:
+        await load(Access(in_cluster=place))
+    assert CANARY not in str(caught.value)
+
+
+def test_in_a_pod_kubernetes_asyncio_is_not_loaded(tmp_path: Path) -> None:
+    """It takes 38 MiB of each process."""
+    authority = trustme.CA().cert_pem.bytes().decode()
+    program = f"""
+import asyncio, sys
+from connectors.kube.access import Access
+from connectors.kube.client import KubeClient
+from connectors.kube.access import InCluster
+from pathlib import Path
+
+async def main():
+    client = KubeClient(Access(in_cluster={pod(tmp_path, ca=authority)!r}))
+    await client.start()
+    await client.close()
+
+asyncio.run(main())
+sys.exit("kubernetes_asyncio" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program.replace("PosixPath", "Path")], check=True, timeout=30)
+
+
+async def test_all_that_a_kubeconfig_says_of_tls_and_the_way(tmp_path: Path) -> None:
+    ca, leaf = trustme.CA(), trustme.CA().issue_cert("me")
+    ca.cert_pem.write_to_path(tmp_path / "ca")
+    cluster = {
+        "server": "https://api.test:6443", "certificate-authority": "ca", "tls-server-name": "kubernetes",
+        "proxy-url": f"http://me:{CANARY}@proxy.test", "insecure-skip-tls-verify": True,
+    }  # fmt: skip
+    data = {
+        "client-certificate-data": b64encode(leaf.cert_chain_pems[0].bytes()).decode(),
+        "client-key-data": b64encode(leaf.private_key_pem.bytes()).decode(),
+    }
+    path = kubeconfig(tmp_path / "config", data, clusters=[{"name": "c", "cluster": cluster}])
+    found = (await load(Access(path))).endpoint
+    assert (found.server_name, found.verify, found.proxy) == ("kubernetes", False, f"http://me:{CANARY}@proxy.test")
+    assert (found.ca_file, found.authority) == (str(tmp_path / "ca"), ca.cert_pem.bytes())
+    assert Path(found.certificate).read_bytes() == leaf.cert_chain_pems[0].bytes()
+    assert Path(found.key).read_bytes() == leaf.private_key_pem.bytes()
+    assert CANARY not in repr(found)
 
 
 @pytest.mark.parametrize(

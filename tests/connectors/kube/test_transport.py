@@ -15,7 +15,7 @@ from connectors.kube.access import Access
 from connectors.kube.client import KubeClient, Selector
 from connectors.kube.errors import NotFoundError, UnauthorizedError, UnavailableError
 from connectors.kube.resources import SECRETS
-from connectors.kube.transport import RELOAD_EVERY, Call
+from connectors.kube.transport import RELOAD_EVERY, KubeRequest
 from tests.connectors.kube.weather import secret
 from tests.peers.clock import FakeClock
 from tests.peers.fake_api_server import FakeApiServer
@@ -123,6 +123,6 @@ async def test_a_new_ca_is_read_when_the_handshake_fails(tmp_path: Path) -> None
 
 
 def test_a_call_shows_no_body() -> None:
-    call = Call("create", "POST", "tokenreviews", "/path", {"a": "b c"}, {"spec": {"token": "canary-secret"}})
+    call = KubeRequest("create", "POST", "tokenreviews", "/path", {"a": "b c"}, {"spec": {"token": "canary-secret"}})
     assert "canary" not in repr(call)
     assert call.target == "/path?a=b+c"

@@ -16,8 +16,7 @@ from connectors.objects.violation import Severity
 from connectors.sources.api_objects import (
     MAX_CLASS,
     MAX_SPEC,
-    newer_class,
-    newer_connector,
+    newer,
     read_class,
     read_connector,
     read_flags,
@@ -50,9 +49,9 @@ def raw(value: dict[str, Any]) -> Raw:
 
 def test_a_connector_with_its_status() -> None:
     held = read_connector(raw(manifest(status={"conditions": [CONDITION], "observedGeneration": 2})))
-    assert held.connector.key == ("team", "tool")
-    assert held.connector.spec.address == "https://tool.example"
-    assert (held.connector.metadata.annotations, held.connector.metadata.labels) == ({}, {})
+    assert held.item.key == ("team", "tool")
+    assert held.item.spec.address == "https://tool.example"
+    assert (held.item.metadata.annotations, held.item.metadata.labels) == ({}, {})
     assert (held.resource_version, held.deleting, held.malformed) == ("7", False, None)
     assert held.status is not None
     ready = held.status.condition(ConditionType.READY)
@@ -88,8 +87,8 @@ def test_a_status_that_cannot_be_read_counts_as_absent(status: Any) -> None:
 )
 def test_a_spec_of_another_shape_keeps_its_metadata_and_names_the_field(spec: Any, path: str, word: str) -> None:
     held = read_connector(raw(manifest(spec=spec)))
-    assert held.connector.key == ("team", "tool")
-    assert held.connector.spec.address == ""
+    assert held.item.key == ("team", "tool")
+    assert held.item.spec.address == ""
     assert held.malformed is not None
     assert held.malformed.path == path
     assert word in held.malformed.message
@@ -98,14 +97,14 @@ def test_a_spec_of_another_shape_keeps_its_metadata_and_names_the_field(spec: An
 def test_nulls_are_nothing() -> None:
     held = read_connector(raw(manifest(spec={"address": "https://a", "params": None, "auth": {"name": None}})))
     assert held.malformed is None
-    assert held.connector.spec.address == "https://a"
+    assert held.item.spec.address == "https://a"
 
 
 def test_a_class_and_what_is_wrong_with_it() -> None:
     by_path = {RESOLVER_ANNOTATION: "path"}
     held = read_class(raw(manifest("ConnectorClass", metadata={"annotations": by_path | {"a": "b"}})))
-    assert held.connector_class.spec.proxy is not None
-    assert held.connector_class.metadata.annotations == by_path
+    assert held.item.spec.proxy is not None
+    assert held.item.metadata.annotations == by_path
     malformed = read_class(raw(manifest("ConnectorClass", spec={"auth": {"types": 1}}))).malformed
     assert malformed is not None
     assert malformed.path == "spec.auth.types"
@@ -114,10 +113,10 @@ def test_a_class_and_what_is_wrong_with_it() -> None:
 def test_a_write_to_the_status_keeps_the_same_object() -> None:
     before = read_connector(raw(manifest()))
     after = read_connector(raw(manifest(metadata={"resourceVersion": "8"}, status={"conditions": [CONDITION]})))
-    newer = newer_connector(before, after)
-    assert newer.connector is before.connector
-    assert newer.resource_version == "8"
-    assert newer.status == after.status
+    kept = newer(before, after)
+    assert kept.item is before.item
+    assert kept.resource_version == "8"
+    assert kept.status == after.status
 
 
 @pytest.mark.parametrize(
@@ -130,15 +129,15 @@ def test_a_write_to_the_status_keeps_the_same_object() -> None:
 )
 def test_any_other_change_is_a_new_object(change: dict[str, Any]) -> None:
     before, after = read_connector(raw(manifest())), read_connector(raw(manifest(**change)))
-    assert newer_connector(before, after) is after
+    assert newer(before, after) is after
 
 
 def test_classes_likewise() -> None:
     before = read_class(raw(manifest("ConnectorClass")))
     status = read_class(raw(manifest("ConnectorClass", metadata={"resourceVersion": "8"})))
-    assert newer_class(before, status).connector_class is before.connector_class
+    assert newer(before, status).item is before.item
     other = read_class(raw(manifest("ConnectorClass", spec={})))
-    assert newer_class(before, other) is other
+    assert newer(before, other) is other
 
 
 def test_t14_a_secret_keeps_no_copy_of_its_manifest() -> None:
@@ -177,9 +176,9 @@ def test_a_value_of_any_depth_is_read_and_compared(levels: int, opening: str, cl
     whole = json.dumps(manifest(spec={"params": [{"name": "a", "value": "DEEP"}]}))
     text = Raw(whole.replace('"DEEP"', opening * levels + "1" + closing * levels).encode())
     held, again = read_connector(text), read_connector(text)
-    assert held.connector.key == ("team", "tool")
-    assert newer_connector(held, again).connector is held.connector
-    assert read_class(text).connector_class.metadata.name == "tool"
+    assert held.item.key == ("team", "tool")
+    assert newer(held, again).item is held.item
+    assert read_class(text).item.metadata.name == "tool"
 
 
 @pytest.mark.parametrize("levels", [300, 500, 5_000])
@@ -195,7 +194,7 @@ def test_what_is_kept_of_a_deep_spec_does_not_depend_on_the_python(levels: int) 
 
 def test_a_spec_that_is_far_too_large_is_not_held() -> None:
     held = read_connector(raw(manifest(spec={"address": "x" * MAX_SPEC})))
-    assert held.connector.spec.address == ""
+    assert held.item.spec.address == ""
     assert held.malformed is not None
     assert "at most 65536" in held.malformed.message
 
@@ -234,7 +233,7 @@ def test_metadata_and_status_of_any_depth_are_read() -> None:
     deep = "[" * 2_000 + "]" * 2_000
     value = manifest(metadata={"managedFields": "DEEP"}, status={"conditions": [CONDITION], "x": "DEEP"})
     held = read_connector(Raw(json.dumps(value).replace('"DEEP"', deep).encode()))
-    assert (held.connector.key, held.resource_version, held.malformed) == (("team", "tool"), "7", None)
-    assert held.connector.spec.address == "https://tool.example"
+    assert (held.item.key, held.resource_version, held.malformed) == (("team", "tool"), "7", None)
+    assert held.item.spec.address == "https://tool.example"
     assert held.status is not None
     assert held.status.condition(ConditionType.READY) is not None

@@ -132,9 +132,9 @@ async def test_our_own_write_is_known_at_once(server: FakeApiServer, follow: Fol
     followed = follow()
     await followed.until(lambda _: True)
     server.hang_watches()
-    for manifest, wrote in ((a_connector(), followed.source.wrote_connector), (a_class(), followed.source.wrote_class)):
+    for key, manifest in ((KEY, a_connector()), ("demo", a_class())):
         stored = server.put({**manifest, "status": {"observedGeneration": 7}})
-        wrote(json.dumps(stored).encode())
+        followed.source.wrote(key, json.dumps(stored).encode())
     held, held_class = followed.source.connector(KEY), followed.source.connector_class("demo")
     assert held is not None
     assert held_class is not None

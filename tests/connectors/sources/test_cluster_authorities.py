@@ -110,6 +110,6 @@ async def test_a_renewed_ca_of_the_api_server_counts(
         other = trustme.CA()
         file.write_text(pem(authority, other))
         transport = client._transport
-        assert transport._pool is not None
-        assert await transport._renewed(transport._pool), "it looks once a minute, and at once where it is refused"
+        assert transport._session is not None
+        assert await transport._renewed(transport._session), "it looks once a minute, and at once where it is refused"
         await followed.judgement(lambda now: now.trust.toward(origin) == pool(authority, other))

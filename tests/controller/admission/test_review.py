@@ -32,8 +32,8 @@ def test_a_connector() -> None:
     assert found.head.user == User("jane", "7", ("team", "system:authenticated"), {"key": ("a",)})
     assert found.new is not None
     assert found.old is not None
-    assert found.new.connector.spec.address == "https://tool.example"
-    assert found.old.connector.spec.address == "https://other.example"
+    assert found.new.item.spec.address == "https://tool.example"
+    assert found.old.item.spec.address == "https://other.example"
     assert not found.same_spec
 
 
@@ -42,14 +42,14 @@ def test_a_class() -> None:
     assert isinstance(found, ClassReview)
     assert (found.head.operation, found.new) == (Operation.DELETE, None)
     assert found.old is not None
-    assert found.old.connector_class.metadata.name == "git"
+    assert found.old.item.metadata.name == "git"
 
 
 def test_t07_the_namespace_is_that_of_the_request() -> None:
     found = decode_review(body(connector(metadata={"namespace": "other"})))
     assert isinstance(found, ConnectorReview)
     assert found.new is not None
-    assert found.new.connector.metadata.namespace == "team"
+    assert found.new.item.metadata.namespace == "team"
 
 
 @pytest.mark.parametrize(

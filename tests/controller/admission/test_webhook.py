@@ -65,7 +65,7 @@ class Tried:
 
     def know(self, manifest: Json) -> None:
         """The watch has told of this class."""
-        self.source.wrote_class(json.dumps(manifest).encode())
+        self.source.wrote(manifest["metadata"]["name"], json.dumps(manifest).encode())
 
     async def post(self, raw: bytes) -> tuple[int, Json]:
         async with aiohttp.ClientSession() as session, session.post(self.url, data=io.BytesIO(raw)) as answer:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from connectors.dial.kind import Failure, FailureKind
+from connectors.dial.kind import DialFailure, FailureKind
 from connectors.inventory import Inventory
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
@@ -29,7 +29,7 @@ from tests.peers.probe_sender import ScriptedSender
 KEY = ConnectorKey("team", "tool")
 BOTH = probing_class(http("/live"), http("/auth", httpHeaders=BEARER))
 LIVE = probing_class(http("/live"))
-REFUSED = Failure(FailureKind.REFUSED, "no")
+REFUSED = DialFailure(FailureKind.REFUSED, "no")
 
 
 @dataclass

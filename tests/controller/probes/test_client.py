@@ -5,7 +5,7 @@ import ssl
 import pytest
 import trustme
 
-from connectors.dial.exchange_failure import ExchangeFailedError
+from connectors.dial.fetch import FetchFailedError
 from connectors.dial.kind import FailureKind
 from connectors.objects.addresses import parse_address
 from connectors.objects.secret import KeyPair, SecretValue
@@ -29,7 +29,7 @@ async def send(made: ProbeRequest) -> int:
     try:
         return (await client.send(made, read_body=False)).status
     finally:
-        await client.close()
+        client.close()
 
 
 async def test_a_probe_as_it_goes_over_the_wire() -> None:
@@ -48,7 +48,7 @@ async def test_t23_whom_the_connector_trusts_the_probe_does_and_nobody_else(
     async with RawUpstream(answering(OK), tls=server_tls) as tool:
         assert await send(request(tool.address, trust(authority))) == 200
         for known in (SYSTEM_TRUST, trust(trustme.CA())):
-            with pytest.raises(ExchangeFailedError) as caught:
+            with pytest.raises(FetchFailedError) as caught:
                 await send(request(tool.address, known))
             assert caught.value.failure.kind is FailureKind.TLS
 
@@ -59,7 +59,7 @@ async def test_the_ca_of_the_api_server_counts_where_that_is_asked(
     async with RawUpstream(answering(OK), tls=server_tls) as tool:
         origin = parse_address(tool.address).origin
         assert await send(request(tool.address, Trust(pool(), pool(authority), frozenset({origin})))) == 200
-        with pytest.raises(ExchangeFailedError):
+        with pytest.raises(FetchFailedError):
             await send(request(tool.address, Trust(pool(), pool(authority), frozenset())))
 
 
@@ -73,5 +73,5 @@ async def test_the_certificate_is_shown_to_a_tool_that_asks_for_one(
     pair = KeyPair(leaf.cert_chain_pems[0].bytes(), SecretValue(leaf.private_key_pem.bytes()))
     async with RawUpstream(answering(OK), tls=server_tls) as tool:
         assert await send(request(tool.address, trust(authority), pair)) == 200
-        with pytest.raises(ExchangeFailedError):
+        with pytest.raises(FetchFailedError):
             await send(request(tool.address, trust(authority)))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from connectors.dial.exchange_failure import ExchangeFailedError, timeout_failure
+from connectors.dial.failure import timeout_failure
+from connectors.dial.fetch import FetchFailedError
 from connectors.http.response import Response
 from connectors.objects.connector import ConnectorKey
 from controller.probes.outcome import LATE
@@ -178,4 +179,4 @@ class Slow:
         self.running -= 1
         if self.delay < 5:
             return OK
-        raise ExchangeFailedError(timeout_failure(request.address))
+        raise FetchFailedError(timeout_failure(request.address))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from connectors.dial.kind import Failure, FailureKind
+from connectors.dial.kind import DialFailure, FailureKind
 from connectors.expressions.check import compile_check
 from connectors.http.response import Response
 from connectors.objects.addresses import parse_address
@@ -99,7 +99,7 @@ async def test_a_loop_ends() -> None:
 
 
 async def test_no_answer_is_an_outcome() -> None:
-    sender = ScriptedSender(lambda origin, target: Failure(FailureKind.REFUSED, "tool.example:443 refuses"))
+    sender = ScriptedSender(lambda origin, target: DialFailure(FailureKind.REFUSED, "tool.example:443 refuses"))
     report = await run_probe(sender, Ask(Purpose.LIVENESS, REQUEST), 10)
     assert (report.outcome.reason, report.outcome.message) == (
         "ConnectionFailed",
@@ -143,7 +143,7 @@ async def test_t14_a_host_or_port_that_the_tool_made_of_the_credential_is_not_sa
 
     answers: dict[str, Answer] = {
         "tool.example/start": to(location),
-        location.removeprefix("https://"): Failure(FailureKind.DNS, location),
+        location.removeprefix("https://"): DialFailure(FailureKind.DNS, location),
     }
     report = await run_probe(Elsewhere(script(answers)), Ask(Purpose.AUTH, REQUEST), 0.05)
     kind = FailureKind.TIMEOUT if hangs else FailureKind.DNS
@@ -155,7 +155,7 @@ async def test_t14_a_host_or_port_that_the_tool_made_of_the_credential_is_not_sa
 @pytest.mark.parametrize("location", ["/next", "https://TOOL.example/", "http://tool.example/"])
 async def test_the_tools_own_host_is_said_behind_a_redirect_too(location: str) -> None:
     def answers(origin: str, target: str) -> Answer:
-        return to(location) if target == "/start" else Failure(FailureKind.REFUSED, "tool.example refuses")
+        return to(location) if target == "/start" else DialFailure(FailureKind.REFUSED, "tool.example refuses")
 
     report = await run_probe(ScriptedSender(answers), Ask(Purpose.AUTH, REQUEST), 10)
     assert report.outcome.message == f"{FailureKind.REFUSED.value}: tool.example refuses"

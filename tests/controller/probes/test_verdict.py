@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.dial.kind import Failure, FailureKind
+from connectors.dial.kind import DialFailure, FailureKind
 from connectors.expressions.check import compile_check
 from connectors.http.response import Response
 from connectors.objects.addresses import parse_address
@@ -84,7 +84,7 @@ def test_too_many_redirects() -> None:
 
 @pytest.mark.parametrize("kind", list(FailureKind))
 def test_no_answer(kind: FailureKind) -> None:
-    found = unreachable(Failure(kind, "tool.example:443 ..."))
+    found = unreachable(DialFailure(kind, "tool.example:443 ..."))
     if kind is FailureKind.BUSY:
         assert (found.status, found.reason) == (ConditionStatus.UNKNOWN, "ProbePending"), "nobody was asked"
         return

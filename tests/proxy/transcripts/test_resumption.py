@@ -13,7 +13,7 @@ import trustme
 
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.dialer import Dialer
-from connectors.dial.resolver import Resolver
+from connectors.dial.resolver import NameResolver
 from connectors.objects.addresses import Origin, parse_address
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, RefusedError
@@ -58,7 +58,7 @@ class Resuming:
         self.current = True
         self.peer = peer
         sessions: Sessions[PoolKey] = Sessions(lambda _: self.current, lambda: self.now)
-        dialer = Dialer(DialSettings(LOOPBACK), Resolver(Answers(["127.0.0.1"])))
+        dialer = Dialer(DialSettings(LOOPBACK), NameResolver(Answers(["127.0.0.1"])))
         self.upstreams = Upstreams(
             Timeouts(), Watchdog(1.0), dialer, lambda *_: False, lambda _: self.current, sessions
         )

@@ -14,7 +14,7 @@ import trustme
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.dialer import Dialer
 from connectors.dial.guard import DialGuard, parse_networks
-from connectors.dial.resolver import Resolver
+from connectors.dial.resolver import NameResolver
 from tests.peers.answering_tool import Reply
 from tests.peers.dialogue import OK, Dialogue, get, message, seen
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector, connector_class, secret
@@ -221,7 +221,7 @@ class Names:
 
     def dialer(self, allowed: str = "127.0.0.1") -> Dialer:
         guard = DialGuard(allow=parse_networks(allowed))
-        return Dialer(DialSettings(guard, dns_cache=0), Resolver(self, cache=0))
+        return Dialer(DialSettings(guard, dns_cache=0), NameResolver(self, cache=0))
 
 
 def at_name(name: str) -> Objects:

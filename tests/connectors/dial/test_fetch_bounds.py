@@ -7,9 +7,9 @@ import time
 import pytest
 import trustme
 
-from connectors.dial.http_client import MAX_BODY
+from connectors.dial.fetch import MAX_RECEIVED
 from connectors.dial.kind import FailureKind
-from connectors.dial.reading import MAX_INTERIM, MAX_RECEIVED
+from connectors.http.response_reader import MAX_BODY, MAX_INTERIM
 from tests.connectors.dial.sending import answer_of, failure_of, get, sending_client
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream, answering

@@ -6,10 +6,8 @@ from dataclasses import replace
 import pytest
 import trustme
 
-from connectors.dial.exchange_failure import ExchangeFailedError
-from connectors.dial.http_client import HttpClient
-from connectors.dial.issuers import WrongIssuerError, is_wrong_issuer
-from connectors.dial.kind import Failure, FailureKind
+from connectors.dial.fetch import HttpClient
+from connectors.dial.kind import FailureKind
 from connectors.objects.addresses import parse_address
 from connectors.objects.reasons import RefusedError
 from connectors.tls.certificates import read_pem
@@ -74,7 +72,22 @@ async def test_t22_a_wrong_name_is_wrong_under_each_of_them() -> None:
         assert "Hostname mismatch" in failure.message or "signature failure" in failure.message
 
 
-def test_which_failures_could_be_another_ones() -> None:
-    assert is_wrong_issuer(WrongIssuerError(Failure(FailureKind.TLS, "")))
-    assert not is_wrong_issuer(ExchangeFailedError(Failure(FailureKind.TLS, "")))
-    assert not is_wrong_issuer(ssl.SSLError())
+def verification(code: int) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_code = code
+    return error
+
+
+@pytest.mark.parametrize(("error", "handshakes"), [(verification(7), 3), (verification(18), 1), (ssl.SSLError(), 1)])
+async def test_which_failures_could_be_another_ones(error: ssl.SSLError, handshakes: int) -> None:
+    tried: list[ssl.SSLContext | None] = []
+
+    async def connect(context: ssl.SSLContext | None) -> None:
+        tried.append(context)
+        raise error
+
+    known = knowing(ONE, TWO)
+    with pytest.raises(ssl.SSLError) as caught:
+        await dialer().connected(parse_address("https://tool.example"), known, connect)
+    assert caught.value is error
+    assert len(tried) == handshakes

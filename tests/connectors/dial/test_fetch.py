@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
 import socket
 import ssl
@@ -14,11 +13,10 @@ import trustme
 
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.dialer import Dialer
-from connectors.dial.exchange_failure import ExchangeFailedError
-from connectors.dial.http_client import MAX_BODY, HttpClient
+from connectors.dial.fetch import FetchFailedError, HttpClient
 from connectors.dial.kind import FailureKind
-from connectors.dial.resolver import Resolver
-from connectors.http.response import Response
+from connectors.dial.resolver import NameResolver
+from connectors.http.response_reader import MAX_BODY
 from tests.connectors.dial.sending import USER_AGENT, Answers, answer_of, failure_of, get, header, sending_client
 from tests.peers.fixtures import StartNginx
 from tests.peers.raw_stream import RawStream
@@ -153,48 +151,6 @@ async def test_a_request_line_that_cannot_be_sent(raw_upstream: RawUpstream, met
     assert raw_upstream.connections == []
 
 
-async def test_a_coding_is_not_undone() -> None:
-    body = gzip.compress(b"x" * 5000)
-    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    async with RawUpstream(answering(head + body)) as tool:
-        answer = await answer_of(tool.address)
-    assert (answer.body, answer.header("content-encoding"), answer.complete) == (body, "gzip", True)
-
-
-INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-EMPTY = ("Content-Length", "0")
-
-
-@pytest.mark.parametrize(
-    ("sent", "expected"),
-    [
-        (INTERIM + OK, Response(200, (("Content-Length", "2"),), b"ok")),
-        (b"HTTP/1.1 200 OK\r\nX: \xff\xe9\r\nContent-Length: 0\r\n\r\n", Response(200, (("X", "\ufffd" * 2), EMPTY))),
-        (b"HTTP/1.1 200 \xff\r\nContent-Length: 0\r\n\r\n", Response(200, (EMPTY,))),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", Response(204)),
-        (
-            b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nContent-Length: 0\r\n\r\n",
-            Response(200, (("Set-Cookie", "a=1"), ("set-cookie", "b=2"), EMPTY)),
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
-            Response(200, (("Transfer-Encoding", "chunked"),), b"abc"),
-        ),
-    ],
-    ids=["interim", "not UTF-8", "reason", "no body", "twice", "chunked"],
-)
-async def test_answers(sent: bytes, expected: Response) -> None:
-    async with RawUpstream(answering(sent)) as tool:
-        assert await answer_of(tool.address) == expected
-
-
-@pytest.mark.parametrize(("size", "complete"), [(MAX_BODY - 1, True), (MAX_BODY, True), (MAX_BODY + 1, False)])
-async def test_a_mebibyte_is_read(size: int, complete: bool) -> None:
-    async with RawUpstream(answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)) as tool:
-        answer = await answer_of(tool.address)
-    assert (len(answer.body), answer.complete) == (min(size, MAX_BODY), complete)
-
-
 @pytest.mark.parametrize("read_body", [True, False])
 @pytest.mark.parametrize("tls", [True, False])
 @pytest.mark.parametrize("head", [b"Content-Length: %d" % (10 * GIB), b"Transfer-Encoding: chunked"])
@@ -272,7 +228,7 @@ async def test_a_closed_client_drops_what_it_sends_and_sends_no_more(raw_upstrea
         sending = asyncio.create_task(failure_of(client, get(raw_upstream.address)))
         connection = await raw_upstream.accept()
         await connection.read_head()
-        await client.close()
+        client.close()
         assert (await sending).kind is FailureKind.UNREACHABLE
         await connection.wait_closed()
         assert (await failure_of(client, get(raw_upstream.address))).kind is FailureKind.UNREACHABLE
@@ -324,7 +280,7 @@ async def test_t14_no_failure_and_no_log_shows_what_was_sent(
     with caplog.at_level(logging.DEBUG):
         async with RawUpstream(spoil) as tool, sending_client() as client:
             request = get(tool.address, f"/?key={CANARY}", header("Authorization", f"Bearer {CANARY}"))
-            with pytest.raises(ExchangeFailedError) as caught:
+            with pytest.raises(FetchFailedError) as caught:
                 await client.send(request, read_body=True)
     logging.getLogger("test").error("probe failed", exc_info=caught.value)
     assert (caught.value.__context__, caught.value.__cause__) == (None, None)
@@ -346,7 +302,7 @@ async def test_t14_a_refused_request_is_not_quoted(target: str) -> None:
 @pytest.mark.parametrize("silent", [False, True], ids=["nobody there", "no answer in time"])
 async def test_after_a_failure_the_name_is_looked_up_again(silent: bool) -> None:
     names = Answers(["127.0.0.1"])
-    client = HttpClient(Dialer(DialSettings(LOOPBACK), Resolver(names, cache=60.0)), USER_AGENT)
+    client = HttpClient(Dialer(DialSettings(LOOPBACK), NameResolver(names, cache=60.0)), USER_AGENT)
     async with RawUpstream() as tool:
         port = tool.port
         if silent:
@@ -362,7 +318,7 @@ async def test_after_a_failure_the_name_is_looked_up_again(silent: bool) -> None
 
 async def test_after_an_answer_it_is_not() -> None:
     names = Answers(["127.0.0.1"])
-    client = HttpClient(Dialer(DialSettings(LOOPBACK), Resolver(names, cache=60.0)), USER_AGENT)
+    client = HttpClient(Dialer(DialSettings(LOOPBACK), NameResolver(names, cache=60.0)), USER_AGENT)
     async with RawUpstream(answering(OK)) as tool:
         for _ in range(2):
             await client.send(get(f"http://tool.example:{tool.port}"), read_body=True)

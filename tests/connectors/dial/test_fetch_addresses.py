@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from connectors.dial.dial import Dial
-from connectors.dial.failure import DeniedError
+from connectors.dial.dialer import connected_socket
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.dial.kind import FailureKind
 from tests.connectors.dial.sending import Answers, failure_of, get, sending_client
@@ -119,27 +119,18 @@ async def test_a_name_server_that_hangs_delays_nobody_else() -> None:
         assert len(tool.connections) == 2
 
 
-async def test_candidates_are_the_answer_to_every_question() -> None:
-    found = await Dial(["192.0.2.1", "2001:db8::1"]).resolve("elsewhere.example", 80)
-    assert [(item["host"], item["port"]) for item in found] == [("192.0.2.1", 80), ("2001:db8::1", 80)]
-
-
-def test_t09_no_socket_is_made_for_an_address_that_was_not_checked() -> None:
-    dial = Dial(["127.0.0.1"])
-    kind, tcp = socket.SOCK_STREAM, socket.IPPROTO_TCP
-    dial.socket((socket.AF_INET, kind, tcp, "", ("127.0.0.1", 80))).close()
-    for family, ip in ((socket.AF_INET, "127.0.0.2"), (socket.AF_INET6, "::1"), (socket.AF_INET6, "::ffff:127.0.0.1")):
-        with pytest.raises(DeniedError):
-            dial.socket((family, kind, tcp, "", (ip, 80)))
-
-
-async def test_dropping_ends_a_connection_and_may_be_done_twice(raw_upstream: RawUpstream) -> None:
-    dial = Dial(["127.0.0.1"])
-    with dial.socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", raw_upstream.port))) as made:
-        dial.drop()  # not connected yet
-        made.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", raw_upstream.port))
-        dial.drop()
-        await (await raw_upstream.accept()).wait_closed()
-    dial.drop()
-    await dial.close()
+async def test_t09_no_socket_is_made_for_an_address_that_was_not_checked() -> None:
+    # What connects is told addresses and no name, so there is nothing that it could look up again.
+    checked, *others = bound("127.0.0.1", "127.0.0.2", *(["::1"] if Path("/proc/net/if_inet6").exists() else []))
+    port = checked.getsockname()[1]
+    with ExitStack() as ends:
+        for made in (checked, *others):
+            ends.enter_context(made)
+        for made in others:
+            made.listen()
+            made.setblocking(False)
+        with pytest.raises(ConnectionRefusedError):
+            await connected_socket(["127.0.0.1"], port)
+        for made in others:
+            with pytest.raises(BlockingIOError):
+                made.accept()
