@@ -29,6 +29,7 @@ from tests.peers.api_objects import Manifest
 from tests.peers.api_requests import Asked
 from tests.peers.clock import FakeClock
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import connector
 from tests.peers.probe_sender import ScriptedSender
 
 SYSTEM = "connectors-system"
@@ -75,17 +76,14 @@ class CountingClient(KubeClient):
             accepted()
 
 
-def connector(name: str = "repo", namespace: str = "team", **spec: Any) -> Manifest:
-    full = {"connectorClassName": "git", "address": "https://tool.example", **spec}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Connector",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": full,
-    }
+def repo(name: str = "repo", namespace: str = "team", **spec: Any) -> Manifest:
+    """A Connector of class `git`."""
+    address = spec.pop("address", "https://tool.example")
+    return connector(name, address, spec.pop("connectorClassName", "git"), namespace=namespace, **spec)
 
 
-def connector_class(name: str = "git", resolver: str = "", **spec: Any) -> Manifest:
+def bare_class(name: str = "git", resolver: str = "", **spec: Any) -> Manifest:
+    """A ConnectorClass with this spec and nothing else: no proxy."""
     metadata: dict[str, Any] = {"name": name}
     if resolver:
         metadata["annotations"] = {RESOLVER_ANNOTATION: resolver}
@@ -153,7 +151,7 @@ class World:
 
     async def __aenter__(self) -> World:
         await self.server.__aenter__()
-        self.server.put(connector_class(proxy={}))
+        self.server.put(bare_class(proxy={}))
         self.server.put(service(PROXY, SYSTEM))
         return self
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.expressions.template import MAX_OUTPUT, MAX_SOURCE, Subject, TemplateError, compile_template
-from tests.connectors.builders import connector, connector_class, secret
+from tests.builders import connector, connector_class, secret
 
 KEYS: dict[str, Any] = {"token": b"t0k", "empty": b"", "raw": b"\xff\n", "user-name": b"u"}
 SECRET = secret("login", **KEYS)
