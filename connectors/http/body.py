@@ -67,11 +67,9 @@ class NoBody:
     pending = b""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         return b"", data
 
     def take(self, _: bytearray, start: int, __: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         return [], start
 
 
@@ -96,7 +94,6 @@ class LengthBody:
         self.done = self._remaining == 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         size = len(data)
         if size <= self._remaining:
             self._remaining -= size
@@ -106,7 +103,6 @@ class LengthBody:
         return data[:end], data[end:]
 
     def take(self, buffer: bytearray, start: int, end: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         end = min(end, start + self._remaining)
         self.skip(end - start)
         return [memoryview(buffer)[start:end]], end
@@ -120,11 +116,9 @@ class UntilCloseBody:
     pending = b""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         return data, b""
 
     def take(self, buffer: bytearray, start: int, end: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         return [memoryview(buffer)[start:end]], end
 
 
@@ -154,13 +148,11 @@ class ChunkedBody:
         self.done = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         buffer = self.pending + data if self.pending else data
         pieces, position = self._pieces(buffer, buffer, 0, len(buffer))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), buffer[position:]
 
     def take(self, buffer: bytearray, start: int, end: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         return self._pieces(buffer, memoryview(buffer), start, end)
 
     def _pieces(self, buffer: _Buffer, source: _Source, position: int, size: int) -> tuple[list[_Source | bytes], int]:

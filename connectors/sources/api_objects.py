@@ -117,7 +117,7 @@ def newer_connector(before: HeldConnector, after: HeldConnector) -> HeldConnecto
 
 
 def newer_class(before: HeldClass, after: HeldClass) -> HeldClass:
-    """See newer_connector."""
+    """`after`, with the very ConnectorClass of `before` where nothing but the status moved."""
     if before.malformed == after.malformed and _same_but_version(before.connector_class, after.connector_class):
         return dataclasses.replace(after, connector_class=before.connector_class)
     return after

@@ -145,7 +145,7 @@ class ClusterSource:
         self._connectors.changed(Raw(raw))
 
     def wrote_class(self, raw: bytes) -> None:
-        """See wrote_connector."""
+        """The same of a ConnectorClass."""
         self._classes.changed(Raw(raw))
 
     def subscribe(self, connector: Callable[[ConnectorKey], None], connector_class: Callable[[str], None]) -> None:

@@ -348,8 +348,8 @@ async def test_a_write_is_over_before_another_may_begin(world: World) -> None:
         assert b.may_write
 
 
-async def test_never_both_whatever_the_weather(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    weather: list[Callable[[], Coroutine[Any, Any, None]]] = []
+def storms(world: World) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """What may befall candidates, with nothing at all as the first."""
 
     async def clear() -> None:
         pass
@@ -370,7 +370,11 @@ async def test_never_both_whatever_the_weather(world: World, caplog: pytest.LogC
     async def step() -> None:
         world.clock.step(-1000)
 
-    weather = [clear, conflicts, failures, lost_answers, deletion, step]
+    return [clear, conflicts, failures, lost_answers, deletion, step]
+
+
+async def test_never_both_whatever_the_weather(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    weather = storms(world)
     led: set[str] = set()
     with caplog.at_level(logging.CRITICAL):
         async with candidates(world, "a", "b", "c") as runners:
