@@ -348,9 +348,9 @@ async def test_a_write_is_over_before_another_may_begin(world: World) -> None:
         assert b.may_write
 
 
-def storms(world: World) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    """What may befall candidates, with nothing at all as the first."""
-
+async def test_never_both_whatever_the_weather(  # noqa: C901 - each kind of weather is a function here
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     async def clear() -> None:
         pass
 
@@ -370,11 +370,7 @@ def storms(world: World) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     async def step() -> None:
         world.clock.step(-1000)
 
-    return [clear, conflicts, failures, lost_answers, deletion, step]
-
-
-async def test_never_both_whatever_the_weather(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    weather = storms(world)
+    weather: list[Callable[[], Coroutine[Any, Any, None]]] = [clear, conflicts, failures, lost_answers, deletion, step]
     led: set[str] = set()
     with caplog.at_level(logging.CRITICAL):
         async with candidates(world, "a", "b", "c") as runners:
