@@ -10,12 +10,16 @@ CODE   := bench connectors controller examples proxy standalone tests conftest.p
 # Two processes, each with whole files in their order: docs/decisions/test-processes.md says why.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+# Where nothing may be compiled once and for all, each process of the suite rewrites all tests' assertions again: ten
+# seconds of each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast test-bare lint check mutate bench bench-quick bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
+.PHONY: help demo serve test test-fast test-bare count lint check mutate bench bench-quick bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
   format house pictures clean
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server through a Connector, without the password
 	@$(BIN)/python -m standalone demo
@@ -23,11 +27,11 @@ demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server
 serve: $(VENV)/.runtime ## Serve examples/quickstart beside a git server on port 3000, until Ctrl-C
 	@$(BIN)/python -m standalone demo --serve
 
-test: $(VENV)/.dev ## Run the whole test suite
+test: $(VENV)/.dev ## Run the whole test suite (under five minutes on two idle cores)
 	@$(PYTEST)
 
 # CI runs these on the lowest Python and on the images' too.
-test-fast: $(VENV)/.dev ## Run the tests beside the modules that need no other program: about a minute on two idle cores
+test-fast: $(VENV)/.dev ## Run the tests beside the modules that need no other program (under a minute on two idle cores)
 	@$(PYTEST) -m 'not (apiserver or curl or e2e or git or kubectl or nginx or slow)' \
 	  tests/connectors tests/controller tests/proxy tests/standalone tests/test_layout.py
 
@@ -35,6 +39,9 @@ test-fast: $(VENV)/.dev ## Run the tests beside the modules that need no other p
 test-bare: $(VENV)/.dev ## Run the tests that need other programs as on a machine that lacks them all: each is skipped by name
 	@$(PYTEST) --without all -m 'not slow' tests/cluster tests/deploy tests/e2e tests/examples tests/peers
 
+
+count: $(VENV)/.dev ## Count the test functions, and the cases that they make
+	@$(BIN)/python -m tests.counted
 
 lint: $(VENV)/.dev ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check $(CODE)

@@ -187,19 +187,15 @@ class Reading(asyncio.BufferedProtocol):
             self._size = min(2 * self._size, MOST)
 
     def pause_writing(self) -> None:
-        """See asyncio.Protocol."""
         self._own.pause_writing()
 
     def resume_writing(self) -> None:
-        """See asyncio.Protocol."""
         self._own.resume_writing()
 
     def eof_received(self) -> bool | None:
-        """See asyncio.Protocol."""
         return self._own.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio.Protocol."""
         self._own.connection_lost(exc)
 
 

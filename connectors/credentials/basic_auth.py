@@ -15,11 +15,9 @@ class BasicAuth:
     """username and password of the Secret; either may be empty, as with tokens used as a password."""
 
     def owned(self, auth_type: AuthType) -> Owned:
-        """See Scheme."""
         return Owned(headers=frozenset({b"authorization"}))
 
     def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
-        """See Scheme."""
         username, password = require(secret, "username"), require(secret, "password")
         source = f"username and password of Secret {secret.metadata.name}"
         userpass = within_limit(username.reveal() + b":" + password.reveal(), source)

@@ -13,10 +13,8 @@ class BearerToken:
     """`token` of the Secret; a newline at its end, as `kubectl create secret --from-file` leaves one, is dropped."""
 
     def owned(self, auth_type: AuthType) -> Owned:
-        """See Scheme."""
         return Owned(headers=frozenset({b"authorization"}))
 
     def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
-        """See Scheme."""
         token = field_value(require(secret, "token").reveal(), f"key token of Secret {secret.metadata.name}")
         return Credential(headers=((b"Authorization", SecretValue(b"Bearer " + token)),))

@@ -28,11 +28,9 @@ class ClientCertificate:
     """Nothing is injected into a request: who holds the key is known from the handshake on."""
 
     def owned(self, auth_type: AuthType) -> Owned:
-        """See Scheme."""
         return Owned()
 
     def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
-        """See Scheme."""
         chain, key = read_pem(require(secret, CERTIFICATE).reveal()), require(secret, KEY).reveal()
         block = signing_key(key)
         if problem := _problem(chain, block):

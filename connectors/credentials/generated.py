@@ -16,13 +16,11 @@ class Generated:
     """Renders the class's templates over Connector, class and Secret. A header that renders empty is left out."""
 
     def owned(self, auth_type: AuthType) -> Owned:
-        """See Scheme."""
         generator = auth_type.generator or Generator()
         headers = frozenset(fold(field.name.encode()) for field in generator.headers)
         return Owned(headers=headers, query=frozenset(field.name.lower().encode() for field in generator.query))
 
     def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
-        """See Scheme."""
         generator = auth_type.generator or Generator()
         about = replace(subject or Subject(), secret=secret)
         headers = ((field.name.encode(), self._header(field, about, secret)) for field in generator.headers)

@@ -57,22 +57,26 @@ def _less(first: Value, second: Value) -> bool:
 
 
 def less(arguments: Sequence[Value]) -> bool:
-    """Raises ValueError for kinds without an order, as the next three."""
+    """Whether the first argument comes before the second.
+
+    Raises:
+        ValueError: they are of kinds that have no order.
+    """
     return _less(arguments[0], arguments[1])
 
 
 def less_or_equal(arguments: Sequence[Value]) -> bool:
-    """See `less`."""
+    """Whether the first argument is not behind the second; raises as `less` does."""
     return _less(arguments[0], arguments[1]) or _same(arguments[0], arguments[1])
 
 
 def greater(arguments: Sequence[Value]) -> bool:
-    """See `less`."""
+    """Whether the first argument comes behind the second; raises as `less` does."""
     return not less_or_equal(arguments)
 
 
 def greater_or_equal(arguments: Sequence[Value]) -> bool:
-    """See `less`."""
+    """Whether the first argument does not come before the second; raises as `less` does."""
     return not less(arguments)
 
 

@@ -213,7 +213,7 @@ def quote(arguments: Sequence[Value]) -> bytes:
 
 
 def url_parse(arguments: Sequence[Value]) -> Map:
-    """See parse_url."""
+    """The parts of a URL, as `parse_url` names them; raises as that does."""
     (value,) = map(_string, arguments)
     _within(len(value))
     return parse_url(value)

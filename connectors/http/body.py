@@ -67,11 +67,9 @@ class NoBody:
     pending = b""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         return b"", data
 
     def take(self, _: bytearray, start: int, __: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         return [], start
 
 
@@ -96,7 +94,6 @@ class LengthBody:
         self.done = self._remaining == 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         size = len(data)
         if size <= self._remaining:
             self._remaining -= size
@@ -106,7 +103,6 @@ class LengthBody:
         return data[:end], data[end:]
 
     def take(self, buffer: bytearray, start: int, end: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         end = min(end, start + self._remaining)
         self.skip(end - start)
         return [memoryview(buffer)[start:end]], end
@@ -120,11 +116,9 @@ class UntilCloseBody:
     pending = b""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         return data, b""
 
     def take(self, buffer: bytearray, start: int, end: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         return [memoryview(buffer)[start:end]], end
 
 
@@ -154,13 +148,11 @@ class ChunkedBody:
         self.done = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """See BodyReader."""
         buffer = self.pending + data if self.pending else data
         pieces, position = self._pieces(buffer, buffer, 0, len(buffer))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), buffer[position:]
 
     def take(self, buffer: bytearray, start: int, end: int) -> tuple[list[memoryview | bytes], int]:
-        """See BodyReader."""
         return self._pieces(buffer, memoryview(buffer), start, end)
 
     def _pieces(self, buffer: _Buffer, source: _Source, position: int, size: int) -> tuple[list[_Source | bytes], int]:
@@ -176,20 +168,11 @@ class ChunkedBody:
                 end = min(size, position + self._remaining)
                 self._remaining -= end - position
                 self._state = _State.DATA if self._remaining else _State.DATA_END
-            elif self._state is _State.SIZE and not self._decode and (end := self._whole(buffer, position, size)):
-                pass
-            elif self._state is _State.SIZE and self._decode and (end := self._whole(buffer, position, size)):
-                if begin < position:
-                    out.append(source[begin:position])
-                out.append(_content(buffer, position, end))
-                begin = end
             else:
-                end, instead = self._line(buffer, position, size)
+                end, instead = self._next(buffer, position, size)
                 if end < 0:
                     self.pending = bytes(buffer[position:size])
                     break
-                if self._decode:
-                    instead = b""
                 if instead is not None:
                     if begin < position:
                         out.append(source[begin:position])
@@ -200,6 +183,13 @@ class ChunkedBody:
         if begin < position:
             out.append(source[begin:position])
         return out, size if self.pending else position
+
+    def _next(self, buffer: _Buffer, position: int, size: int) -> tuple[int, bytes | None]:
+        """Read whole chunks, a line or the trailer section at `position`; returns as `_line` does."""
+        if self._state is _State.SIZE and (end := self._whole(buffer, position, size)):
+            return end, _content(buffer, position, end) if self._decode else None
+        end, instead = self._line(buffer, position, size)
+        return end, b"" if self._decode else instead
 
     def _whole(self, buffer: _Buffer, position: int, size: int) -> int:
         """Where chunks end that have come as a whole, pass as they are and have one size, from that at `position` on.

@@ -136,16 +136,7 @@ def _walk_directory(
     Names with two leading dots are skipped: a projected volume keeps its generations there (`..data`), and links to
     them. Text and not Path: with thousands of files, looked at again and again, that is half of what a look costs.
     """
-    try:
-        names = sorted(os.listdir(directory))  # noqa: PTH208 - names, to sort them and no more
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        broken[directory] = _why(error)
-        return
-    for name in names:
-        if name.startswith(".."):
-            continue
+    for name in _names(directory, broken):
         path = name if directory == os.curdir else os.path.join(directory, name)  # noqa: PTH118
         counts = os.path.splitext(name)[1] in SUFFIXES  # noqa: PTH122
         try:
@@ -162,6 +153,18 @@ def _walk_directory(
                 yield path, found
         elif (found.st_dev, found.st_ino) not in above:
             yield from _walk_directory(path, broken, above | {(found.st_dev, found.st_ino)})
+
+
+def _names(directory: str, broken: dict[str, str]) -> list[str]:
+    """The names in it that are looked at, sorted; none where it has gone or cannot be read."""
+    try:
+        listed = os.listdir(directory)  # noqa: PTH208 - names, to sort them and no more
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        broken[directory] = _why(error)
+        return []
+    return sorted(name for name in listed if not name.startswith(".."))
 
 
 def _signature(found: os.stat_result) -> Signature:

@@ -79,7 +79,8 @@ async def echo(exits: AsyncExitStack) -> Echo:
     return Echo(await serve_tool(exits, answer))
 
 
-@pytest.fixture(scope="session")
+# Of the package, not the session: what is over when its last test is takes nothing from the tests behind it.
+@pytest.fixture(scope="package")
 def reviewed_server(
     kube_assets: Path, kubectl: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ApiServer, Kubectl]]:

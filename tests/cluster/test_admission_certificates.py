@@ -46,7 +46,7 @@ in a small part of `heard`."""
 CERTIFICATES = 4
 """As many one after the other: three exchanges in full."""
 WRITERS = 4
-PAUSE = 0.03
+PAUSE = 0.06
 """Seconds between two questions of one client: the load of a busy pipeline. A flat-out one would starve the replicas,
 which are in this process, until a certificate ends before its successor is there."""
 LAG = 0.7

@@ -60,7 +60,7 @@ class Load:
             except aiohttp.ClientError as error:
                 self.wrong.append(error)
             self.count += 1
-            await asyncio.sleep(0.01)  # the load of a busy pipeline; a flat-out one would starve the servers
+            await asyncio.sleep(0.05)  # the load of a busy pipeline; a flat-out one would starve the servers
 
     def stop(self) -> None:
         self._stop = True

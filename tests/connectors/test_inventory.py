@@ -17,7 +17,7 @@ from connectors.objects.metadata import ObjectMeta
 from connectors.objects.secret import BASIC_AUTH, OPAQUE, SecretKey
 from connectors.rules.examination import Examined, Inputs, examine
 from connectors.snapshot import Changes, Objects, Snapshot, Wanted
-from tests.connectors.builders import basic_class, connector, secret, secret_of
+from tests.builders import basic_class, connector, secret, secret_of
 from tests.peers.trust import pem
 
 MANY = 500

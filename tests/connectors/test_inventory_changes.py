@@ -18,7 +18,7 @@ from connectors.objects.secret import BASIC_AUTH, OPAQUE, SERVICE_ACCOUNT_TOKEN,
 from connectors.objects.violation import Violation
 from connectors.plan import Plan
 from connectors.snapshot import Changes, Objects, Snapshot
-from tests.connectors.builders import connector, connector_class, secret_of
+from tests.builders import connector, connector_class, secret_of
 from tests.connectors.test_inventory import follow
 from tests.peers.trust import pem
 

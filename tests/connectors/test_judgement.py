@@ -4,7 +4,7 @@ from connectors.judgement import judgement_of
 from connectors.objects.reasons import ConditionReason
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Inputs, examine
-from tests.connectors.builders import basic_class, connector
+from tests.builders import basic_class, connector
 
 
 def test_it_says_what_was_found_and_of_what() -> None:

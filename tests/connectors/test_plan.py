@@ -16,7 +16,7 @@ from connectors.plan import Plan, PoolKey, compile_plan, trusting
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Inputs, examine
 from connectors.tls.pool import ClientTls
-from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of
+from tests.builders import basic_class, connector, connector_class, secret, secret_of
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.trust import trust
 from tests.proxy.decisions import TOOL, plan_of, pool_key, tool

@@ -24,7 +24,7 @@ from connectors.snapshot import Objects, Snapshot, TokenOwner, Wanted
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import SYSTEM, SYSTEM_TRUST, ApiServer, ClientTls, Pool
 from connectors.trust import NONE, OwnAuthority
-from tests.connectors.builders import basic_class, connector, connector_class, secret, secret_of, successive
+from tests.builders import basic_class, connector, connector_class, secret, secret_of, successive
 from tests.peers.trust import pem, pool
 
 KEY = ConnectorKey("default", "tool")

@@ -9,7 +9,7 @@ from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Examined, Inputs, examine
 from connectors.snapshot import Handshakes
 from connectors.tls.pool import SYSTEM_TRUST, ClientTls, Trust
-from tests.connectors.builders import basic_class, connector
+from tests.builders import basic_class, connector
 from tests.peers.trust import trust
 
 ONE, OTHER = ConnectorKey("team", "tool"), ConnectorKey("team", "other")

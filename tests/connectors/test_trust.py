@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import trustme
 
 from connectors.objects.addresses import Origin
-from connectors.objects.connector import CaCertSecretRef, Connector, ConnectorSpec
+from connectors.objects.connector import Connector
 from connectors.objects.metadata import ObjectMeta
 from connectors.objects.secret import OPAQUE, Secret, SecretKey
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import SYSTEM_TRUST, ApiServer, Trust
 from connectors.trust import LABEL, Layers, OwnAuthority, ca_secret_key_of, is_for_all
-from tests.connectors.builders import secret_of
+from tests.builders import ca_secret, connector, secret_of
 from tests.peers.trust import pem, pool
 
 GLOBAL, SECOND, OWN, CLUSTER = (trustme.CA() for _ in range(4))
@@ -19,14 +19,12 @@ SYSTEM = "connectors-system"
 TOOL = Origin("https", "tool.example", 443)
 
 
-def secret(name: str, known: trustme.CA, namespace: str = "team") -> Secret:
-    return secret_of({"ca.crt": pem(known).encode()}, OPAQUE, name, namespace)
+def certificates_in(name: str, known: trustme.CA, namespace: str = "team") -> Secret:
+    return ca_secret(pem(known).encode(), name, namespace=namespace)
 
 
-def connector(ca: str = "", name: str = "tool") -> Connector:
-    reference = CaCertSecretRef(name=ca) if ca else None
-    metadata = ObjectMeta(name=name, namespace="team")
-    return Connector(metadata=metadata, spec=ConnectorSpec(ca_cert_secret_ref=reference))
+def trusting(ca: str = "", name: str = "tool") -> Connector:
+    return connector(name, namespace="team", **({"caCertSecretRef": {"name": ca}} if ca else {}))
 
 
 def keyed(*secrets: Secret) -> Mapping[SecretKey, Secret]:
@@ -55,9 +53,9 @@ class Gathered:
 
 
 def test_all_layers_are_added() -> None:
-    shared = (secret("a", GLOBAL, namespace=SYSTEM), secret("b", SECOND, namespace=SYSTEM))
-    plain, own = connector(), connector("own", "other")
-    found = Gathered(*shared).give(secret("own", OWN), connectors=(plain, own))
+    shared = (certificates_in("a", GLOBAL, namespace=SYSTEM), certificates_in("b", SECOND, namespace=SYSTEM))
+    plain, own = trusting(), trusting("own", "other")
+    found = Gathered(*shared).give(certificates_in("own", OWN), connectors=(plain, own))
     assert found.layers.current().trust.pool == pool(GLOBAL, SECOND)
     assert found.trust_of(plain) is found.layers.current().trust
     assert found.trust_of(own).pool == pool(GLOBAL, SECOND, OWN)
@@ -67,9 +65,9 @@ def test_all_layers_are_added() -> None:
 
 
 def test_a_secret_that_is_missing_or_holds_nothing_costs_its_own_layer_alone() -> None:
-    lost, broken = connector("lost"), connector("broken", "other")
+    lost, broken = trusting("lost"), trusting("broken", "other")
     junk = secret_of({"ca.crt": b"junk"}, OPAQUE, "broken", "team")
-    found = Gathered(secret("a", GLOBAL)).give(junk, connectors=(lost, broken))
+    found = Gathered(certificates_in("a", GLOBAL)).give(junk, connectors=(lost, broken))
     for item in (lost, broken):
         assert found.trust_of(item).pool == pool(GLOBAL)
     assert found.own_of(lost) == OwnAuthority("lost")
@@ -79,29 +77,29 @@ def test_a_secret_that_is_missing_or_holds_nothing_costs_its_own_layer_alone() -
 
 
 def test_a_secret_that_nobody_could_read_yet_is_not_called_missing() -> None:
-    item = connector("own")
+    item = trusting("own")
     found = Gathered().give(unread="not read yet", connectors=(item,))
     assert found.own_of(item) == OwnAuthority("own", None, "not read yet")
 
 
 def test_t07_a_secret_of_another_namespace_is_never_read() -> None:
-    item = connector("own")
-    found = Gathered().give(secret("own", OWN, namespace="other"), connectors=(item,))
+    item = trusting("own")
+    found = Gathered().give(certificates_in("own", OWN, namespace="other"), connectors=(item,))
     assert found.trust_of(item) == SYSTEM_TRUST
     assert ca_secret_key_of(item) == SecretKey("team", "own")
-    assert ca_secret_key_of(connector()) is None
+    assert ca_secret_key_of(trusting()) is None
 
 
 def test_the_clusters_own_ca_counts_toward_its_api_server() -> None:
     server = ApiServer(frozenset({TOOL}), read_pem(pem(CLUSTER).encode()))
-    item = connector("own")
-    found = Gathered(server=server).give(secret("own", OWN), connectors=(item,))
+    item = trusting("own")
+    found = Gathered(server=server).give(certificates_in("own", OWN), connectors=(item,))
     assert found.trust_of(item).toward(TOOL) == pool(OWN, CLUSTER)
     assert found.trust_of(item).toward(Origin("https", "other.example", 443)) == pool(OWN)
 
 
 def test_what_did_not_change_is_not_parsed_again() -> None:
-    shared, own, item = secret("a", GLOBAL), secret("own", OWN), connector("own")
+    shared, own, item = certificates_in("a", GLOBAL), certificates_in("own", OWN), trusting("own")
     found = Gathered(shared).give(own, connectors=(item,))
     first = found.layers.current()
     assert not found.layers.for_all((shared,), None)
@@ -109,7 +107,7 @@ def test_what_did_not_change_is_not_parsed_again() -> None:
     again = found.layers.current()
     assert again.for_all[0] is first.for_all[0]
     assert again.own[own.key] is first.own[own.key]
-    assert found.layers.own(own.key, secret("own", SECOND), "")
+    assert found.layers.own(own.key, certificates_in("own", SECOND), "")
     changed = found.layers.current()
     assert changed.for_all[0] is first.for_all[0]
     assert found.trust_of(item).pool == pool(GLOBAL, SECOND)
@@ -117,8 +115,8 @@ def test_what_did_not_change_is_not_parsed_again() -> None:
 
 
 def test_what_nobody_refers_to_any_more_goes() -> None:
-    own, item = secret("own", OWN), connector("own")
-    found = Gathered(secret("a", GLOBAL)).give(own, connectors=(item,))
+    own, item = certificates_in("own", OWN), trusting("own")
+    found = Gathered(certificates_in("a", GLOBAL)).give(own, connectors=(item,))
     found.layers.disown(own.key)
     current = found.layers.current()
     assert (current.own, current.own_trust, current.own_state) == ({}, {}, {})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.controller.looking import Looking
-from tests.controller.world import World, connector
+from tests.controller.world import World, repo
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 async def look(world: World) -> AsyncIterator[Looking]:
     looking = Looking(world)
-    world.server.put(connector())
+    world.server.put(repo())
     await looking.start()
     await world.settled()
     yield looking

@@ -6,17 +6,17 @@ from typing import Any
 
 import msgspec
 
-from connectors.objects.connector import Connector, ConnectorSpec
-from connectors.objects.metadata import ObjectMeta
+from connectors.objects.connector import Connector
 from controller.service import Create, HeldService, decode_service, required_action
+from tests.builders import connector
 
 BACKEND = "connectors-proxy-service.connectors-system.svc.cluster.local"
 UID = "uid-1"
 
 
 def a_connector(*, uid: str = UID, class_name: str = "git", name: str = "repo") -> Connector:
-    metadata = ObjectMeta(name=name, namespace="team", uid=uid, generation=1)
-    return Connector(metadata=metadata, spec=ConnectorSpec(connector_class_name=class_name, address="https://tool"))
+    metadata = {"uid": uid, "generation": 1}
+    return connector(name, namespace="team", metadata=metadata, connectorClassName=class_name, address="https://tool")
 
 
 def manifest_for(connector: Connector, external_name: str = BACKEND) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from connectors.kube.resources import CONNECTORS, LEASES, SERVICES
 from connectors.objects.metadata import API_VERSION
 from controller.service import CLASS_LABEL
-from tests.controller.world import BACKEND, SYSTEM, World, connector, connector_class, service
+from tests.controller.world import BACKEND, SYSTEM, World, bare_class, repo, service
 from tests.peers.api_objects import Manifest
 
 WELL = ("True", "")
@@ -25,7 +25,7 @@ def changed(manifest: Manifest | None, **spec: Any) -> Manifest:
 
 
 async def test_a_connector_gets_its_service_and_its_status(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     replica = await world.start()
     await world.settled()
     made = world.service()
@@ -41,10 +41,10 @@ async def test_a_connector_gets_its_service_and_its_status(world: World) -> None
 
 
 async def test_with_nothing_changed_nothing_is_written_for_ten_minutes(world: World) -> None:
-    world.server.put(connector())
-    world.server.put(connector("lost", connectorClassName="none"))
+    world.server.put(repo())
+    world.server.put(repo("lost", connectorClassName="none"))
     world.server.put(service("c-taken"))
-    world.server.put(connector("taken"))
+    world.server.put(repo("taken"))
     await world.start("a")
     await world.settled()
     before = world.writes()
@@ -56,7 +56,7 @@ async def test_with_nothing_changed_nothing_is_written_for_ten_minutes(world: Wo
 
 
 async def test_a_restart_writes_nothing_and_tells_no_event_again(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     first = await world.start()
     await world.settled()
     await first.stop()
@@ -67,7 +67,7 @@ async def test_a_restart_writes_nothing_and_tells_no_event_again(world: World) -
 
 
 async def test_drift_is_repaired(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     made = world.service()
@@ -88,7 +88,7 @@ async def test_drift_is_repaired(world: World) -> None:
 
 
 async def test_t26_our_service_without_its_label_is_found_by_its_owner(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     made = world.service()
@@ -106,7 +106,7 @@ async def test_t26_our_service_without_its_label_is_found_by_its_owner(world: Wo
 
 
 async def test_our_service_is_deleted(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     world.server.remove(SERVICES, "c-repo", "team")
@@ -121,16 +121,16 @@ async def test_our_service_is_deleted(world: World) -> None:
 )
 async def test_t26_a_foreign_service_is_never_touched(world: World, labels: dict[str, str]) -> None:
     foreign = world.server.put(service("c-repo", labels=labels))
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     assert world.service() == foreign
     assert world.conditions()["Ready"] == CONFLICT
     assert "proxy" not in world.status()
     assert world.events() == [("Warning", "ProxyServiceConflict", 1)]
-    world.server.put(connector_class())
+    world.server.put(bare_class())
     await world.settled()
-    world.server.put(connector_class(proxy={}))
+    world.server.put(bare_class(proxy={}))
     await world.settled()
     assert world.service() == foreign
     before = world.clock.monotonic()
@@ -142,12 +142,12 @@ async def test_t26_a_foreign_service_is_never_touched(world: World, labels: dict
 
 
 async def test_t26_deleted_and_made_again_under_the_same_name(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     former = world.service()
     world.server.remove(CONNECTORS, "repo", "team")
-    again = world.server.put(connector(address="https://other.example"))
+    again = world.server.put(repo(address="https://other.example"))
     await world.settled()
     made = world.service()
     assert former is not None
@@ -160,14 +160,14 @@ async def test_t26_deleted_and_made_again_under_the_same_name(world: World) -> N
 
 
 async def test_a_deleted_connector_is_left_to_garbage_collection(world: World) -> None:
-    world.server.put({**connector(), "metadata": {**connector()["metadata"], "finalizers": ["keep"]}})
+    world.server.put({**repo(), "metadata": {**repo()["metadata"], "finalizers": ["keep"]}})
     replica = await world.start()
     await world.settled()
     labels = {"namespace": "team", "connector": "repo", "type": "Ready", "status": "True"}
     assert replica.metric("connectors_controller_connector_condition", **labels) == 1
     before = world.writes()
     world.server.remove(CONNECTORS, "repo", "team")
-    world.server.put(connector_class(proxy={"uri": "/p"}))
+    world.server.put(bare_class(proxy={"uri": "/p"}))
     await world.settled()
     assert [path for _, path in world.writes()[len(before) :] if "connectorclasses" not in path] == []
     found = world.server.get(CONNECTORS, "repo", "team")
@@ -180,9 +180,9 @@ async def test_a_deleted_connector_is_left_to_garbage_collection(world: World) -
 
 async def test_a_namespace_that_is_being_deleted(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.server.terminating.add("team")
-    world.server.put(connector("other", "elsewhere"))
+    world.server.put(repo("other", "elsewhere"))
     world.server.terminating.discard("team")
-    world.server.put(connector())
+    world.server.put(repo())
     world.server.terminating.add("team")
     with caplog.at_level(logging.CRITICAL):
         await world.start()
@@ -201,7 +201,7 @@ async def test_a_namespace_that_is_being_deleted(world: World, caplog: pytest.Lo
 
 async def test_a_storm_of_conflicts(world: World) -> None:
     for number in range(5):
-        world.server.put(connector(f"repo-{number}"))
+        world.server.put(repo(f"repo-{number}"))
     world.server.conflict_next(20)
     await world.start()
     await world.until(lambda: all(world.conditions(f"repo-{n}").get("Ready") == WELL for n in range(5)))
@@ -211,17 +211,17 @@ async def test_a_storm_of_conflicts(world: World) -> None:
 
 
 async def test_a_server_that_fails_for_a_while(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     world.server.fail_next(6, 503, methods={"POST", "PUT", "PATCH"})
     await world.start()
     await world.until(lambda: world.conditions().get("Ready") == WELL)
 
 
 async def test_a_malformed_object_is_told_and_harms_no_other(world: World) -> None:
-    malformed = connector("odd")
+    malformed = repo("odd")
     malformed["spec"]["address"] = {"not": "a string"}
     world.server.put(malformed)
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     assert world.conditions()["Ready"] == WELL
@@ -230,10 +230,10 @@ async def test_a_malformed_object_is_told_and_harms_no_other(world: World) -> No
 
 
 async def test_a_malformed_class_takes_no_service_away(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
-    world.server.put(connector_class(proxy="nonsense"))
+    world.server.put(bare_class(proxy="nonsense"))
     await world.settled()
     assert world.class_conditions()["Ready"] == ("False", "ConnectorClassInvalid")
     assert world.conditions()["Ready"] == ("False", "ConnectorClassInvalid")
@@ -241,7 +241,7 @@ async def test_a_malformed_class_takes_no_service_away(world: World) -> None:
 
 
 async def test_a_status_that_somebody_else_edits_is_put_back(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     right = world.status()
@@ -259,7 +259,7 @@ async def test_a_status_that_somebody_else_edits_is_put_back(world: World) -> No
 
 async def test_two_at_once_write_everything_once(world: World) -> None:
     for number in range(4):
-        world.server.put(connector(f"repo-{number}"))
+        world.server.put(repo(f"repo-{number}"))
     first, second = await world.start("a"), await world.start("b")
     await world.settled()
     services = [path for method, path in world.writes("/services") if method == "POST"]
@@ -272,7 +272,7 @@ async def test_two_at_once_write_everything_once(world: World) -> None:
     follower = (first, second)[leaders.index(0)]
     before = world.clock.monotonic()
     await leader.stop()
-    world.server.put(connector("late"))
+    world.server.put(repo("late"))
     await world.until(lambda: world.conditions("late").get("Ready") == WELL)
     assert world.clock.monotonic() - before < 5
     assert follower.metric("connectors_controller_leader") == 1
@@ -293,7 +293,7 @@ async def test_a_leader_that_is_cut_off_hands_over_and_follows(world: World, cap
     assert not first.leadership.may_write()
     assert second.leadership.may_write()
     assert first.controller.queue._due == {}
-    world.server.put(connector())
+    world.server.put(repo())
     await world.settled()
     assert world.conditions()["Ready"] == WELL
     assert first.metric("connectors_controller_connector_condition", namespace="team") is None
@@ -301,13 +301,13 @@ async def test_a_leader_that_is_cut_off_hands_over_and_follows(world: World, cap
 
 
 async def test_what_waited_to_be_told_is_not_told_by_a_later_lead(world: World) -> None:
-    world.server.put(connector())
-    world.server.put(connector("other"))
+    world.server.put(repo())
+    world.server.put(repo("other"))
     first = await world.start("a")
     await world.settled()
     world.server.fail_next(1, 503, methods={"POST"}, retry_after="600")
     for name in ("repo", "other"):
-        world.server.put(connector(name, connectorClassName="none"))
+        world.server.put(repo(name, connectorClassName="none"))
     await world.until(lambda: world.conditions("other")["Ready"] == world.conditions()["Ready"] == CLASS_NOT_FOUND)
     tried = world.writes("/events")
     lease = world.server.get(LEASES, "connectors-controller-manager", SYSTEM)
@@ -321,7 +321,7 @@ async def test_what_waited_to_be_told_is_not_told_by_a_later_lead(world: World) 
 
 @pytest.mark.parametrize("missing", ["/api/v1/services", "/apis/connectors.alauda.io", "/api/v1/secrets"])
 async def test_who_may_not_list_does_not_compete(world: World, missing: str, caplog: pytest.LogCaptureFixture) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     world.server.forbidden.add(missing)
     replica = await world.start("a")
     await world.advance(60)
@@ -333,7 +333,7 @@ async def test_who_may_not_list_does_not_compete(world: World, missing: str, cap
 
 
 async def test_the_only_replica_waits_for_its_lists_too(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     world.server.forbidden.add("/api/v1/services")
     replica = await world.start()
     await world.advance(60)
@@ -352,7 +352,7 @@ async def test_whoever_leads_keeps_on_when_the_api_server_was_away(
     assert replica.leadership.may_write()
     await world.server.start()
     world.server.forbidden.add("/api/v1/services")
-    world.server.put(connector())
+    world.server.put(repo())
     await world.until(lambda: "Ready" in world.conditions(), seconds=90)
     assert not lost.done()
     lost.cancel()
@@ -362,7 +362,7 @@ async def test_a_retry_after_is_honoured(world: World, caplog: pytest.LogCapture
     await world.start()
     await world.settled()
     world.server.fail_next(1, 429, methods={"PUT"}, retry_after="40")
-    world.server.put(connector(connectorClassName="none"))
+    world.server.put(repo(connectorClassName="none"))
     await world.advance(39)
     assert len(world.writes("/connectors/")) == 1
     await world.advance(2)
@@ -378,7 +378,7 @@ async def test_a_status_that_it_wrote_is_not_looked_at_again(world: World) -> No
 
 
 async def test_metrics(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     replica = await world.start()
     await world.settled()
     assert replica.metric("connectors_controller_leader") == 1
@@ -390,7 +390,7 @@ async def test_metrics(world: World) -> None:
 
 async def test_what_it_waits_for(world: World) -> None:
     world.server.forbidden.add("/api/v1/services")
-    world.server.put(connector())
+    world.server.put(repo())
     replica = await world.start()
     await world.advance(5)
     assert (replica.controller.missing() or "").startswith("the list of services: ")

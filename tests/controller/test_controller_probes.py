@@ -12,7 +12,7 @@ from connectors.dial.kind import DialFailure, FailureKind
 from connectors.http.response import Response
 from connectors.kube.resources import EVENTS, SECRETS
 from connectors.objects.connector import ConnectorKey
-from tests.controller.world import World, connector, connector_class
+from tests.controller.world import World, bare_class, repo
 from tests.peers.api_objects import Manifest
 from tests.peers.probe_sender import OK
 
@@ -44,13 +44,13 @@ def login(password: str) -> Manifest:
 
 
 def probed(name: str = "repo", **spec: Any) -> Manifest:
-    return connector(name, auth={"name": "basicAuth", "secretRef": {"name": "login"}}, **spec)
+    return repo(name, auth={"name": "basicAuth", "secretRef": {"name": "login"}}, **spec)
 
 
 @pytest.fixture
 async def probing(world: World) -> World:
     """Class git probes both, and the tool takes the password `right` alone."""
-    world.server.put(connector_class(**PROBING))
+    world.server.put(bare_class(**PROBING))
     world.server.put(login("right"))
 
     def answer(origin: str, target: str) -> Response:
@@ -165,7 +165,7 @@ async def test_a_class_that_changes_has_all_its_connectors_probed_anew(probing: 
     await probing.settled()
     asked = len(probing.tool.sent)
     changed: dict[str, Any] = {**PROBING, "livenessProbe": {"http": {"path": "/other"}}}
-    probing.server.put(connector_class(**changed))
+    probing.server.put(bare_class(**changed))
     await probing.advance(2)
     assert probing.tool.targets[asked:].count("/other") == 5
     assert all(pair(probing, f"repo-{number}") == (WELL, WELL) for number in range(5))

@@ -348,9 +348,9 @@ async def test_a_write_is_over_before_another_may_begin(world: World) -> None:
         assert b.may_write
 
 
-async def test_never_both_whatever_the_weather(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    weather: list[Callable[[], Coroutine[Any, Any, None]]] = []
-
+async def test_never_both_whatever_the_weather(  # noqa: C901 - each kind of weather is a function here
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     async def clear() -> None:
         pass
 
@@ -370,7 +370,7 @@ async def test_never_both_whatever_the_weather(world: World, caplog: pytest.LogC
     async def step() -> None:
         world.clock.step(-1000)
 
-    weather = [clear, conflicts, failures, lost_answers, deletion, step]
+    weather: list[Callable[[], Coroutine[Any, Any, None]]] = [clear, conflicts, failures, lost_answers, deletion, step]
     led: set[str] = set()
     with caplog.at_level(logging.CRITICAL):
         async with candidates(world, "a", "b", "c") as runners:

@@ -15,7 +15,7 @@ from controller.metrics import ReconcileResult
 from controller.reconcile import referred_services
 from controller.service import ServiceKey
 from tests.controller.looking import KEY, PLATFORM, UNCHANGED, WRITTEN, Looking
-from tests.controller.world import PROXY, SYSTEM, World, connector, connector_class, service
+from tests.controller.world import PROXY, SYSTEM, World, bare_class, repo, service
 from tests.peers.api_objects import Manifest, Place, RefusedError
 
 WELL, NOT_FOUND = ("True", ""), ("False", "ProxyServiceNotFound")
@@ -48,7 +48,7 @@ async def test_what_is_gone_or_going(world: World, look: Looking) -> None:
 
 
 async def test_a_class_that_is_going(world: World, look: Looking) -> None:
-    world.server.put({**connector_class(proxy={}), "metadata": {"name": "git", "finalizers": ["keep"]}})
+    world.server.put({**bare_class(proxy={}), "metadata": {"name": "git", "finalizers": ["keep"]}})
     world.server.remove(CONNECTOR_CLASSES, "git")
     await world.settled()
     assert look.source.connector_class("git") is not None
@@ -75,7 +75,7 @@ async def test_the_service_in_the_way_of_a_connector_that_is_gone_is_forgotten(w
 
 
 async def test_what_the_snapshot_has_not_judged_yet_waits(world: World, look: Looking) -> None:
-    world.server.put(connector(address="https://newer.example"))
+    world.server.put(repo(address="https://newer.example"))
     told = asyncio.Event()
     look.source.subscribe(lambda _: told.set(), lambda _: None)
     await told.wait()
@@ -87,7 +87,7 @@ async def test_what_the_snapshot_has_not_judged_yet_waits(world: World, look: Lo
 
 async def test_services_that_are_not_known_yet_wait(world: World, look: Looking) -> None:
     look.services.refer({PLATFORM.proxy, ServiceKey("tools", "edge")})
-    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": "edge", "namespace": "tools"}}))
+    world.server.put(bare_class(proxy={"ref": {"kind": "Service", "name": "edge", "namespace": "tools"}}))
     await world.settled()
     look.services.refer(set())
     look.services.refer({ServiceKey("tools", "edge")})
@@ -138,9 +138,9 @@ async def test_an_api_server_that_is_away_writes_no_status(world: World, look: L
 async def test_an_answer_that_comes_late_brings_nothing_back(world: World, look: Looking) -> None:
     held = look.source.connector(KEY)
     assert held is not None
-    written = world.server.put({**connector(), "status": {"observedGeneration": 9}})
+    written = world.server.put({**repo(), "status": {"observedGeneration": 9}})
     await world.settled()
-    newest = world.server.put({**connector(), "status": {"observedGeneration": 10}})
+    newest = world.server.put({**repo(), "status": {"observedGeneration": 10}})
     await world.settled()
     look.reconciler._told(KEY, held, msgspec.json.encode(written))
     now = look.source.connector(KEY)
@@ -155,7 +155,7 @@ async def test_an_answer_that_comes_late_brings_nothing_back(world: World, look:
 async def test_t26_a_service_of_a_former_life_makes_room_in_one_look(world: World, look: Looking) -> None:
     await look()
     world.server.remove(CONNECTORS, "repo", "team")
-    world.server.put(connector())
+    world.server.put(repo())
     await world.settled()
     assert await look() == WRITTEN
     assert world.conditions()["Ready"] == ("True", "")
@@ -176,7 +176,7 @@ def refuse_services(world: World) -> None:
 
 
 async def test_a_refusal_in_other_words_each_time_gets_round_no_back_off(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     made = world.service()
@@ -203,7 +203,7 @@ async def test_its_own_write_wakes_nobody_and_anothers_does(world: World, look: 
     await world.settled()
     # The watch is faster than the answer here; where an answer is first, the watch tells of nothing new.
     assert told == [(KEY, True), ("git", True)]
-    world.server.put({**connector(), "status": {"observedGeneration": 9}})
+    world.server.put({**repo(), "status": {"observedGeneration": 9}})
     await world.settled()
     assert told[2:] == [(KEY, False)]
     world.server.cut_watches()
@@ -212,7 +212,7 @@ async def test_its_own_write_wakes_nobody_and_anothers_does(world: World, look: 
 
 
 async def test_t26_a_service_that_another_object_controls_is_never_touched(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     made = world.service()
@@ -236,7 +236,7 @@ async def test_what_is_never_answered_is_logged_once(world: World, caplog: pytes
     await world.start()
     await world.settled()
     world.server.fail_next(9, 503, methods={"PUT"}, retry_after="86400")
-    world.server.put(connector(connectorClassName="none"))
+    world.server.put(repo(connectorClassName="none"))
     await world.advance(119)
     assert "tries in a row" not in caplog.text
     await world.advance(2)
@@ -249,7 +249,7 @@ async def test_what_is_never_answered_is_logged_once(world: World, caplog: pytes
 
 async def test_the_proxy_service_comes_and_goes(world: World) -> None:
     world.server.remove(SERVICES, PROXY, SYSTEM)
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     assert world.conditions()["ProxyServiceReady"] == world.class_conditions()["ProxyReady"] == NOT_FOUND
@@ -267,29 +267,29 @@ async def test_the_proxy_service_comes_and_goes(world: World) -> None:
 
 
 async def test_the_class_loses_and_gains_its_proxy(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
-    world.server.put(connector_class())
+    world.server.put(bare_class())
     await world.settled()
     assert world.service() is None
     assert world.conditions()["ProxyServiceReady"] == ("True", "NonProxy")
     assert "proxy" not in world.status()
-    world.server.put(connector_class(proxy={"uri": "https://edge.example"}))
+    world.server.put(bare_class(proxy={"uri": "https://edge.example"}))
     await world.settled()
     assert world.service() is None
     assert world.status()["proxy"]["httpAddress"]["url"] == "https://edge.example"
-    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": PROXY, "namespace": SYSTEM}}))
+    world.server.put(bare_class(proxy={"ref": {"kind": "Service", "name": PROXY, "namespace": SYSTEM}}))
     await world.settled()
     assert world.service() is not None
     assert world.conditions()["Ready"] == WELL
 
 
 async def test_the_class_leads_to_another_service(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
-    world.server.put(connector_class(proxy={"ref": {"kind": "Service", "name": "edge", "namespace": "tools"}}))
+    world.server.put(bare_class(proxy={"ref": {"kind": "Service", "name": "edge", "namespace": "tools"}}))
     await world.settled()
     assert world.conditions()["ProxyServiceReady"] == NOT_FOUND
     made = world.service()
@@ -301,17 +301,17 @@ async def test_the_class_leads_to_another_service(world: World) -> None:
 
 
 async def test_the_resolver_changes(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
-    world.server.put(connector_class(resolver="path", proxy={}))
+    world.server.put(bare_class(resolver="path", proxy={}))
     await world.settled()
     url = world.status()["proxy"]["httpAddress"]["url"]
     assert url == "http://c-repo.team.svc.cluster.local/namespaces/team/connectors/repo"
 
 
 async def test_the_class_is_deleted_and_made_again(world: World) -> None:
-    world.server.put(connector())
+    world.server.put(repo())
     await world.start()
     await world.settled()
     made = world.service()
@@ -319,7 +319,7 @@ async def test_the_class_is_deleted_and_made_again(world: World) -> None:
     await world.settled()
     assert world.conditions()["Ready"] == ("False", "ConnectorClassNotFound")
     assert world.service() == made
-    world.server.put(connector_class(proxy={}))
+    world.server.put(bare_class(proxy={}))
     await world.settled()
     assert world.conditions()["Ready"] == WELL
     assert world.service() == made
@@ -339,5 +339,5 @@ async def test_the_class_is_deleted_and_made_again(world: World) -> None:
     ],
 )
 def test_the_services_of_a_class(spec: dict[str, Any], expected: set[ServiceKey]) -> None:
-    item = msgspec.convert(connector_class(**spec), ConnectorClass)
+    item = msgspec.convert(bare_class(**spec), ConnectorClass)
     assert referred_services(item, PLATFORM) == expected

@@ -4,7 +4,7 @@ import asyncio
 
 from connectors.objects.connector import ConnectorKey
 from tests.controller.looking import UNCHANGED, WRITTEN, Looking
-from tests.controller.world import World, connector
+from tests.controller.world import World, repo
 from tests.peers.depth import RECONCILE, files_passed
 
 MOST_FILES = 20
@@ -13,7 +13,7 @@ MOST_FILES = 20
 
 async def test_one_reconcile_passes_twenty_files(world: World, look: Looking) -> None:
     # Its class is known already, from another Connector.
-    world.server.put(connector("other"))
+    world.server.put(repo("other"))
     await world.settled()
     await look(ConnectorKey("team", "other"))
     with files_passed(asyncio.current_task()) as files:

@@ -11,7 +11,7 @@ from connectors.kube.resources import CONNECTORS, SERVICES
 from controller.leader import OnlyReplica
 from controller.metrics import ControllerMetrics
 from controller.writer import NotLeaderError, Writer
-from tests.controller.world import World, connector, service
+from tests.controller.world import World, repo, service
 
 
 class Follower(OnlyReplica):
@@ -30,7 +30,7 @@ async def writer(world: World) -> AsyncIterator[tuple[Writer, CollectorRegistry]
 
 async def test_writes_are_counted(world: World, writer: tuple[Writer, CollectorRegistry]) -> None:
     write, registry = writer
-    stored = world.server.put(connector())["metadata"]
+    stored = world.server.put(repo())["metadata"]
     names = {"name": "repo", "namespace": "team", "uid": stored["uid"], "resourceVersion": stored["resourceVersion"]}
     await write.replace_status(CONNECTORS, {"metadata": names, "status": {"observedGeneration": 1}})
     assert world.status() == {"observedGeneration": 1}

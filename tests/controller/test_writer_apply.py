@@ -18,7 +18,7 @@ from controller.service import Change, Create, HeldService, Remove, decode_servi
 from controller.services import Services
 from controller.writer import Applier, Writer
 from tests.controller.services_of import a_connector
-from tests.controller.world import BACKEND, World, connector, service
+from tests.controller.world import BACKEND, World, repo, service
 
 CONNECTOR = a_connector()
 
@@ -106,7 +106,7 @@ async def test_what_the_api_server_refuses_is_raised(world: World, applying: App
 
 
 async def test_statuses(world: World, applying: Applying) -> None:
-    stored = world.server.put(connector())
+    stored = world.server.put(repo())
     metadata = msgspec.convert(stored["metadata"], ObjectMeta)
     status = ConnectorStatus(observed_generation=3)
     version = metadata.resource_version

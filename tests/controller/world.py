@@ -29,6 +29,7 @@ from tests.peers.api_objects import Manifest
 from tests.peers.api_requests import Asked
 from tests.peers.clock import FakeClock
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import connector
 from tests.peers.probe_sender import ScriptedSender
 
 SYSTEM = "connectors-system"
@@ -75,17 +76,14 @@ class CountingClient(KubeClient):
             accepted()
 
 
-def connector(name: str = "repo", namespace: str = "team", **spec: Any) -> Manifest:
-    full = {"connectorClassName": "git", "address": "https://tool.example", **spec}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Connector",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": full,
-    }
+def repo(name: str = "repo", namespace: str = "team", **spec: Any) -> Manifest:
+    """A Connector of class `git`."""
+    address = spec.pop("address", "https://tool.example")
+    return connector(name, address, spec.pop("connectorClassName", "git"), namespace=namespace, **spec)
 
 
-def connector_class(name: str = "git", resolver: str = "", **spec: Any) -> Manifest:
+def bare_class(name: str = "git", resolver: str = "", **spec: Any) -> Manifest:
+    """A ConnectorClass with this spec and nothing else: no proxy."""
     metadata: dict[str, Any] = {"name": name}
     if resolver:
         metadata["annotations"] = {RESOLVER_ANNOTATION: resolver}
@@ -151,7 +149,7 @@ class World:
 
     async def __aenter__(self) -> World:
         await self.server.__aenter__()
-        self.server.put(connector_class(proxy={}))
+        self.server.put(bare_class(proxy={}))
         self.server.put(service(PROXY, SYSTEM))
         return self
 
@@ -186,7 +184,8 @@ class World:
         end = self.clock.monotonic() + seconds
         await self._answered()
         while (left := end - self.clock.monotonic()) > 1e-9:
-            await self.clock.advance(min(STEP, left), 2)
+            # Nothing happens before the next sleeper wakes: an hour without any need not pass in quarters of a second.
+            await self.clock.advance(min(max(STEP, self.clock.until_next()), left), 2)
             await self._answered()
 
     async def _answered(self) -> None:

@@ -123,7 +123,7 @@ def test_the_copied_set_imports_in_a_clean_environment(image: str, tmp_path: Pat
     run(sys.executable, "-m", "venv", "--without-pip", str(venv))
     python = str(venv / "bin" / "python")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", python, "install"]
-    run(*pip, "--only-binary=:all:", "--require-hashes", "-r", str(ROOT / requirements))
+    run(*pip, "--no-compile", "--only-binary=:all:", "--require-hashes", "-r", str(ROOT / requirements))
     names = sorted(closure(entry_points(image)).modules - {f"{image}.__main__"})
     assert len(names) > 10
     run(python, "-B", "-W", "error", "-c", IMPORT_ALL, *names, cwd=app)

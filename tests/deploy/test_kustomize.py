@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,27 @@ DRAIN_SECONDS = 30
 PRESTOP_SECONDS = 5
 
 
-@pytest.fixture
-def base(offline_kubectl: Kubectl) -> list[Manifest]:
-    return render(offline_kubectl, DEPLOY)
+@pytest.fixture(scope="module")
+def rendered_base(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    return render(Kubectl(kubectl, tmp_path_factory.mktemp("base")), DEPLOY)
+
+
+@pytest.fixture(scope="module")
+def rendered_everything(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    folder = tmp_path_factory.mktemp("everything")
+    return render(Kubectl(kubectl, folder), overlay(folder / "overlay"))
 
 
 @pytest.fixture
-def everything(offline_kubectl: Kubectl, tmp_path: Path) -> list[Manifest]:
+def base(rendered_base: list[Manifest]) -> list[Manifest]:
+    """A copy: tests may change it."""
+    return deepcopy(rendered_base)
+
+
+@pytest.fixture
+def everything(rendered_everything: list[Manifest]) -> list[Manifest]:
     """The base with all components."""
-    return render(offline_kubectl, overlay(tmp_path / "overlay"))
+    return deepcopy(rendered_everything)
 
 
 def pod(objects: list[Manifest], deployment: str) -> Manifest:

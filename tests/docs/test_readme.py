@@ -39,6 +39,17 @@ def test_make_targets_exist(page: str) -> None:
     assert named <= targets()
 
 
+def test_the_readme_counts_the_test_functions() -> None:
+    """Give or take one in twenty, so that not every change has to count again; cases are counted by collecting."""
+    written = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    functions = sum(len(re.findall(r"^(?:async )?def test_", source, re.MULTILINE)) for source in written)
+    said = re.search(r"([0-9,]+) test functions, which make ([0-9,]+) cases \(`make count`", text("README.md"))
+    assert said
+    told, cases = (int(number.replace(",", "")) for number in said.groups())
+    assert abs(told - functions) < functions / 20, f"`make count` says how many there are: about {functions}"
+    assert cases > told
+
+
 def test_the_demos_output_has_the_steps_of_the_demo() -> None:
     shown = blocks("README.md", "console")[0].text
     source = Path(demo.__file__).read_text(encoding="utf-8")

@@ -93,7 +93,7 @@ async def test_t10_push_of_200_mib_is_streamed(scene: Scene, options: tuple[str,
     git, work = scene.git, scene.git.home / "work"
     await git("clone", scene.url(), str(work))
     await git.store_uncompressed(work)
-    pushed = await git.commit(work, "large", os.urandom(200 * MIB))
+    pushed = await git.commit(work, "large", os.urandom(MIB) * 200)
     await git(*options, "push", "origin", "main", cwd=work)
     assert await scene.arrived() == pushed
     assert "transfer-encoding" in git.sent_headers()
@@ -109,7 +109,7 @@ async def test_clone_of_200_mib_is_streamed(scene: Scene) -> None:
     await git.store_uncompressed(bare)
     await git("clone", str(bare), str(work))
     await git.store_uncompressed(work)
-    committed = await git.commit(work, "large", os.urandom(200 * MIB))
+    committed = await git.commit(work, "large", os.urandom(MIB) * 200)
     await git("push", "origin", "main", cwd=work)
     await git("clone", "--no-checkout", scene.url(), str(again))
     assert await git("rev-parse", "HEAD", cwd=again) == committed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -37,6 +38,12 @@ class FakeClock:
     def step(self, seconds: float) -> None:
         """Only the wall clock steps, as when somebody sets it."""
         self._wall += timedelta(seconds=seconds)
+
+    def until_next(self) -> float:
+        """Seconds until the next sleeper wakes; infinite if none sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return self._sleepers[0][0] - self._monotonic if self._sleepers else math.inf
 
     async def advance(self, seconds: float, turns: int = 20) -> None:
         """Let time pass; after each wake-up the event loop gets `turns` turns to do what follows from it."""

@@ -13,13 +13,19 @@ Manifest = dict[str, Any]
 
 
 def connector(
-    name: str, address: str, class_name: str = "generic", *, namespace: str = "default", **spec: object
+    name: str,
+    address: str,
+    class_name: str = "generic",
+    *,
+    namespace: str = "default",
+    metadata: Mapping[str, object] | None = None,
+    **spec: object,
 ) -> Manifest:
-    """A Connector; `spec` holds what its spec has beyond address and class, in camelCase."""
+    """A Connector; `spec` and `metadata` hold what it has beyond the other arguments, in camelCase."""
     return {
         "apiVersion": API_VERSION,
         "kind": "Connector",
-        "metadata": {"name": name, "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace, **(metadata or {})},
         "spec": {"connectorClassName": class_name, "address": address, **spec},
     }
 
@@ -42,6 +48,16 @@ def secret(name: str, data: Mapping[str, str], type_: str = "Opaque", *, namespa
         "metadata": {"name": name, "namespace": namespace},
         "type": type_,
         "stringData": dict(data),
+    }
+
+
+def stored_secret(name: str, value: str = "YQ==", *, namespace: str = "team", **metadata: object) -> Manifest:
+    """A Secret as the API server has it, with `value` in base64 under the key `a`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "data": {"a": value},
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
@@ -12,28 +11,11 @@ import pytest
 from connectors.kube.resources import CONNECTORS, SECRETS
 from connectors.objects.metadata import API_VERSION
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import connector, stored_secret
 
 PARTIAL_LIST = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
 SECRET_PATH = "/api/v1/namespaces/team/secrets"
 CONNECTOR_PATH = f"/apis/{API_VERSION}/namespaces/team/connectors"
-
-
-def secret(name: str, **metadata: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": "team", **metadata},
-        "data": {"a": "YQ=="},
-    }
-
-
-def connector(name: str, address: str = "http://a") -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Connector",
-        "metadata": {"name": name, "namespace": "team"},
-        "spec": {"address": address},
-    }
 
 
 @pytest.fixture
@@ -50,7 +32,7 @@ async def http(server: FakeApiServer) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def test_lists_come_in_pages(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
     for index in range(5):
-        server.put(secret(f"s{index}"))
+        server.put(stored_secret(f"s{index}"))
     names, more = [], ""
     while True:
         query = {"limit": "2", **({"continue": more} if more else {})}
@@ -65,15 +47,15 @@ async def test_lists_come_in_pages(server: FakeApiServer, http: aiohttp.ClientSe
 
 
 async def test_filters(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
-    server.put(secret("a", labels={"ca": "true"}))
-    server.put(secret("b", labels={"ca": "false"}))
+    server.put(stored_secret("a", labels={"ca": "true"}))
+    server.put(stored_secret("b", labels={"ca": "false"}))
     for query in ({"labelSelector": "ca=true"}, {"fieldSelector": "metadata.name=a"}):
         async with http.get(SECRET_PATH, params=query) as answer:
             assert [item["metadata"]["name"] for item in (await answer.json())["items"]] == ["a"]
 
 
 async def test_metadata_only_ships_no_data(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     async with http.get(SECRET_PATH, headers=PARTIAL_LIST) as answer:
         page = await answer.json()
     assert page["kind"] == "PartialObjectMetadataList"
@@ -83,13 +65,13 @@ async def test_metadata_only_ships_no_data(server: FakeApiServer, http: aiohttp.
 
 
 async def test_writes_have_preconditions(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
-    made = server.put(connector("a"))
+    made = server.put(connector("a", "http://a", namespace="team"))
     assert made["metadata"]["generation"] == 1
-    async with http.post(CONNECTOR_PATH, json=connector("a")) as answer:
+    async with http.post(CONNECTOR_PATH, json=connector("a", "http://a", namespace="team")) as answer:
         assert (answer.status, (await answer.json())["reason"]) == (409, "AlreadyExists")
-    async with http.put(f"{CONNECTOR_PATH}/a", json=connector("a", "http://b")) as answer:
+    async with http.put(f"{CONNECTOR_PATH}/a", json=connector("a", "http://b", namespace="team")) as answer:
         assert answer.status == 422
-    body = connector("a", "http://b")
+    body = connector("a", "http://b", namespace="team")
     body["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"]
     async with http.put(f"{CONNECTOR_PATH}/a", json=body) as answer:
         changed = await answer.json()
@@ -106,7 +88,7 @@ async def test_writes_have_preconditions(server: FakeApiServer, http: aiohttp.Cl
 
 
 async def test_status_is_written_by_its_subresource_alone(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
-    made = server.put(connector("a"))
+    made = server.put(connector("a", "http://a", namespace="team"))
     patch = {"spec": {"address": "http://b"}, "status": {"seen": 1}}
     media_type = {"Content-Type": "application/merge-patch+json"}
     async with http.patch(f"{CONNECTOR_PATH}/a/status", data=json.dumps(patch), headers=media_type) as answer:
@@ -123,7 +105,7 @@ async def test_status_is_written_by_its_subresource_alone(server: FakeApiServer,
 
 
 async def test_a_finalizer_postpones_the_end(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
-    server.put(secret("a", finalizers=["hold"]))
+    server.put(stored_secret("a", finalizers=["hold"]))
     async with http.delete(f"{SECRET_PATH}/a"):
         found = server.get(SECRETS, "a", "team")
     assert found is not None
@@ -135,10 +117,10 @@ async def test_a_finalizer_postpones_the_end(server: FakeApiServer, http: aiohtt
 
 async def test_a_watch_tells_what_happened_since(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
     start = str(server.objects.version)
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     query = {"watch": "true", "resourceVersion": start, "allowWatchBookmarks": "true"}
     async with http.get("/api/v1/secrets", params=query) as answer:
-        server.put({**secret("a"), "data": {"a": "Yg=="}})
+        server.put({**stored_secret("a"), "data": {"a": "Yg=="}})
         await server.watching()
         server.remove(SECRETS, "a", "team")
         server.bookmark()
@@ -154,8 +136,8 @@ async def test_an_object_that_leaves_the_filter_is_told_as_deleted(
     server: FakeApiServer, http: aiohttp.ClientSession
 ) -> None:
     start = str(server.objects.version)
-    server.put(secret("a", labels={"ca": "true"}))
-    server.put(secret("a"))
+    server.put(stored_secret("a", labels={"ca": "true"}))
+    server.put(stored_secret("a"))
     query = {"watch": "true", "resourceVersion": start, "labelSelector": "ca=true", "timeoutSeconds": "1"}
     server.cut_after_events = 2
     async with http.get("/api/v1/secrets", params=query) as answer:
@@ -164,13 +146,13 @@ async def test_an_object_that_leaves_the_filter_is_told_as_deleted(
 
 
 async def test_the_weather(server: FakeApiServer, http: aiohttp.ClientSession) -> None:
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     server.fail_next(1, 429, retry_after="3")
     async with http.get(f"{SECRET_PATH}/a") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
     server.conflict_next(2)
     for expected in (409, 409, 200):
-        async with http.put(f"{SECRET_PATH}/a", json=secret("a")) as answer:
+        async with http.put(f"{SECRET_PATH}/a", json=stored_secret("a")) as answer:
             assert answer.status == expected
     server.token = "right"
     async with http.get(f"{SECRET_PATH}/a") as answer:
@@ -180,10 +162,10 @@ async def test_the_weather(server: FakeApiServer, http: aiohttp.ClientSession) -
     server.token = None
     server.lose_answers(1)
     with pytest.raises(aiohttp.ClientError):
-        await http.post(SECRET_PATH, json=secret("lost"))
+        await http.post(SECRET_PATH, json=stored_secret("lost"))
     assert server.get(SECRETS, "lost", "team") is not None
     server.terminating.add("team")
-    async with http.post(SECRET_PATH, json=secret("late")) as answer:
+    async with http.post(SECRET_PATH, json=stored_secret("late")) as answer:
         assert answer.status == 403
     port = server.port
     await server.stop()

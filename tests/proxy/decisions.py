@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from connectors.http.message import Headers, RequestHead, ResponseHead, Version
 from connectors.inventory import build
@@ -37,7 +37,7 @@ def pool_key(plan: Plan) -> PoolKey:
     return plan.targets[""].pool
 
 
-def tool(address: str = TOOL, class_name: str = "generic", **spec: object) -> Manifest:
+def tool(address: str = TOOL, class_name: str = "generic", **spec: Any) -> Manifest:
     """The Connector team/tool."""
     return connector("tool", address, class_name, namespace="team", **spec)
 

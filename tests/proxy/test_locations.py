@@ -164,6 +164,37 @@ def _host(url: bytes) -> bytes:
     return url.partition(b"//")[2].partition(b"/")[0].partition(b"?")[0].partition(b"#")[0].lower()
 
 
+SEGMENT = st.one_of(
+    st.text("abz019-_~:@!$&'()*+,;=", min_size=1, max_size=6).map(str.encode),
+    st.sampled_from([b"a.b", b"%41", b"%20", b"...", b".a", b""]),
+)
+QUERY = st.sampled_from([b"", b"?", b"?a=b", b"?next=/git/x%2Fy&url=https://tool.example/"])
+
+
+@given(
+    st.sampled_from(["", "/git", "/git/deep"]),
+    st.sampled_from([(b"", HOST), (NAME, b"proxy:1")]),
+    st.lists(SEGMENT, max_size=5),
+    QUERY,
+)
+def test_t01_who_follows_a_location_asks_the_tool_for_what_it_named(
+    prefix: str, form: tuple[bytes, bytes], segments: list[bytes], query: bytes
+) -> None:
+    """Out and back is the identity: in both forms of address, below any path prefix, as a URL and as a path."""
+    root, host = form
+    there = tool("https://tool.example" + prefix)
+    named = prefix.encode() + b"/" + b"/".join(segments) + query
+    asking = forward_of(request(root + b"/", host=host), there)
+    forms = [b"https://tool.example" + named]
+    # What begins with two slashes names a host (RFC 3986 section 4.2), and no path.
+    forms += [] if named.startswith(b"//") else [named]
+    for location in forms:
+        shown = rewrite_location(location, asking, "http")
+        target = shown.removeprefix(b"http://" + host)
+        assert target.startswith(root + b"/"), shown
+        assert forward_of(request(target, host=host), there).request_target == named
+
+
 def path_form(rest: bytes, address: str = GIT) -> Forward:
     return forward_of(request(NAME + rest, host=b"proxy:1"), tool(address))
 

@@ -5,25 +5,24 @@ import datetime
 import trustme
 from prometheus_client import CollectorRegistry
 
-from connectors.objects.metadata import ObjectMeta
-from connectors.objects.secret import OPAQUE, Secret, SecretValue
+from connectors.objects.secret import Secret
 from connectors.trust import Authorities
 from proxy.metrics import ProxyAuthorityMetrics
-from tests.connectors.builders import authorities
+from tests.builders import authorities, ca_secret
 
 CA = trustme.CA()
 NAME = "connectors_proxy_ca_certificate_expiry_seconds"
 
 
-def secret(name: str, namespace: str, ends: datetime.datetime | None) -> Secret:
+def ending_secret(name: str, namespace: str, ends: datetime.datetime | None) -> Secret:
     value = CA.issue_cert("a", not_after=ends).cert_chain_pems[0].bytes() if ends else b"junk"
-    return Secret(ObjectMeta(name=name, namespace=namespace), OPAQUE, {"ca.crt": SecretValue(value)})
+    return ca_secret(value, name, namespace=namespace)
 
 
 def test_when_the_first_certificate_of_each_secret_ends() -> None:
     soon, late = (datetime.datetime(year, 1, 1, tzinfo=datetime.UTC) for year in (2031, 2039))
-    shared = (secret("a", "connectors-system", late), secret("b", "connectors-system", None))
-    own = secret("own", "team", soon)
+    shared = (ending_secret("a", "connectors-system", late), ending_secret("b", "connectors-system", None))
+    own = ending_secret("own", "team", soon)
     current = [authorities(*shared, own=(own,))]
     registry = CollectorRegistry()
     ProxyAuthorityMetrics(registry, lambda: current[0])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from base64 import b64encode
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -25,7 +26,7 @@ TOKEN = b"callers-token-of-more-than-16-bytes"
 BEARER = b"Authorization: Bearer " + TOKEN
 
 
-def team(name: str, address: str, class_name: str, **spec: object) -> Manifest:
+def team(name: str, address: str, class_name: str, **spec: Any) -> Manifest:
     return connector(name, address, class_name, namespace="team", **spec)
 
 

@@ -31,7 +31,7 @@ from proxy.upstream import (
     trust_now,
 )
 from proxy.watchdog import NEVER, Watchdog
-from tests.connectors.builders import successive
+from tests.builders import successive
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.objects import objects_of
 from tests.peers.raw_upstream import RawUpstream

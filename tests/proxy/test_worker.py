@@ -19,7 +19,7 @@ from connectors.sources.handover import encode
 from proxy.settings import ProxySettings, Timeouts
 from proxy.worker import Worker, main
 from proxy.worker_messages import FrameKind, WorkerSettings, encode_settings, send_number
-from tests.connectors.builders import connector, connector_class
+from tests.builders import connector, connector_class
 from tests.peers.dialogue import OK
 from tests.peers.raw_client import connected
 from tests.peers.raw_upstream import RawUpstream

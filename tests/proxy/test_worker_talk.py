@@ -16,7 +16,7 @@ from connectors.sources.gathered import Recipient
 from connectors.sources.handover import decode
 from proxy.worker_messages import FrameKind, send_number
 from proxy.worker_talk import WorkerTalk
-from tests.connectors.builders import connector
+from tests.builders import connector
 
 A = connector("a")
 NEWS = Changes(connectors={A.key: A})

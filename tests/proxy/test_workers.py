@@ -15,7 +15,7 @@ from connectors.sources.store import SnapshotStore
 from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ProxySettings, Timeouts
 from proxy.workers import ProxyWorkers, WorkerGroupSettings, WorkerMetrics
-from tests.connectors.builders import connector, connector_class
+from tests.builders import connector, connector_class
 from tests.peers.raw_client import connected
 
 pytestmark = [pytest.mark.slow]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from connectors.objects.connector import Connector, ConnectorAuth, ConnectorSpec, NamedValue, SecretReference
+from typing import Any
+
+from connectors.objects.connector import Connector
 from connectors.objects.connector_class import AuthType, ClassAuth, ClassProxy, ConnectorClass, ConnectorClassSpec
 from connectors.objects.metadata import ObjectMeta
-from connectors.objects.secret import BASIC_AUTH, Secret, SecretValue
+from connectors.objects.secret import BASIC_AUTH, Secret
 from connectors.snapshot import Objects
+from tests.builders import connector, secret
 
 CANARY = "canary-4f1d"
 CREATED = "2024-10-16T02:27:44Z"
@@ -18,31 +21,32 @@ def git() -> ConnectorClass:
     return ConnectorClass(metadata=ObjectMeta(name="git", creation_timestamp=CREATED), spec=spec)
 
 
-def connector(name: str = "repo", namespace: str = "default", **fields: object) -> Connector:
-    spec: dict[str, object] = {"connector_class_name": "git", "address": "https://tool.example", **fields}
-    metadata = ObjectMeta(name=name, namespace=namespace, generation=1, creation_timestamp=CREATED)
-    return Connector(metadata=metadata, spec=ConnectorSpec(**spec))  # type: ignore[arg-type]
+def repo(name: str = "repo", namespace: str = "default", **spec: Any) -> Connector:
+    """A Connector of class `git`; `spec` is written as in a manifest."""
+    full = {"connectorClassName": "git", "address": "https://tool.example", **spec}
+    return connector(name, namespace=namespace, metadata={"generation": 1, "creationTimestamp": CREATED}, **full)
 
 
-def with_secret(name: str = "login") -> ConnectorAuth:
-    return ConnectorAuth(name="basicAuth", secret_ref=SecretReference(name=name))
+def with_secret(name: str = "login") -> dict[str, Any]:
+    """spec.auth."""
+    return {"name": "basicAuth", "secretRef": {"name": name}}
 
 
-def secret(name: str = "login", namespace: str = "default") -> Secret:
-    data = {"username": SecretValue(b"user"), "password": SecretValue(CANARY.encode())}
-    return Secret(ObjectMeta(name=name, namespace=namespace), BASIC_AUTH, data)
+def login(name: str = "login") -> Secret:
+    """Its Secret."""
+    return secret(name, kind=BASIC_AUTH, username=b"user", password=CANARY.encode())
 
 
 def some_objects() -> Objects:
     return Objects(
         connectors=(
-            connector("zebra", auth=with_secret()),
-            connector("open"),
-            connector("other", "team"),
-            connector("classless", "team", connector_class_name="nope"),
-            connector("leaky", "team", address=f"https://user:{CANARY}@tool.example/x?token={CANARY}"),
-            connector("wordy", "team", address_extensions=(NamedValue("api", f"https://u:{CANARY}@api.example"),)),
+            repo("zebra", auth=with_secret()),
+            repo("open"),
+            repo("other", "team"),
+            repo("classless", "team", connectorClassName="nope"),
+            repo("leaky", "team", address=f"https://user:{CANARY}@tool.example/x?token={CANARY}"),
+            repo("wordy", "team", addressExtensions=[{"name": "api", "value": f"https://u:{CANARY}@api.example"}]),
         ),
         classes=(git(),),
-        secrets=(secret(),),
+        secrets=(login(),),
     )

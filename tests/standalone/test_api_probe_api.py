@@ -20,7 +20,7 @@ from controller.probes.schedule import ProbeSettings
 from standalone.api import api_routes, probe_routes
 from standalone.probe import main
 from standalone.status import StatusBoard
-from tests.controller.probes.subjects import BEARER, connector, http, probing_class, snapshot
+from tests.controller.probes.subjects import BEARER, http, probed, probing_class, snapshot
 from tests.peers.clock import FakeClock
 from tests.peers.probe_sender import OK, ScriptedSender
 
@@ -44,7 +44,7 @@ async def scene(exits: AsyncExitStack) -> Scene:
     around = ProberSurroundings(sender, None, FakeClock(), lambda: 0.5, ProbeMetrics(CollectorRegistry()))
     prober = Prober(around, ProbeSettings(), lambda key: board.refresh(key))  # noqa: PLW0108 - made below
     board = StatusBoard(lambda key: "http://proxy", lambda: "2026-11-25T12:00:00Z", prober.probes)
-    objects = snapshot(connector(), classes=(probing_class(http("/live"), http("/auth", httpHeaders=BEARER)),))
+    objects = snapshot(probed(), classes=(probing_class(http("/live"), http("/auth", httpHeaders=BEARER)),))
     prober.follow(objects)
     board.update(objects)
     app = web.Application()

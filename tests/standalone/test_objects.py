@@ -14,11 +14,11 @@ from standalone.objects import (
     connector_object,
     not_found,
 )
-from tests.standalone.builders import CANARY, connector, git
+from tests.standalone.builders import CANARY, git, repo
 
 
 def test_shapes_of_the_api_server() -> None:
-    items = [connector_object(connector(name), ConnectorStatus()) for name in ("b", "a")]
+    items = [connector_object(repo(name), ConnectorStatus()) for name in ("b", "a")]
     made = msgspec.to_builtins(connector_list(items, 7))
     assert (made["apiVersion"], made["kind"]) == ("connectors.alauda.io/v1alpha1", "ConnectorList")
     assert made["metadata"] == {"resourceVersion": "7"}
@@ -35,7 +35,7 @@ def test_classes() -> None:
 
 
 def test_a_list_reads_back_as_it_was() -> None:
-    made = connector_list([connector_object(connector(), ConnectorStatus(observed_generation=2))], 7)
+    made = connector_list([connector_object(repo(), ConnectorStatus(observed_generation=2))], 7)
     assert msgspec.json.decode(msgspec.json.encode(made), type=ConnectorList) == made
 
 
@@ -67,9 +67,7 @@ def test_not_found_is_a_status() -> None:
     ],
 )
 def test_t27_what_an_address_must_not_hold_is_not_shown(address: str, shown: str) -> None:
-    extensions = (NamedValue("api", address), NamedValue("odd", 7))
-    made: ConnectorObject = connector_object(
-        connector(address=address, address_extensions=extensions), ConnectorStatus()
-    )
+    extensions = [{"name": "api", "value": address}, {"name": "odd", "value": 7}]
+    made: ConnectorObject = connector_object(repo(address=address, addressExtensions=extensions), ConnectorStatus())
     assert made.spec.address == shown
     assert made.spec.address_extensions == (NamedValue("api", shown), NamedValue("odd", 7))

@@ -7,7 +7,7 @@ from aiohttp import web
 from controller.probes.client import ProbeClient
 from controller.probes.outcome import Purpose
 from standalone.probe import probe_connector
-from tests.controller.probes.subjects import BEARER, TOKEN, connector, http, judgement, probing_class
+from tests.controller.probes.subjects import BEARER, TOKEN, http, judgement, probed, probing_class
 from tests.peers.tool import serve_tool
 from tests.peers.trust import dialer
 
@@ -23,7 +23,7 @@ async def test_both_probes_of_a_tool_on_this_machine(exits: AsyncExitStack) -> N
     kind = probing_class(http("/live"), http("/auth", httpHeaders=BEARER))
     sender = ProbeClient(dialer())
     exits.callback(sender.close)
-    reports = await probe_connector(sender, judgement(kind, connector(address=address)), 10)
+    reports = await probe_connector(sender, judgement(kind, probed(address=address)), 10)
     assert seen == [("/live", ""), ("/auth", f"Bearer {TOKEN.decode()}")]
     assert not reports[Purpose.LIVENESS].outcome.failed
     assert reports[Purpose.AUTH].outcome.reason == "AuthenticationFailed"
@@ -32,7 +32,7 @@ async def test_both_probes_of_a_tool_on_this_machine(exits: AsyncExitStack) -> N
 async def test_t09_link_local_addresses_are_not_dialled(exits: AsyncExitStack) -> None:
     sender = ProbeClient(dialer())
     exits.callback(sender.close)
-    item = connector(address="http://169.254.169.254")
+    item = probed(address="http://169.254.169.254")
     reports = await probe_connector(sender, judgement(probing_class(http("/")), item), 10)
     assert reports[Purpose.LIVENESS].outcome.reason == "TargetDenied"
 

@@ -13,7 +13,7 @@ from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.place import Identity, Problem
 from connectors.sources.store import SnapshotStore
 from standalone.service import Reloader
-from tests.standalone.builders import connector, git
+from tests.standalone.builders import git, repo
 
 BROKEN = Problem("a.yaml", 3, Identity("Connector", "default", "x"), Violation("spec", "is missing"))
 ODD = Problem("a.yaml", 4, Identity("Connector", "default", "x"), Violation("spec", "is odd", Severity.WARNING))
@@ -41,7 +41,7 @@ class Scripted:
 
 
 def with_connector(name: str) -> Loaded:
-    return Loaded(Objects(connectors=(connector(name),), classes=(git(),)))
+    return Loaded(Objects(connectors=(repo(name),), classes=(git(),)))
 
 
 class Watched:
@@ -110,7 +110,7 @@ async def test_problems_are_said_once_per_change(caplog: pytest.LogCaptureFixtur
 
 async def test_rules_that_the_snapshot_found_broken_are_said(caplog: pytest.LogCaptureFixture) -> None:
     made = Watched()
-    made.source.now = Loaded(Objects(connectors=(connector(connector_class_name="nope"),)))
+    made.source.now = Loaded(Objects(connectors=(repo(connectorClassName="nope"),)))
     await made.reloader.load()
     assert 'ConnectorClass "nope" not found' in caplog.text
 

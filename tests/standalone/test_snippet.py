@@ -15,14 +15,14 @@ from connectors.objects.conditions import (
 )
 from standalone.objects import ConnectorObject, connector_object
 from standalone.snippet import PARTS, SnippetError, SnippetTarget, default_token_file, snippet, target_of
-from tests.standalone.builders import connector
+from tests.standalone.builders import repo
 
 URL = "http://c-repo.default.localhost:8080"
 
 
 def served(url: str | None, *conditions: Condition, name: str = "repo") -> ConnectorObject:
     proxy = ProxyStatus(http_address=HttpAddress(url=url)) if url is not None else None
-    return connector_object(connector(name), ConnectorStatus(conditions=conditions, proxy=proxy))
+    return connector_object(repo(name), ConnectorStatus(conditions=conditions, proxy=proxy))
 
 
 def test_a_target() -> None:

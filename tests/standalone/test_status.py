@@ -12,8 +12,8 @@ from connectors.objects.connector_class import HttpProbe, ParameterSpec, Probe
 from connectors.snapshot import Objects
 from controller.probes.outcome import PENDING, Probed, ProbeOutcome, Probes
 from standalone.status import StatusBoard, localhost_url
-from tests.connectors.builders import successive
-from tests.standalone.builders import connector, git, secret, some_objects, with_secret
+from tests.builders import successive
+from tests.standalone.builders import git, login, repo, some_objects, with_secret
 
 KEY = ConnectorKey("default", "repo")
 
@@ -36,13 +36,13 @@ def test_empty_before_the_first_snapshot() -> None:
 
 def test_statuses_follow_the_snapshots() -> None:
     statuses = board()
-    wanted = connector(auth=with_secret())
+    wanted = repo(auth=with_secret())
     objects = Objects(connectors=(wanted,), classes=(git(),))
     inventory = Inventory()
     statuses.update(inventory.build(objects))
     assert ready(statuses) == ("False", "SecretNotFound", "t1")
 
-    snapshot = inventory.build(dataclasses.replace(objects, secrets=(secret(),)))
+    snapshot = inventory.build(dataclasses.replace(objects, secrets=(login(),)))
     statuses.update(snapshot)
     assert ready(statuses) == ("True", "", "t2")
     assert statuses.current.generation == snapshot.generation
@@ -79,7 +79,7 @@ def test_class_that_breaks_a_rule_is_not_ready() -> None:
     twice = (ParameterSpec(name="p", default=""), ParameterSpec(name="p", default=""))
     broken = msgspec.structs.replace(git(), spec=msgspec.structs.replace(git().spec, params=twice))
     statuses = board()
-    statuses.update(build(Objects(connectors=(connector(),), classes=(broken,))))
+    statuses.update(build(Objects(connectors=(repo(),), classes=(broken,))))
     condition = statuses.current.classes["git"].status.conditions[-1]
     assert (condition.status.value, condition.reason) == ("False", "ConnectorClassInvalid")
     assert ready(statuses)[:2] == ("False", "ConnectorClassInvalid")
@@ -88,7 +88,7 @@ def test_class_that_breaks_a_rule_is_not_ready() -> None:
 def test_what_was_probed_while_a_snapshot_is_judged_is_in_its_statuses() -> None:
     probed = {"now": PENDING}
     spec = msgspec.structs.replace(git().spec, liveness_probe=Probe(http=HttpProbe(path="/")))
-    objects = Objects(connectors=(connector(),), classes=(msgspec.structs.replace(git(), spec=spec),))
+    objects = Objects(connectors=(repo(),), classes=(msgspec.structs.replace(git(), spec=spec),))
     statuses = StatusBoard(lambda key: "http://x", lambda: "t", lambda _: probed["now"])
     steps = statuses.follow(build(objects))
     next(steps)

@@ -13,16 +13,16 @@ from connectors.objects.conditions import (
 )
 from standalone.objects import connector_class_object, connector_object
 from standalone.table import classes_table, connectors_table
-from tests.standalone.builders import connector, git
+from tests.standalone.builders import git, repo
 
 NOW = datetime(2024, 10, 16, 2, 32, 44, tzinfo=UTC)
 READY = Condition(type=ConditionType.READY, status=ConditionStatus.TRUE)
 FAILED = Condition(type=ConditionType.READY, status=ConditionStatus.FALSE, reason="SecretNotFound")
 ITEMS = [
     connector_object(
-        connector(), ConnectorStatus(conditions=(READY,), proxy=ProxyStatus(http_address=HttpAddress(url="http://p")))
+        repo(), ConnectorStatus(conditions=(READY,), proxy=ProxyStatus(http_address=HttpAddress(url="http://p")))
     ),
-    connector_object(connector("longer-name", "team"), ConnectorStatus(conditions=(FAILED,))),
+    connector_object(repo("longer-name", "team"), ConnectorStatus(conditions=(FAILED,))),
 ]
 
 
@@ -45,12 +45,12 @@ def test_classes() -> None:
 
 
 def test_an_object_without_conditions() -> None:
-    table = connectors_table([connector_object(connector(), ConnectorStatus())], NOW, namespaces=False)
+    table = connectors_table([connector_object(repo(), ConnectorStatus())], NOW, namespaces=False)
     assert table.splitlines()[1].split() == ["repo", "git", "https://tool.example", "5m"]
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
-    item = connector_object(connector(address="https://a\x1b[31m\nb"), ConnectorStatus())
+    item = connector_object(repo(address="https://a\x1b[31m\nb"), ConnectorStatus())
     table = connectors_table([item], NOW, namespaces=False)
     assert "\x1b" not in table
     assert len(table.splitlines()) == 2

@@ -8,7 +8,7 @@ from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import BASIC_AUTH, Secret
-from tests.connectors.builders import auth_type, secret
+from tests.builders import auth_type, secret
 
 
 @pytest.mark.parametrize(

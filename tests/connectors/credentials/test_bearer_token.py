@@ -5,7 +5,7 @@ import pytest
 from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.objects.reasons import ConditionReason
-from tests.connectors.builders import auth_type, secret
+from tests.builders import auth_type, secret
 
 
 @pytest.mark.parametrize("token", [b"abc", b"abc\n", b" abc\r\n"])

@@ -9,7 +9,7 @@ from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CredentialError, Owned
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import TLS, Secret
-from tests.connectors.builders import auth_type, secret_of
+from tests.builders import auth_type, secret_of
 
 CA = trustme.CA()
 LEAF, OTHER = CA.issue_cert("client.example"), CA.issue_cert("other.example")

@@ -7,7 +7,7 @@ from connectors.credentials.generated import Generated
 from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
-from tests.connectors.builders import auth_type, connector, connector_class, secret
+from tests.builders import auth_type, connector, connector_class, secret
 
 GITLAB = auth_type(
     generator={

@@ -12,7 +12,7 @@ from connectors.credentials.registry import credential_of, owned_by, scheme_for
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
-from tests.connectors.builders import auth_type, secret, secret_of
+from tests.builders import auth_type, secret, secret_of
 
 BASIC = auth_type(secretType=BASIC_AUTH)
 BEARER = auth_type(secretType=BEARER_TOKEN)

@@ -5,7 +5,7 @@ import pytest
 from connectors.credentials.credential import CredentialError
 from connectors.credentials.scheme import MAX_VALUE, field_value, require
 from connectors.objects.reasons import ConditionReason
-from tests.connectors.builders import secret
+from tests.builders import secret
 
 
 def test_a_key_that_is_there_and_one_that_is_not() -> None:

@@ -9,7 +9,7 @@ from connectors.expressions.parser import parse
 from connectors.expressions.template import Root, Subject, TemplateError, specimen
 from connectors.expressions.values import GoStruct, field_of
 from connectors.objects.connector import Connector
-from tests.connectors.builders import connector, connector_class, secret
+from tests.builders import connector, connector_class, secret
 
 TOOL = connector(
     "tool",

@@ -168,10 +168,10 @@ def test_a_path_that_is_taken_climbs_nowhere_and_names_what_its_prefix_names(dat
         (b"/x?" + FORM, b"", b"/x", b"?" + FORM),
     ],
 )
-@pytest.mark.parametrize("method", METHODS[:7])
-def test_the_parts_of_a_plain_head(method: bytes, target: bytes, prefix: bytes, path: bytes, query: bytes) -> None:
-    head = b"%b %b HTTP/1.1\r\n" % (method, target) + BLOCK
-    assert plain_head(head + b"GET /next") == Plain(method, prefix, path, query, BLOCK, len(head))
+def test_the_parts_of_a_plain_head(target: bytes, prefix: bytes, path: bytes, query: bytes) -> None:
+    for method in METHODS[:7]:
+        head = b"%b %b HTTP/1.1\r\n" % (method, target) + BLOCK
+        assert plain_head(head + b"GET /next") == Plain(method, prefix, path, query, BLOCK, len(head))
     assert client_prefix(path) == (prefix or None)
 
 

@@ -23,29 +23,20 @@ from connectors.kube.errors import (
     UnavailableError,
 )
 from connectors.kube.resources import CONNECTORS, SECRETS, TOKEN_REVIEWS, metadata_of
-from connectors.objects.metadata import API_VERSION
-from tests.connectors.kube.weather import running, secret
+from tests.connectors.kube.weather import running
 from tests.peers.fake_api_server import FakeApiServer
-
-
-def connector(name: str = "a", **metadata: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Connector",
-        "metadata": {"name": name, "namespace": "team", **metadata},
-        "spec": {"address": "http://tool"},
-    }
+from tests.peers.manifests import connector, stored_secret
 
 
 async def test_reads_and_writes(server: FakeApiServer, client: KubeClient) -> None:
-    made = json.decode(await client.create(CONNECTORS, connector(), "team"))
+    made = json.decode(await client.create(CONNECTORS, connector("a", "http://tool", namespace="team"), "team"))
     assert json.decode(await client.get(CONNECTORS, "a", "team")) == made
     written = json.decode(await client.replace(CONNECTORS, {**made, "status": {"seen": 1}}, "status"))
     assert written["status"] == {"seen": 1}
     with pytest.raises(ConflictError):
         await client.replace(CONNECTORS, made)
     merged = json.decode(await client.merge(CONNECTORS, "a", {"spec": {"address": "http://b"}}, "team"))
-    assert merged["spec"] == {"address": "http://b"}
+    assert merged["spec"] == {**made["spec"], "address": "http://b"}
     for precondition in ({"uid": "another"}, {"resourceVersion": "1"}):
         with pytest.raises(ConflictError):
             await client.merge(CONNECTORS, "a", {"metadata": precondition}, "team")
@@ -68,24 +59,24 @@ async def test_a_virtual_resource(server: FakeApiServer, client: KubeClient) -> 
 
 
 async def test_refusals_have_their_own_errors(server: FakeApiServer, client: KubeClient) -> None:
-    server.put(connector())
+    server.put(connector("a", "http://tool", namespace="team"))
     with pytest.raises(NotFoundError):
         await client.get(CONNECTORS, "b", "team")
     with pytest.raises(AlreadyExistsError):
-        await client.create(CONNECTORS, connector(), "team")
+        await client.create(CONNECTORS, connector("a", "http://tool", namespace="team"), "team")
     with pytest.raises(InvalidError):
-        await client.replace(CONNECTORS, connector())
+        await client.replace(CONNECTORS, connector("a", "http://tool", namespace="team"))
     server.terminating.add("team")
     with pytest.raises(ForbiddenError, match="being terminated"):
-        await client.create(CONNECTORS, connector("late"), "team")
+        await client.create(CONNECTORS, connector("late", "http://tool", namespace="team"), "team")
 
 
 async def test_without_a_name_nothing_is_asked(server: FakeApiServer, client: KubeClient) -> None:
-    server.put(connector())
+    server.put(connector("a", "http://tool", namespace="team"))
     for asking in (
         client.get(CONNECTORS, "", "team"),
         client.merge(CONNECTORS, "", {}, "team"),
-        client.replace(CONNECTORS, connector("")),
+        client.replace(CONNECTORS, connector("", "http://tool", namespace="team")),
         client.delete(CONNECTORS, "", "team"),
         client.delete(CONNECTORS, "..", "team"),
     ):
@@ -108,7 +99,7 @@ async def test_no_answer_that_counts_is_unavailable(server: FakeApiServer, clien
 async def test_a_write_whose_answer_is_lost_is_unavailable(server: FakeApiServer, client: KubeClient) -> None:
     server.lose_answers(1)
     with pytest.raises(ConnectionLostError):
-        await client.create(CONNECTORS, connector(), "team")
+        await client.create(CONNECTORS, connector("a", "http://tool", namespace="team"), "team")
     assert server.get(CONNECTORS, "a", "team") is not None
     assert len(server.writes()) == 1, "a write is never sent again by itself"
     assert client.requests["create", "connectors", "0"] == 1
@@ -137,7 +128,7 @@ async def test_a_refused_connection(server: FakeApiServer, client: KubeClient) -
 async def test_a_server_that_says_nothing(server: FakeApiServer, tmp_path: Path) -> None:
     client = KubeClient(Access(server.kubeconfig(tmp_path)), request_timeout=0.1)
     await client.start()
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     server.hold_gets()
     with pytest.raises(UnavailableError):
         await client.get(SECRETS, "a", "team")
@@ -157,7 +148,7 @@ async def test_close_ends_what_runs(server: FakeApiServer, client: KubeClient) -
 
 async def test_pages(server: FakeApiServer, client: KubeClient) -> None:
     for index in range(3):
-        server.put(secret(f"s{index}", labels={"odd": str(index % 2)}))
+        server.put(stored_secret(f"s{index}", labels={"odd": str(index % 2)}))
     first = await client.list_page(SECRETS, Selector("team"), limit=2)
     assert [metadata_of(raw).name for raw in first.items] == ["s0", "s1"]
     second = await client.list_page(SECRETS, Selector("team"), limit=2, more=first.more)
@@ -198,8 +189,8 @@ async def test_a_watch_gives_events_and_bookmarks_and_ends_in_order(server: Fake
     version = str(server.objects.version)
     task = asyncio.ensure_future(watch(client, version, opened=lambda: opened.append(True), metadata_only=True))
     await server.watching()
-    server.put(secret("a", "x" * 3_000_000))
-    server.put(secret("a", "eQ==", annotations={"note": "x" * 3_000_000}))
+    server.put(stored_secret("a", "x" * 3_000_000))
+    server.put(stored_secret("a", "eQ==", annotations={"note": "x" * 3_000_000}))
     server.bookmark()
     server.cut_watches()
     events = await task
@@ -218,7 +209,7 @@ async def test_a_watch_gives_events_and_bookmarks_and_ends_in_order(server: Fake
 
 async def test_a_watch_that_is_too_old(server: FakeApiServer, client: KubeClient) -> None:
     version = str(server.objects.version)
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     server.compact()
     with pytest.raises(GoneError):
         await watch(client, version)

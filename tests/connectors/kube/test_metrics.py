@@ -7,9 +7,10 @@ from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
 from connectors.kube.reflector import Reflector, Watched
 from connectors.kube.resources import CONNECTORS, SECRETS
-from tests.connectors.kube.weather import HurriedClock, WrittenDown, running, secret
+from tests.connectors.kube.weather import HurriedClock, WrittenDown, running
 from tests.peers.clock import FakeClock
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import stored_secret
 
 
 def test_the_names_of_the_contract() -> None:
@@ -61,7 +62,7 @@ async def test_the_worst_of_two_watches_on_one_resource_counts(server: FakeApiSe
     KubeMetrics(registry, "connectors_proxy", client, [up, down])
     async with running(up.run()):
         await server.watching()
-        server.put(secret("a"))
+        server.put(stored_secret("a"))
         await sink.until(lambda: "a" in sink.present)
         assert up.health.connected
         assert registry.get_sample_value("connectors_proxy_watch_connected", {"resource": "secrets"}) == 0

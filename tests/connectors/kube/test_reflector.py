@@ -14,9 +14,10 @@ from connectors.kube.errors import LONGEST_WAIT
 from connectors.kube.reflector import LIVED, NAMED, PAGE, WATCH_SECONDS, Reflector, Watched
 from connectors.kube.resources import SECRETS
 from connectors.process.backoff import START
-from tests.connectors.kube.weather import ALL_SECRETS, Follower, HurriedClock, WrittenDown, running, secret
+from tests.connectors.kube.weather import ALL_SECRETS, Follower, HurriedClock, WrittenDown, running
 from tests.peers.api_requests import Asked
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import stored_secret
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def hasty(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Follower
 
 @pytest.fixture
 async def follower(server: FakeApiServer, client: KubeClient) -> AsyncIterator[Follower]:
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     follower = Follower(server, client)
     async with running(follower.reflector.run()):
         await server.watching()
@@ -56,8 +57,8 @@ async def test_lists_once_and_watches_from_there(server: FakeApiServer, follower
     low, high = WATCH_SECONDS
     assert low <= int(watch.query["timeoutSeconds"]) <= high
     assert [asked.query for asked in lists(server)] == [{"limit": str(PAGE)}]
-    server.put(secret("b"))
-    server.put(secret("b", "Yg=="))
+    server.put(stored_secret("b"))
+    server.put(stored_secret("b", "Yg=="))
     server.remove(SECRETS, "a", "team")
     await follower.holds("b")
     assert follower.sink.calls[3:] == [("changed", "b"), ("changed", "b"), ("deleted", "a")]
@@ -68,7 +69,7 @@ async def test_lists_once_and_watches_from_there(server: FakeApiServer, follower
 
 async def test_pages_make_one_list(server: FakeApiServer, client: KubeClient) -> None:
     for index in range(PAGE + 1):
-        server.put(secret(f"s{index:04}"))
+        server.put(stored_secret(f"s{index:04}"))
     follower = Follower(server, client)
     async with running(follower.reflector.run()):
         await follower.sink.until(lambda: follower.sink.count("end_list") == 1)
@@ -78,11 +79,11 @@ async def test_pages_make_one_list(server: FakeApiServer, client: KubeClient) ->
 
 async def test_an_anchor_ships_nothing(server: FakeApiServer, client: KubeClient) -> None:
     for index in range(3):
-        server.put(secret(f"s{index}"))
+        server.put(stored_secret(f"s{index}"))
     follower = Follower(server, client, Watched(SECRETS, Selector("team"), metadata_only=True, anchored=True))
     async with running(follower.reflector.run()):
         await server.watching()
-        server.put(secret("s1", "Yg=="))
+        server.put(stored_secret("s1", "Yg=="))
         await follower.sink.until(lambda: follower.sink.count("changed") == 1)
     assert follower.sink.calls == [("start_list", ""), ("end_list", ""), ("changed", "s1")]
     assert [asked.query for asked in lists(server)] == [{"limit": "1"}]
@@ -93,10 +94,10 @@ async def test_an_anchor_ships_nothing(server: FakeApiServer, client: KubeClient
 async def test_a_watch_that_ends_resumes_from_the_last_version(
     server: FakeApiServer, follower: Follower, how: str
 ) -> None:
-    server.put(secret("b"))
+    server.put(stored_secret("b"))
     await follower.holds("a", "b")
     getattr(server, how)()
-    server.put(secret("c"))
+    server.put(stored_secret("c"))
     await follower.holds("a", "b", "c")
     assert len(lists(server)) == 1
     assert follower.sink.calls[-2:] == [("changed", "b"), ("changed", "c")], "nothing is told twice"
@@ -115,9 +116,9 @@ async def test_a_bookmark_moves_the_version_on(server: FakeApiServer, follower: 
 async def test_gone_in_mid_watch_lists_again(server: FakeApiServer, follower: Follower) -> None:
     server.hang_watches()
     server.remove(SECRETS, "a", "team")
-    server.put(secret("b"))
-    server.put(secret("a"))
-    server.put(secret("c"))
+    server.put(stored_secret("b"))
+    server.put(stored_secret("a"))
+    server.put(stored_secret("c"))
     server.remove(SECRETS, "c", "team")
     for watch in server.watches:
         while not watch.queue.empty():
@@ -131,12 +132,12 @@ async def test_gone_in_mid_watch_lists_again(server: FakeApiServer, follower: Fo
 
 async def test_gone_at_the_start_of_a_watch_lists_again(server: FakeApiServer, follower: Follower) -> None:
     await server.stop()
-    server.put(secret("b"))
+    server.put(stored_secret("b"))
     server.compact()
     await server.start()
     await follower.holds("a", "b")
     await server.watching()
-    server.put(secret("c"))
+    server.put(stored_secret("c"))
     await follower.holds("a", "b", "c")
     assert len(lists(server)) == 2
     assert follower.reflector.health.connected
@@ -144,7 +145,7 @@ async def test_gone_at_the_start_of_a_watch_lists_again(server: FakeApiServer, f
 
 async def test_gone_between_pages_lists_all_anew(server: FakeApiServer, client: KubeClient) -> None:
     for index in range(PAGE + 1):
-        server.put(secret(f"s{index:04}"))
+        server.put(stored_secret(f"s{index:04}"))
     follower = Follower(server, client)
     server.hold_lists()
     async with running(follower.reflector.run()):
@@ -160,7 +161,7 @@ async def test_gone_between_pages_lists_all_anew(server: FakeApiServer, client: 
 async def test_deleted_and_made_anew_under_the_same_name(server: FakeApiServer, follower: Follower) -> None:
     before = follower.sink.present["a"]
     server.remove(SECRETS, "a", "team")
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     await follower.holds("a")
     assert follower.sink.present["a"] != before
 
@@ -176,7 +177,7 @@ async def test_a_refused_connection_makes_no_storm(server: FakeApiServer, follow
     assert (health.synced, health.connected) == (True, False)
     assert "no answer" in health.problem or "closed" in health.problem
     assert follower.reflector.disconnected_seconds > 30
-    server.put(secret("b"))
+    server.put(stored_secret("b"))
     await server.start()
     await follower.holds("a", "b")
     assert len(lists(server)) == 1, "nothing was missed, so nothing is listed again"
@@ -189,7 +190,7 @@ async def test_watches_cut_every_few_milliseconds_make_no_storm(server: FakeApiS
         await HurriedClock().sleep(60)
         assert len(watches(server)) <= 60
         server.cut_after = None
-        server.put(secret("a"))
+        server.put(stored_secret("a"))
         await follower.holds("a")
 
 
@@ -200,7 +201,7 @@ async def test_watches_cut_every_second_lose_nothing(server: FakeApiServer, clie
     async with running(follower.reflector.run()):
         await server.watching()
         for name in names:
-            server.put(secret(name))
+            server.put(stored_secret(name))
             await asyncio.sleep(0.005)
         await follower.holds(*names)
     assert [name for what, name in follower.sink.calls if what == "changed"] == names
@@ -210,7 +211,7 @@ async def test_watches_cut_every_second_lose_nothing(server: FakeApiServer, clie
 
 async def test_a_watch_that_hangs_is_ended(server: FakeApiServer, hasty: Follower) -> None:
     server.hang_watches()
-    server.put(secret("a"))
+    server.put(stored_secret("a"))
     await server.asked(lambda asked: asked.watch, 2)
     server.release_watches()
     await hasty.holds("a")
@@ -222,7 +223,7 @@ async def test_a_quiet_resource_is_no_outage(
     before = hasty.reflector.health
     with caplog.at_level(logging.INFO, "connectors.kube"):
         await server.asked(lambda asked: asked.watch, 3)
-        server.put(secret("a"))
+        server.put(stored_secret("a"))
         await hasty.holds("a")
     # `since` would be another, had it been disconnected meanwhile.
     assert hasty.reflector.health == before
@@ -256,7 +257,7 @@ async def test_a_token_that_expires_is_no_outage(server: FakeApiServer, tmp_path
         token.write_text("t2")
         server.token = "t2"
         server.cut_watches()
-        server.put(secret("a"))
+        server.put(stored_secret("a"))
         await follower.holds("a")
         assert follower.reflector.health.problem == ""
     await client.close()
@@ -276,7 +277,7 @@ async def test_a_resource_that_is_not_there_yet(server: FakeApiServer, client: K
         assert ("no such resource" if how == "absent" else "is forbidden") in health.problem
         server.absent.clear()
         server.forbidden.clear()
-        server.put(secret("a"))
+        server.put(stored_secret("a"))
         await follower.holds("a")
 
 
@@ -323,7 +324,7 @@ async def test_only_so_many_objects_that_raise_are_remembered(
 ) -> None:
     follower = Follower(server, client)
     for index in range(NAMED + 5):
-        server.put(secret(f"s{index:04}"))
+        server.put(stored_secret(f"s{index:04}"))
         follower.sink.raising.add(f"s{index:04}")
     async with running(follower.reflector.run()):
         await follower.sink.until(lambda: follower.sink.count("end_list") == 1)
@@ -336,9 +337,9 @@ async def test_an_object_that_raises_is_named_once_and_harms_no_other(
 ) -> None:
     follower.sink.raising.add("bad")
     with caplog.at_level(logging.INFO):
-        server.put(secret("bad"))
-        server.put(secret("bad", "Yg=="))
-        server.put(secret("good"))
+        server.put(stored_secret("bad"))
+        server.put(stored_secret("bad", "Yg=="))
+        server.put(stored_secret("good"))
         await follower.holds("a", "bad", "good")
     assert [record.getMessage() for record in caplog.records] == [
         "Secret team/bad cannot be taken in and is left out: ValueError"
@@ -354,7 +355,7 @@ async def test_the_log_tells_of_a_loss_and_of_its_end(
         await HurriedClock().sleep(20)
         await server.start()
         await server.watching()
-        server.put(secret("b"))
+        server.put(stored_secret("b"))
         await follower.holds("a", "b")
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2

@@ -12,17 +12,18 @@ from connectors.kube.client import KubeClient
 from connectors.kube.resources import SECRETS
 from connectors.kube.selection import FETCHES, ObjectKey, Selection
 from tests.connectors.kube.chosen import A, B, Chosen, value_of
-from tests.connectors.kube.weather import HurriedClock, News, running, secret
+from tests.connectors.kube.weather import HurriedClock, News, running
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import stored_secret
 
 
 async def test_only_what_is_wanted_is_fetched(server: FakeApiServer, chosen: Chosen) -> None:
     for name in ("a", "b", "c"):
-        server.put(secret(name, name))
+        server.put(stored_secret(name, name))
     chosen.selection.want([A, ObjectKey("team", "none")])
     await chosen.has(a="a", none=None)
-    server.put(secret("b", "b2"))
-    server.put(secret("a", "a2"))
+    server.put(stored_secret("b", "b2"))
+    server.put(stored_secret("a", "a2"))
     await chosen.has(a="a2")
     assert dict(chosen.selection.items) == {A: "a2"}
     assert {asked.path for asked in server.requests} == {
@@ -35,7 +36,7 @@ async def test_only_what_is_wanted_is_fetched(server: FakeApiServer, chosen: Cho
 async def test_synced_means_every_answer_is_known(server: FakeApiServer, client: KubeClient) -> None:
     chosen = Chosen(server, client)
     assert not chosen.selection.synced, "before the first anchor nothing is known"
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     chosen.selection.want([A, B])
     assert not chosen.selection.synced
     assert not chosen.selection.fetched(A)
@@ -46,8 +47,8 @@ async def test_synced_means_every_answer_is_known(server: FakeApiServer, client:
 
 
 async def test_what_is_not_wanted_any_more_is_dropped(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
-    server.put(secret("b", "b"))
+    server.put(stored_secret("a", "a"))
+    server.put(stored_secret("b", "b"))
     chosen.selection.want([A, B])
     await chosen.has(a="a", b="b")
     chosen.selection.want([B])
@@ -60,46 +61,46 @@ async def test_what_is_not_wanted_any_more_is_dropped(server: FakeApiServer, cho
 
 
 async def test_deleted_and_made_anew(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     chosen.selection.want([A])
     await chosen.has(a="a")
     server.remove(SECRETS, "a", "team")
     await chosen.has(a=None)
     assert chosen.selection.fetched(A)
-    server.put(secret("a", "new"))
+    server.put(stored_secret("a", "new"))
     await chosen.has(a="new")
     assert chosen.told == [A, A, A]
 
 
 async def test_the_end_of_a_predecessor_does_not_take_its_successor(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     chosen.selection.want([A])
     await chosen.has(a="a")
     server.hang_watches()
     server.remove(SECRETS, "a", "team")
-    server.put(secret("a", "new"))
+    server.put(stored_secret("a", "new"))
     chosen.selection.end_list()
     await chosen.has(a="new")
     server.release_watches()
-    server.put(secret("a", "newer"))
+    server.put(stored_secret("a", "newer"))
     await chosen.has(a="newer")
     assert chosen.told == [A, A, A], "never seen as missing"
 
 
 async def test_an_event_during_a_fetch_makes_another(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     server.hold_gets()
     chosen.selection.want([A])
     await server.asked(lambda asked: asked.path.endswith("/a"))
     # The answer was made before this change and is sent after it.
-    await chosen.heard(server.put(secret("a", "a2")))
+    await chosen.heard(server.put(stored_secret("a", "a2")))
     server.release_gets()
     await chosen.has(a="a2")
     assert len(chosen.gets("a")) == 2
 
 
 async def test_an_end_during_a_fetch_makes_another(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     server.hold_gets()
     chosen.selection.want([A])
     await server.asked(lambda asked: asked.path.endswith("/a"))
@@ -112,13 +113,13 @@ async def test_an_end_during_a_fetch_makes_another(server: FakeApiServer, chosen
 
 
 async def test_a_new_anchor_fetches_everything(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
-    server.put(secret("b", "b"))
+    server.put(stored_secret("a", "a"))
+    server.put(stored_secret("b", "b"))
     chosen.selection.want([A, B])
     await chosen.has(a="a", b="b")
     told = len(chosen.told)
     await server.stop()
-    server.put(secret("a", "a2"))
+    server.put(stored_secret("a", "a2"))
     server.remove(SECRETS, "b", "team")
     server.compact()
     await server.start()
@@ -128,14 +129,14 @@ async def test_a_new_anchor_fetches_everything(server: FakeApiServer, chosen: Ch
 
 
 async def test_what_is_unchanged_is_not_told_again(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     chosen.selection.want([A])
     await chosen.has(a="a")
     chosen.selection.end_list()
     chosen.selection.want([A, B])
     await chosen.has(b=None)
     await server.asked(lambda asked: asked.path.endswith("/a"), 2)
-    server.put(secret("b", "b"))
+    server.put(stored_secret("b", "b"))
     await chosen.has(b="b")
     assert chosen.told.count(A) == 1
 
@@ -143,7 +144,7 @@ async def test_what_is_unchanged_is_not_told_again(server: FakeApiServer, chosen
 async def test_many_are_fetched_a_few_at_a_time(server: FakeApiServer, chosen: Chosen) -> None:
     keys = [ObjectKey("team", f"s{index}") for index in range(3 * FETCHES)]
     for key in keys:
-        server.put(secret(key.name, key.name))
+        server.put(stored_secret(key.name, key.name))
     server.hold_gets()
     chosen.selection.want(keys)
     await server.asked(lambda asked: "/team/secrets/" in asked.path, FETCHES)
@@ -164,7 +165,7 @@ async def test_an_outage_makes_no_storm_and_loses_nothing(
         asked = sum(count for (verb, _, _), count in chosen.selection._client.requests.items() if verb == "get")
         assert FETCHES <= asked <= 20 * FETCHES, "a minute without a server"
         for key in keys:
-            server.put(secret(key.name, key.name))
+            server.put(stored_secret(key.name, key.name))
         await server.start()
         await chosen.until(lambda: chosen.selection.synced and len(chosen.selection.items) == len(keys))
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("secrets ")]
@@ -175,8 +176,8 @@ async def test_an_outage_makes_no_storm_and_loses_nothing(
 async def test_one_that_may_not_be_read_holds_up_no_other(
     server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.put(secret("a", "a"))
-    server.put(secret("b", "b"))
+    server.put(stored_secret("a", "a"))
+    server.put(stored_secret("b", "b"))
     server.forbidden.add("/api/v1/namespaces/team/secrets/a")
     chosen.selection.want([A, B])
     await chosen.has(a=None, b="b")
@@ -190,11 +191,11 @@ async def test_one_that_may_not_be_read_holds_up_no_other(
 
 @pytest.mark.parametrize("code", [400, 403])
 async def test_what_is_held_serves_on_when_it_may_not_be_read(server: FakeApiServer, chosen: Chosen, code: int) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     chosen.selection.want([A])
     await chosen.has(a="a")
     server.fail_next(3, code, methods={"GET"})
-    await chosen.heard(server.put(secret("a", "a2")))
+    await chosen.heard(server.put(stored_secret("a", "a2")))
     await server.asked(lambda asked: asked.path.endswith("/a"), 4)
     assert chosen.selection.get(A) == "a"
     assert not chosen.selection.refused(A)
@@ -219,7 +220,7 @@ async def test_names_that_no_object_can_have_are_missing(
     server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = [ObjectKey("team", "../../other/secrets/b"), ObjectKey("..", "b"), ObjectKey("team", ""), ObjectKey("", "b")]
-    server.put(secret("b", "b"))
+    server.put(stored_secret("b", "b"))
     # More than there are workers: each of them lives on.
     keys = [*odd, *(ObjectKey("team", f"a/{index}") for index in range(FETCHES))]
     chosen.selection.want(keys)
@@ -233,16 +234,17 @@ async def test_names_that_no_object_can_have_are_missing(
 
 
 @pytest.mark.parametrize(
-    "other", [secret("b", "canary-secret"), secret("a", "canary-secret", namespace="other"), {"kind": "Status"}]
+    "other",
+    [stored_secret("b", "canary-secret"), stored_secret("a", "canary-secret", namespace="other"), {"kind": "Status"}],
 )
 async def test_an_answer_about_another_object_is_not_taken(
     server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture, other: dict[str, Any]
 ) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     chosen.selection.want([A])
     await chosen.has(a="a")
     server.fail_next(2, 200, text=json.encode(other).decode(), methods={"GET"})
-    server.put(secret("a", "a2"))
+    server.put(stored_secret("a", "a2"))
     await chosen.has(a=None)
     chosen.selection.end_list()
     await server.asked(lambda asked: asked.path.endswith("/a"), 3)
@@ -255,12 +257,12 @@ async def test_an_answer_about_another_object_is_not_taken(
 async def test_one_that_cannot_be_decoded_harms_no_other(
     server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.put(secret("a", "broken"))
-    server.put(secret("b", "b"))
+    server.put(stored_secret("a", "broken"))
+    server.put(stored_secret("b", "b"))
     chosen.selection.want([A, B])
     await chosen.has(a=None, b="b")
     assert caplog.messages == ["Secret team/a cannot be read: ValueError"]
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     await chosen.has(a="a")
 
 
@@ -268,7 +270,7 @@ async def test_what_cannot_be_decoded_is_read_once_in_each_version(
     server: FakeApiServer, chosen: Chosen, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = "Secret team/a cannot be read: ValueError"
-    broken = server.put(secret("a", "broken"))
+    broken = server.put(stored_secret("a", "broken"))
     server.hold_gets()
     chosen.selection.want([A])
     await server.asked(lambda asked: asked.path.endswith("/a"))
@@ -280,9 +282,9 @@ async def test_what_cannot_be_decoded_is_read_once_in_each_version(
     # A new anchor asks for everything once more: the answer is known.
     chosen.selection.end_list()
     await server.asked(lambda asked: asked.path.endswith("/a"), 2)
-    server.put(secret("a", "broken otherwise"))
+    server.put(stored_secret("a", "broken otherwise"))
     await chosen.until(lambda: caplog.messages == [said, said])
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     await chosen.has(a="a")
     assert caplog.messages == [said, said]
     assert chosen.told == [A, A]
@@ -296,7 +298,7 @@ async def test_a_token_that_expires_is_no_outage(server: FakeApiServer, tmp_path
     client = KubeClient(Access(server.kubeconfig(tmp_path, token_file=token)))
     await client.start()
     chosen = Chosen(server, client)
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     async with running(chosen.selection.run()), running(chosen.reflector.run()):
         await server.watching()
         token.write_text("t2")
@@ -307,12 +309,12 @@ async def test_a_token_that_expires_is_no_outage(server: FakeApiServer, tmp_path
 
 
 async def test_events_of_others_leave_nothing_behind(server: FakeApiServer, chosen: Chosen) -> None:
-    server.put(secret("a", "a"))
+    server.put(stored_secret("a", "a"))
     chosen.selection.want([A])
     await chosen.has(a="a")
     for index in range(200):
-        server.put(secret(f"other{index}"))
-    server.put(secret("a", "a2"))
+        server.put(stored_secret(f"other{index}"))
+    server.put(stored_secret("a", "a2"))
     await chosen.has(a="a2")
     assert len(chosen.selection._wanted) == 1
     assert chosen.selection._queue.empty()
@@ -324,7 +326,7 @@ async def test_failures_at_the_same_time_are_one_failure(server: FakeApiServer, 
     selection = Selection(client, SECRETS, value_of, lambda _: news.poke(), clock, lambda: 1.0)
     keys = [ObjectKey("team", f"s{index}") for index in range(FETCHES)]
     for key in keys:
-        server.put(secret(key.name))
+        server.put(stored_secret(key.name))
     selection.want(keys)
     selection.end_list()
     selection.end_list()

@@ -16,9 +16,9 @@ from connectors.kube.client import KubeClient, Selector
 from connectors.kube.errors import NotFoundError, UnauthorizedError, UnavailableError
 from connectors.kube.resources import SECRETS
 from connectors.kube.transport import RELOAD_EVERY, KubeRequest
-from tests.connectors.kube.weather import secret
 from tests.peers.clock import FakeClock
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import stored_secret
 
 
 async def missing(client: KubeClient) -> None:
@@ -90,7 +90,7 @@ async def test_a_watch_outlives_a_new_token(server: FakeApiServer, tmp_path: Pat
         token.write_text("t2\n")
         server.token = "t2"
         await missing(client)
-        server.put(secret("a"))
+        server.put(stored_secret("a"))
         assert (await first).kind == "ADDED"
     await client.close()
 

@@ -19,15 +19,6 @@ from tests.peers.fake_api_server import FakeApiServer
 ALL_SECRETS = Watched(SECRETS)
 
 
-def secret(name: str, value: str = "YQ==", namespace: str = "team", **metadata: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, **metadata},
-        "data": {"a": value},
-    }
-
-
 class News:
     """Somebody waits here until something is true; whoever changes something calls `poke`."""
 

@@ -12,7 +12,7 @@ from connectors.objects.addresses import (
     parse_address,
     same_address,
 )
-from tests.connectors.builders import connector, connector_class
+from tests.builders import connector, connector_class
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from connectors.objects.connector import Connector, ConnectorKey
-from tests.connectors.builders import connector
+from tests.builders import connector
 
 EVERY_FIELD: dict[str, Any] = {
     "metadata": {"name": "a", "namespace": "b"},

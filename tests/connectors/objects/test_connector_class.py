@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.objects.connector_class import RESOLVER_ANNOTATION, ParameterSpec, Resolver
-from tests.connectors.builders import basic_class, connector_class
+from tests.builders import basic_class, connector_class
 
 
 @pytest.mark.parametrize(

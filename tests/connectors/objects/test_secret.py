@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.connectors.builders import secret
+from tests.builders import secret
 
 
 def test_the_key_names_it() -> None:

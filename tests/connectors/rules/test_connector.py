@@ -11,7 +11,7 @@ from connectors.objects.violation import Violation, errors
 from connectors.rules.connector import check_connector
 from connectors.sources.directory import builtin_classes
 from connectors.sources.manifests import read_manifests
-from tests.connectors.builders import basic_class, connector, connector_class
+from tests.builders import basic_class, connector, connector_class
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.violation import Severity, errors
 from connectors.rules.connector import check_auth, check_parameters
-from tests.connectors.builders import basic_class, connector, connector_class
+from tests.builders import basic_class, connector, connector_class
 
 REQUIRED = basic_class(optional=False)
 OPTIONAL = basic_class(optional=True)

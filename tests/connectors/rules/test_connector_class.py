@@ -6,7 +6,7 @@ import pytest
 
 from connectors.objects.violation import Severity, errors
 from connectors.rules.connector_class import check_connector_class
-from tests.connectors.builders import connector_class
+from tests.builders import connector_class
 
 TOKEN = "{{ .Secret.StringData.token }}"
 

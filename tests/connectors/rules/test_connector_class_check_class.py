@@ -6,7 +6,7 @@ import pytest
 
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
 from connectors.rules.connector_class import check_class_fields
-from tests.connectors.builders import connector_class
+from tests.builders import connector_class
 
 TYPES = {"types": [{"name": "a", "secretType": "Opaque"}]}
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from connectors.objects.violation import Severity, Violation
 from connectors.rules.connector_class import judge_class
-from tests.connectors.builders import basic_class, connector_class
+from tests.builders import basic_class, connector_class
 
 
 def test_a_class_that_can_be_used() -> None:

@@ -8,7 +8,7 @@ from connectors.objects.secret import BASIC_AUTH, SecretKey
 from connectors.objects.violation import Severity, Violation
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Inputs, examine, of_invalid_class, secret_key_of
-from tests.connectors.builders import basic_class, connector, secret
+from tests.builders import basic_class, connector, secret
 
 AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
 LOGIN = secret(kind=BASIC_AUTH, username=b"u", password=b"p")

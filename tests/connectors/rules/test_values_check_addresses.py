@@ -6,7 +6,7 @@ import pytest
 
 from connectors.objects.violation import Severity, errors
 from connectors.rules.values import check_addresses, is_loopback, parsed
-from tests.connectors.builders import connector, connector_class
+from tests.builders import connector, connector_class
 
 CLASS = connector_class(
     addressExtensions=[

@@ -10,13 +10,13 @@ from typing import Any
 from connectors.judgement import Judgement
 from connectors.kube.client import KubeClient
 from connectors.objects.connector import ConnectorKey
-from connectors.objects.metadata import API_VERSION
 from connectors.objects.reasons import Refusal
 from connectors.process.clock import SystemClock
 from connectors.snapshot import Snapshot
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.manifests import connector, connector_class
 
 SYSTEM = "connectors-system"
 KEY = ConnectorKey("team", "tool")
@@ -25,18 +25,12 @@ BASIC = {"name": "basicAuth", "secretType": "kubernetes.io/basic-auth", "optiona
 
 
 def a_connector(name: str = "tool", **spec: Any) -> dict[str, Any]:
-    full = {"connectorClassName": "demo", "address": "https://tool.example", **spec}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Connector",
-        "metadata": {"name": name, "namespace": "team"},
-        "spec": full,
-    }
+    address = spec.pop("address", "https://tool.example")
+    return connector(name, address, spec.pop("connectorClassName", "demo"), namespace="team", **spec)
 
 
 def a_class(**spec: Any) -> dict[str, Any]:
-    full = {"proxy": {}, "auth": {"types": [BASIC]}, **spec}
-    return {"apiVersion": API_VERSION, "kind": "ConnectorClass", "metadata": {"name": "demo"}, "spec": full}
+    return connector_class("demo", **{"auth": {"types": [BASIC]}, **spec})
 
 
 def a_secret(

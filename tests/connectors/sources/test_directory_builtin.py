@@ -13,7 +13,7 @@ from connectors.objects.connector_class import ConnectorClass, HttpProbe, Probe,
 from connectors.objects.secret import Secret
 from connectors.rules.connector_class import check_connector_class
 from connectors.sources.directory import builtin_classes
-from tests.connectors.builders import connector, secret
+from tests.builders import connector, secret
 
 CLASSES = {identity.name: entry for identity, entry in builtin_classes().items()}
 

@@ -8,7 +8,7 @@ from connectors.objects.secret import SecretKey
 from connectors.snapshot import Changes, Objects
 from connectors.sources.gathered import Gathered, Recipient, Recipients
 from connectors.sources.store import SnapshotStore
-from tests.connectors.builders import connector, connector_class, secret
+from tests.builders import connector, connector_class, secret
 
 A, B = connector("a"), connector("b")
 SECRET = secret("s")

@@ -21,7 +21,7 @@ from connectors.sources.gathered import Gathered
 from connectors.sources.handover import PIECE, HandoverError, decode, encode
 from connectors.tls.certificates import Bundle, Certificate
 from connectors.tls.pool import ApiServer
-from tests.connectors.builders import connector, secret_of
+from tests.builders import connector, secret_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PLAIN = st.recursive(

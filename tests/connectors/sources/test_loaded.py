@@ -6,7 +6,7 @@ from connectors.objects.violation import Violation
 from connectors.snapshot import Changes, Objects
 from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.place import Identity, Place, about_file
-from tests.connectors.builders import connector
+from tests.builders import connector
 
 HERE = Identity("Connector", "default", "tool")
 

@@ -18,17 +18,17 @@ GIT = Identity("ConnectorClass", "", "git")
 GROUP = "connectors.alauda.io/v1alpha1"
 
 
-def connector(name: str = "a", address: str = "https://h") -> str:
+def connector_text(name: str = "a", address: str = "https://h") -> str:
     return f"{{apiVersion: {GROUP}, kind: Connector, metadata: {{name: {name}}}, spec: {{address: '{address}'}}}}"
 
 
-def secret(name: str = "s", value: str = "v", namespace: str = "default", label: str = "") -> str:
+def secret_text(name: str = "s", value: str = "v", namespace: str = "default", label: str = "") -> str:
     labels = f", labels: {{{LABEL}: '{label}'}}" if label else ""
     metadata = f"{{name: {name}, namespace: {namespace}{labels}}}"
     return f"{{apiVersion: v1, kind: Secret, metadata: {metadata}, stringData: {{a: {value}}}}}"
 
 
-def a_class(annotation: str = "") -> str:
+def class_text(annotation: str = "") -> str:
     return f"{{apiVersion: {GROUP}, kind: ConnectorClass, metadata: {{name: git, annotations: {{a: '{annotation}'}}}}}}"
 
 
@@ -54,8 +54,8 @@ def address(files: Merged) -> str | None:
 
 def test_each_kind_is_told_of_once() -> None:
     files = merged()
-    ca = secret("ca", namespace=SYSTEM_NAMESPACE, label="true")
-    files.put(a_file("a", connector(), secret(), ca, a_class(), FLAGS))
+    ca = secret_text("ca", namespace=SYSTEM_NAMESPACE, label="true")
+    files.put(a_file("a", connector_text(), secret_text(), ca, class_text(), FLAGS))
     changes, objects = files.changes(), files.objects()
     assert changes.connectors == {KEY: objects.connectors[0]}
     assert changes.classes == {"git": objects.classes[0]}
@@ -63,9 +63,9 @@ def test_each_kind_is_told_of_once() -> None:
     assert changes.authorities == objects.authorities == (changes.secrets[SecretKey(SYSTEM_NAMESPACE, "ca")],)
     assert changes.flags == objects.flags == FeatureFlags(enable_custom_ca_certs=True)
     assert not files.changes()
-    files.put(a_file("a", "# moved\n" + connector(), secret(), ca, a_class(), FLAGS))
+    files.put(a_file("a", "# moved\n" + connector_text(), secret_text(), ca, class_text(), FLAGS))
     assert not files.changes(), "it means the same"
-    files.put(a_file("a", connector(), secret("s", "new"), secret("ca", namespace=SYSTEM_NAMESPACE)))
+    files.put(a_file("a", connector_text(), secret_text("s", "new"), secret_text("ca", namespace=SYSTEM_NAMESPACE)))
     changes = files.changes()
     assert (changes.connectors, changes.classes, changes.flags) == ({}, {"git": None}, FeatureFlags())
     assert len(changes.secrets) == 2
@@ -78,7 +78,7 @@ def test_each_kind_is_told_of_once() -> None:
 def test_the_first_file_serves_and_then_the_next() -> None:
     files = merged()
     for name in ("a", "b"):
-        files.put(a_file(name, "# a comment\n" + connector(address=f"https://{name}")))
+        files.put(a_file(name, "# a comment\n" + connector_text(address=f"https://{name}")))
     assert address(files) == "https://a"
     (problem,) = files.problems()
     assert (problem.file, "a:2" in str(problem)) == ("b", True)
@@ -94,9 +94,9 @@ def test_the_first_file_serves_and_then_the_next() -> None:
 
 
 def test_what_is_built_in_serves_where_no_file_has_it() -> None:
-    files = merged(a_class("builtin"))
+    files = merged(class_text("builtin"))
     assert files.place(GIT) is None
-    files.put(a_file("a", a_class("own")))
+    files.put(a_file("a", class_text("own")))
     (own,) = files.objects().classes
     assert own.metadata.annotations == {"a": "own"}
     files.drop("a")
@@ -106,13 +106,13 @@ def test_what_is_built_in_serves_where_no_file_has_it() -> None:
 
 
 TEXTS = [
-    connector(),
-    connector(address="https://i"),
-    connector("b"),
-    secret(),
-    secret("s", "w"),
-    secret("ca", namespace=SYSTEM_NAMESPACE, label="true"),
-    a_class("own"),
+    connector_text(),
+    connector_text(address="https://i"),
+    connector_text("b"),
+    secret_text(),
+    secret_text("s", "w"),
+    secret_text("ca", namespace=SYSTEM_NAMESPACE, label="true"),
+    class_text("own"),
     FLAGS,
 ]
 FILES = st.dictionaries(st.sampled_from("abc"), st.lists(st.sampled_from(TEXTS), max_size=3, unique=True), max_size=3)
@@ -131,7 +131,7 @@ def plain(objects: Objects) -> object:
 
 @given(st.lists(FILES, max_size=5))
 def test_step_by_step_comes_to_the_same_as_reading_everything(moments: list[dict[str, list[str]]]) -> None:
-    stepwise, held = merged(a_class("builtin")), dict[object, object]()
+    stepwise, held = merged(class_text("builtin")), dict[object, object]()
     for moment in moments:
         for name in stepwise.files.keys() - moment.keys():
             stepwise.drop(name)
@@ -139,7 +139,7 @@ def test_step_by_step_comes_to_the_same_as_reading_everything(moments: list[dict
             stepwise.put(a_file(name, *texts))
         names = sorted(stepwise.files)
         stepwise.reorder(names)
-        whole = merged(a_class("builtin"))
+        whole = merged(class_text("builtin"))
         for name in names:
             whole.put(stepwise.files[name])
         assert plain(stepwise.objects()) == plain(whole.objects())

@@ -10,7 +10,7 @@ from connectors.sources.place import Identity
 A = Identity("Connector", "default", "a")
 
 
-def connector(address: str = "https://h", metadata: str = "") -> dict[Identity, Manifest]:
+def read_connector(address: str = "https://h", metadata: str = "") -> dict[Identity, Manifest]:
     text = f"""
 apiVersion: connectors.alauda.io/v1alpha1
 kind: Connector
@@ -32,7 +32,7 @@ def settled(ledger: Ledger, manifests: dict[Identity, Manifest]) -> Connector:
 
 
 def test_metadata_is_filled_in() -> None:
-    found = settled(Ledger(lambda: "now"), connector()).metadata
+    found = settled(Ledger(lambda: "now"), read_connector()).metadata
     assert (found.namespace, found.resource_version, found.generation) == ("default", "1", 1)
     assert found.creation_timestamp == "now"
     assert found.uid
@@ -40,27 +40,27 @@ def test_metadata_is_filled_in() -> None:
 
 def test_what_did_not_change_stays_the_same_instance() -> None:
     ledger = Ledger(lambda: "now")
-    assert settled(ledger, connector()) is settled(ledger, connector())
+    assert settled(ledger, read_connector()) is settled(ledger, read_connector())
 
 
 def test_a_change_moves_version_and_generation_and_nothing_else() -> None:
     clock = iter(["first", "later"])
     ledger = Ledger(lambda: next(clock))
-    before, after = settled(ledger, connector()).metadata, settled(ledger, connector("https://i")).metadata
+    before, after = settled(ledger, read_connector()).metadata, settled(ledger, read_connector("https://i")).metadata
     assert (after.uid, after.creation_timestamp) == (before.uid, "first")
     assert (after.resource_version, after.generation) == ("2", 2)
 
 
 def test_an_object_that_was_gone_is_another_one() -> None:
     ledger = Ledger(lambda: "now")
-    before = settled(ledger, connector())
+    before = settled(ledger, read_connector())
     assert ledger.settle(A, None) is None
     assert ledger.value(A) is None
-    assert settled(ledger, connector()).metadata.uid != before.metadata.uid
+    assert settled(ledger, read_connector()).metadata.uid != before.metadata.uid
 
 
 def test_t13_a_copied_uid_is_not_used() -> None:
-    found = settled(Ledger(lambda: "now"), connector(metadata="uid: copied, creationTimestamp: then")).metadata
+    found = settled(Ledger(lambda: "now"), read_connector(metadata="uid: copied, creationTimestamp: then")).metadata
     assert found.uid != "copied"
     assert found.creation_timestamp == "then"
 

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.snapshot import Changes, Objects, Snapshot
 from connectors.sources.store import LARGE, SLICE, NoSnapshotError, SnapshotStore
-from tests.connectors.builders import connector
+from tests.builders import connector
 
 
 def test_before_the_first_snapshot() -> None:

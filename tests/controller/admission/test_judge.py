@@ -9,7 +9,7 @@ from connectors.sources.api_objects import read_class
 from controller.admission.judge import Known, Sibling, judge_class, judge_connector, known
 from controller.admission.review import ClassReview, ConnectorReview, decode_review
 from controller.admission.verdict import ReviewVerdict
-from tests.connectors import builders
+from tests import builders
 from tests.controller.admission.reviews import Json, body, connector, connector_class
 
 GIT = Known(builders.connector_class("git"))

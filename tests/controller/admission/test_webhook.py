@@ -31,7 +31,7 @@ from controller.admission.webhook import (
     ReviewSources,
     Webhook,
 )
-from tests.connectors import builders
+from tests import builders
 from tests.controller.admission.reviews import JANE, Json, body, connector, connector_class
 from tests.controller.admission.unfinished import Unfinished
 from tests.peers.clock import FakeClock

@@ -13,7 +13,7 @@ from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import Violation
 from controller.plans.connector import ConnectorFacts, plan
 from controller.probes.outcome import PASSED, Probed, ProbeOutcome, Probes, failed
-from tests.controller.plans.test_connector import CLASS_BROKEN, LOCAL, NOT_FOUND, PROBE, connector, git, summary
+from tests.controller.plans.test_connector import CLASS_BROKEN, LOCAL, NOT_FOUND, PROBE, git, repo, summary
 
 PROBED_CLASS = git(liveness_probe=PROBE, auth_probes=(AuthProbe(auth_name="basic", probe=PROBE),))
 NOW, EARLIER, LONG_AGO = "2026-11-25T12:00:00Z", "2026-11-25T11:51:00Z", "2026-11-25T11:49:59Z"
@@ -37,48 +37,46 @@ def probed_pair(status: ConnectorStatus) -> list[tuple[str, str]]:
 
 # The requirement's tables of LivenessReady and AuthReady, row by row, and what they leave unsaid.
 PROBED = [
+    pytest.param(Judgement(repo(secret=True), PROBED_CLASS), facts(), ["Unknown ProbePending"] * 2, id="in progress"),
+    pytest.param(Judgement(repo(secret=True), PROBED_CLASS), facts(PASSED, PASSED), ["True "] * 2, id="well"),
     pytest.param(
-        Judgement(connector(secret=True), PROBED_CLASS), facts(), ["Unknown ProbePending"] * 2, id="in progress"
-    ),
-    pytest.param(Judgement(connector(secret=True), PROBED_CLASS), facts(PASSED, PASSED), ["True "] * 2, id="well"),
-    pytest.param(
-        Judgement(connector(secret=True), PROBED_CLASS),
+        Judgement(repo(secret=True), PROBED_CLASS),
         facts(REFUSED, REFUSED),
         ["False ConnectionFailed"] * 2,
         id="away",
     ),
     pytest.param(
-        Judgement(connector(secret=True), PROBED_CLASS),
+        Judgement(repo(secret=True), PROBED_CLASS),
         facts(PASSED, DENIED),
         ["True ", "False AuthenticationFailed"],
         id="wrong credential",
     ),
     pytest.param(
-        Judgement(connector(secret=True), git(liveness_probe=PROBE)),
+        Judgement(repo(secret=True), git(liveness_probe=PROBE)),
         facts(PASSED),
         ["True ", "True NonAuthProbe"],
         id="no auth probe",
     ),
     pytest.param(
-        Judgement(connector(secret=True), git(auth_probes=PROBED_CLASS.spec.auth_probes)),
+        Judgement(repo(secret=True), git(auth_probes=PROBED_CLASS.spec.auth_probes)),
         facts(None, PASSED),
         ["True NonLivenessProbe", "True "],
         id="no liveness probe",
     ),
     pytest.param(
-        Judgement(connector(secret=True), PROBED_CLASS),
+        Judgement(repo(secret=True), PROBED_CLASS),
         facts(PASSED, NOTHING),
         ["True ", "True NonAuthProbe"],
         id="nothing to ask for",
     ),
     pytest.param(
-        Judgement(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND),
+        Judgement(repo(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND),
         facts(PASSED, PASSED),
         ["True ", "Unknown SecretNotFound"],
         id="a missing Secret leaves no True behind",
     ),
     pytest.param(
-        Judgement(connector(secret=True), PROBED_CLASS, violations=NOT_NAMED),
+        Judgement(repo(secret=True), PROBED_CLASS, violations=NOT_NAMED),
         facts(PASSED, PASSED),
         ["Unknown ConnectorInvalid"] * 2,
         id="nor does a broken rule",
@@ -86,7 +84,7 @@ PROBED = [
     pytest.param(
         Judgement(
             msgspec.structs.replace(
-                connector(), spec=msgspec.structs.replace(connector().spec, auth=ConnectorAuth(name="unheard-of"))
+                repo(), spec=msgspec.structs.replace(repo().spec, auth=ConnectorAuth(name="unheard-of"))
             ),
             PROBED_CLASS,
             violations=NOT_NAMED,
@@ -96,13 +94,13 @@ PROBED = [
         id="an unknown type",
     ),
     pytest.param(
-        Judgement(connector(secret=True), PROBED_CLASS, violations=CLASS_BROKEN),
+        Judgement(repo(secret=True), PROBED_CLASS, violations=CLASS_BROKEN),
         facts(PASSED, PASSED),
         ["Unknown ConnectorClassInvalid"] * 2,
         id="an invalid class",
     ),
     pytest.param(
-        Judgement(connector(secret=True), None),
+        Judgement(repo(secret=True), None),
         facts(PASSED, PASSED),
         ["Unknown ConnectorClassNotFound"] * 2,
         id="no class",
@@ -120,20 +118,18 @@ def test_probed_conditions(judgement: Judgement, found: ConnectorFacts, expected
 
 
 def test_ready_inherits_from_the_probe_that_fails() -> None:
-    ready = plan(Judgement(connector(secret=True), PROBED_CLASS), None, facts(PASSED, DENIED), NOW).status.conditions[
-        -1
-    ]
+    ready = plan(Judgement(repo(secret=True), PROBED_CLASS), None, facts(PASSED, DENIED), NOW).status.conditions[-1]
     assert (ready.status, ready.reason, ready.message) == ("False", "AuthenticationFailed", DENIED.message)
 
 
 def test_a_change_voids_what_was_true() -> None:
-    judgement = Judgement(connector(secret=True), PROBED_CLASS)
+    judgement = Judgement(repo(secret=True), PROBED_CLASS)
     before = plan(judgement, None, facts(PASSED, PASSED, time=EARLIER), EARLIER).status
     assert probed_pair(plan(judgement, before, facts(), NOW).status) == [("Unknown", "ProbePending")] * 2
 
 
 def test_what_an_earlier_process_wrote_stands_until_the_first_probe() -> None:
-    judgement = Judgement(connector(secret=True), PROBED_CLASS)
+    judgement = Judgement(repo(secret=True), PROBED_CLASS)
     before = plan(judgement, None, facts(PASSED, DENIED, time=EARLIER), EARLIER).status
     fresh = facts(fresh=True)
     assert plan(judgement, before, fresh, NOW).status == before
@@ -141,13 +137,13 @@ def test_what_an_earlier_process_wrote_stands_until_the_first_probe() -> None:
     assert probed_pair(plan(judgement, older, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
     pending = plan(judgement, None, facts(), EARLIER).status
     assert probed_pair(plan(judgement, pending, fresh, NOW).status) == [("Unknown", "ProbePending")] * 2
-    gone = Judgement(connector(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND)
+    gone = Judgement(repo(secret=True), PROBED_CLASS, secret_problem=NOT_FOUND)
     assert probed_pair(plan(gone, before, fresh, NOW).status)[1] == ("Unknown", "SecretNotFound")
 
 
 @pytest.mark.parametrize(("before", "moves"), [(EARLIER, False), (LONG_AGO, True)])
 def test_the_time_alone_is_written_every_ten_minutes(before: str, moves: bool) -> None:
-    judgement = Judgement(connector(secret=True), PROBED_CLASS)
+    judgement = Judgement(repo(secret=True), PROBED_CLASS)
     first = plan(judgement, None, facts(PASSED, PASSED, time=before), before).status
     then = plan(judgement, first, facts(PASSED, PASSED), NOW).status
     assert (then != first) is moves

@@ -22,7 +22,7 @@ from controller.probes.metrics import ProbeMetrics
 from controller.probes.outcome import Probed
 from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.schedule import ProbeSettings
-from tests.controller.probes.subjects import BEARER, connector, http, probing_class, snapshot
+from tests.controller.probes.subjects import BEARER, http, probed, probing_class, snapshot
 from tests.peers.clock import FakeClock
 from tests.peers.probe_sender import ScriptedSender
 
@@ -78,5 +78,5 @@ async def scene(
 
 
 def marked(mark: str, item: Connector | None = None) -> Connector:
-    item = item or connector()
+    item = item or probed()
     return msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"mark": mark}))

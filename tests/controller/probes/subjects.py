@@ -15,6 +15,7 @@ from connectors.objects.secret import OPAQUE, Secret, SecretValue
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Inputs, examine
 from connectors.snapshot import Objects, Snapshot
+from tests.builders import connector
 
 TOKEN = b"canary-4711"
 BEARER = [{"name": "Authorization", "value": "{{ if .Secret }}Bearer {{ .Secret.StringData.token }}{{ end }}"}]
@@ -47,14 +48,15 @@ def probing_class(
     return msgspec.convert({"metadata": metadata, "spec": full}, ConnectorClass)
 
 
-def connector(
+def probed(
     name: str = "tool", address: str = "https://tool.example/prefix", *, secret: bool = True, **spec: Any
 ) -> Connector:
-    full: dict[str, Any] = {"connectorClassName": "demo", "address": address, "auth": {"name": "auth"}, **spec}
+    """A Connector of team, with Secret `login`."""
+    full: dict[str, Any] = {"auth": {"name": "auth"}, **spec}
     if secret:
         full["auth"] = {**full["auth"], "secretRef": {"name": "login"}}
-    metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}", "generation": 1}
-    return msgspec.convert({"metadata": metadata, "spec": full}, Connector)
+    metadata = {"uid": f"uid-{name}", "generation": 1}
+    return connector(name, namespace="team", metadata=metadata, address=address, **full)
 
 
 def login(version: str = "1", **data: bytes) -> Secret:
@@ -66,7 +68,7 @@ def judgement(
     connector_class: ConnectorClass, item: Connector | None = None, secret: Secret | None = None
 ) -> Judgement:
     """Judged with Secret `login`, where the Connector names one."""
-    item = item or connector()
+    item = item or probed()
     named = item.spec.auth is not None and item.spec.auth.secret_ref is not None
     # Whatever is wrong with the class: these are tests of probes, which must be total.
     judged = judge_class(connector_class)._replace(violations=())

@@ -13,8 +13,8 @@ from connectors.rules.examination import Inputs, examine
 from controller.probes.asks import Asks, asks_of
 from controller.probes.outcome import ProbeOutcome
 from controller.probes.request import Ask, ProbeRequest
-from tests.connectors.builders import secret_of
-from tests.controller.probes.subjects import BEARER, connector, http, judgement, probing_class
+from tests.builders import secret_of
+from tests.controller.probes.subjects import BEARER, http, judgement, probed, probing_class
 from tests.peers.trust import trust
 
 BOTH = probing_class(http("/live", httpHeaders=BEARER), http("/auth", httpHeaders=BEARER))
@@ -44,7 +44,7 @@ def test_an_empty_probe_asks_nothing() -> None:
 def test_another_authentication_type_has_no_probe() -> None:
     types = [{"name": name, "secretType": "kubernetes.io/basic-auth", "optional": True} for name in ("auth", "other")]
     kind = probing_class(http("/live"), http("/auth"), types=types)
-    asks = asks_of(judgement(kind, connector(auth={"name": "other"}, secret=False)), None)
+    asks = asks_of(judgement(kind, probed(auth={"name": "other"}, secret=False)), None)
     assert asks.auth is None
     assert isinstance(asks.liveness, Ask)
 
@@ -59,12 +59,12 @@ def test_without_a_usable_secret_the_tool_is_probed_and_the_credential_is_not() 
 
 @pytest.mark.parametrize("spec", [{"address": "nonsense"}, {"auth": {"name": "unknown"}}])
 def test_what_breaks_a_rule_is_not_probed(spec: dict[str, object]) -> None:
-    asks = asks_of(judgement(BOTH, connector(**spec)), None)  # type: ignore[arg-type]
+    asks = asks_of(judgement(BOTH, probed(**spec)), None)  # type: ignore[arg-type]
     assert (asks.liveness, asks.auth) == (None, None)
 
 
 def test_without_a_class_nothing_is_probed() -> None:
-    asks = asks_of(judgement_of(examine(Inputs(connector()))), None)
+    asks = asks_of(judgement_of(examine(Inputs(probed()))), None)
     assert (asks.liveness, asks.auth) == (None, None)
 
 

@@ -11,13 +11,13 @@ from controller.destination import Platform
 from controller.probes.outcome import OFF, RETELL, Probes, Purpose
 from controller.probes.schedule import SLOW, ProbeSettings
 from tests.controller.probes.prober_scene import BOTH, KEY, LIVE, REFUSED, marked, scene
-from tests.controller.probes.subjects import connector, http, login, probing_class, snapshot
+from tests.controller.probes.subjects import http, login, probed, probing_class, snapshot
 from tests.peers.probe_sender import OK
 
 
 async def test_what_is_new_is_probed_at_once_and_told_of_once() -> None:
     async with scene() as it:
-        it.follow(connector())
+        it.follow(probed())
         assert it.known() == ("-", "-")
         assert it.fresh()
         await it.clock.advance(0)
@@ -30,7 +30,7 @@ async def test_what_is_new_is_probed_at_once_and_told_of_once() -> None:
 
 async def test_every_interval() -> None:
     async with scene() as it:
-        it.follow(connector(), kind=LIVE)
+        it.follow(probed(), kind=LIVE)
         await it.clock.advance(59.9)
         assert len(it.sender.sent) == 1
         await it.clock.advance(0.2)
@@ -42,7 +42,7 @@ async def test_every_interval() -> None:
 async def test_what_fails_is_asked_again_later_each_time_and_at_the_usual_pace_once_it_is_well() -> None:
     async with scene() as it:
         it.sender.answer = lambda origin, target: REFUSED
-        it.follow(connector(), kind=LIVE)
+        it.follow(probed(), kind=LIVE)
         times = []
         begun, seen = it.clock.monotonic(), 0
         for _ in range(1300):
@@ -62,7 +62,7 @@ async def test_what_fails_is_asked_again_later_each_time_and_at_the_usual_pace_o
 
 async def test_only_what_changes_is_told_of_and_the_time_every_ten_minutes() -> None:
     async with scene() as it:
-        it.follow(connector(), kind=LIVE)
+        it.follow(probed(), kind=LIVE)
         await it.clock.advance(RETELL - 1)
         assert it.told == [KEY]
         first = it.prober.probes(KEY).liveness
@@ -88,7 +88,7 @@ CHANGES = ["spec", "class", "secret"]
 
 @pytest.mark.parametrize("what", CHANGES)
 async def test_a_change_voids_what_was_found_and_is_probed_at_once(what: str) -> None:
-    item, kind, secret = connector(), BOTH, login()
+    item, kind, secret = probed(), BOTH, login()
     async with scene() as it:
         it.follow(item, kind=kind, secret=secret)
         await it.clock.advance(1)
@@ -110,7 +110,7 @@ async def test_a_change_voids_what_was_found_and_is_probed_at_once(what: str) ->
 
 async def test_who_asks_before_a_snapshot_is_gone_through_is_told_of_what_it_has() -> None:
     async with scene() as it:
-        items = [connector(name) for name in ("tool", "other")]
+        items = [probed(name) for name in ("tool", "other")]
         it.follow(*items, secret=login())
         await it.clock.advance(1)
         now = snapshot(*items, classes=(BOTH,), secret=login("2", token=b"other"), inventory=it.inventory)
@@ -123,7 +123,7 @@ async def test_who_asks_before_a_snapshot_is_gone_through_is_told_of_what_it_has
 async def test_a_change_before_the_first_probe_ends_the_trust_in_an_earlier_process() -> None:
     async with scene() as it:
         it.sender.hold = asyncio.Event()
-        item = connector()
+        item = probed()
         it.follow(item, secret=login())
         assert it.fresh()
         it.follow(item, secret=login("2"))
@@ -131,7 +131,7 @@ async def test_a_change_before_the_first_probe_ends_the_trust_in_an_earlier_proc
 
 
 async def test_a_label_changes_nothing() -> None:
-    item, kind, secret = connector(), LIVE, login()
+    item, kind, secret = probed(), LIVE, login()
     async with scene() as it:
         it.follow(item, kind=kind, secret=secret)
         await it.clock.advance(1)
@@ -177,7 +177,7 @@ async def test_an_answer_that_comes_when_there_is_nothing_to_ask_for_any_more() 
 async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
     async with scene() as it:
         it.sender.hold = asyncio.Event()
-        item = connector()
+        item = probed()
         it.follow(item, secret=login())
         await it.clock.advance(1)
         assert len(it.sender.sent) == 2
@@ -191,7 +191,7 @@ async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
 
 async def test_what_is_gone_is_forgotten_and_no_longer_asked() -> None:
     async with scene() as it:
-        it.follow(connector(), kind=LIVE)
+        it.follow(probed(), kind=LIVE)
         await it.clock.advance(1)
         it.follow(kind=LIVE)
         assert it.prober.probes(KEY) == Probes()
@@ -201,7 +201,7 @@ async def test_what_is_gone_is_forgotten_and_no_longer_asked() -> None:
 
 async def test_what_needs_no_request_is_known_at_once() -> None:
     async with scene() as it:
-        it.follow(connector(), kind=probing_class(http("{{ if .Secret }}{{ end }}"), http("/a b")))
+        it.follow(probed(), kind=probing_class(http("{{ if .Secret }}{{ end }}"), http("/a b")))
         assert it.known() == ("NonLivenessProbe", "TemplateError")
         await it.clock.advance(600)
         assert it.sender.sent == []
@@ -209,7 +209,7 @@ async def test_what_needs_no_request_is_known_at_once() -> None:
 
 async def test_after_clear_nothing_is_known_and_nothing_is_asked() -> None:
     async with scene() as it:
-        it.follow(connector(), kind=LIVE)
+        it.follow(probed(), kind=LIVE)
         await it.clock.advance(1)
         it.prober.clear()
         assert it.prober.probes(KEY) == Probes()
@@ -236,7 +236,7 @@ async def test_a_classs_own_api() -> None:
 
 async def test_now() -> None:
     async with scene() as it:
-        it.follow(connector(), kind=probing_class(http("/live"), http("/a b")))
+        it.follow(probed(), kind=probing_class(http("/live"), http("/a b")))
         await it.clock.advance(1)
         it.sender.answer = lambda origin, target: Response(500)
         reports = await it.prober.probe_now(KEY)
@@ -248,7 +248,7 @@ async def test_now() -> None:
 
 async def test_what_is_measured() -> None:
     async with scene() as it:
-        it.follow(connector())
+        it.follow(probed())
         await it.clock.advance(1)
         for purpose in ("liveness", "auth"):
             name = "connectors_controller_probe_duration_seconds_count"
@@ -258,7 +258,7 @@ async def test_what_is_measured() -> None:
 async def test_t14_the_log_tells_of_changes_and_of_no_credential(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     async with scene() as it:
-        it.follow(connector())
+        it.follow(probed())
         await it.clock.advance(1)
         assert "probe" not in caplog.text
         it.sender.answer = lambda origin, target: Response(401)
@@ -275,7 +275,7 @@ async def test_t14_the_log_tells_of_changes_and_of_no_credential(caplog: pytest.
 
 async def test_probes_can_be_switched_off() -> None:
     async with scene(ProbeSettings(interval=0)) as it:
-        it.follow(connector())
+        it.follow(probed())
         await it.clock.advance(600)
         assert it.sender.sent == []
         assert it.prober.probes(KEY) == OFF
@@ -284,7 +284,7 @@ async def test_probes_can_be_switched_off() -> None:
 async def test_a_slow_tool_whose_connectors_are_gone_is_not_remembered() -> None:
     async with scene(ProbeSettings(at_once=1, slow_at_once=1)) as it:
         it.sender.hold = asyncio.Event()
-        it.follow(connector(), kind=LIVE)
+        it.follow(probed(), kind=LIVE)
         await it.clock.advance(0)
         await it.clock.advance(SLOW)
         it.sender.hold.set()
@@ -292,6 +292,6 @@ async def test_a_slow_tool_whose_connectors_are_gone_is_not_remembered() -> None
         assert it.known()[0] == "True"
         it.follow(kind=LIVE)
         it.sender.hold = asyncio.Event()
-        it.follow(connector(), connector("other", "https://other.example"), kind=LIVE)
+        it.follow(probed(), probed("other", "https://other.example"), kind=LIVE)
         await it.clock.advance(0)
         assert it.sender.running == 1, "both stand in the one line of tools that answer"

@@ -24,7 +24,7 @@ from controller.probes.outcome import Probed
 from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.request import ProbeRequest, origin_of
 from controller.probes.schedule import ProbeSettings
-from tests.controller.probes.subjects import BEARER, connector, http, probing_class
+from tests.controller.probes.subjects import BEARER, http, probed, probing_class
 from tests.peers.clock import FakeClock
 from tests.peers.probe_sender import target_of
 
@@ -102,14 +102,14 @@ class World:
         return self.snapshot
 
     def edit(self, name: str, **metadata: Any) -> None:
-        item = self.connectors.get(name) or marked(connector(name, ORIGINS[0]), "1")
+        item = self.connectors.get(name) or marked(probed(name, ORIGINS[0]), "1")
         self.connectors[name] = msgspec.structs.replace(
             item, metadata=msgspec.structs.replace(item.metadata, **metadata)
         )
 
     def move(self, name: str, origin: str) -> None:
         before = self.connectors.get(name)
-        self.connectors[name] = marked(connector(name, origin), "1")
+        self.connectors[name] = marked(probed(name, origin), "1")
         if before:
             self.edit(name, uid=before.metadata.uid, labels=before.metadata.labels)
             self.edit(name, generation=before.metadata.generation + 1)
@@ -243,9 +243,9 @@ async def _steady(history: History) -> None:
     await history.clock.advance(4 * ROUND)
     for name in history.world.connectors:
         probes = history.prober.probes(ConnectorKey("team", name))
-        for suffix, probed in (("live", probes.liveness), ("auth", probes.auth)):
+        for suffix, told in (("live", probes.liveness), ("auth", probes.auth)):
             asked = sum(n for target, n in history.tool.asked.items() if target.startswith(f"/{name}/{suffix}"))
-            if probed is None or _say(probed) == "TemplateError":
+            if told is None or _say(told) == "TemplateError":
                 assert asked == 0
             else:
                 assert 3 <= asked <= 4 * ROUND / SETTINGS.interval + 2

@@ -10,7 +10,7 @@ from controller.probes.outcome import LATE
 from controller.probes.request import ProbeRequest
 from controller.probes.schedule import ProbeSettings
 from tests.controller.probes.prober_scene import LIVE, REFUSED, marked, scene
-from tests.controller.probes.subjects import connector, login
+from tests.controller.probes.subjects import login, probed
 from tests.peers.clock import FakeClock
 from tests.peers.probe_sender import OK, ScriptedSender
 
@@ -18,7 +18,7 @@ from tests.peers.probe_sender import OK, ScriptedSender
 async def test_a_thousand_connectors_of_one_tool_do_not_hit_it_at_once() -> None:
     async with scene() as it:
         it.sender.hold = asyncio.Event()
-        it.follow(*(connector(f"tool-{number}") for number in range(1000)), kind=LIVE)
+        it.follow(*(probed(f"tool-{number}") for number in range(1000)), kind=LIVE)
         await it.clock.advance(1)
         assert it.sender.most == it.sender.running == ProbeSettings().per_origin
         it.sender.hold.set()
@@ -39,8 +39,8 @@ async def test_a_tool_that_hangs_keeps_no_other_waiting_and_all_of_them_have_a_l
 
     sender = Hanging()
     async with scene(ProbeSettings(at_once=8, per_origin=2), sender=sender) as it:
-        hanging = [connector(f"a{number}", "https://hangs.example") for number in range(50)]
-        others = [connector(f"z{number}", f"https://tool{number}.example") for number in range(50)]
+        hanging = [probed(f"a{number}", "https://hangs.example") for number in range(50)]
+        others = [probed(f"z{number}", f"https://tool{number}.example") for number in range(50)]
         it.follow(*hanging, *others, kind=LIVE)
         for _ in range(20):
             await it.clock.advance(0)
@@ -56,7 +56,7 @@ async def test_a_tool_that_hangs_keeps_no_other_waiting_and_all_of_them_have_a_l
 async def test_who_stands_in_line_for_minutes_no_longer_says_that_all_is_well() -> None:
     settings = ProbeSettings(per_origin=1)
     async with scene(settings) as it:
-        first, second = connector("a"), connector("b")
+        first, second = probed("a"), probed("b")
         other, secret = ConnectorKey("team", "b"), login()
         it.follow(first, second, kind=LIVE, secret=secret)
         await it.clock.advance(59)
@@ -83,7 +83,7 @@ async def test_who_stands_in_line_for_minutes_no_longer_says_that_all_is_well() 
 async def test_a_failure_stays_one_however_long_the_line() -> None:
     async with scene(ProbeSettings(per_origin=1)) as it:
         it.sender.answer = lambda origin, target: REFUSED
-        it.follow(connector("a"), connector("b"), kind=LIVE)
+        it.follow(probed("a"), probed("b"), kind=LIVE)
         await it.clock.advance(59)
         it.sender.hold = asyncio.Event()
         await it.clock.advance(1200)
@@ -94,7 +94,7 @@ async def test_a_failure_stays_one_however_long_the_line() -> None:
 async def test_what_an_earlier_process_wrote_is_not_believed_for_longer_than_the_line_may_take() -> None:
     async with scene(ProbeSettings(per_origin=1)) as it:
         it.sender.hold = asyncio.Event()
-        it.follow(connector("a"), connector("b"), kind=LIVE)
+        it.follow(probed("a"), probed("b"), kind=LIVE)
         await it.clock.advance(299)
         assert it.fresh(ConnectorKey("team", "b"))
         await it.clock.advance(2)
@@ -106,8 +106,8 @@ async def test_many_tools_that_hang_leave_workers_for_those_that_answer() -> Non
     limits = ProbeSettings(at_once=8, per_origin=4)
     sender = ScriptedSender()
     async with scene(limits, sender=sender) as it:
-        hanging = [connector(f"a{number}", f"https://hangs{number % 8}.example") for number in range(480)]
-        others = [connector(f"z{number}", f"https://well{number}.example") for number in range(4)]
+        hanging = [probed(f"a{number}", f"https://hangs{number % 8}.example") for number in range(480)]
+        others = [probed(f"z{number}", f"https://well{number}.example") for number in range(4)]
         it.follow(*hanging, *others, kind=LIVE)
         await it.clock.advance(30)
         slow = Slow(it.clock)
@@ -124,7 +124,7 @@ async def test_many_tools_that_hang_leave_workers_for_those_that_answer() -> Non
 async def test_nobody_among_the_slow_says_for_long_that_all_is_well() -> None:
     sender = ScriptedSender()
     async with scene(ProbeSettings(at_once=8, slow_at_once=4), sender=sender) as it:
-        hanging = [connector(f"a{number}", f"https://hangs{number % 8}.example") for number in range(400)]
+        hanging = [probed(f"a{number}", f"https://hangs{number % 8}.example") for number in range(400)]
         it.follow(*hanging, kind=LIVE)
         await it.clock.advance(30)
         assert all(it.known(item.key)[0] == "True" for item in hanging)
@@ -140,8 +140,8 @@ async def test_who_was_slow_waits_among_the_slow_until_it_is_quick_again() -> No
     async with scene(ProbeSettings(at_once=4, slow_at_once=2), sender=sender) as it:
         slow = Slow(it.clock)
         sender.send = slow.send  # type: ignore[method-assign]
-        hanging = [connector(f"a{number}", f"https://hangs{number}.example") for number in range(20)]
-        others = [connector(f"z{number}", f"https://well{number}.example") for number in range(20)]
+        hanging = [probed(f"a{number}", f"https://hangs{number}.example") for number in range(20)]
+        others = [probed(f"z{number}", f"https://well{number}.example") for number in range(20)]
         it.follow(*hanging, *others, kind=LIVE)
         await it.clock.advance(60)
         assert len(slow.asked) == 40, "in the first round nobody is known for it"

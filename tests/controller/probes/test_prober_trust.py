@@ -12,9 +12,9 @@ from connectors.objects.secret import OPAQUE, Secret
 from connectors.snapshot import Objects, Snapshot
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
-from tests.connectors.builders import secret_of
+from tests.builders import secret_of
 from tests.controller.probes.prober_scene import LIVE, Scene, scene
-from tests.controller.probes.subjects import connector, login, probing_class
+from tests.controller.probes.subjects import login, probed, probing_class
 from tests.peers.trust import pem, trust
 
 ONE, OTHER, THIRD = trustme.CA(), trustme.CA(), trustme.CA()
@@ -34,7 +34,7 @@ def with_ca(item: Connector) -> Connector:
     return replace(item, spec=spec)
 
 
-CONNECTORS = (connector("shared"), with_ca(connector("own")))
+CONNECTORS = (probed("shared"), with_ca(probed("own")))
 
 
 def moment(inventory: Inventory, shared: Secret, own: Secret, flags: FeatureFlags = ON) -> Snapshot:
@@ -42,7 +42,7 @@ def moment(inventory: Inventory, shared: Secret, own: Secret, flags: FeatureFlag
     return inventory.build(objects)
 
 
-async def probed(it: Scene, snapshot: Snapshot) -> list[str]:
+async def now_probed(it: Scene, snapshot: Snapshot) -> list[str]:
     """Which hosts are probed because of this snapshot: `tool.example` once for each Connector."""
     before = len(it.sender.sent)
     it.prober.follow(snapshot)
@@ -55,16 +55,16 @@ async def test_who_is_concerned_is_probed_at_once_and_nobody_else() -> None:
     async with scene(platform=Platform()) as it:
         inventory = Inventory()
         first = moment(inventory, shared, own)
-        assert await probed(it, first) == ["api.example", "tool.example", "tool.example"]
+        assert await now_probed(it, first) == ["api.example", "tool.example", "tool.example"]
         same = moment(inventory, ca(ONE, "shared", "connectors-system"), ca(ONE))
-        assert await probed(it, same) == [], "the same certificates, written anew"
+        assert await now_probed(it, same) == [], "the same certificates, written anew"
         changed = moment(inventory, shared, ca(OTHER))
-        assert await probed(it, changed) == ["tool.example"]
+        assert await now_probed(it, changed) == ["tool.example"]
         assert it.sender.sent[-1].trust == trust(ONE, OTHER)
         everybody = moment(inventory, ca(THIRD, "shared", "connectors-system"), ca(ONE))
-        assert await probed(it, everybody) == ["api.example", "tool.example", "tool.example"]
+        assert await now_probed(it, everybody) == ["api.example", "tool.example", "tool.example"]
         off = moment(inventory, shared, own, FeatureFlags())
-        assert await probed(it, off) == ["api.example", "tool.example", "tool.example"]
+        assert await now_probed(it, off) == ["api.example", "tool.example", "tool.example"]
         assert [request.trust for request in it.sender.sent[-3:]] == [SYSTEM_TRUST] * 3
         for_all = [request.trust for request in it.sender.sent if request.address.host == "api.example"]
         assert for_all == [trust(ONE), trust(THIRD), SYSTEM_TRUST]
@@ -75,7 +75,7 @@ async def test_an_answer_of_the_cas_before_does_not_count() -> None:
     async with scene() as it:
         inventory = Inventory()
         first = moment(inventory, shared, own)
-        await probed(it, first)
+        await now_probed(it, first)
         assert it.known(OWN)[0] == "True"
         it.prober.follow(moment(inventory, shared, ca(OTHER)))
         assert it.known(OWN)[0] == "-"

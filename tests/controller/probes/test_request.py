@@ -14,7 +14,7 @@ from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import Secret
 from controller.probes.outcome import ProbeOutcome, Purpose
 from controller.probes.request import Ask, http_ask, origin_of
-from tests.controller.probes.subjects import BEARER, TOKEN, connector, http, judgement, login, probing_class
+from tests.controller.probes.subjects import BEARER, TOKEN, http, judgement, login, probed, probing_class
 
 
 def of_class(
@@ -99,7 +99,7 @@ def test_paths_that_are_none(path: str, hint: str | None) -> None:
     [(Purpose.LIVENESS, ConditionReason.NON_LIVENESS_PROBE), (Purpose.AUTH, ConditionReason.NON_AUTH_PROBE)],
 )
 def test_a_path_that_renders_empty_is_nothing_to_probe(purpose: Purpose, reason: ConditionReason) -> None:
-    found = outcome(http("{{ if .Secret }}/user{{ end }}"), connector(secret=False), purpose)
+    found = outcome(http("{{ if .Secret }}/user{{ end }}"), probed(secret=False), purpose)
     assert (found.status, found.reason) == (ConditionStatus.TRUE, reason)
     assert "empty" in found.message
 
@@ -111,7 +111,7 @@ def test_headers_that_render_empty_are_left_out() -> None:
         ("Authorization", b"Bearer " + TOKEN, True),
         ("X-Fixed", b"1", False),
     ]
-    without = asked(http(httpHeaders=headers), connector(secret=False)).request.headers
+    without = asked(http(httpHeaders=headers), probed(secret=False)).request.headers
     assert [item.name for item in without] == ["X-Fixed"]
 
 
@@ -144,7 +144,7 @@ WHERE = [
 
 @pytest.mark.parametrize(("address", "scheme", "host", "origin"), WHERE)
 def test_where_it_goes(address: str, scheme: str, host: str, origin: str) -> None:
-    request = asked(http(scheme=scheme, host=host), connector(address=address)).request
+    request = asked(http(scheme=scheme, host=host), probed(address=address)).request
     assert origin_of(request.address) == origin
     assert request.address.path == b""
 
@@ -166,7 +166,7 @@ def test_t25_what_is_made_of_the_secret_goes_to_declared_origins_only(
 @pytest.mark.parametrize(("own", "stated"), [("nexus.dev", "nexus.dev."), ("nexus.dev.", "nexus.dev")])
 def test_t25_a_dot_in_the_classs_host_does_not_lead_to_another_server(own: str, stated: str) -> None:
     for host in (stated, f"{stated}:80"):
-        made = asked(http("/", host=host, httpHeaders=BEARER), connector(address=f"http://{own}")).request
+        made = asked(http("/", host=host, httpHeaders=BEARER), probed(address=f"http://{own}")).request
         assert (made.holds_secret, made.address.host, made.address.port) == (True, own, 80)
 
 
@@ -175,15 +175,15 @@ def test_t25_an_extension_is_declared_and_without_a_secret_anything_goes() -> No
         auth=http(scheme="https", host="api.tool.example", httpHeaders=BEARER),
         addressExtensions=[{"name": "api", "default": ""}],
     )
-    extended = connector(addressExtensions=[{"name": "api", "value": "https://api.tool.example/v3"}])
+    extended = probed(addressExtensions=[{"name": "api", "value": "https://api.tool.example/v3"}])
     assert isinstance(of_class(connector_class, extended), Ask)
     dotted = of_class(
-        connector_class, connector(addressExtensions=[{"name": "api", "value": "https://api.tool.example./v3"}])
+        connector_class, probed(addressExtensions=[{"name": "api", "value": "https://api.tool.example./v3"}])
     )
     assert isinstance(dotted, Ask)
     assert dotted.request.address.host == "api.tool.example."
     assert isinstance(of_class(connector_class), ProbeOutcome)
-    anonymous = of_class(connector_class, connector(secret=False))
+    anonymous = of_class(connector_class, probed(secret=False))
     assert isinstance(anonymous, Ask)
     assert not anonymous.request.headers
 

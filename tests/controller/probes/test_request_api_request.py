@@ -13,7 +13,7 @@ from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
 from controller.probes.outcome import ProbeOutcome, Purpose
 from controller.probes.request import Ask, api_ask, class_ask, origin_of
-from tests.controller.probes.subjects import TOKEN, connector, login, probing_class
+from tests.controller.probes.subjects import TOKEN, login, probed, probing_class
 
 REF = {"ref": {"kind": "Service", "name": "plugin", "namespace": "tools"}, "uri": "/base/"}
 CLUSTER = Platform()
@@ -23,7 +23,7 @@ def ask(
     api: dict[str, Any] | None, path: str = "/auth/check", platform: Platform | None = CLUSTER
 ) -> Ask | ProbeOutcome:
     kind = probing_class(api=api) if api is not None else probing_class()
-    return api_ask(ApiProbe(path=path), Purpose.AUTH, Subject(connector(), kind, login()), platform)
+    return api_ask(ApiProbe(path=path), Purpose.AUTH, Subject(probed(), kind, login()), platform)
 
 
 @pytest.mark.parametrize(

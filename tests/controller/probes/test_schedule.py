@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.probes.schedule import ProbeSettings, inputs_of, inputs_of_class, parse_interval, pause
-from tests.controller.probes.subjects import connector, judgement, login, probing_class
+from tests.controller.probes.subjects import judgement, login, probed, probing_class
 from tests.peers.trust import trust
 
 OTHER = trust(trustme.CA())
@@ -30,7 +30,7 @@ def test_jitter_is_a_tenth(failures: int, chance: float) -> None:
 
 
 def test_what_makes_an_outcome_void() -> None:
-    kind, item = probing_class(), connector()
+    kind, item = probing_class(), probed()
     before = inputs_of(judgement(kind, item))
     other_spec = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, generation=2))
     again = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, uid="another"))
@@ -46,7 +46,7 @@ def test_what_makes_an_outcome_void() -> None:
 
 
 def test_a_label_voids_nothing() -> None:
-    kind, item = probing_class(), connector()
+    kind, item = probing_class(), probed()
     labelled = msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, labels={"a": "b"}))
     assert inputs_of(judgement(kind, labelled)) == inputs_of(judgement(kind, item))
 

@@ -127,17 +127,17 @@ ODD_TARGETS = [
     b"/v2/",
     b"/" + b"x" * 16_000,
 ]
-ODD_IDS = [repr(target[:40])[2:-1] for target in ODD_TARGETS]
 
 
-@pytest.mark.parametrize("target", ODD_TARGETS, ids=ODD_IDS)
 @pytest.mark.parametrize("prefix", [b"", b"/pre%2Ffix"], ids=["root", "prefix"])
-async def test_target_passes_byte_for_byte_in_host_form(talk: Talk, target: bytes, prefix: bytes) -> None:
+async def test_target_passes_byte_for_byte_in_host_form(talk: Talk, prefix: bytes) -> None:
     line = await talk(prefix=prefix.decode())
-    line.client_sends(get(target))
-    await line.tool_sees(seen(prefix + target))
-    line.tool_sends(OK)
-    await line.client_gets(OK)
+    for number, target in enumerate(ODD_TARGETS):
+        own = b"X-Row: %d" % number  # so that no header block is a known one
+        line.client_sends(get(target, own))
+        await line.tool_sees(seen(prefix + target, own))
+        line.tool_sends(OK)
+        await line.client_gets(OK)
 
 
 PLACES = [
@@ -161,16 +161,17 @@ async def with_extension(talk: Talk):  # type: ignore[no-untyped-def]
     return line
 
 
-@pytest.mark.parametrize("target", [t for t in ODD_TARGETS if len(t) < 100], ids=ODD_IDS[:-1])
 @pytest.mark.parametrize(("place", "fields", "prefix"), PLACES)
 async def test_target_passes_byte_for_byte_to_each_address(
-    talk: Talk, target: bytes, place: bytes, fields: tuple[bytes, ...], prefix: bytes
+    talk: Talk, place: bytes, fields: tuple[bytes, ...], prefix: bytes
 ) -> None:
     line = await with_extension(talk)
-    line.client_sends(message(b"GET " + place + target + b" HTTP/1.1", b"Host: any.example:81", *fields))
-    await line.tool_sees(seen(prefix + target))
-    line.tool_sends(OK)
-    await line.client_gets(OK)
+    for number, target in enumerate(target for target in ODD_TARGETS if len(target) < 100):
+        own = b"X-Row: %d" % number
+        line.client_sends(message(b"GET " + place + target + b" HTTP/1.1", b"Host: any.example:81", *fields, own))
+        await line.tool_sees(seen(prefix + target, own))
+        line.tool_sends(OK)
+        await line.client_gets(OK)
 
 
 @pytest.mark.parametrize("fields", [(b"X-Openapi-Address: api",), (b"X-Openapi-Address: http://<tool>/ext",)])

@@ -285,13 +285,17 @@ PRIVATE = [b"X-Auth-Token", b"x-csrf-token", b"X-Request-Id", b"X-Session", b"Se
 
 
 @ONE_LOOP
-@pytest.mark.parametrize("name", PRIVATE)
 async def test_r19_t14_of_a_line_that_can_hold_a_secret_only_the_name_is_kept(
-    stage: Stage, tool: AnsweringTool, name: bytes
+    stage: Stage, tool: AnsweringTool
 ) -> None:
+    """What is found stands before the name of its line."""
     scene = await stage(two, audit=False)
-    tool.answer = lambda _: message(b"HTTP/1.1 200 OK", name + b": " + shown(), b"Server: tool", EMPTY)
-    await prime(scene, VICTIM, times=6)
+    for name in PRIVATE:
+        line = name + b": %b-" + name
+        tool.answer = lambda _, line=line: message(  # type: ignore[misc]
+            b"HTTP/1.1 200 OK", line.replace(b"%b", shown()), b"Server: tool", EMPTY
+        )
+        await prime(scene, VICTIM, times=6)
     scene.leave()
     await scene.settled()
     scene.forget()

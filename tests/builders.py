@@ -1,4 +1,4 @@
-"""Model values for tests, with what a test is not about filled in."""
+"""Values of the model for every test, with what a test is not about filled in; peers/manifests.py has manifests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from connectors.objects.metadata import ObjectMeta
 from connectors.objects.secret import OPAQUE, Secret, SecretKey, SecretValue
 from connectors.snapshot import Objects, Snapshot
 from connectors.trust import Authorities, Layers
+from tests.peers import manifests
 
 ADDRESS = "https://tool.example.com"
 
 
-def connector(name: str = "tool", *, namespace: str = "default", **spec: Any) -> Connector:
-    """A Connector of class `demo`; `spec` is written as in a manifest."""
-    full = {"connectorClassName": "demo", "address": ADDRESS, **spec}
-    return msgspec.convert({"metadata": {"name": name, "namespace": namespace}, "spec": full}, Connector)
+def connector(
+    name: str = "tool", *, namespace: str = "default", metadata: Mapping[str, Any] | None = None, **spec: Any
+) -> Connector:
+    """A Connector of class `demo`; `spec` and `metadata` are written as in a manifest."""
+    address, class_name = spec.pop("address", ADDRESS), spec.pop("connectorClassName", "demo")
+    made = manifests.connector(name, address, class_name, namespace=namespace, metadata=metadata, **spec)
+    return msgspec.convert(made, Connector)
 
 
 def connector_class(name: str = "demo", *, annotations: dict[str, str] | None = None, **spec: Any) -> ConnectorClass:
@@ -50,6 +54,11 @@ def secret_of(data: Mapping[str, bytes], kind: str = OPAQUE, name: str = "login"
     """A Secret with keys that are no words of Python's."""
     values = {key: SecretValue(value) for key, value in data.items()}
     return Secret(ObjectMeta(name=name, namespace=namespace), kind, values)
+
+
+def ca_secret(pem: bytes, name: str = "ca", *, namespace: str = "connectors-system", uid: str = "1") -> Secret:
+    """A Secret with CA certificates."""
+    return Secret(ObjectMeta(name=name, namespace=namespace, uid=uid), OPAQUE, {"ca.crt": SecretValue(pem)})
 
 
 def successive(*moments: Objects) -> list[Snapshot]:
