@@ -63,7 +63,9 @@ class Inventory:
         """The Connector of that name, as it was taken last."""
         return self._connectors.get(key)
 
-    def __len__(self) -> int:
+    # Not __len__: an inventory without a Connector would be false where one is asked for.
+    @property
+    def count(self) -> int:
         """How many Connectors there are."""
         return len(self._connectors)
 

@@ -79,7 +79,7 @@ class SnapshotStore:
     @property
     def connectors(self) -> int:
         """How many Connectors there are, the invalid ones too."""
-        return len(self._inventory)
+        return self._inventory.count
 
     def connector(self, key: ConnectorKey) -> Connector | None:
         """The Connector of which the last snapshot was made, or the next one is being made."""
