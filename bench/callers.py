@@ -32,8 +32,8 @@ from tests.peers.manifests import connector
 from tests.peers.nginx import start_nginx
 
 TEAM = "team"
+# Requests at once, of callers and to the API server alike: half of what fits on two cores with a proxy between.
 AT_ONCE = 32
-"""Requests at once, of callers and to the API server alike: half of what fits on two cores with a proxy between."""
 CREATED = re.compile(r"^apiserver_request_total\{[^}]*resource=\"(\w+)\"[^}]*verb=\"POST\"[^}]*\} ([\d.e+]+)$", re.M)
 API = "/apis/connectors.alauda.io/v1alpha1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"

@@ -23,8 +23,8 @@ from tests.peers.kubectl import Kubectl, kubectl_path
 from tests.peers.manifests import Manifest
 
 MIB = 1024**2
+# Requests at once while the objects are made.
 AT_ONCE = 32
-"""Requests at once while the objects are made."""
 PAYLOAD = base64.b64encode(b"x" * 1024).decode("ascii")
 REQUESTS = re.compile(r'_kube_requests_total\{code="(\d+)",resource="(\w+)",verb="(\w+)"\} (\d+)')
 

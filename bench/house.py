@@ -16,12 +16,12 @@ from pathlib import Path
 from statistics import median
 
 PACKAGES = ("connectors", "controller", "proxy", "standalone")
+# Lines; such a file is rarely worth its being opened.
 SHORT = 40
-"""Lines; such a file is rarely worth its being opened."""
+# Words of an English of its own: CONTRIBUTING, habit 8.
 _ODD = re.compile(
     r"\b(?:whoever|nobody|anew|whichever|wherever)\b|\b(?:is|are|was|were) no (?!longer|more)[a-z]", re.IGNORECASE
 )
-"""Words of an English of its own: CONTRIBUTING, habit 8."""
 _WEIGHT = "import re, {module}; print(re.search(r'VmRSS:\\s*(\\d+)', open('/proc/self/status').read())[1])"
 _HERE = Path(__file__).resolve().parent.parent
 

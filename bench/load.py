@@ -10,8 +10,8 @@ from pathlib import Path
 
 from standalone.child import Child
 
+# wrk's units, in milliseconds.
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3}
-"""wrk's units, in milliseconds."""
 SCRIPT = Path(__file__).with_name("requests.lua")
 
 

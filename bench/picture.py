@@ -13,8 +13,8 @@ from bench.scenarios import SCENARIOS
 WIDTH, NAMES, VALUES = 760, 290, 60
 BAR, STEP, TITLE = 14, 20, 34
 OWN, OTHER, MARK = "#2f6fde", "#9aa5b1", "#d1495b"
+# Readable on white and on black.
 TEXT = "#6b7580"
-"""Readable on white and on black."""
 
 
 @dataclass(frozen=True, slots=True)

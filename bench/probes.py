@@ -28,10 +28,10 @@ from tests.peers.manifests import Manifest, auth, connector, connector_class
 
 CLASS = "probed"
 LOGIN = 'Basic {{ printf "%s:%s" .Secret.StringData.username .Secret.StringData.password | b64enc }}'
+# Of one Connector: liveness and credential.
 PROBES_EACH = 2
-"""Of one Connector: liveness and credential."""
+# Seconds until everything has to be known.
 PATIENCE = 300.0
-"""Seconds until everything has to be known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import time
 ASKED = b"GET /nothing HTTP/1.1\r\nHost: c-none.none.svc\r\n\r\n"
 PAUSE = 0.002
 KEPT = 5
+# Seconds after which an answer is given up.
 SLOW = 5.0
-"""Seconds after which an answer is given up."""
 
 
 def beat(connection: socket.socket) -> float:

@@ -21,8 +21,8 @@ JSON, PAGE, PICTURE = "performance.json", "performance.md", "performance.svg"
 BEGIN = "<!-- From here: made by `make bench` out of performance.json; change bench/report.py instead. -->"
 END = "<!-- To here. -->"
 FIRST = SCENARIOS[0]
+# From here on a value is shown without a fraction.
 HUNDRED = 100
-"""From here on a value is shown without a fraction."""
 
 
 class PageError(Exception):

@@ -24,12 +24,12 @@ from bench.results import Results, Sample
 from bench.scenarios import Body, Scenario
 from standalone.child import ChildError
 
+# Where the body comes from. Chunks of 32 KiB are what Go's io.Copy makes, and Jetty.
 DOWN = {
     Body.DOWN: "/large",
     Body.DOWN_CHUNKED: f"/chunked/{32 * 1024}",
     Body.DOWN_LARGE_CHUNKS: f"/chunked/{1024 * 1024}",
 }
-"""Where the body comes from. Chunks of 32 KiB are what Go's io.Copy makes, and Jetty."""
 Tell = Callable[[str], None]
 
 

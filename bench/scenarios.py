@@ -71,8 +71,9 @@ SCENARIOS = (
 )
 
 
+# Targets of small-32 beside the one against nginx: their CPU divided by ours.
 AGAINST = {"HAProxy": 0.95, "Envoy": 2.2}
-"""Targets of small-32 beside the one against nginx: their CPU divided by ours."""
+# Targets of what is measured of this proxy alone: at most so much.
 ALONE = {
     ("idle clients", "bytes each"): 2560,
     ("Connectors in files", "ready, CPU s"): 3,
@@ -80,7 +81,6 @@ ALONE = {
     ("Connectors in files", "a changed Secret, CPU ms"): 20,
     ("Connectors in files", "slowest answer while Secrets change, ms"): 20,
 }
-"""Targets of what is measured of this proxy alone: at most so much."""
 
 
 def chosen(keys: list[str] | None, *, quick: bool = False) -> tuple[Scenario, ...]:

@@ -24,10 +24,10 @@ from bench.scenarios import chosen
 from standalone.child import Child
 
 SECONDS = 5
+# Samples per second: no multiple of anything that ticks.
 RATE = 1999
-"""Samples per second: no multiple of anything that ticks."""
+# Percent below which a part is one of the others.
 LEAST = 0.5
-"""Percent below which a part is one of the others."""
 NAMES = {"[kernel.kallsyms]": "kernel", "loop": "uvloop", "_core": "msgspec"}
 
 

@@ -25,8 +25,8 @@ from standalone.child import Child
 from standalone.demo import CHECKOUT
 
 HOST = "127.0.0.1"
+# What follows is the name of who is probed: the path that is asked in turns.
 LIVE = "/live/"
-"""What follows is the name of who is probed: the path that is asked in turns."""
 USER = "/user"
 ANSWERS = {200: b"HTTP/1.1 200 OK\r\n", 401: b"HTTP/1.1 401 Unauthorized\r\n"}
 LINE = r"^tools: (\{.*\})$"

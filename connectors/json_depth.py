@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate
 
+# Levels that a decoder is given. OpenAPI documents, the deepest thing there is, have about 25. Python 3.11 bears 1,000
+# calls in each other: a function that recurses takes one a level, and what calls it about a hundred.
 MOST_LEVELS = 400
-"""Levels that a decoder is given. OpenAPI documents, the deepest thing there is, have about 25. Python 3.11 bears 1,000
-calls in each other: a function that recurses takes one a level, and what calls it about a hundred."""
 
 _STRUCTURE = b'[]{}"'
+# Brackets -> +1 and -1 as signed bytes.
 _STEPS = bytes({b"[": 1, b"{": 1, b"]": 0xFF, b"}": 0xFF}.get(bytes([code]), code) for code in range(256))
-"""Brackets -> +1 and -1 as signed bytes."""
 _REST = bytes(code for code in range(256) if code not in _STRUCTURE)
+# Bytes that are looked at together: what begins deep is known after the first of them.
 _STRIDE = 65_536
-"""Bytes that are looked at together: what begins deep is known after the first of them."""
 
 
 def too_deep(raw: bytes, most: int = MOST_LEVELS) -> bool:

@@ -47,11 +47,10 @@ class Query:
     injected: Parameters = ()
 
 
+# What depends on the request is put on its head, stripped of the caller's own: a query credential, a signature.
+#
+# It is called for each request, last of all, and may raise RefusedError.
 Mint = Callable[[RequestHead], RequestHead]
-"""What depends on the request is put on its head, stripped of the caller's own: a query credential, a signature.
-
-It is called for each request, last of all, and may raise RefusedError.
-"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,8 +13,8 @@ from connectors.tls.pool import SYSTEM_TRUST, ApiServer, Trust, trust_of
 
 T = TypeVar("T")
 
+# Of Secrets in the system namespace: with the value "true" their certificates are trusted for every Connector.
 LABEL = "connectors.cpaas.io/ca-cert"
-"""Of Secrets in the system namespace: with the value "true" their certificates are trusted for every Connector."""
 
 
 def is_for_all(secret: Secret, system_namespace: str) -> bool:

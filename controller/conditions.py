@@ -19,20 +19,20 @@ from controller.probes.outcome import RETELL, Probed, Probes
 
 INFO = "Info"
 
+# Bytes of a message: as many as an Event's may have (core/v1 validation, NoteLengthLimit). A condition's could have
+# more, but six of them must not make an object that the API server refuses: a status can always be written.
 MAX_MESSAGE = 1024
-"""Bytes of a message: as many as an Event's may have (core/v1 validation, NoteLengthLimit). A condition's could have
-more, but six of them must not make an object that the API server refuses: a status can always be written."""
 
+# Conditions that say when somebody last looked.
 PROBED = frozenset({ConditionType.LIVENESS_READY, ConditionType.AUTH_READY, ConditionType.API_READY})
-"""Conditions that say when somebody last looked."""
 
+# Reasons that it takes a request to give. "" is that of what is well.
 _ANSWERS = frozenset(
     {
         "", ConditionReason.CONNECTION_FAILED, ConditionReason.AUTHENTICATION_FAILED, ConditionReason.UNEXPECTED_STATUS,
         ConditionReason.EXPRESSION_FALSE, ConditionReason.EXPRESSION_ERROR, ConditionReason.TARGET_DENIED,
     }
 )  # fmt: skip
-"""Reasons that it takes a request to give. "" is that of what is well."""
 
 _WORST_FIRST = (ConditionStatus.FALSE, ConditionStatus.UNKNOWN)
 
@@ -149,11 +149,11 @@ def _only_later(condition: Condition, before: Condition) -> bool:
 
 
 CA_INVALID = "InvalidCACert"
+# Events that are named otherwise than the reason of their condition (the requirement, "CACertReady Condition").
 EVENT_REASONS: Mapping[tuple[ConditionType, str], str] = {
     (ConditionType.CA_CERT_READY, "SecretNotFound"): "CACertSecretNotFound",
     (ConditionType.CA_CERT_READY, "InvalidPEM"): CA_INVALID,
 }
-"""Events that are named otherwise than the reason of their condition (the requirement, "CACertReady Condition")."""
 
 
 class EventType(StrEnum):

@@ -33,12 +33,12 @@ from controller.writer import Applier, NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.controller")
 
+# Seconds between two looks at whether the caches are complete; nothing tells that an empty list is.
 POLL = 0.1
-"""Seconds between two looks at whether the caches are complete; nothing tells that an empty list is."""
 
+# Times in a row that an object's write may go unanswered before the log tells: a restart of the API server is over by
+# then.
 SILENT = 3
-"""Times in a row that an object's write may go unanswered before the log tells: a restart of the API server is over by
-then."""
 
 Key = ConnectorKey | str
 

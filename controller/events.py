@@ -23,15 +23,15 @@ from controller.writer import NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.events")
 
+# Events that wait. A class that breaks takes each of its Connectors along; more than a thousand help nobody.
 CAPACITY = 1000
-"""Events that wait. A class that breaks takes each of its Connectors along; more than a thousand help nobody."""
 TRIES = 6
+# Seconds before the second try; doubles each time, so that an Event outlives half a minute without an API server.
 FIRST_DELAY = 1.0
-"""Seconds before the second try; doubles each time, so that an Event outlives half a minute without an API server."""
+# Where Events about cluster-scoped objects are, by convention of the API server.
 CLUSTER_SCOPED = "default"
-"""Where Events about cluster-scoped objects are, by convention of the API server."""
+# In the message of a 403 for a namespace that is being deleted (apiserver, admission plugin NamespaceLifecycle).
 TERMINATING = "is being terminated"
-"""In the message of a 403 for a namespace that is being deleted (apiserver, admission plugin NamespaceLifecycle)."""
 _NAME_KEPT = 200
 
 

@@ -149,8 +149,8 @@ class LeaseElection:
         self._seen: _Lease | None = None
         self._seen_at = 0.0
         self._missed = False
+        # Whether a write that would make this replica lead was begun, and nobody knows how it ended.
         self._asked_for = False
-        """Whether a write that would make this replica lead was begun, and nobody knows how it ended."""
         self._leads = asyncio.Event()
         self._follows = asyncio.Event()
         self._follows.set()

@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 from connectors.objects.conditions import Condition
 from connectors.objects.connector import ConnectorKey
 
+# Seconds: from a look that finds nothing to do to a write that times out twice.
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds: from a look that finds nothing to do to a write that times out twice."""
 
 
 class ReconcileResult(StrEnum):

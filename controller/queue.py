@@ -16,10 +16,10 @@ K = TypeVar("K", bound=Hashable)
 
 logger = logging.getLogger("connectors.queue")
 
+# Seconds before a second try: a conflict is over by then.
 FIRST_DELAY = 0.2
-"""Seconds before a second try: a conflict is over by then."""
+# Seconds. What fails for hours (a quota, a policy) is asked twelve times an hour; a change of it wakes it at once.
 LONGEST_DELAY = 300.0
-"""Seconds. What fails for hours (a quota, a policy) is asked twelve times an hour; a change of it wakes it at once."""
 
 
 class WorkQueue(Generic[K]):

@@ -29,11 +29,11 @@ from controller.service import ServiceKey, service_key
 from controller.services import Services
 from controller.writer import Applier
 
+# Of planning and applying. Two do all there is: away with a former Connector's Service, then make ours.
 ROUNDS = 3
-"""Of planning and applying. Two do all there is: away with a former Connector's Service, then make ours."""
 
+# What is held of an object, its version left out.
 _State = tuple[Connector, ConnectorStatus] | tuple[ConnectorClass, ConnectorClassStatus]
-"""What is held of an object, its version left out."""
 
 
 @dataclass(frozen=True, slots=True)

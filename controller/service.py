@@ -52,8 +52,8 @@ class Port(Struct, frozen=True, rename="camel", kw_only=True):
     protocol: str = "TCP"
 
 
+# What every Service of a Connector has. An ExternalName forwards no port; it is there for those who look one up.
 PORTS = (Port(name="http", port=80),)
-"""What every Service of a Connector has. An ExternalName forwards no port; it is there for those who look one up."""
 
 
 class _ServiceMetadata(Struct, frozen=True, rename="camel"):

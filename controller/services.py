@@ -16,8 +16,8 @@ from connectors.kube.selection import ObjectKey, Selection
 from connectors.process.clock import Clock
 from controller.service import CLASS_LABEL, HeldService, ServiceKey, decode_service
 
+# Deleted Services whose uids are remembered: more than can be deleted while a write waits for its answer.
 REMEMBERED = 1000
-"""Deleted Services whose uids are remembered: more than can be deleted while a write waits for its answer."""
 
 
 class Labelled(Cache[ServiceKey, HeldService]):

@@ -25,10 +25,10 @@ from collections.abc import Callable
 # What was written before a reset, sent before it: a reset makes the kernel drop what it has not sent yet.
 
 
+# For a peer to take what is left for it: one that reads takes it in milliseconds, and no other is waited for.
 SECONDS: Final = 1.0
-"""For a peer to take what is left for it: one that reads takes it in milliseconds, and no other is waited for."""
+# Of tcp(7): with 1, a socket is writable when nothing is unsent in it. Python knows it on Linux.
 _SENT_ALL = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-"""Of tcp(7): with 1, a socket is writable when nothing is unsent in it. Python knows it on Linux."""
 
 
 class LastBytes:

@@ -22,8 +22,8 @@ from connectors.http.message import MessageError, ResponseHead
 from connectors.objects.reasons import Reason
 from proxy.settings import Limits
 
+# 1xx responses before a final one. A 102 every few seconds lasts for minutes with that; a flood of them ends.
 MAX_INTERIM = 100
-"""1xx responses before a final one. A 102 every few seconds lasts for minutes with that; a flood of them ends."""
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
@@ -100,8 +100,8 @@ class ResponseBuffer(HeadBuffer):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._interim = 0
+        # The last head's first line, as it came, without its CRLF.
         self.status_line = b""
-        """The last head's first line, as it came, without its CRLF."""
 
     def next_head(self) -> ResponseHead | None:
         """The next response head, interim or final, if it is complete.
@@ -135,12 +135,12 @@ class ResponseBuffer(HeadBuffer):
 # which clears it, page by page. Here it is read to where the last one was, and written from there.
 
 
+# Bytes of a read while the other side takes everything.
 MOST: Final = 512 * 1024
-"""Bytes of a read while the other side takes everything."""
+# Bytes of a read behind one of which the other side has left something: that is held in memory, beside the buffer.
 LEAST: Final = 16 * 1024
-"""Bytes of a read behind one of which the other side has left something: that is held in memory, beside the buffer."""
+# Pieces that are written at once without being joined; the kernel takes 1,024 (IOV_MAX).
 MAX_PIECES: Final = 64
-"""Pieces that are written at once without being joined; the kernel takes 1,024 (IOV_MAX)."""
 
 
 class Lender:

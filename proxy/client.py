@@ -22,17 +22,17 @@ from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
+# Bytes held for later: pipelined requests, and a body before its upstream is there. Beyond that nothing is read.
 MAX_BUFFERED = 64 * 1024
-"""Bytes held for later: pipelined requests, and a body before its upstream is there. Beyond that nothing is read."""
 LINGER_IDLE = 5.0
+# Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close).
 LINGER_TOTAL = 30.0
-"""Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close)."""
 
 DEFECT = "a client connection ended on an unexpected error; please report it"
+# TCP_CLOSE and TCP_CLOSE_WAIT of the kernel's tcp_states.h: reset by the peer, and closed by it.
 _PEER_HAS_LEFT = (7, 8)
-"""TCP_CLOSE and TCP_CLOSE_WAIT of the kernel's tcp_states.h: reset by the peer, and closed by it."""
+# struct linger of socket(7): on, for 0 seconds.
 _LINGER_NOT = struct.pack("ii", 1, 0)
-"""struct linger of socket(7): on, for 0 seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class After(Enum):
 
     KEEP = "keep"
     CLOSE = "close"
+    # Close, but read and drop what of the request is still on its way.
     LINGER = "linger"
-    """Close, but read and drop what of the request is still on its way."""
 
 
 class State(Enum):
@@ -62,8 +62,8 @@ class State(Enum):
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
 _KEEP = After.KEEP
 _READY, _HEAD, _FULL, _BUSY, _RELAYED, _NEXT, _LINGERING, _CLOSED = State
+# States in which more is read, however much has come: it is for now, and not for later.
 _AWAITED = frozenset({_READY, _HEAD, _LINGERING})
-"""States in which more is read, however much has come: it is for now, and not for later."""
 
 
 class Requests(Protocol):

@@ -61,10 +61,10 @@ class Postponed:
             self._changed()
 
 
+# Bytes of one read that show a large body, and those of a known length that are worth a change of protocol.
 LARGE = 64 * 1024
-"""Bytes of one read that show a large body, and those of a known length that are worth a change of protocol."""
+# Those of one read under TLS: it gives less than LARGE at once, and fewer where its records come one by one.
 LARGE_SEALED = LARGE // 2
-"""Those of one read under TLS: it gives less than LARGE at once, and fewer where its records come one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +103,20 @@ class Reports(NamedTuple):
 class Way(Enum):
     """How a body passes now."""
 
+    # It is read and written, until more is worth it.
     READ = auto()
-    """It is read and written, until more is worth it."""
+    # From a later turn on, when what was read is written, it is to pass otherwise.
     ASKED = auto()
-    """From a later turn on, when what was read is written, it is to pass otherwise."""
+    # It is to be moved when the sink has taken everything; nothing is read until then.
     EMPTYING = auto()
-    """It is to be moved when the sink has taken everything; nothing is read until then."""
+    # By the kernel.
     MOVED = auto()
-    """By the kernel."""
+    # Through the lent buffer.
     LENT = auto()
-    """Through the lent buffer."""
+    # It is read and written to its end.
     READ_ONLY = auto()
-    """It is read and written to its end."""
+    # Nothing more of it can pass: one of the sides is gone, and its connection will say so.
     STOPPED = auto()
-    """Nothing more of it can pass: one of the sides is gone, and its connection will say so."""
     OVER = auto()
 
 

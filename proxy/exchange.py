@@ -32,11 +32,10 @@ _Work = Coroutine[Any, Any, None]
 
 logger = logging.getLogger(__name__)
 
+# Methods of requests that may go out a second time, without a body (threat 30; RFC 9110 section 9.2.2).
+#
+# TRACE is not among them: it is refused.
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
-"""Methods of requests that may go out a second time, without a body (threat 30; RFC 9110 section 9.2.2).
-
-TRACE is not among them: it is refused.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ def accepts_trailers(head: RequestHead) -> bool:
     return any(b"trailers" in tokens(value) for value in head.values(b"te"))
 
 
+# Bytes of a token that stands nowhere by chance; a real one has hundreds.
 _UNMISTAKABLE = 16
-"""Bytes of a token that stands nowhere by chance; a real one has hundreds."""
 
 
 def outgoing(head: RequestHead, forward: Forward) -> RequestHead:

@@ -15,8 +15,8 @@ _DOT = re.compile(rb"\.|%2e", re.IGNORECASE)
 _SLASH = re.compile(rb"[/\\]")
 _DOT_SEGMENT = re.compile(rb"(?<![^/\\])(?:\.|%2e){1,2}(?![^/\\])", re.IGNORECASE)
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
+# Dots of the segment that leads up.
 _UP = 2
-"""Dots of the segment that leads up."""
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _SCHEMES = {"http": b"http", "https": b"https"}
 

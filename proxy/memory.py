@@ -15,20 +15,19 @@ from connectors.snapshot import Snapshot
 from proxy.request import Passage
 from proxy.response import KnownLines
 
+# Bytes of all passages together: in a pod of 384 MiB as much as two hundred uploads in progress hold.
 MAX_BYTES = 16 * 1024 * 1024
-"""Bytes of all passages together: in a pod of 384 MiB as much as two hundred uploads in progress hold."""
+# Bytes of one Connector's: a hundred callers with tokens of a kilobyte, three blocks each.
 MAX_SHARE = 512 * 1024
-"""Bytes of one Connector's: a hundred callers with tokens of a kilobyte, three blocks each."""
+# Bytes of the known response lines of all Connectors together.
 MAX_LINE_BYTES = 8 * 1024 * 1024
-"""Bytes of the known response lines of all Connectors together."""
 MAX_LINE_SHARE = 32 * 1024
+# Bytes that a passage costs beside the bytes it sends: by sys.getsizeof its object, its parts and its places.
 COST = 1104
-"""Bytes that a passage costs beside the bytes it sends: by sys.getsizeof its object, its parts and its places."""
+# Bytes that evidence costs on top, and a caller's own place in a share (measured: 720 with one answer, 910 with four).
 EVIDENCE_COST = 1024
-"""Bytes that evidence costs on top, and a caller's own place in a share (measured: 720 with one answer, 910 with four).
-"""
+# Bytes of a share for each block that is remembered as seen; its digest costs an eighth of that.
 _SEEN_COST = 1024
-"""Bytes of a share for each block that is remembered as seen; its digest costs an eighth of that."""
 
 
 class _Share:

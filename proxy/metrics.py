@@ -21,11 +21,11 @@ from connectors.trust import Authorities
 from proxy.callers.answers import AnswerSource
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"})
+# Seconds: from a cached answer over loopback to a large push.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0)
-"""Seconds: from a cached answer over loopback to a large push."""
 
+# The labels of requests that name no Connector that there is.
 NO_CONNECTOR = ConnectorKey("", "")
-"""The labels of requests that name no Connector that there is."""
 
 _PLACE = ("namespace", "connector")
 
@@ -36,8 +36,8 @@ class ConnectorMetrics:
     __slots__ = ("bytes_in", "bytes_out", "duration", "requests", "upstream_duration")
 
     def __init__(self) -> None:
+        # How many, in a list of one: what is looked up once can be raised.
         self.requests: dict[tuple[str, bytes, int], list[int]] = {}
-        """How many, in a list of one: what is looked up once can be raised."""
         self.duration = Distribution(BUCKETS)
         self.upstream_duration = Distribution(BUCKETS)
         self.bytes_in = 0

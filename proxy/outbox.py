@@ -8,8 +8,8 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
+# Bytes that wait at most: with more of them they go at once.
 MOST: Final = 256 * 1024
-"""Bytes that wait at most: with more of them they go at once."""
 
 
 class Outbox:

@@ -14,15 +14,14 @@ from connectors.objects.reasons import Reason, Refusal
 _BASIC = (b"WWW-Authenticate", b'Basic realm="connectors"')
 _BEARER = (b"WWW-Authenticate", b'Bearer realm="connectors"')
 
+# Where registries are asked. Their clients take a Bearer challenge's realm for the URL of a token server, and give up.
+#
+# distribution/registry/client/auth/session.go (docker) asks that URL, containerd misses a scope; both, and skopeo, take
+# Basic alone.
 _REGISTRY = b"/v2/"
-"""Where registries are asked. Their clients take a Bearer challenge's realm for the URL of a token server, and give up.
 
-distribution/registry/client/auth/session.go (docker) asks that URL, containerd misses a scope; both, and skopeo, take
-Basic alone.
-"""
-
+# RFC 9110 section 15.5.6 wants a list; others than TRACE and CONNECT pass too.
 _ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-"""RFC 9110 section 15.5.6 wants a list; others than TRACE and CONNECT pass too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from proxy.response import NOTHING_KNOWN, KnownLines
 from proxy.upstream import IdlePool
 
 _LINE_END = b" HTTP/1.1\r\n"
+# Fields of requests that are judged each time: what follows from them is rare, or depends on more than the block.
 _NOT_AGAIN = (b"expect", b"http2-settings", b"proxy-authorization", b"te", b"upgrade", b"x-openapi-address")
-"""Fields of requests that are judged each time: what follows from them is rare, or depends on more than the block."""
 
 
 class Block(bytes):

@@ -18,26 +18,26 @@ from connectors.http.head import connection_tokens, write_fields
 from connectors.http.message import HOP_BY_HOP, Headers, ResponseHead, Version
 from proxy.scrub import CHANGED
 
+# Lines seen once, of which only a hash is kept: which of them are worth more, the second time shows.
 MAX_CANDIDATES = 64
-"""Lines seen once, of which only a hash is kept: which of them are worth more, the second time shows."""
+# Bytes that a line costs beside its own: by sys.getsizeof its object, its place in a dict and its Treatment.
 COST = 256
-"""Bytes that a line costs beside its own: by sys.getsizeof its object, its place in a dict and its Treatment."""
 
+# A field line as `write_fields` writes it; whatever else llhttp takes is rewritten on the long way.
 _FIELD = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++): ((?![\t ])[\t\x20-\x7e\x80-\xff]++(?<![\t ]))",
 )
-"""A field line as `write_fields` writes it; whatever else llhttp takes is rewritten on the long way."""
 _STATUS = re.compile(rb"HTTP/1\.1 ([2-9][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*+)")
+# Names whose values can be a secret, or are new each time: of such a line only the name is kept.
 _PRIVATE = re.compile(
     rb"auth|cookie|credential|csrf|jwt|key|link|location|passw|refresh|secret|session|sign|token|x-request"
 )
-"""Names whose values can be a secret, or are new each time: of such a line only the name is kept."""
 
+# Statuses whose answers have no body, whatever their fields say (RFC 9112 section 6.3).
 BODYLESS = (204, 304)
-"""Statuses whose answers have no body, whatever their fields say (RFC 9112 section 6.3)."""
 
+# (folded name, value) -> the value for the client; None where the field is left out.
 Rewrite = Callable[[bytes, bytes], bytes | None]
-"""(folded name, value) -> the value for the client; None where the field is left out."""
 
 
 class Treatment(NamedTuple):
@@ -58,9 +58,9 @@ _CLOSE: Final = Treatment("not for the client, and the tool's connection ends")
 _CHUNKED: Final = Treatment("as it is", passed=True, framing=CHUNKED)
 _REWRITE: Final = Treatment("rewritten for each request")
 
+# What is written of a line, with its line end: nothing of one that is not for the client. Beside it its treatment,
+# where that concerns the whole answer.
 Line = tuple[bytes, Treatment | None]
-"""What is written of a line, with its line end: nothing of one that is not for the client. Beside it its treatment,
-where that concerns the whole answer."""
 
 
 class Answer(Struct, gc=False):
@@ -92,9 +92,9 @@ class KnownLines:
     def __init__(self, budget: int) -> None:
         self.lines: dict[bytes, Line] = {}
         self.statuses: dict[bytes, int] = {}
+        # What whole heads came to of which every line was known: a tool says the same in most of its answers, for as
+        # long as its clock shows the same second.
         self.heads: dict[bytes, Answer] = {}
-        """What whole heads came to of which every line was known: a tool says the same in most of its answers, for as
-        long as its clock shows the same second."""
         self._names: dict[bytes, _Name] = {}
         self._candidates: set[int] = set()
         self._budget = budget
@@ -160,8 +160,8 @@ class KnownLines:
         return fits
 
 
+# No line is known, and without a budget none is learnt.
 NOTHING_KNOWN: Final = KnownLines(0)
-"""No line is known, and without a budget none is learnt."""
 
 
 class _Name(NamedTuple):

@@ -100,8 +100,8 @@ def _not_declared(plan: Plan) -> RefusedError:
 
 
 _REGISTRY_ROOT = b"/v2"
+# /namespaces/NS/connectors/NAME splits into an empty one and four more.
 _PATH_SEGMENTS = 5
-"""/namespaces/NS/connectors/NAME splits into an empty one and four more."""
 
 
 class _PathForm(NamedTuple):

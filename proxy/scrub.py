@@ -20,13 +20,13 @@ from proxy.locations import at_root, map_path, rewrite_location
 
 
 _WHOLE = re.compile(rb"\A()(.*)\Z", re.DOTALL)
+# Fields that hold addresses; group 2 is the address.
 _ADDRESSES = {
     b"location": _WHOLE,
     b"content-location": _WHOLE,
     b"link": re.compile(rb"(<)([^<>]*)(?=>)"),
     b"refresh": re.compile(rb"(url\s*=\s*['\"]?)([^'\"\s]*)", re.IGNORECASE),
 }
-"""Fields that hold addresses; group 2 is the address."""
 ADDRESS_FIELDS = frozenset(_ADDRESSES)
 
 
@@ -52,8 +52,8 @@ def _without_parameters(address: bytes, owned: frozenset[bytes]) -> bytes:
 
 
 _SAME_PATHS = (Mount(b"", b""),)
+# Attributes that are looked at where every path is the client's as it is the tool's.
 _CHANGED = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
-"""Attributes that are looked at where every path is the client's as it is the tool's."""
 
 
 def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
@@ -103,15 +103,15 @@ def _attribute_value(attribute: bytes) -> bytes:
 # WWW-Authenticate: one field can hold several challenges, each with parameters (RFC 9110 section 11.6.1).
 
 
+# One member of a comma-separated list whose members can hold quoted commas.
 _ITEM = re.compile(rb"""(?:[^",]|"(?:[^"\\]|\\.)*")+""")
-"""One member of a comma-separated list whose members can hold quoted commas."""
 _QUOTED = re.compile(rb'"[^"]*"')
+# A scheme name stands alone or before a space; a parameter has `=` behind its name.
 _STARTS_CHALLENGE = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s+(?!=)|\s*$)")
-"""A scheme name stands alone or before a space; a parameter has `=` behind its name."""
 
 
+# Bytes of a field worth taking apart; unbalanced quotes make that quadratic.
 _MAX_FIELD = 4096
-"""Bytes of a field worth taking apart; unbalanced quotes make that quadratic."""
 
 
 def without_bearer(value: bytes) -> bytes | None:
@@ -137,8 +137,8 @@ def without_bearer(value: bytes) -> bytes | None:
 
 
 _REASON_HEADER = b"x-connectors-reason"
+# Folded names of the fields whose values are looked at; all others pass as they are, or end here.
 CHANGED = ADDRESS_FIELDS | {b"set-cookie", b"www-authenticate", _REASON_HEADER}
-"""Folded names of the fields whose values are looked at; all others pass as they are, or end here."""
 _LINK_TARGET = re.compile(rb"<([^<>]*)>")
 
 

@@ -17,14 +17,14 @@ from typing import Any, Final, cast
 
 from proxy.buffers import MOST, Reading
 
+# Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1).
 CHUNK = 64 * 1024
-"""Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1)."""
+# Bytes of one read: what a record holds at most, so that each read ends one and OpenSSL holds nothing back.
 RECORD = 16 * 1024
-"""Bytes of one read: what a record holds at most, so that each read ends one and OpenSSL holds nothing back."""
+# Bytes in a lent buffer beyond which another record might not fit: OpenSSL would hold a part of it back.
 FULL: Final = MOST - RECORD
-"""Bytes in a lent buffer beyond which another record might not fit: OpenSSL would hold a part of it back."""
+# Bytes of answers to the protocol itself in a connection's life: a handshake's, and a thousand key updates'.
 MAX_ANSWERED = 64 * 1024
-"""Bytes of answers to the protocol itself in a connection's life: a handshake's, and a thousand key updates'."""
 
 logger = logging.getLogger(__name__)
 

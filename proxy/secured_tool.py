@@ -19,15 +19,15 @@ from proxy.secured import Secured
 # origin and CAs), with the context that verified the tool, and for an hour at most. It dies with its pool.
 
 
+# Seconds behind a full handshake in which its outcome counts, however often the tool renews the session: a certificate
+# that was revoked or has expired is noticed by then.
 MAX_AGE = 3600.0
-"""Seconds behind a full handshake in which its outcome counts, however often the tool renews the session: a certificate
-that was revoked or has expired is noticed by then."""
+# Pools that something is known of, the last used ones; a session takes 7 KiB, the tool's certificate in it.
 MAX_POOLS = 1024
-"""Pools that something is known of, the last used ones; a session takes 7 KiB, the tool's certificate in it."""
+# Handshakes that a session must save: to read one out of OpenSSL costs as much as one of them saves.
 WORTH = 4
-"""Handshakes that a session must save: to read one out of OpenSSL costs as much as one of them saves."""
+# Sessions of a tool that were not worth it, after which it is left alone for MAX_AGE.
 MAX_STRIKES = 2
-"""Sessions of a tool that were not worth it, after which it is left alone for MAX_AGE."""
 
 Key = TypeVar("Key", bound=Hashable)
 

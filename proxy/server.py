@@ -20,8 +20,8 @@ from proxy.secured import Secured
 from proxy.settings import ProxySettings
 from proxy.watchdog import Watchdog
 
+# Connections that wait for accept(); the kernel caps it at net.core.somaxconn.
 BACKLOG = 4096
-"""Connections that wait for accept(); the kernel caps it at net.core.somaxconn."""
 
 
 logger = logging.getLogger(__name__)

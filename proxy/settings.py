@@ -184,8 +184,8 @@ def share_of(settings: ProxySettings) -> ProxySettings:
     return replace(settings, limits=limits, callers=callers)
 
 
+# Of most machines more than there are processors; each has its memory and follows every change for itself.
 MAX_WORKERS = 64
-"""Of most machines more than there are processors; each has its memory and follows every change for itself."""
 
 
 def parse_workers(text: str) -> int:

@@ -15,42 +15,42 @@ from contextlib import ExitStack
 from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol
 
+# Linux alone has both.
 POSSIBLE: Final = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
-"""Linux alone has both."""
+# Bytes from which a body is moved so: to set it up costs about as much as it costs to copy 200 KiB.
 WORTH: Final = 1024 * 1024
-"""Bytes from which a body is moved so: to set it up costs about as much as it costs to copy 200 KiB."""
+# Bytes asked of the kernel for a pipe, and moved at once: never more of one body than this is under way.
 PIPE: Final = 1024 * 1024
-"""Bytes asked of the kernel for a pipe, and moved at once: never more of one body than this is under way."""
+# A pipe's size without asking. A user who has too many pipes gets some of 4 KiB (pipe(7)): those are not worth it.
 PIPE_AT_LEAST: Final = 64 * 1024
-"""A pipe's size without asking. A user who has too many pipes gets some of 4 KiB (pipe(7)): those are not worth it."""
+# Bodies moved so at once, four descriptors each; pipes of a user may hold 64 MiB by default (pipe-user-pages-soft).
 MAX_PIPES: Final = 64
-"""Bodies moved so at once, four descriptors each; pipes of a user may hold 64 MiB by default (pipe-user-pages-soft)."""
 
 
 class SpliceState(Enum):
     """What a splice waits for."""
 
+    # Bytes to come; the pipe is empty.
     SOURCE = auto()
-    """Bytes to come; the pipe is empty."""
+    # Room for those in the pipe; none are taken in meanwhile.
     SINK = auto()
-    """Room for those in the pipe; none are taken in meanwhile."""
     OVER = auto()
 
 
 class SpliceEnd(Enum):
     """How a splice has ended."""
 
+    # The body is through, and nothing lies behind it yet.
     DONE = auto()
-    """The body is through, and nothing lies behind it yet."""
+    # The body is through, and behind it are more bytes already, or the end of what comes.
     DONE_AND_MORE = auto()
-    """The body is through, and behind it are more bytes already, or the end of what comes."""
+    # The source has ended before its time, or failed; all that had come from it is through.
     SOURCE_LOST = auto()
-    """The source has ended before its time, or failed; all that had come from it is through."""
+    # The sink takes nothing any more.
     SINK_LOST = auto()
-    """The sink takes nothing any more."""
+    # There is something that splice(2) does not take, as urgent data (RFC 9293 section 3.8.5); what came before is
+    # through, and the rest of the body is for who reads as usual.
     GIVEN_UP = auto()
-    """There is something that splice(2) does not take, as urgent data (RFC 9293 section 3.8.5); what came before is
-    through, and the rest of the body is for who reads as usual."""
 
 
 class Tell(NamedTuple):

@@ -20,18 +20,17 @@ from proxy.secured_tool import Sessions
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
+# Idle connections of a pool that are kept for long: nginx's examples say 16 to 64; each costs the tool a worker with
+# some servers.
 FEW_IDLE = 64
-"""Idle connections of a pool that are kept for long: nginx's examples say 16 to 64; each costs the tool a worker with
-some servers."""
+# Idle connections of a pool: those beyond FEW_IDLE are kept for SHORTLY, for clients that come all at once.
 MAX_IDLE_PER_POOL = 512
-"""Idle connections of a pool: those beyond FEW_IDLE are kept for SHORTLY, for clients that come all at once."""
+# Seconds. Who has many clients has the next request long before.
 SHORTLY = 2.0
-"""Seconds. Who has many clients has the next request long before."""
+# Seconds of idleness after which a pooled connection is not used for a request that cannot be repeated.
+#
+# Tools close idle connections from about 5 s on; a POST that meets the closing is lost, and no proxy may send it twice.
 MAX_IDLE_TO_REPEAT_NOTHING = 2.0
-"""Seconds of idleness after which a pooled connection is not used for a request that cannot be repeated.
-
-Tools close idle connections from about 5 s on; a POST that meets the closing is lost, and no proxy may send it twice.
-"""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 
 

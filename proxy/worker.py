@@ -45,10 +45,10 @@ from proxy.worker_messages import (
 
 logger = logging.getLogger("connectors.worker")
 
+# Families that are about all workers together.
 TOLD_BY_PARENT = frozenset({"connectors_proxy_snapshot_generation", "connectors_proxy_snapshot_age_seconds"})
-"""Families that are about all workers together."""
+# Seconds for the last metrics to be taken: they must not keep a process from ending.
 LAST_WORDS = 2.0
-"""Seconds for the last metrics to be taken: they must not keep a process from ending."""
 _STDERR = 2
 
 

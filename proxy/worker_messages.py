@@ -23,20 +23,20 @@ class FrameKind(IntEnum):
     """Kinds of frames. To a worker: SETTINGS first, then the others; from it: SERVED, FAMILY, COUNTED."""
 
     SETTINGS = 1
+    # A part of what changed (connectors/sources/handover.py).
     PIECE = 2
-    """A part of what changed (connectors/sources/handover.py)."""
+    # All parts are there: serve them. The payload is a number, which SERVED answers with.
     SERVE = 3
-    """All parts are there: serve them. The payload is a number, which SERVED answers with."""
     SERVED = 4
+    # Tell your metrics. The answer is some FAMILY and one COUNTED.
     COUNT = 5
-    """Tell your metrics. The answer is some FAMILY and one COUNTED."""
     FAMILY = 6
     COUNTED = 7
+    # Go on in the file that bears the audit log's name now.
     REOPEN = 8
-    """Go on in the file that bears the audit log's name now."""
     DRAIN = 9
+    # Cut off what still runs.
     END = 10
-    """Cut off what still runs."""
 
 
 class WorkerSettingsError(Exception):

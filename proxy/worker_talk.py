@@ -12,11 +12,11 @@ from connectors.sources.gathered import Recipient
 from connectors.sources.handover import encode
 from proxy.worker_messages import FrameKind, number_of, send_number
 
+# Seconds that a worker may take from the first byte of a change until it serves it. Ten thousand Connectors take a few
+# of them; one that takes longer serves what is long outdated, and is replaced.
 DEADLINE = 60.0
-"""Seconds that a worker may take from the first byte of a change until it serves it. Ten thousand Connectors take a few
-of them; one that takes longer serves what is long outdated, and is replaced."""
+# Messages of one answer about metrics: of 5,000 samples each there are some dozen with ten thousand Connectors.
 MAX_FAMILIES = 4096
-"""Messages of one answer about metrics: of 5,000 samples each there are some dozen with ten thousand Connectors."""
 
 
 class WorkerTalk:

@@ -27,16 +27,16 @@ from proxy.wiring import check_files
 from proxy.worker_messages import FrameKind, WorkerSettings, encode_settings
 from proxy.worker_talk import WorkerTalk
 
+# What a worker runs.
 MODULE = "proxy.worker"
-"""What a worker runs."""
+# Seconds that a scrape waits for the workers' metrics. For one that does not answer its last ones count.
 COUNT_DEADLINE = 2.0
-"""Seconds that a scrape waits for the workers' metrics. For one that does not answer its last ones count."""
+# Seconds beyond the drain timeout, in which workers cut off what still runs and end by themselves.
 DRAIN_GRACE = 5.0
-"""Seconds beyond the drain timeout, in which workers cut off what still runs and end by themselves."""
+# Seconds in which they do so when told to hurry.
 CUT_GRACE = 2.0
-"""Seconds in which they do so when told to hurry."""
+# Gauges that say when something ends: of several workers' the first end counts.
 LEAST = frozenset({"connectors_proxy_tls_certificate_expiry_seconds", "connectors_proxy_ca_certificate_expiry_seconds"})
-"""Gauges that say when something ends: of several workers' the first end counts."""
 
 
 @dataclass(frozen=True, slots=True)

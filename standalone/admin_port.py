@@ -13,11 +13,11 @@ import msgspec
 from connectors.process.declaration import Parser, Setting
 from standalone.objects import ApiFailure
 
+# Seconds until an admin port that does not answer counts as unreachable.
 TIMEOUT = 10.0
-"""Seconds until an admin port that does not answer counts as unreachable."""
 
+# Bytes of an answer: ten thousand Connectors with statuses have 30 MiB.
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes of an answer: ten thousand Connectors with statuses have 30 MiB."""
 
 T = TypeVar("T")
 

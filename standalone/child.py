@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+# Lines of output that are kept: enough to tell why a process failed, bounded for one that runs for days.
 KEPT_LINES = 10_000
-"""Lines of output that are kept: enough to tell why a process failed, bounded for one that runs for days."""
+# Bytes of one line.
 LINE_LIMIT = 1024 * 1024
-"""Bytes of one line."""
+# Seconds between SIGTERM and SIGKILL: longer than `connectors serve` takes to drain.
 KILL_AFTER = 35.0
-"""Seconds between SIGTERM and SIGKILL: longer than `connectors serve` takes to drain."""
 
 
 class ChildError(Exception):

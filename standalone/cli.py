@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Mapping, Sequence
 
+# Each is a module standalone/COMMAND.py with main(words, environment) -> exit code.
 COMMANDS = {
     "serve": "run the proxy over a directory of manifests",
     "get": "show the Connectors or classes of a running proxy, with their status",
@@ -14,7 +15,6 @@ COMMANDS = {
     "probe": "ask a Connector's tool now whether it is reachable and takes the credential, and show how",
     "demo": "clone and push through a Connector, end to end, and show what the tool saw",
 }
-"""Each is a module standalone/COMMAND.py with main(words, environment) -> exit code."""
 
 
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:

@@ -30,8 +30,8 @@ from standalone.objects import BASE
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANIFESTS = CHECKOUT / "examples" / "quickstart"
 GIT_SERVER = CHECKOUT / "examples" / "git_server" / "server.py"
+# spec.address of the example's Connector: where `make serve` runs the git server.
 ADDRESS = "http://127.0.0.1:3000/git"
-"""spec.address of the example's Connector: where `make serve` runs the git server."""
 SECRET = "demo-git"  # noqa: S105 - an object's name
 REPOSITORY = "demo.git"
 
@@ -111,8 +111,8 @@ def _seen(entry: Mapping[str, Any]) -> Seen:
     return Seen(entry["method"], entry["path"], ", ".join(values), entry["authorized"])
 
 
+# Seconds: a probe gives up after ten.
 PROBED_WITHIN = 15.0
-"""Seconds: a probe gives up after ten."""
 CONNECTOR = f"{BASE}/namespaces/default/connectors/demo"
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Demo",
@@ -233,8 +233,8 @@ async def _demo(stage: Stage) -> None:
     print("\nDone: cloned and pushed, and git never had the password.")
 
 
+# Where `connectors serve` says which admin port the kernel chose.
 ADMIN_LINE = r"\badmin\b.*?(http://[^\s/\"]+)"
-"""Where `connectors serve` says which admin port the kernel chose."""
 
 
 async def _serve(stage: Stage) -> None:

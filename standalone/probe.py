@@ -67,8 +67,8 @@ class ProbeOptions:
     dialing: DialSettings = field(default_factory=dialing_on_this_machine)
 
 
+# Seconds: two probes of ten each, behind those that others have asked for.
 REPORTS_WITHIN = 60.0
-"""Seconds: two probes of ten each, behind those that others have asked for."""
 
 
 class ProbeError(Exception):

@@ -24,8 +24,8 @@ from standalone.table import connectors_table
 
 logger = logging.getLogger("connectors.serve")
 
+# Seconds that the table waits for them: what is near has answered by then, what is not says ProbePending.
 FIRST_PROBES = 2.0
-"""Seconds that the table waits for them: what is near has answered by then, what is not says ProbePending."""
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:

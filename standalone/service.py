@@ -47,10 +47,10 @@ from standalone.status import Board, StatusBoard, localhost_url
 
 logger = logging.getLogger("connectors.manifests")
 
+# Seconds before watching is tried again; doubled with each failure in a row.
 FIRST_PAUSE = 0.5
-"""Seconds before watching is tried again; doubled with each failure in a row."""
+# Seconds: a volume that went away may stay so for long, but its return must not wait for minutes.
 LONGEST_PAUSE = 30.0
-"""Seconds: a volume that went away may stay so for long, but its return must not wait for minutes."""
 
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING}
 

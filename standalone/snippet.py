@@ -16,10 +16,10 @@ from connectors.objects.conditions import ConditionType
 from standalone.objects import ConnectorObject
 
 TOKEN_FOLDER = "/var/run/secrets/connectors"  # noqa: S105 - a folder
+# Seconds that a Pod's token lives; the kubelet renews it at four fifths of that, and takes no less than 600.
 EXPIRATION = 1800
-"""Seconds that a Pod's token lives; the kubelet renews it at four fifths of that, and takes no less than 600."""
+# The proxy takes any; clients want one beside a password.
 USERNAME = "token"
-"""The proxy takes any; clients want one beside a password."""
 
 _URL = re.compile(r"https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -168,6 +168,7 @@ spec:
 """
 
 
+# Title -> part, in the order in which they are printed.
 PARTS: Mapping[str, Callable[[SnippetTarget], str]] = {
     "git": _git,
     "curl": _curl,
@@ -176,7 +177,6 @@ PARTS: Mapping[str, Callable[[SnippetTarget], str]] = {
     "docker and skopeo": _registry,
     "Pod: the token's file": _pod,
 }
-"""Title -> part, in the order in which they are printed."""
 
 
 def _plain(target: SnippetTarget) -> bool:

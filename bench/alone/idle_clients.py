@@ -13,8 +13,8 @@ from bench.pulse import complete
 
 REQUEST = f"GET /small/idle HTTP/1.1\r\nHost: {host(0)}\r\n\r\n".encode()
 WARM = 64
+# Files that a process needs beside its connections.
 SPARE_FILES = 200
-"""Files that a process needs beside its connections."""
 
 
 async def measure(serving: Serving, clients: int) -> dict[str, float]:

@@ -13,15 +13,15 @@ from bench.measure import resident
 from standalone.child import Child
 from standalone.demo import CHECKOUT
 
+# How many are there when the process's own memory is measured.
 FEW = 10
-"""How many are there when the process's own memory is measured."""
 CHANGES = 5
+# Times SETTLED seconds that a change gets on a busy machine.
 PATIENCE = 8
-"""Times SETTLED seconds that a change gets on a busy machine."""
+# A fifth less, from one moment to the next, is a process that comes to rest.
 NO_LESS = 0.8
-"""A fifth less, from one moment to the next, is a process that comes to rest."""
+# The answers before and after a change.
 FOUND = (401, 200)
-"""The answers before and after a change."""
 
 
 async def measure(few: Source, many: Source, count: int, folder: Path, checkout: Path) -> dict[str, float]:

@@ -16,8 +16,8 @@ from standalone.child import ChildError
 from standalone.demo import CHECKOUT
 from tests.peers.fake_api_server import FakeApiServer
 
+# Connectors that are served while one of them changes under load.
 AMONG = 100
-"""Connectors that are served while one of them changes under load."""
 Numbers = dict[str, float]
 
 

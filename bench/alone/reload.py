@@ -10,8 +10,8 @@ from bench.alone.serving import Serving, host
 from bench.load import Requests, small
 from bench.measure import cpu_seconds
 
+# Seconds between changes: as often as files are looked at.
 EVERY = 0.5
-"""Seconds between changes: as often as files are looked at."""
 MICRO = 1e6
 
 

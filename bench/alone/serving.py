@@ -20,11 +20,11 @@ from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import Manifest, auth, basic_auth, connector, write
 
 SPACES = 200
+# Seconds that each change gets: one in files is in effect within 2 s.
 SETTLED = 2.5
-"""Seconds that each change gets: one in files is in effect within 2 s."""
 STARTED = 180.0
+# Passwords: with the second one the tool answers 200, with any other 401.
 OTHER, RIGHT = "other", "secret"
-"""Passwords: with the second one the tool answers 200, with any other 401."""
 
 
 class Source(Protocol):

@@ -17,8 +17,8 @@ from bench.peers.peer import CannotError
 from standalone.child import Child
 
 POLL = 0.02
+# The shell becomes the program, so its process is the one that is measured.
 INTO_FILE = 'log="$1"; shift; exec "$@" >"$log" 2>&1'
-"""The shell becomes the program, so its process is the one that is measured."""
 
 
 class Logged:

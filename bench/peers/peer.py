@@ -15,14 +15,14 @@ from pathlib import Path
 
 import trustme
 
+# What each of them puts on a request. The tool answers 401 without it.
 AUTHORIZATION = "Basic " + base64.b64encode(b"robot:secret").decode("ascii")
-"""What each of them puts on a request. The tool answers 401 without it."""
+# The Host field that every client sends: the Connector's own name, which the others do not look at.
 HOST = "c-tool.default.svc"
-"""The Host field that every client sends: the Connector's own name, which the others do not look at."""
+# Where the Connector is in path form.
 PREFIX = "/namespaces/default/connectors/tool"
-"""Where the Connector is in path form."""
+# Idle connections to the tool that each may keep: more than any scenario has clients.
 KEPT = 512
-"""Idle connections to the tool that each may keep: more than any scenario has clients."""
 
 
 class Callers(StrEnum):

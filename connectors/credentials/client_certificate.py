@@ -20,8 +20,8 @@ from connectors.tls.certificates import (
     signing_key,
 )
 
+# Its keys (core/v1, TLSCertKey and TLSPrivateKeyKey).
 CERTIFICATE, KEY = "tls.crt", "tls.key"
-"""Its keys (core/v1, TLSCertKey and TLSPrivateKeyKey)."""
 
 
 class ClientCertificate:

@@ -34,8 +34,8 @@ class Owned:
         return Owned(self.headers | other.headers, self.query | other.query)
 
 
+# Query parameters to inject, in order.
 Parameters = tuple[tuple[bytes, SecretValue], ...]
-"""Query parameters to inject, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Credential:
     certificate: KeyPair | None = None
 
 
+# Bytes of a value that is looked for in an address; shorter ones stand there by chance.
 _MIN_SHOWN = 8
-"""Bytes of a value that is looked for in an address; shorter ones stand there by chance."""
+# Looks at an address: as it is, and percent-decoded up to three times; logins nest one address in another.
 _MAX_ENCODINGS = 4
-"""Looks at an address: as it is, and percent-decoded up to three times; logins nest one address in another."""
 ANONYMOUS = Credential()
+# What is never passed on, for anonymous Connectors neither: it is the caller's word to the proxy (threat 21).
 CALLERS_OWN = Owned(headers=frozenset({b"authorization", b"proxy-authorization", b"x-openapi-address"}))
-"""What is never passed on, for anonymous Connectors neither: it is the caller's word to the proxy (threat 21)."""
 
 
 def fold(name: bytes) -> bytes:
@@ -72,8 +72,8 @@ def _fold(name: bytes) -> bytes:
     return name.lower().replace(b"_", b"-")
 
 
+# Bytes of a name that is remembered folded; the longest registered field name has 41.
 _CACHED = 64
-"""Bytes of a name that is remembered folded; the longest registered field name has 41."""
 _short_fold = lru_cache(maxsize=4096)(_fold)
 
 

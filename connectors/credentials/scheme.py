@@ -11,10 +11,10 @@ from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import Secret, SecretValue
 
+# Bytes of one value of a credential. Servers refuse heads of that size; a Secret may hold 1 MiB.
 MAX_VALUE = 16_384
-"""Bytes of one value of a credential. Servers refuse heads of that size; a Secret may hold 1 MiB."""
+# field-content of RFC 9110 section 5.5: no CR, LF or NUL, so that a Secret cannot add a header or split a request.
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-"""field-content of RFC 9110 section 5.5: no CR, LF or NUL, so that a Secret cannot add a header or split a request."""
 
 
 class Scheme(Protocol):

@@ -9,8 +9,8 @@ from connectors.process.declaration import Parser, setting
 from connectors.process.parsers import choice, parse_duration_or_zero
 from connectors.tls.pool import TlsVersion
 
+# Seconds. A name server's own answers tell how long they count, and the system does not pass that on.
 MAX_DNS_CACHE = 60.0
-"""Seconds. A name server's own answers tell how long they count, and the system does not pass that on."""
 
 
 def parse_dns_cache(text: str) -> float:

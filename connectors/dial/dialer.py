@@ -40,8 +40,8 @@ async def checked_addresses(resolver: NameResolver, guard: DialGuard, address: A
     return allowed
 
 
+# Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8).
 ATTEMPT_DELAY = 0.25
-"""Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8)."""
 
 
 async def connected_socket(candidates: Sequence[str], port: int) -> socket.socket:
@@ -65,8 +65,8 @@ def _numeric(ip: str, port: int) -> AddrInfoType:
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)
 
 
+# X509_V_ERR_CERT_SIGNATURE_FAILURE of OpenSSL: there is an issuer of that name, and somebody else has signed.
 _SIGNATURE = 7
-"""X509_V_ERR_CERT_SIGNATURE_FAILURE of OpenSSL: there is an issuer of that name, and somebody else has signed."""
 
 T = TypeVar("T")
 

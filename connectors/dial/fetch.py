@@ -25,23 +25,23 @@ from connectors.objects.addresses import Address
 from connectors.objects.secret import SecretValue
 from connectors.tls.pool import SYSTEM_TLS, ClientTls
 
+# Bytes that are read before others have a turn: in chunks of one byte, 10 ms.
 READ = 16 * 1024
-"""Bytes that are read before others have a turn: in chunks of one byte, 10 ms."""
+# Bytes of a connection, without those of TLS: a body of 1 MiB in chunks of one byte is 6 MiB.
 MAX_RECEIVED = 10 * 1024 * 1024
-"""Bytes of a connection, without those of TLS: a body of 1 MiB in chunks of one byte is 6 MiB."""
 
+# Fields of a request's own that are left out: they are about the connection, or are sent once, as this module says.
 OURS = frozenset(
     {
         "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te",
         "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-"""Fields of a request's own that are left out: they are about the connection, or are sent once, as this module says."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# Methods of which a server expects no body; of others it may want to hear of none (RFC 9110 section 8.6).
 _WITHOUT_CONTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods of which a server expects no body; of others it may want to hear of none (RFC 9110 section 8.6)."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

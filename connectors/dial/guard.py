@@ -14,6 +14,7 @@ Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...]
 
 LOOPBACK: Networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+# Where no tool is, and much that must not be reached. Private ranges are no part of it: that is where tools live.
 DENIED: tuple[tuple[str, Networks], ...] = (
     (
         "metadata",
@@ -36,7 +37,6 @@ DENIED: tuple[tuple[str, Networks], ...] = (
     ("multicast", (ip_network("224.0.0.0/4"), ip_network("ff00::/8"))),
     ("broadcast", (ip_network("255.255.255.255/32"),)),
 )
-"""Where no tool is, and much that must not be reached. Private ranges are no part of it: that is where tools live."""
 
 _ENDS_IN_IPV4 = (
     IPv6Network("::ffff:0:0/96"),  # IPv4-mapped (RFC 4291 section 2.5.5.2): the kernel dials the IPv4 address
@@ -46,13 +46,13 @@ _ENDS_IN_IPV4 = (
 )
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+# Where the IPv4 address is behind a prefix of 48, 56, 64 and 96 bits (RFC 6052 section 2.2).
 _LOCAL_NAT64_OCTETS = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
-"""Where the IPv4 address is behind a prefix of 48, 56, 64 and 96 bits (RFC 6052 section 2.2)."""
+# Unspecified and loopback: IPv4-compatible by their form alone.
 _ITSELF = IPv6Network("::/127")
-"""Unspecified and loopback: IPv4-compatible by their form alone."""
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
+# Verdicts that a guard remembers: one costs 10 us and more, and each connection asks for it.
 _MAX_KNOWN = 4096
-"""Verdicts that a guard remembers: one costs 10 us and more, and each connection asks for it."""
 _NETWORK = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?", re.ASCII)
 
 

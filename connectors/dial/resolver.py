@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+# Lookups at once. A thread that waits for a name server costs some 50 KiB; so many do not hang by chance.
 MAX_LOOKUPS = 256
-"""Lookups at once. A thread that waits for a name server costs some 50 KiB; so many do not hang by chance."""
 
+# Answers kept; more names than a cluster has tools are somebody's play.
 MAX_CACHED = 4096
-"""Answers kept; more names than a cluster has tools are somebody's play."""
 
 Lookup = Callable[[str, int], list[str]]
 

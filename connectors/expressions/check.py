@@ -21,8 +21,8 @@ from connectors.json_depth import too_deep
 
 __all__ = ["MAX_SOURCE", "Check", "CheckError", "compile_check"]
 
+# Characters of an expression. The longest of the published classes has under 100; compiling this much takes 2 ms.
 MAX_SOURCE = 4096
-"""Characters of an expression. The longest of the published classes has under 100; compiling this much takes 2 ms."""
 
 _ENVIRONMENT = cel.NewEnv(
     variables={
@@ -34,11 +34,12 @@ _ENVIRONMENT = cel.NewEnv(
 )
 _WHERE = re.compile(r"ERROR: <input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<said>[^\n]*)")
 _CONTAINER = re.compile(r" \(in container '[^']*'\)| \[[A-Z_]+\]$")
+# Where a body may hold what the library does not take as it is.
 _DELICATE = re.compile(rb"[0-9]{19}|\\u0000")
-"""Where a body may hold what the library does not take as it is."""
 _INT64 = range(-(2**63), 2**63)
+# What the library raises: its own errors are RuntimeErrors, those of the conversion of values the others.
 _RUNTIME = (RuntimeError, ValueError, TypeError, OverflowError)
-"""What the library raises: its own errors are RuntimeErrors, those of the conversion of values the others."""
+# The canonical code with which a message of the library begins -> what is said instead.
 _CODES = {
     "NOT_FOUND": "looks for a key that is not in the answer; test with has() first",
     "OUT_OF_RANGE": "gets a number that is out of range",
@@ -47,7 +48,6 @@ _CODES = {
     "INTERNAL": "goes through too many items of the answer",
     "CANCELLED": "is nested too deep",
 }
-"""The canonical code with which a message of the library begins -> what is said instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,10 +125,10 @@ def _item(value: Value, key: Value) -> Value:
 
 
 Apply = Callable[[Sequence[Value]], Value]
+# Arguments of a function that takes any number of them.
 MANY = 64
-"""Arguments of a function that takes any number of them."""
+# Weight of what goes through characters or items one by one.
 SLOW = 32
-"""Weight of what goes through characters or items one by one."""
 
 
 @dataclass(frozen=True, slots=True)

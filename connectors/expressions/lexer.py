@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from connectors.expressions.limits import TemplateError, error_at
 
+# What trim markers take away; Go takes these four only.
 _SPACE = " \t\r\n"
-"""What trim markers take away; Go takes these four only."""
 
 
 class Kind(StrEnum):

@@ -23,16 +23,16 @@ def error_at(source: str, position: int, message: str, *, missing_key: str | Non
     return TemplateError(f"line {line}, column {column}: {message}", missing_key=missing_key)
 
 
+# Characters of a template. The longest of the published classes has under 600.
 MAX_SOURCE = 4096
-"""Characters of a template. The longest of the published classes has under 600."""
+# Bytes of a rendering, and of each value made on the way: what a request head of 64 KiB can hold several times.
 MAX_OUTPUT = 16 * 1024
-"""Bytes of a rendering, and of each value made on the way: what a request head of 64 KiB can hold several times."""
+# Blocks and parentheses inside each other: compiling and evaluating recurse as deep, six Python frames a level.
 MAX_NESTING = 32
-"""Blocks and parentheses inside each other: compiling and evaluating recurse as deep, six Python frames a level."""
+# Nodes evaluated, turns of `range`, and bytes moved (256 of them are a step): about a microsecond each.
 MAX_STEPS = 20_000
-"""Nodes evaluated, turns of `range`, and bytes moved (256 of them are a step): about a microsecond each."""
+# Items of a list made on the way: more than a Connector has parameters.
 MAX_ITEMS = 4096
-"""Items of a list made on the way: more than a Connector has parameters."""
 STEP_BYTES = 256
 STEP_ITEMS = 64
 

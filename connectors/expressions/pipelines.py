@@ -32,8 +32,8 @@ _SIMPLE = {
 }
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*|0[xX][0-9A-Fa-f]+)", re.ASCII)
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?", re.ASCII)
+# Characters of a number; int64 has 19 digits.
 _MAX_DIGITS = 40
-"""Characters of a number; int64 has 19 digits."""
 _INT64 = range(-(2**63), 2**63)
 
 

@@ -11,8 +11,8 @@ from connectors.expressions.values import GoStruct, Map, Missing, Value, kind_of
 
 _VERB = re.compile(rb"%(.?)", re.DOTALL)
 _KNOWN = "known are %s %q %d %v %t and %%"
+# From here on Go's %v writes a float with an exponent; below 1e-4 too.
 _PLAIN_EXPONENT = 6
-"""From here on Go's %v writes a float with an exponent; below 1e-4 too."""
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
@@ -169,8 +169,8 @@ def quoted(value: bytes) -> bytes:
     return buffer.value()
 
 
+# Bytes from which quoting is too long in any case.
 MAX_QUOTED = 16 * 1024
-"""Bytes from which quoting is too long in any case."""
 
 
 def _quoted(character: str) -> str:

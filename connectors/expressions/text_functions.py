@@ -15,12 +15,12 @@ from connectors.expressions.values import Map, Value, kind_of
 # urlParse and urlquery.
 
 
+# RFC 3986 appendix B.
 _URL = re.compile(
     rb"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)"
     rb"(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
     re.DOTALL,
 )
-"""RFC 3986 appendix B."""
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _HOST = re.compile(rb"(?:\[(?P<literal>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::[0-9]*)?")
 
@@ -61,8 +61,8 @@ def query_escape(text: bytes) -> bytes:
     return quote_from_bytes(text, safe=" ").replace(" ", "+").encode()
 
 
+# Go's unicode.IsSpace.
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-"""Go's unicode.IsSpace."""
 
 
 def _string(value: Value) -> bytes:

@@ -15,16 +15,16 @@ TrailerFilter = Callable[[Headers], Headers]
 _Buffer = bytes | bytearray
 _Source = TypeVar("_Source", bytes, memoryview)
 
+# Bytes of a chunk-size line. 16 digits and a few extensions; longer ones have only been seen in attacks.
 MAX_CHUNK_LINE = 256
-"""Bytes of a chunk-size line. 16 digits and a few extensions; longer ones have only been seen in attacks."""
+# Bytes of a trailer section: checksums and gRPC status stand there, not documents.
 MAX_TRAILERS = 16 * 1024
-"""Bytes of a trailer section: checksums and gRPC status stand there, not documents."""
 
+# Chunks read in one turn, about a millisecond's work: others wait meanwhile, and a chunk can be one byte long.
 MAX_CHUNKS = 512
-"""Chunks read in one turn, about a millisecond's work: others wait meanwhile, and a chunk can be one byte long."""
 
+# A chunk-size line as nearly all are: it passes as it is.
 _PLAIN_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
-"""A chunk-size line as nearly all are: it passes as it is."""
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 
 
@@ -281,8 +281,8 @@ def is_one_chunk(body: bytes) -> bool:
     return size > 0 and len(body) == line.end() + size + len(_LAST_CHUNK) and body.endswith(_LAST_CHUNK)
 
 
+# The end of a chunk, and a last chunk without trailers.
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
-"""The end of a chunk, and a last chunk without trailers."""
 
 
 def body_reader(framing: Framing, trailers: TrailerFilter, *, decode: bool = False) -> BodyReader:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from connectors.http.message import MessageError, RequestHead, ResponseHead, Version
 from connectors.objects.reasons import Reason
 
+# A Content-Length of 19 digits can pass 2**63 - 1; no body is that long, and peers disagree on what it means.
 MAX_LENGTH_DIGITS = 18
-"""A Content-Length of 19 digits can pass 2**63 - 1; no body is that long, and peers disagree on what it means."""
 
 
 class BodyKind(Enum):

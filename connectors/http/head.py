@@ -15,8 +15,8 @@ from connectors.objects.reasons import Reason
 HEAD_END = b"\r\n\r\n"
 
 _VERSIONS = {"1.0": Version.HTTP_1_0, "1.1": Version.HTTP_1_1}
+# Bytes of a request line besides its target: the longest method, two spaces, the version.
 _REST_OF_LINE = 32
-"""Bytes of a request line besides its target: the longest method, two spaces, the version."""
 _NOTHING: frozenset[bytes] = frozenset()
 BARE_LF_OR_NUL = re.compile(rb"(?<!\r)\n|\0")
 
@@ -123,8 +123,8 @@ def parse_trailers(section: bytes) -> Headers:
     return tuple(collector.headers[_CARRIER_FIELDS:])
 
 
+# Brings llhttp to where a trailer section is read: it has no entry point for one.
 _TRAILER_CARRIER = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
-"""Brings llhttp to where a trailer section is read: it has no entry point for one."""
 _CARRIER_FIELDS = 1
 
 
@@ -153,8 +153,8 @@ def _tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(item.strip(b" \t").lower() for item in value.split(b",")) - {b""}
 
 
+# Bytes of a value whose tokens are remembered: `keep-alive, Upgrade, HTTP2-Settings` has 35.
 _CACHED = 64
-"""Bytes of a value whose tokens are remembered: `keep-alive, Upgrade, HTTP2-Settings` has 35."""
 _short_tokens = lru_cache(maxsize=1024)(_tokens)
 
 

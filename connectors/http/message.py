@@ -13,8 +13,8 @@ from connectors.objects.reasons import Reason, Refusal, RefusedError
 Headers = tuple[tuple[bytes, bytes], ...]
 _Index = dict[bytes, list[bytes]]
 
+# Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). A space would end it, a CR begin a new line.
 TARGET = re.compile(rb"/[!\"$-~]*")
-"""Path and query: visible ASCII without `#` (RFC 9112 section 3.2.1). A space would end it, a CR begin a new line."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -29,14 +29,14 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+# Fields that a Connection field cannot take away: they are what makes the message readable.
 FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
-"""Fields that a Connection field cannot take away: they are what makes the message readable."""
+# Fields that mean nothing, or something dangerous, behind a body (RFC 9110 section 6.5.1).
 NEVER_TRAILERS = (
     HOP_BY_HOP
     | FRAMING
     | frozenset({b"authorization", b"location", b"set-cookie", b"trailer", b"www-authenticate", b"x-openapi-address"})
 )
-"""Fields that mean nothing, or something dangerous, behind a body (RFC 9110 section 6.5.1)."""
 
 
 class Version(Enum):

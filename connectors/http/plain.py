@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from connectors.http.head import HEAD_END
 
+# Bytes of a request line that is read by expression alone; longer ones are judged by llhttp.
 MAX_LINE = 8 * 1024
-"""Bytes of a request line that is read by expression alone; longer ones are judged by llhttp."""
+# Bytes of a header block that is worth a digest; longer ones cost as much as to judge them.
 MAX_BLOCK = 8 * 1024
-"""Bytes of a header block that is worth a digest; longer ones cost as much as to judge them."""
 
+# What a path holds without an escape (RFC 3986 section 3.3): no reader sees another path in it.
 _PLAIN = rb"[A-Za-z0-9\-._~!$&'()*+,;=:@/]*+"
-"""What a path holds without an escape (RFC 3986 section 3.3): no reader sees another path in it."""
 _SEGMENT = rb"[A-Za-z0-9\-._~!$&'()*+,;=:@]++"
 _LINE = re.compile(
     rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) "

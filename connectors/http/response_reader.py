@@ -9,14 +9,14 @@ from connectors.http.message import MessageError, ResponseHead
 from connectors.http.response import Response
 from connectors.objects.reasons import Reason
 
+# Bytes of a head, as many as the proxy takes: a Content-Security-Policy and Kerberos tickets have room.
 MAX_HEAD = 64 * 1024
-"""Bytes of a head, as many as the proxy takes: a Content-Security-Policy and Kerberos tickets have room."""
+# Header fields of a head, as many as the proxy takes.
 MAX_FIELDS = 128
-"""Header fields of a head, as many as the proxy takes."""
+# Interim answers (RFC 9110 section 15.2), which are dropped: a tool that takes long may send several a second.
 MAX_INTERIM = 128
-"""Interim answers (RFC 9110 section 15.2), which are dropped: a tool that takes long may send several a second."""
+# Bytes of a body that are read. A check looks at a status page of some KiB; a thousand probes at once cost a GiB.
 MAX_BODY = 1024 * 1024
-"""Bytes of a body that are read. A check looks at a status page of some KiB; a thousand probes at once cost a GiB."""
 
 _BEGIN = b"HTTP/"
 _SWITCHING_PROTOCOLS = 101

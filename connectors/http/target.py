@@ -11,11 +11,11 @@ from connectors.http.message import MessageError, RequestHead
 _AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"http://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
 _DOT = rb"(?:\.|\xc0\xae|\xe0\x80\xae|\xef\xbc\x8e)"
+# Also in overlong UTF-8, which old decoders accept, and in full width, which some fold to ASCII.
 _SLASH = rb"(?:[/\\]|\xc0\xaf|\xc1\x9c|\xe0\x80\xaf|\xef\xbc\x8f|\xef\xbc\xbc)"
-"""Also in overlong UTF-8, which old decoders accept, and in full width, which some fold to ASCII."""
 _DOT_DOT = re.compile(rb"(?:^|%s)%s{2}[ \t]*(?:%s|[;?#\0]|\Z)" % (_SLASH, _DOT, _SLASH))
+# How often percent-encoding may be nested. Two are seen in the wild; more only serve to hide something.
 _MAX_ENCODINGS = 3
-"""How often percent-encoding may be nested. Two are seen in the wild; more only serve to hide something."""
 
 
 class RequestTarget(NamedTuple):

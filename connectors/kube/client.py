@@ -20,8 +20,8 @@ from connectors.process.clock import Clock, SystemClock
 # The lines of a watch: one JSON object each, of any length that an object can have.
 
 
+# Bytes. etcd takes objects of 1.5 MiB by default; JSON may write one of them several times as long.
 LINE_LIMIT = 16 * 1024 * 1024
-"""Bytes. etcd takes objects of 1.5 MiB by default; JSON may write one of them several times as long."""
 
 
 class LineTooLongError(Exception):
@@ -65,18 +65,17 @@ class Lines:
             self._held.append(part)
 
 
+# Seconds for a request that is no list and no watch.
 REQUEST_TIMEOUT = 10.0
-"""Seconds for a request that is no list and no watch."""
 
+# Seconds for a page of a list: the API server itself gives up on a request after that time.
 LIST_TIMEOUT = 60.0
-"""Seconds for a page of a list: the API server itself gives up on a request after that time."""
 
+# Seconds without a byte after which a watch is opened again: it may be dead, and TCP would not tell for many minutes.
+#
+# Bookmarks come about every minute where they come in time. Kubernetes 1.20 sends those of a quiet resource later, so
+# silence is not a failure.
 WATCH_SILENCE = 90.0
-"""Seconds without a byte after which a watch is opened again: it may be dead, and TCP would not tell for many minutes.
-
-Bookmarks come about every minute where they come in time. Kubernetes 1.20 sends those of a quiet resource later, so
-silence is not a failure.
-"""
 
 _PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import DecodeError as BrokenJsonError
 from msgspec import Struct, ValidationError, field, json
 
+# Seconds. What is in between names a Retry-After too (RFC 9110, 10.2.3), and a day of waiting helps nobody.
 LONGEST_WAIT = 60.0
-"""Seconds. What is in between names a Retry-After too (RFC 9110, 10.2.3), and a day of waiting helps nobody."""
 
 
 class KubeError(Exception):
@@ -76,8 +76,8 @@ class InvalidError(ApiStatusError):
 # From an answer of failure to one of connectors/kube/errors.py (API conventions, "Response status kind").
 
 
+# Characters of a server's message that are kept: a webhook may answer with a page.
 MESSAGE_LENGTH = 500
-"""Characters of a server's message that are kept: a webhook may answer with a page."""
 
 _Kind = type[ApiStatusError] | type[UnavailableError]
 

@@ -15,20 +15,20 @@ from connectors.json_depth import too_deep
 
 T = TypeVar("T")
 
+# Levels that are kept: no object of a known kind comes near, schemas of OpenAPI documents included.
 DEEPEST = 64
-"""Levels that are kept: no object of a known kind comes near, schemas of OpenAPI documents included."""
 
+# Levels that one step takes: the trees of an author who wants many steps cost more bytes then.
 _SMALL = 3
-"""Levels that one step takes: the trees of an author who wants many steps cost more bytes then."""
 _FLAT = rb'(?:[^"\[\]{}]++|"(?:[^"\\]|\\.)*+")*+'
 _LOW = _FLAT
 for _ in range(_SMALL):
     _LOW = _FLAT + rb"(?:[\[{]" + _LOW + rb"[\]}]" + _FLAT + rb")*+"
 _RUN = rb"([\[{]++|[\]}]++)"
+# To the next brackets of one direction. Python sees a run of them as one: there may be millions, of one author.
 _STEP = re.compile(_FLAT + _RUN, re.DOTALL)
-"""To the next brackets of one direction. Python sees a run of them as one: there may be millions, of one author."""
+# The same, over whatever is closed within _SMALL levels: for where none of these is to be cut.
 _STRIDE = re.compile(_LOW + _RUN, re.DOTALL)
-"""The same, over whatever is closed within _SMALL levels: for where none of these is to be cut."""
 _KEY = re.compile(rb'[\s,]*"((?:[^"\\]|\\.)*+)"\s*:\s*', re.DOTALL)
 _SCALAR = re.compile(rb'\s*("(?:[^"\\]|\\.)*+"|[^"\[\]{},\s]++)', re.DOTALL)
 

@@ -19,16 +19,16 @@ from connectors.process.clock import Clock, SystemClock
 
 logger = logging.getLogger("connectors.kube")
 
+# Objects of a list in one answer: a tenth of a second of work, and with objects as large as they can be 150 MB.
 PAGE = 100
-"""Objects of a list in one answer: a tenth of a second of work, and with objects as large as they can be 150 MB."""
+# The server ends a watch after a time in this range: all at once would come back at once.
 WATCH_SECONDS = (240, 480)
-"""The server ends a watch after a time in this range: all at once would come back at once."""
+# Seconds. After a watch that ended in order after less than that, the next one waits a little.
 SHORT = 1.0
-"""Seconds. After a watch that ended in order after less than that, the next one waits a little."""
+# Seconds after which a watch counts as one that worked, even if it had nothing to tell.
 LIVED = 5.0
-"""Seconds after which a watch counts as one that worked, even if it had nothing to tell."""
+# Objects whose trouble is remembered, so that it is logged once.
 NAMED = 1000
-"""Objects whose trouble is remembered, so that it is logged once."""
 
 
 class Sink(Protocol):

@@ -53,8 +53,8 @@ class Resource:
         return self.path(namespace, name, subresource)
 
 
+# Unicode's categories of control characters and of surrogates, which have no UTF-8.
 _NEVER = frozenset({"Cc", "Cs"})
-"""Unicode's categories of control characters and of surrogates, which have no UTF-8."""
 
 
 def _segment(text: str) -> str:

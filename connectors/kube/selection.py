@@ -23,12 +23,12 @@ logger = logging.getLogger("connectors.kube")
 
 V = TypeVar("V")
 
+# Requests at once: a thousand objects take a second, and an API server's fair share for one client is not used up.
 FETCHES = 16
-"""Requests at once: a thousand objects take a second, and an API server's fair share for one client is not used up."""
+# Seconds; the longest wait before an object that may not be read is asked for again.
 REFUSED_CAP = 60.0
-"""Seconds; the longest wait before an object that may not be read is asked for again."""
+# Objects that may not be read and are named in the log: a missing role would name all of them.
 LOGGED = 10
-"""Objects that may not be read and are named in the log: a missing role would name all of them."""
 
 
 class ObjectKey(NamedTuple):

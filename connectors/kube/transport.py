@@ -28,10 +28,10 @@ from connectors.process.clock import Clock
 # Connections to one API server with one credential; a changed credential or CA makes a new session.
 
 
+# Connections to the API server; a request beyond them waits. Watches hold a handful of them.
 MAX_CONNECTIONS = 100
-"""Connections to the API server; a request beyond them waits. Watches hold a handful of them."""
+# Bytes of an answer that are read ahead: one object, of which etcd takes 1.5 MiB by default.
 READ_BUFFER = 2 * 1024 * 1024
-"""Bytes of an answer that are read ahead: one object, of which etcd takes 1.5 MiB by default."""
 
 
 class KubeSession:
@@ -123,11 +123,11 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
 
 logger = logging.getLogger("connectors.kube")
 
+# Seconds between looks at the files: the kubelet renews a token long before it ends, and rotated CAs overlap.
 RELOAD_EVERY = 60.0
-"""Seconds between looks at the files: the kubelet renews a token long before it ends, and rotated CAs overlap."""
 
+# Bytes of an answer of failure that are read: a metav1.Status is smaller, a broken proxy's page needs no more.
 ERROR_BODY = 64 * 1024
-"""Bytes of an answer of failure that are read: a metav1.Status is smaller, a broken proxy's page needs no more."""
 
 _FAILURES = (aiohttp.ClientError, OSError, TimeoutError)
 

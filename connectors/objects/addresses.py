@@ -16,8 +16,8 @@ from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass
 
 DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
+# Characters of an address: far above any real one, and a request's target of 16 KiB still has room behind it.
 MAX_ADDRESS = 2048
-"""Characters of an address: far above any real one, and a request's target of 16 KiB still has room behind it."""
 MAX_HOST = 253
 
 _URL = re.compile(
@@ -57,16 +57,16 @@ class Address:
     port: int
     path: bytes
 
+    # The host without a trailing dot: for SNI and the certificate's name (RFC 6066 section 3) and for Host.
     server_name: str = field(init=False, compare=False, repr=False)
-    """The host without a trailing dot: for SNI and the certificate's name (RFC 6066 section 3) and for Host."""
+    # What makes two addresses the same server.
     origin: Origin = field(init=False, compare=False, repr=False)
-    """What makes two addresses the same server."""
+    # The Host field's value: the port only where it is not the scheme's own (RFC 9110 section 7.2).
     authority: bytes = field(init=False, compare=False, repr=False)
-    """The Host field's value: the port only where it is not the scheme's own (RFC 9110 section 7.2)."""
+    # Scheme and authority: what goes before a path in a URL of this server's.
     root: bytes = field(init=False, compare=False, repr=False)
-    """Scheme and authority: what goes before a path in a URL of this server's."""
+    # The path that goes before every request path: without slashes at its end.
     prefix: bytes = field(init=False, compare=False, repr=False)
-    """The path that goes before every request path: without slashes at its end."""
 
     def __post_init__(self) -> None:
         # Derived once: every request to this address asks for all of them.
@@ -111,11 +111,10 @@ def parse_address(text: str) -> Address:
     return Address(scheme, _host(host), DEFAULT_PORTS[scheme] if port is None else _port(port), _path(found["path"]))
 
 
+# The same for what stands in manifests, which is checked first and then used: remembered for as long as that takes.
+#
+# Not for what callers send: a cache must not become their storage.
 manifest_address = lru_cache(maxsize=1024)(parse_address)
-"""The same for what stands in manifests, which is checked first and then used: remembered for as long as that takes.
-
-Not for what callers send: a cache must not become their storage.
-"""
 
 
 def same_address(a: Address, b: Address) -> bool:

@@ -10,10 +10,10 @@ from msgspec.structs import force_setattr
 # One instance for texts that thousands of objects have in common: namespaces, names of classes and of types.
 
 
+# Texts that are remembered; with more of them some are there twice, and nothing else.
 MOST = 4096
-"""Texts that are remembered; with more of them some are there twice, and nothing else."""
+# Characters of such a text: a name of one label has 63.
 LONGEST = 64
-"""Characters of such a text: a name of one label has 63."""
 
 
 def shared(text: str) -> str:

@@ -7,15 +7,15 @@ import re
 from connectors.objects.connector import ConnectorKey
 
 SERVICE_PREFIX = "c-"
+# Of Services, in a cluster whose administrator has not chosen another (Kubernetes' own default).
 USUAL_DOMAIN = "cluster.local"
-"""Of Services, in a cluster whose administrator has not chosen another (Kubernetes' own default)."""
+# Octets of one DNS label (RFC 1035 section 2.3.4).
 MAX_LABEL = 63
-"""Octets of one DNS label (RFC 1035 section 2.3.4)."""
+# Octets of a DNS name, and so of a Kubernetes object's name.
 MAX_SUBDOMAIN = 253
-"""Octets of a DNS name, and so of a Kubernetes object's name."""
+# Admission leaves this namespace out (deploy/webhook.yaml), so that no outage of the controller can stand in the way of
+# what keeps the cluster alive. No check there asks who connects a Secret, so no Connector may be in it.
 EXEMPT_NAMESPACE = "kube-system"
-"""Admission leaves this namespace out (deploy/webhook.yaml), so that no outage of the controller can stand in the way
-of what keeps the cluster alive. No check there asks who connects a Secret, so no Connector may be in it."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?", re.ASCII)
 _LABEL_RULE = "lower-case letters, digits and '-', beginning and ending with a letter or digit"

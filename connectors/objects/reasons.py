@@ -66,6 +66,7 @@ class ConditionReason(StrEnum):
     INVALID_PEM = "InvalidPEM"
 
 
+# The one total table from a refusal to its HTTP status; a test asserts that it and docs/reasons.md are complete.
 HTTP_STATUS: dict[Reason, HTTPStatus] = {
     Reason.CONNECTOR_NOT_FOUND: HTTPStatus.NOT_FOUND,
     Reason.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
@@ -87,7 +88,6 @@ HTTP_STATUS: dict[Reason, HTTPStatus] = {
     Reason.TOO_MANY_REQUESTS: HTTPStatus.TOO_MANY_REQUESTS,
     Reason.SHUTTING_DOWN: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""The one total table from a refusal to its HTTP status; a test asserts that it and docs/reasons.md are complete."""
 
 
 # A refusal: what the proxy answers itself, and why.

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+# Seconds; the upper bound of the first wait.
 START = 0.2
-"""Seconds; the upper bound of the first wait."""
+# Seconds; the upper bound of every wait: how late, at most, a server that is back is noticed.
 CAP = 10.0
-"""Seconds; the upper bound of every wait: how late, at most, a server that is back is noticed."""
 
 
 class Backoff:

@@ -21,8 +21,8 @@ T_co = TypeVar("T_co", covariant=True)
 D = TypeVar("D", bound=Dataclass)
 
 PREFIX = "CONNECTORS_"
+# Of a field's metadata.
 _KEY = "setting"
-"""Of a field's metadata."""
 
 
 class SettingError(Exception):

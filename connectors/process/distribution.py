@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from math import fsum, inf
 
+# Observations that are kept until they are counted together: sorted, a bound is looked for once for all of them.
 AT_ONCE = 512
-"""Observations that are kept until they are counted together: sorted, a bound is looked for once for all of them."""
 
 
 class Distribution:
@@ -16,8 +16,8 @@ class Distribution:
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
+        # What is not counted yet: who observes often may append to it, and call `fold` from AT_ONCE on.
         self.fresh: list[float] = []
-        """What is not counted yet: who observes often may append to it, and call `fold` from AT_ONCE on."""
         # Counts, their sum, what is not counted yet: replaced together, for a scrape in another thread.
         self._counted: tuple[list[int], float, list[float]] = [0] * (len(bounds) + 1), 0.0, self.fresh
 

@@ -7,9 +7,9 @@ import socket
 import struct
 from contextlib import suppress
 
+# Bytes of one payload. The largest that is sent is one object with its surroundings, far below; a length above this is
+# no length, and must not make the reader wait for gigabytes.
 MAX_FRAME = 64 * 1024 * 1024
-"""Bytes of one payload. The largest that is sent is one object with its surroundings, far below; a length above this is
-no length, and must not make the reader wait for gigabytes."""
 
 _HEAD = struct.Struct(">IB")
 

@@ -12,16 +12,16 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from connectors.process.parsers import HostPort
 
+# What is still missing before this process can serve, None where nothing is.
 ReadyCheck = Callable[[], str | None]
-"""What is still missing before this process can serve, None where nothing is."""
+# What an operator should know of a process that serves all the same.
 Details = Callable[[], Iterable[str]]
-"""What an operator should know of a process that serves all the same."""
 
+# Seconds an idle connection stays open; aiohttp's own default is an hour, longer than any load balancer's.
 KEEP_ALIVE = 75.0
-"""Seconds an idle connection stays open; aiohttp's own default is an hour, longer than any load balancer's."""
 
+# Seconds that open admin requests get at the end: they are small, and the traffic port was drained before.
 SHUTDOWN = 2.0
-"""Seconds that open admin requests get at the end: they are small, and the traffic port was drained before."""
 
 
 @dataclass(slots=True)

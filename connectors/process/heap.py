@@ -7,8 +7,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Times that only what is new is settled before everything is: with a change a minute, that is once an hour.
 WHOLE = 60
-"""Times that only what is new is settled before everything is: with a change a minute, that is once an hour."""
 
 
 def settle() -> None:

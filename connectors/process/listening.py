@@ -14,17 +14,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 
+# Seconds that a process leaves the queue to others, when it has more connections than one of them: on a busy machine it
+# takes some milliseconds until those run.
 STEP_BACK = 0.005
-"""Seconds that a process leaves the queue to others, when it has more connections than one of them: on a busy machine
-it takes some milliseconds until those run."""
+# Connections that are accepted at most behind a step back in which no other process came. One behind the first, twice
+# as many behind each further one: others may be held up for a moment, or for long, and then the queue must not wait.
 AT_ONCE = 64
-"""Connections that are accepted at most behind a step back in which no other process came. One behind the first, twice
-as many behind each further one: others may be held up for a moment, or for long, and then the queue must not wait."""
+# Seconds without accepting if no descriptor is left (EMFILE): the socket stays readable, and to try again at once would
+# take all the CPU. asyncio waits as long (ACCEPT_RETRY_DELAY).
 PAUSE = 1.0
-"""Seconds without accepting if no descriptor is left (EMFILE): the socket stays readable, and to try again at
-once would take all the CPU. asyncio waits as long (ACCEPT_RETRY_DELAY)."""
+# The count of a process that does not run.
 ABSENT = 0xFFFFFFFF
-"""The count of a process that does not run."""
 
 _COUNT = struct.Struct("=I")
 

@@ -14,6 +14,8 @@ from typing import TextIO
 from connectors.process.declaration import Parser, setting
 from connectors.process.parsers import choice
 
+# The lowest level of libraries, whatever is asked for: kubernetes_asyncio logs whole Secrets at DEBUG, and what a
+# kubeconfig's login program said at ERROR (threat 14).
 PINNED = {
     "aiohttp": logging.INFO,
     "asyncio": logging.INFO,
@@ -21,11 +23,9 @@ PINNED = {
     "kubernetes_asyncio.config": logging.CRITICAL,
     "watchfiles": logging.WARNING,
 }
-"""The lowest level of libraries, whatever is asked for: kubernetes_asyncio logs whole Secrets at DEBUG, and
-what a kubeconfig's login program said at ERROR (threat 14)."""
 
+# Where aiohttp's server logs what went wrong with a request, of the admin port and of the webhook.
 HTTP_SERVER = "aiohttp.server"
-"""Where aiohttp's server logs what went wrong with a request, of the admin port and of the webhook."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -70,8 +70,8 @@ class NoHttpQuoted(logging.Filter):
         return not any(kind.__name__ in _NO_HTTP for kind in kinds)
 
 
+# aiohttp's, by name: to import it takes 0.13 s, which every command would wait for.
 _NO_HTTP = frozenset({"HttpProcessingError", "RequestPayloadError"})
-"""aiohttp's, by name: to import it takes 0.13 s, which every command would wait for."""
 _NO_HTTP_QUOTED = NoHttpQuoted()
 
 

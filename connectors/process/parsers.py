@@ -14,8 +14,8 @@ from connectors.process.declaration import Parser
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
+# Thirty days: event loops refuse timers that are much longer, and no operator means one.
 MAX_SECONDS = 30 * 24 * 3600.0
-"""Thirty days: event loops refuse timers that are much longer, and no operator means one."""
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)

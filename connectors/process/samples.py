@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+# Samples of one message, so that it stays far below the largest frame however many series there are.
 AT_ONCE = 5000
-"""Samples of one message, so that it stays far below the largest frame however many series there are."""
 
+# Types whose numbers never fall, so that those of a process that has ended still count.
 _CUMULATIVE = frozenset({"counter", "histogram"})
-"""Types whose numbers never fall, so that those of a process that has ended still count."""
 
 
 class SamplesError(Exception):

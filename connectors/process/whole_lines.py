@@ -8,8 +8,8 @@ import select
 import stat
 from collections.abc import Iterator
 
+# Bytes that one write puts into a pipe undivided (POSIX write(2)); in a file that is appended to, any number.
 ATOMIC = select.PIPE_BUF
-"""Bytes that one write puts into a pipe undivided (POSIX write(2)); in a file that is appended to, any number."""
 
 
 def at_most_whole_lines(data: bytes, most: int = ATOMIC) -> int:

@@ -22,18 +22,18 @@ from connectors.process.frames import FrameError, Frames
 
 logger = logging.getLogger("connectors.workers")
 
+# Seconds between the end of a worker's conversation and its own; then it is killed.
 LAST_WORDS = 5.0
-"""Seconds between the end of a worker's conversation and its own; then it is killed."""
+# Seconds of life after which an end does not count as a failure in a row with those before.
 SOUND = 60.0
-"""Seconds of life after which an end does not count as a failure in a row with those before."""
 
 _ROOT = Path(__file__).resolve().parents[2]
+# Runs a module of the very tree that this one is of. Not `-m`, which looks into the working directory first: the owner
+# of that could have a module of this name there.
 _BOOT = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
-"""Runs a module of the very tree that this one is of. Not `-m`, which looks into the working directory first: the
-owner of that could have a module of this name there."""
 
 
 class BrokenWorkerError(Exception):
@@ -66,8 +66,8 @@ class WorkersPlan:
     backoff: Callable[[], Backoff] = field(default=Backoff)
 
 
+# Talks to one worker until it closes its end; raises BrokenWorkerError to have it killed. Cancelled when it ends.
 Converse = Callable[[Link], Coroutine[object, object, None]]
-"""Talks to one worker until it closes its end; raises BrokenWorkerError to have it killed. Cancelled when it ends."""
 
 
 class Workers:
@@ -75,8 +75,8 @@ class Workers:
 
     def __init__(self, plan: WorkersPlan, converse: Converse, on_end: Callable[[int], None]) -> None:
         """`on_end` is called with the number of a worker that has ended, for any reason."""
+        # Workers that were started in place of one that had ended by itself.
         self.restarts = 0
-        """Workers that were started in place of one that had ended by itself."""
         self._plan = plan
         self._converse = converse
         self._on_end = on_end

@@ -140,9 +140,10 @@ def _check_names(path: str, names: Iterable[str], *, field: str = "name") -> Ite
         seen.setdefault(name, index)
 
 
+# A field name (RFC 9110 section 5.6.2).
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
-"""A field name (RFC 9110 section 5.6.2)."""
 _QUERY_NAME = re.compile(r"[!-~]+", re.ASCII)
+# Fields that frame or route a message (RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6), so no credential's.
 _NOT_GENERATED = frozenset(
     {
         "connection",
@@ -157,7 +158,7 @@ _NOT_GENERATED = frozenset(
         "x-openapi-address",
     }
 )
-"""Fields that frame or route a message (RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6), so no credential's."""
+# Fields that hardly anybody means for a token: each request would cost a question to the API server.
 _OF_EVERY_CLIENT = frozenset(
     {
         "accept",
@@ -173,7 +174,6 @@ _OF_EVERY_CLIENT = frozenset(
         "user-agent",
     }
 )
-"""Fields that hardly anybody means for a token: each request would cost a question to the API server."""
 _NO_REGO = "Rego is not supported; use "
 
 

@@ -13,8 +13,8 @@ from connectors.objects.names import namespace_problem, object_name_problem
 from connectors.objects.secret import TLS
 from connectors.objects.violation import Severity, Violation
 
+# An item of a list and its field path, as `("spec.params[0]", item)`.
 Given = tuple[str, NamedValue]
-"""An item of a list and its field path, as `("spec.params[0]", item)`."""
 
 
 def given(path: str, items: Sequence[NamedValue]) -> list[Given]:

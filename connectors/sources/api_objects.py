@@ -29,12 +29,12 @@ Spec = TypeVar("Spec", ConnectorSpec, ConnectorClassSpec)
 Item = TypeVar("Item", Connector, ConnectorClass)
 Status = TypeVar("Status", ConnectorStatus, ConnectorClassStatus)
 
+# Bytes of a Connector's spec. A real one has a kilobyte; of any namespace's author the API server takes 1.5 MiB, and
+# some hundred of these would be all the memory that the processes have.
 MAX_SPEC = 64 * 1024
-"""Bytes of a Connector's spec. A real one has a kilobyte; of any namespace's author the API server takes 1.5 MiB, and
-some hundred of these would be all the memory that the processes have."""
+# Bytes of a class's spec, which may hold OpenAPI documents: no API server has a larger one, since etcd takes none. A
+# review, which comes from any client that reaches the webhook, could have.
 MAX_CLASS = 1536 * 1024
-"""Bytes of a class's spec, which may hold OpenAPI documents: no API server has a larger one, since etcd takes none. A
-review, which comes from any client that reaches the webhook, could have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,14 +69,14 @@ class References:
 
 logger = logging.getLogger("connectors.cluster")
 
+# Seconds in which changes are gathered into one snapshot: a rollout of a thousand objects makes a few of them.
 SETTLE = 0.1
-"""Seconds in which changes are gathered into one snapshot: a rollout of a thousand objects makes a few of them."""
+# Seconds that a snapshot waits for Secrets that are being fetched. Then those that lack theirs say SecretPending.
 PATIENCE = 1.0
-"""Seconds that a snapshot waits for Secrets that are being fetched. Then those that lack theirs say SecretPending."""
 
+# Seconds that the first snapshot waits for them: thousands take some, and one that cannot be read must not keep all
+# others from being served.
 FIRST_PATIENCE = 30.0
-"""Seconds that the first snapshot waits for them: thousands take some, and one that cannot be read must not keep all
-others from being served."""
 
 
 class ClusterSource:

@@ -40,8 +40,8 @@ def builtin_classes() -> Mapping[Identity, Manifest]:
     return {entry.identity: entry for found in manifests for entry in found.entries}
 
 
+# Files that are fetched before they are parsed, if they are not large.
 BATCH = 256
-"""Files that are fetched before they are parsed, if they are not large."""
 
 
 class DirectorySource:

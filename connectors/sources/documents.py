@@ -32,20 +32,20 @@ from connectors.objects.metadata import shared as shared_text
 from connectors.objects.violation import Violation
 from connectors.sources.place import Node, Place, at, field_path, line_of, shared
 
+# Levels of nesting. An OpenAPI document in a class, the deepest thing there is, has about 25.
 MAX_DEPTH = 100
-"""Levels of nesting. An OpenAPI document in a class, the deepest thing there is, has about 25."""
+# Values of a file: some 20,000 Connectors, which take a second or two to read.
 MAX_NODES = 500_000
-"""Values of a file: some 20,000 Connectors, which take a second or two to read."""
+# Characters and nodes of a document with its aliases expanded: no file of 8 MiB has more without aliases.
 MAX_WEIGHT = 16 * 1024 * 1024
-"""Characters and nodes of a document with its aliases expanded: no file of 8 MiB has more without aliases."""
 
+# Characters and nodes of a document whose lines are compared with those of others: a Connector has some hundred.
 SHARED_WEIGHT = 4096
-"""Characters and nodes of a document whose lines are compared with those of others: a Connector has some hundred."""
 
 _TAG = "tag:yaml.org,2002:"
 _STR = _TAG + "str"
+# By a value's first character, "" for the empty one: what else than text a value without quotes may be.
 _RESOLVERS = yaml.CSafeLoader.yaml_implicit_resolvers
-"""By a value's first character, "" for the empty one: what else than text a value without quotes may be."""
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge"))
 _COLLECTION_TAGS = frozenset({None, "!", _TAG + "map", _TAG + "seq"})
 _SURROGATES = re.compile(rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
@@ -72,8 +72,8 @@ class Document:
     violations: tuple[Violation, ...] = ()
 
 
+# A field path as it grows: what is above, and a key or an index. It is written out where something is wrong.
 Path = Union["tuple[Path, str | int]", None]
-"""A field path as it grows: what is above, and a key or an index. It is written out where something is wrong."""
 
 
 class _Built(NamedTuple):

@@ -16,13 +16,13 @@ from watchfiles import awatch
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
+# Nanoseconds. File systems count time in steps of up to 10 ms: a file written just before it was read may be written
+# again within the same step, and then only reading it again shows the change.
 RECENT_NS = 50_000_000
-"""Nanoseconds. File systems count time in steps of up to 10 ms: a file written just before it was read may be written
-again within the same step, and then only reading it again shows the change."""
 
+# Device, inode, size, time of modification and of change of what a path leads to; packed, since there are as many of
+# them as files.
 Signature = bytes
-"""Device, inode, size, time of modification and of change of what a path leads to; packed, since there are as many of
-them as files."""
 _SIGNATURE = struct.Struct("=QQQqq")
 
 
@@ -187,16 +187,16 @@ def _why(error: OSError) -> str:
 
 logger = logging.getLogger("connectors.manifests")
 
+# Seconds between looks when nothing is reported: reports do not cover what links lead to, nor network file systems.
 INTERVAL = 0.5
-"""Seconds between looks when nothing is reported: reports do not cover what links lead to, nor network file systems."""
+# Of a core, at most, for looking at everything again and again: with 10,000 files one look takes 50 ms and more.
 SHARE = 0.1
-"""Of a core, at most, for looking at everything again and again: with 10,000 files one look takes 50 ms and more."""
+# Seconds between two looks at everything, however long they take.
 LONGEST = 0.9
-"""Seconds between two looks at everything, however long they take."""
+# Seconds without a change after which a file counts as written to its end.
 REST = 0.1
-"""Seconds without a change after which a file counts as written to its end."""
+# Seconds after which files are read though they still change.
 PATIENCE = 1.0
-"""Seconds after which files are read though they still change."""
 _STEP = 0.05
 
 

@@ -101,8 +101,8 @@ class Recipients:
 
     def __init__(self, store: SnapshotStore, on_news: Callable[[Changes], None]) -> None:
         """`on_news` hears of all changes too, behind the recipients."""
+        # That of the snapshot that serves here, 0 before there is one.
         self.generation = 0
-        """That of the snapshot that serves here, 0 before there is one."""
         self._on_news = on_news
         self._known = Gathered(all_there_is=True)
         self._recipients: set[Recipient] = set()

@@ -21,11 +21,11 @@ from connectors.objects.violation import Violation
 from connectors.snapshot import Changes
 from connectors.tls.pool import ApiServer
 
+# Bytes of objects that make a piece: encoded in a millisecond or two, in which no request goes on.
 PIECE = 256 * 1024
-"""Bytes of objects that make a piece: encoded in a millisecond or two, in which no request goes on."""
 
+# The extension code of an integer beyond 64 bits, which MessagePack has none for and a manifest may hold.
 _BIG = 1
-"""The extension code of an integer beyond 64 bits, which MessagePack has none for and a manifest may hold."""
 _NOT_HANDED_ON = "cannot be handed to the processes that serve; see the log, and write the object without what is odd"
 
 

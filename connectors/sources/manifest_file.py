@@ -23,8 +23,8 @@ class ManifestFile:
     unreadable: bool = False
 
 
+# What a file holds, or why it cannot be read; None: it has gone.
 Fetched = bytes | UnreadableFileError | None
-"""What a file holds, or why it cannot be read; None: it has gone."""
 
 
 def fetch(name: str) -> Fetched:

@@ -21,8 +21,8 @@ from connectors.sources.fields import decode, unknown_fields, without_nulls
 from connectors.sources.place import NOBODY, Identity, Place
 from connectors.sources.secrets import decode_secret
 
+# Bytes of a file. An API server takes objects of 1.5 MiB; a file may hold several.
 MAX_FILE = 8 * 1024 * 1024
-"""Bytes of a file. An API server takes objects of 1.5 MiB; a file may hold several."""
 DEFAULT_NAMESPACE = "default"
 
 CONNECTOR = "Connector"
@@ -155,6 +155,7 @@ def _unknown(shape: _Kind, data: dict[str, Any]) -> Iterator[Violation]:
     yield from unknown_fields(data["metadata"], ObjectMeta, "metadata", _SERVER_METADATA)
 
 
+# What an API server adds to metadata, or to what `kubectl get -o yaml` printed.
 _SERVER_METADATA = frozenset(
     {
         "clusterName",
@@ -167,7 +168,6 @@ _SERVER_METADATA = frozenset(
         "selfLink",
     }
 )
-"""What an API server adds to metadata, or to what `kubectl get -o yaml` printed."""
 
 
 class _SecretFields(Struct):

@@ -85,8 +85,8 @@ def _with(value: Value, metadata: ObjectMeta) -> Value:
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 
+# Where Secrets with CAs for all are; in a cluster that is a setting.
 SYSTEM_NAMESPACE = "connectors-system"
-"""Where Secrets with CAs for all are; in a cluster that is a setting."""
 
 
 @dataclass(slots=True)

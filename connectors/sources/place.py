@@ -12,10 +12,10 @@ from connectors.objects.violation import Severity, Violation
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
+# A mapping or sequence: its line, its keys (None: it is a sequence), and what it holds.
 Branch = tuple[int, "tuple[str, ...] | None", "tuple[Node, ...]"]
-"""A mapping or sequence: its line, its keys (None: it is a sequence), and what it holds."""
+# A node of a document with the lines of all that it holds; a scalar is its line alone.
 Node = int | Branch
-"""A node of a document with the lines of all that it holds; a scalar is its line alone."""
 
 
 class Place:
@@ -106,8 +106,8 @@ class Identity(NamedTuple):
         return f"{self.kind} {qualified}".rstrip()
 
 
+# Of a problem that concerns a file as a whole, or a document that does not say what it is.
 NOBODY = Identity("", "", "")
-"""Of a problem that concerns a file as a whole, or a document that does not say what it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from connectors.sources.place import field_path
 # Annotations that are never kept.
 
 
+# kubectl writes the whole manifest into this annotation, of a Secret its values too (threat 14).
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-"""kubectl writes the whole manifest into this annotation, of a Secret its values too (threat 14)."""
 
 
 def without_last_applied(metadata: ObjectMeta) -> ObjectMeta:

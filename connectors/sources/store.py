@@ -13,19 +13,19 @@ from connectors.objects.connector import Connector, ConnectorKey
 from connectors.snapshot import EVERYTHING, Changes, Objects, Snapshot, Wanted
 from connectors.trust import NONE, Authorities
 
+# Seconds of work after which everything else has its turn: a request waits no longer for a snapshot that is made.
 SLICE = 0.005
-"""Seconds of work after which everything else has its turn: a request waits no longer for a snapshot that is made."""
 
 
+# Steps of work from which on a snapshot is one of many changes.
 LARGE = 1000
-"""Steps of work from which on a snapshot is one of many changes."""
 
+# What is called with a snapshot. The steps that it may return are for work that grows with what has changed.
 Tell = Callable[[Snapshot], Iterator[None] | None]
-"""What is called with a snapshot. The steps that it may return are for work that grows with what has changed."""
 
 
+# What is called with the changes that a snapshot was made of, and its generation, once it serves.
 Hear = Callable[[Changes, int], None]
-"""What is called with the changes that a snapshot was made of, and its generation, once it serves."""
 
 
 class NoSnapshotError(Exception):
@@ -48,8 +48,8 @@ class SnapshotStore:
         self._large = large
         self._inventory = Inventory(wanted)
         self._clock = clock
+        # The snapshot that serves, if there is one yet; only this class sets it.
         self.serves: Snapshot | None = None
-        """The snapshot that serves, if there is one yet; only this class sets it."""
         self._subscribers: list[Tell] = []
         self._hearers: list[Hear] = []
         # Taken, and not told yet: what a call that was cut off has taken is in the next snapshot.

@@ -13,13 +13,13 @@ from connectors.objects.secret import SecretValue
 
 SUFFIXES = (".crt", ".pem")
 NO_BLOCK = "holds no CERTIFICATE block"
+# Problems of one Secret that are named; an author with more has put a wrong file there, and a status is not a log.
 MAX_PROBLEMS = 8
-"""Problems of one Secret that are named; an author with more has put a wrong file there, and a status is not a log."""
 
+# Certificates of one Secret. A whole system's store has 150; each that is loaded costs memory in each context.
 MAX_CERTIFICATES = 512
-"""Certificates of one Secret. A whole system's store has 150; each that is loaded costs memory in each context."""
+# Broken blocks of one Secret; after so many, the rest is not looked at.
 MAX_LOOKED_AT = 64
-"""Broken blocks of one Secret; after so many, the rest is not looked at."""
 TOO_MANY = f"more than {MAX_CERTIFICATES} certificates, or {MAX_LOOKED_AT} broken ones; the rest is left out"
 PEM_FILE = "ca.crt"
 
@@ -27,10 +27,10 @@ _HEADER = b"-----BEGIN "
 _BEGIN, _END = b"CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _LINE = 64
 _SPACE = re.compile(rb"\s+")
+# Certificates that are remembered parsed: the same few stand in the Secrets of a thousand Connectors.
 _CACHED = 1024
-"""Certificates that are remembered parsed: the same few stand in the Secrets of a thousand Connectors."""
+# Bytes of one that is remembered; certificates have one or two thousand.
 _CACHED_BYTES = 8192
-"""Bytes of one that is remembered; certificates have one or two thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,10 @@ _short_certificate = lru_cache(maxsize=_CACHED)(_certificate)
 # as its author likes: 21 KB of DSA take half a minute, and some DH keys are an internal error to OpenSSL.
 
 
+# Bytes of PEM; RSA with 8,192 bits has 6,400.
 MAX_KEY = 16 * 1024
-"""Bytes of PEM; RSA with 8,192 bits has 6,400."""
+# Bits. OpenSSL takes no fewer (security level 2); with 16,384 each handshake stops all for half a second.
 MIN_RSA, MAX_RSA = 2048, 8192
-"""Bits. OpenSSL takes no fewer (security level 2); with 16,384 each handshake stops all for half a second."""
 KINDS = f"RSA with {MIN_RSA} to {MAX_RSA} bits, EC, Ed25519 or Ed448"
 
 _BLOCK = re.compile(rb"-----BEGIN (RSA |EC |)PRIVATE KEY-----[A-Za-z0-9+/=\s]+-----END \1PRIVATE KEY-----")
@@ -164,8 +164,8 @@ _SIGNS = re.compile(
     + rb"\x06(?:\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01|\x07\x2a\x86\x48\xce\x3d\x02\x01|\x03\x2b\x65[\x70\x71])",
     re.DOTALL,
 )  # fmt: skip
+# Characters of base64 that hold all of that.
 _BEGINNING = 64
-"""Characters of base64 that hold all of that."""
 
 
 def signing_key(raw: bytes) -> bytes | None:

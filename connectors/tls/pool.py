@@ -35,10 +35,10 @@ class Pool:
     namesakes: int = field(default=1, compare=False)
 
 
+# CAs of one name that are tried: a rotation has two, and each is a handshake.
 MAX_NAMESAKES = 8
-"""CAs of one name that are tried: a rotation has two, and each is a handshake."""
+# The system's store and nothing else.
 SYSTEM = Pool()
-"""The system's store and nothing else."""
 
 
 def pool_of(certificates: Iterable[Certificate]) -> Pool:

@@ -93,11 +93,11 @@ def _context(minimum: TlsVersion) -> ssl.SSLContext:
 
 logger = logging.getLogger("connectors.tls")
 
+# Seconds between two looks. Both files are a few kilobytes in memory; the kubelet changes them once in weeks, by
+# exchanging the link `..data`, of which reports of the file system tell only to who knows of it.
 POLL = 2.0
-"""Seconds between two looks. Both files are a few kilobytes in memory; the kubelet changes them once in weeks, by
-exchanging the link `..data`, of which reports of the file system tell only to who knows of it."""
+# Of one file: a Secret holds no more, and a chain is a hundredth of it.
 MAX_BYTES = 1 << 20
-"""Of one file: a Secret holds no more, and a chain is a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True)

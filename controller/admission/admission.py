@@ -24,17 +24,17 @@ logger = logging.getLogger("connectors.admission")
 
 SERVICE = "connectors-webhook-service"
 PATH = "/validate"
+# Bytes of a question. An object has 1.5 MiB at most (etcd's limit), twice in an update, and JSON may escape.
 MAX_BODY = 8 << 20
-"""Bytes of a question. An object has 1.5 MiB at most (etcd's limit), twice in an update, and JSON may escape."""
+# For the TLS handshake: an API server needs milliseconds.
 HANDSHAKE_SECONDS = 10.0
-"""For the TLS handshake: an API server needs milliseconds."""
+# For the handshake and the head of the first request together.
 SILENCE_SECONDS = 20.0
-"""For the handshake and the head of the first request together."""
+# Seconds an idle connection stays open: longer than the 90 s after which Go's client closes one of its own, so that
+# none is closed under a question.
 KEEP_ALIVE = 120.0
-"""Seconds an idle connection stays open: longer than the 90 s after which Go's client closes one of its own, so that
-none is closed under a question."""
+# Seconds for running reviews at the end: as long as the API server waits for one.
 SHUTDOWN = 10.0
-"""Seconds for running reviews at the end: as long as the API server waits for one."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

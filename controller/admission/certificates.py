@@ -22,18 +22,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.certificates import signing_key
 
+# Keys of the Secret.
 TRUSTED, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
-"""Keys of the Secret."""
+# The key of the authority of earlier versions. It is dropped with the next write: it signs nothing any more.
 FORMER_KEY = "ca.key"
-"""The key of the authority of earlier versions. It is dropped with the next write: it signs nothing any more."""
+# A certificate is valid so long before it is made, for API servers whose clock is behind that of the replica that made
+# it: hours are soon had where somebody took local time for UTC. Lives count from when it was made.
 BACKDATE = timedelta(days=1)
-"""A certificate is valid so long before it is made, for API servers whose clock is behind that of the replica that made
-it: hours are soon had where somebody took local time for UTC. Lives count from when it was made."""
+# Authorities that stay trusted beside a new one. Usually there is one; but a caBundle may hold a megabyte of anything,
+# which would not fit into the Secret.
 MAX_BEFORE = 4
-"""Authorities that stay trusted beside a new one. Usually there is one; but a caBundle may hold a megabyte of anything,
-which would not fit into the Secret."""
+# What `cryptography` says of certificates and keys of others: broken, of unknown kinds, or of impossible dates.
 _UNREADABLE = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
-"""What `cryptography` says of certificates and keys of others: broken, of unknown kinds, or of impossible dates."""
 
 
 class UnfitError(Exception):

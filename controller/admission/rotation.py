@@ -52,10 +52,10 @@ logger = logging.getLogger("connectors.admission")
 
 SECRET = "connectors-webhook-cert"  # noqa: S105 - a name
 CONFIGURATION = "connectors-validation"
+# Seconds between a change and the look at it: somebody who undoes what is written here gets no endless race.
 SETTLE = 0.5
-"""Seconds between a change and the look at it: somebody who undoes what is written here gets no endless race."""
+# Messages that are not logged again.
 REMEMBERED = 20
-"""Messages that are not logged again."""
 INSTALL = "apply deploy/webhook.yaml"
 
 
@@ -78,12 +78,12 @@ class Rotation:
         self._clock = clock
         self._changed = asyncio.Event()
         self._served: Held | None = None
+        # The authorities that every webhook of the configuration trusts, each since it was seen there first.
         self._published: dict[str, datetime] = {}
-        """The authorities that every webhook of the configuration trusts, each since it was seen there first."""
         self._problem = ""
         self._told: deque[str] = deque(maxlen=REMEMBERED)
+        # Messages of this look.
         self._wrong: set[str] = set()
-        """Messages of this look."""
         self.reflectors = (
             self._follow(SECRETS, Selector(policy.namespace, fields=f"metadata.name={SECRET}")),
             self._follow(VALIDATING_WEBHOOK_CONFIGURATIONS, Selector(fields=f"metadata.name={CONFIGURATION}")),

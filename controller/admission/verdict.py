@@ -9,17 +9,17 @@ from http import HTTPStatus
 
 from connectors.objects.violation import Severity, Violation, errors
 
+# Characters of one warning. The API server cuts what is longer than 256 (apiserver, admission/plugin/webhook), and
+# kubectl shows each in a line.
 MAX_WARNING = 250
-"""Characters of one warning. The API server cuts what is longer than 256 (apiserver, admission/plugin/webhook), and
-kubectl shows each in a line."""
+# Warnings of one answer: the API server keeps 4 KiB of all webhooks together, and nobody reads more.
 MAX_WARNINGS = 20
-"""Warnings of one answer: the API server keeps 4 KiB of all webhooks together, and nobody reads more."""
+# Violations that a denial lists; their number is told. A spec has 64 KiB at most, in which thousands fit.
 MAX_CAUSES = 100
-"""Violations that a denial lists; their number is told. A spec has 64 KiB at most, in which thousands fit."""
+# Connectors that a warning names.
 NAMED = 10
-"""Connectors that a warning names."""
+# Characters of a user's name in a message or a log line. Objects' names have fewer, users' any number.
 MAX_NAME = 256
-"""Characters of a user's name in a message or a log line. Objects' names have fewer, users' any number."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\s]+")
 

@@ -37,19 +37,19 @@ from controller.admission.verdict import ReviewVerdict, bounded_name, denied, wa
 
 logger = logging.getLogger("connectors.admission")
 
+# Seconds for one review, with the wait for its turn. The API server waits for ten (deploy/webhook.yaml), and a word is
+# better than silence.
 DEADLINE = 8.0
-"""Seconds for one review, with the wait for its turn. The API server waits for ten (deploy/webhook.yaml), and a word is
-better than silence."""
+# For the question to arrive, between the two: it is one packet to some hundred, from the API server.
 BODY_SECONDS = 1.5
-"""For the question to arrive, between the two: it is one packet to some hundred, from the API server."""
+# Bytes of a body up to which many are taken at once. Nearly every question of an API server has less than 20 KiB.
 SMALL = 256 * 1024
-"""Bytes of a body up to which many are taken at once. Nearly every question of an API server has less than 20 KiB."""
+# 16 MiB of bodies, some three times as much with what is made of them. Each review may put three questions to the API
+# server; whoever reaches the port must not be able to put thousands in this program's name.
 SMALL_AT_ONCE = 64
-"""16 MiB of bodies, some three times as much with what is made of them. Each review may put three questions to the API
-server; whoever reaches the port must not be able to put thousands in this program's name."""
+# Larger ones, up to MAX_BODY in admission.py, and those that do not say how large they are. They have turns of their
+# own, so that no small question waits because somebody sends large ones slowly.
 LARGE_AT_ONCE = 2
-"""Larger ones, up to MAX_BODY in admission.py, and those that do not say how large they are. They have turns of their
-own, so that no small question waits because somebody sends large ones slowly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from controller.probes.outcome import Purpose
 from controller.probes.schedule import SLOW, ProbeSettings
 from controller.queue import WorkQueue
 
+# A Connector, or a class by its name.
 Key = ConnectorKey | str
-"""A Connector, or a class by its name."""
 
 
 class Job(NamedTuple):

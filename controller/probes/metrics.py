@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from controller.probes.outcome import ProbeOutcome, Purpose
 
+# Seconds: from a tool next door to the timeout.
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds: from a tool next door to the timeout."""
 OK = "ok"
 
 

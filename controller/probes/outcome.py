@@ -8,9 +8,9 @@ from enum import StrEnum
 from connectors.objects.conditions import ConditionStatus
 from connectors.objects.reasons import ConditionReason
 
+# Seconds after which an outcome is told of although it is the same as before: who looks at a status wants to know that
+# somebody still probes, and a write a minute for each of five thousand Connectors is too much for an API server.
 RETELL = 600.0
-"""Seconds after which an outcome is told of although it is the same as before: who looks at a status wants to know that
-somebody still probes, and a write a minute for each of five thousand Connectors is too much for an API server."""
 
 
 class Purpose(StrEnum):
@@ -70,6 +70,6 @@ class Probes:
 
 
 PENDING = Probes()
+# What is told in place of an answer that has become too old.
 LATE = "not probed for minutes: too many probes wait for an answer of this tool"
-"""What is told in place of an answer that has become too old."""
 OFF = Probes(pending="probes are off (--probe-interval 0)")

@@ -11,11 +11,11 @@ from connectors.objects.addresses import DEFAULT_PORTS, AddressError, parse_addr
 from connectors.objects.secret import SecretValue
 from controller.probes.request import MAX_TARGET, ProbeRequest, origin_of
 
+# Redirects followed in one probe: a login page is two or three away, and a loop ends soon (threat 1).
 MAX_HOPS = 5
-"""Redirects followed in one probe: a login page is two or three away, and a loop ends soon (threat 1)."""
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
+# As every client does it: 307 and 308 alone keep the method (RFC 9110 section 15.4).
 _BECOMES_GET = frozenset({301, 302, 303})
-"""As every client does it: 307 and 308 alone keep the method (RFC 9110 section 15.4)."""
 _URL = re.compile(r"(?P<origin>https?://[^/?#]+)(?P<target>[^#]*)", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^!-~]")
 

@@ -22,8 +22,8 @@ from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.destination import Behind, Platform, Unusable, api_destination
 from controller.probes.outcome import ProbeOutcome, Purpose, failed
 
+# Bytes. Servers take request lines of 8 KiB (RFC 9112 section 3 asks for 8,000 octets).
 MAX_TARGET = 8190
-"""Bytes. Servers take request lines of 8 KiB (RFC 9112 section 3 asks for 8,000 octets)."""
 
 _NOTHING_TO_PROBE: Mapping[Purpose, ConditionReason] = {
     Purpose.LIVENESS: ConditionReason.NON_LIVENESS_PROBE,
@@ -195,8 +195,8 @@ def origin_of(address: Address) -> str:
 
 
 OK = range(200, 201)
+# Whether it can be reached is all that APIReady asks.
 ANY_STATUS = range(100, 600)
-"""Whether it can be reached is all that APIReady asks."""
 
 
 def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platform | None) -> Ask | ProbeOutcome:

@@ -12,8 +12,8 @@ from connectors.tls.pool import Trust
 from controller.probes.outcome import LATE, RETELL, Probed, ProbeOutcome, Probes, Purpose
 from controller.probes.request import Ask
 
+# A tenth of a pause, either way: what was begun together drifts apart, and "every 60 s" stays true.
 JITTER = 0.1
-"""A tenth of a pause, either way: what was begun together drifts apart, and "every 60 s" stays true."""
 
 
 def parse_interval(text: str) -> float:
@@ -52,8 +52,8 @@ class ProbeSettings:
     per_origin: int = 4
 
 
+# Seconds. A tool that answers so late, or not at all, holds a place among `at_once` as long as fifty others do.
 SLOW = 1.0
-"""Seconds. A tool that answers so late, or not at all, holds a place among `at_once` as long as fifty others do."""
 
 
 def pause(settings: ProbeSettings, failures: int, chance: float) -> float:
@@ -64,8 +64,8 @@ def pause(settings: ProbeSettings, failures: int, chance: float) -> float:
     return limited * (1 - JITTER + 2 * JITTER * chance)
 
 
+# What an outcome depends on, besides the tool.
 Inputs = tuple[object, ...]
-"""What an outcome depends on, besides the tool."""
 
 
 def inputs_of(judgement: Judgement) -> Inputs:

@@ -13,13 +13,13 @@ import msgspec
 
 from proxy.settings import AccessLogFormat
 
+# Seconds between two writes while requests come one after the other.
 INTERVAL = 0.02
-"""Seconds between two writes while requests come one after the other."""
+# Lines that are put into words in one go, a millisecond's work; more only where they come in the same turn.
 AT_ONCE = 512
-"""Lines that are put into words in one go, a millisecond's work; more only where they come in the same turn."""
 
+# Visible ASCII without quote and backslash.
 _PLAIN = re.compile(r"[!#-\[\]-~]*")
-"""Visible ASCII without quote and backslash."""
 
 
 class AccessLine(msgspec.Struct, frozen=True):
@@ -140,6 +140,6 @@ def _name(text: str) -> str:
     return _short_name(text) if len(text) <= _REMEMBERED else _word(text)
 
 
+# Characters of a name that is remembered: a Connector's, a caller's, a reason.
 _REMEMBERED = 128
-"""Characters of a name that is remembered: a Connector's, a caller's, a reason."""
 _short_name = lru_cache(maxsize=1024)(_word)

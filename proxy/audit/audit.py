@@ -27,20 +27,20 @@ class RequestIds:
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(8)
+        # Gives a number that no other request of this process has.
         self.take = count(1).__next__
-        """Gives a number that no other request of this process has."""
 
     def text(self, number: int) -> str:
         """The id of the request that took this number."""
         return f"{self._prefix}-{number:x}"
 
 
+# What nginx logs, and no client ever sees, for a request whose client left before an answer.
 CLIENT_CLOSED_REQUEST = 499
-"""What nginx logs, and no client ever sees, for a request whose client left before an answer."""
+# Characters of a path in the log.
 _MAX_PATH = 512
-"""Characters of a path in the log."""
+# Refusals that can come behind the decision, of the address that is about to be dialled.
 _REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
-"""Refusals that can come behind the decision, of the address that is about to be dialled."""
 
 
 class Record:
@@ -169,8 +169,8 @@ class Audit:
             self._audit_log.write(_audited(line, record))
 
 
+# A Connector as the logs name it.
 _shown = lru_cache(maxsize=1024)(str)
-"""A Connector as the logs name it."""
 
 
 def _path(target: bytes) -> str:

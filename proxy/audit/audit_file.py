@@ -13,8 +13,8 @@ STANDARD_OUTPUT = "-"
 _STDOUT = 1
 # O_NONBLOCK means nothing to a file; opening a named pipe that no program reads would else stop the whole process.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+# Who asked for what is for the operator alone. A file that exists keeps its own mode.
 _MODE = 0o600
-"""Who asked for what is for the operator alone. A file that exists keeps its own mode."""
 
 
 class AuditFile:

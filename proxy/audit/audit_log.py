@@ -81,8 +81,8 @@ def audit_caller(user: User | None) -> AuditCaller | None:
 
 logger = logging.getLogger(__name__)
 
+# Seconds between two complaints: a full disk must not fill the log as well.
 SILENCE = 60.0
-"""Seconds between two complaints: a full disk must not fill the log as well."""
 
 _LOST = "audit records are lost: cannot write to %s: %s"
 _NOT_OPENED = "cannot open %s again: %s; audit records go on into the file that had this name, as long as there is one"

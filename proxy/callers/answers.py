@@ -12,9 +12,9 @@ from proxy.settings import CallerSettings
 V = TypeVar("V")
 V_co = TypeVar("V_co", covariant=True)
 
+# Answers of yes, and as many of no; the oldest go first. Kept apart, so that a flood of made-up tokens pushes out no
+# caller who was let in. About 6 MiB.
 MAX_REMEMBERED = 16_384
-"""Answers of yes, and as many of no; the oldest go first. Kept apart, so that a flood of made-up tokens pushes out
-no caller who was let in. About 6 MiB."""
 
 
 class AnswerSource(StrEnum):

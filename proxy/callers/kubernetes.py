@@ -30,8 +30,8 @@ from proxy.settings import CallerSettings
 
 V = TypeVar("V")
 
+# Audiences of a token whose claims are kept in memory: the API server's and those of a few Connectors.
 MAX_AUDIENCES = 8
-"""Audiences of a token whose claims are kept in memory: the API server's and those of a few Connectors."""
 
 
 class Inquiry(NamedTuple, Generic[V]):
@@ -58,8 +58,8 @@ class Reviews(Generic[V]):
         self._clock = clock
         self._cache: ReviewCache[V] = ReviewCache(settings)
         self._limiter = limiter
+        # Questions on their way: the answer, and its turn, which is done as soon as it may be asked, or may not.
         self._running: dict[bytes, tuple[asyncio.Task[V | None], asyncio.Future[None]]] = {}
-        """Questions on their way: the answer, and its turn, which is done as soon as it may be asked, or may not."""
 
     async def get(self, inquiry: Inquiry[V]) -> V | None:
         """The answer, remembered or asked for; None is no.

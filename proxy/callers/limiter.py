@@ -14,31 +14,31 @@ from connectors.objects.reasons import Reason, Refusal, RefusedError
 
 logger = logging.getLogger("connectors.identity")
 
+# About callers who were let in before, and as many about strangers: what this program is granted must not be used up,
+# and strangers must not keep waiting whom the API server knows.
 QUESTIONS_AT_ONCE = 16
-"""About callers who were let in before, and as many about strangers: what this program is granted must not be used up,
-and strangers must not keep waiting whom the API server knows."""
+# Seconds without a question after one that was not answered, so that an outage is no flood, nor a wait each time.
 OUTAGE_PAUSE = 1.0
-"""Seconds without a question after one that was not answered, so that an outage is no flood, nor a wait each time."""
+# Seconds that a question may take if the last answer could serve as well: an API server that takes connections and
+# never answers is as good as away, and must not cost each request the whole timeout.
 SLOW_AFTER = 3.0
-"""Seconds that a question may take if the last answer could serve as well: an API server that takes connections and
-never answers is as good as away, and must not cost each request the whole timeout."""
+# Seconds after one that took longer, in which a caller who was let in before does not wait at all.
 SLOW_FOR = 5.0
-"""Seconds after one that took longer, in which a caller who was let in before does not wait at all."""
 
+# A client may save up the failures of so many seconds: a rollout with a wrong token fails many times at once.
 BURST_SECONDS = 10.0
-"""A client may save up the failures of so many seconds: a rollout with a wrong token fails many times at once."""
+# All clients together may fail as often as so many of them: a flood can come from many addresses.
 OVERALL = 10
-"""All clients together may fail as often as so many of them: a flood can come from many addresses."""
+# Clients that are remembered; the one that failed longest ago goes first.
 MAX_CLIENTS = 4096
-"""Clients that are remembered; the one that failed longest ago goes first."""
+# No address, known or not.
 _EVERYBODY = "*"
-"""No address, known or not."""
+# Seconds: a sum of a hundred tenths may fall short of ten.
 _ROUNDING = 1e-6
-"""Seconds: a sum of a hundred tenths may fall short of ten."""
 
+# Whatever was asked: there is no answer, this program lacks a role, or its own token has ended. An API server that
+# starts says the latter two as well, before it has read its roles.
 _OF_ANY_QUESTION = (UnavailableError, ForbiddenError, UnauthorizedError)
-"""Whatever was asked: there is no answer, this program lacks a role, or its own token has ended. An API server that
-starts says the latter two as well, before it has read its roles."""
 _UNANSWERED = Refusal(
     Reason.AUTHENTICATION_UNAVAILABLE,
     "the API server cannot be asked now whose this token is and what it allows; send the request again later",
@@ -76,13 +76,13 @@ class Limiter:
     def __init__(self, rate: float, questions_at_once: int = QUESTIONS_AT_ONCE) -> None:
         """`rate`: failures a second of one address; 0: no limit."""
         self._rate = rate
+        # When the bucket of an address is full again: later by 1 / `rate` for each failure. One number says it all.
         self._full_at: OrderedDict[str, float] = OrderedDict()
-        """When the bucket of an address is full again: later by 1 / `rate` for each failure. One number says it all."""
         self._free = {True: questions_at_once, False: questions_at_once}
         self._waiting: dict[bool, deque[tuple[str, Callable[[RefusedError | None], None]]]]
         self._waiting = {True: deque(), False: deque()}
+        # 0: the last question was answered.
         self._away_until = 0.0
-        """0: the last question was answered."""
         self._slow_until = 0.0
 
     def enter(self, client: str, tell: Callable[[RefusedError | None], None], now: float, *, known: bool) -> bool:

@@ -16,11 +16,11 @@ from connectors.objects.names import proxy_host
 from connectors.rules.values import is_absolute
 
 AUTHORIZATION = b"authorization"
+# Bytes. A token with many audiences has 2 KiB; a longer text is not a token, and is never asked about.
 MAX_TOKEN = 16 * 1024
-"""Bytes. A token with many audiences has 2 KiB; a longer text is not a token, and is never asked about."""
+# Tokens of one request that are looked at: Authorization's, and those of two declared headers. Each may cost a question
+# to the API server, and no client has more than one token to show.
 MAX_CANDIDATES = 3
-"""Tokens of one request that are looked at: Authorization's, and those of two declared headers. Each may cost a
-question to the API server, and no client has more than one token to show."""
 
 T = TypeVar("T", bound=Struct)
 
