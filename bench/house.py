@@ -20,7 +20,8 @@ PACKAGES = ("connectors", "controller", "proxy", "standalone")
 SHORT = 40
 # Words of an English of its own: CONTRIBUTING, habit 8.
 _ODD = re.compile(
-    r"\b(?:whoever|nobody|anew|whichever|wherever)\b|\b(?:is|are|was|were) no (?!longer|more)[a-z]", re.IGNORECASE
+    r"\b(?:whoever|nobody|anew|whichever|wherever)\b|(?<!\bthere )\b(?:is|are|was|were) no (?!longer|more)[a-z]",
+    re.IGNORECASE,
 )
 _WEIGHT = "import re, {module}; print(re.search(r'VmRSS:\\s*(\\d+)', open('/proc/self/status').read())[1])"
 _HERE = Path(__file__).resolve().parent.parent

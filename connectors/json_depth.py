@@ -24,7 +24,7 @@ _STRIDE = 65_536
 def too_deep(raw: bytes, most: int = MOST_LEVELS) -> bool:
     """Whether arrays and objects lie in each other more than `most` levels deep (RFC 8259 sections 4, 5 and 7).
 
-    True too for what is no JSON and so deep before that is seen: a decoder gets that far. It takes 5 ms for a megabyte
+    True too for what is not JSON and so deep before that is seen: a decoder gets that far. It takes 5 ms for a megabyte
     of objects of an API server, 20 ms for one of brackets alone; nothing for what has few brackets.
     """
     if raw.count(b"[") + raw.count(b"{") <= most:

@@ -56,7 +56,7 @@ def false(kind: ConditionType, reason: ConditionReason, message: str) -> Conditi
 
 
 def unknown(kind: ConditionType, reason: ConditionReason, message: str) -> Condition:
-    """A condition that nobody can judge now; its message is bounded."""
+    """A condition that cannot be judged now; its message is bounded."""
     return Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=reason.value, message=bounded(message))
 
 
@@ -101,7 +101,7 @@ def _by_probe(condition: Condition) -> bool:
 def _seconds(earlier: str, later: str) -> float:
     """Between two times as metav1.Time writes them; an age long past where one of them is none.
 
-    A status is any text that somebody wrote: without a time zone it is no time either.
+    A status is any text that someone wrote: without a time zone it is not a time either.
     """
     try:
         return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
@@ -113,7 +113,7 @@ def settle(conditions: Sequence[Condition], previous: Sequence[Condition], now: 
     """Give each condition its lastTransitionTime: `now` (RFC 3339) where its status is new, else that of `previous`.
 
     A probed condition that brings no lastProbeTime keeps that of `previous`; so does one that says the same as before,
-    until that is RETELL old: a probe that finds nothing new is no reason to write.
+    until that is RETELL old: a probe that finds nothing new is not a reason to write.
     """
     before = {condition.type: condition for condition in previous}
     return tuple(_settled(condition, before.get(condition.type), now) for condition in conditions)

@@ -168,7 +168,7 @@ class Controller:
             self._metrics.reconciled(result, self._around.clock.monotonic() - begun)
 
     async def _result(self, key: Key) -> ReconcileResult | None:
-        """None where nothing may be written (any more): whoever leads looks at everything."""
+        """None if nothing may be written (any more): the replica that leads looks at everything."""
         try:
             result = await self._looked(key)
         except NotLeaderError:
@@ -214,7 +214,7 @@ class Controller:
             self.queue.add(key)
 
     def _swapped(self, snapshot: Snapshot) -> Iterator[None]:
-        """Whatever is judged anew is looked at; a Connector of which nothing changed keeps its Judgement."""
+        """What is judged again is looked at; a Connector of which nothing changed keeps its Judgement."""
         self._snapshot = snapshot
         if self._leading:
             self._authorities.follow(snapshot.authorities)

@@ -178,7 +178,7 @@ def _behind(judgement: Judgement, destination: Behind, proxy: ClusterProxy) -> A
 
 
 def _of_another(connector: Connector, held: HeldService, proxy: ClusterProxy) -> Allocation:
-    """No address: it would send callers, with their tokens, to whoever owns that Service (threat 26)."""
+    """No address: it would send callers, with their tokens, to the owner of that Service (threat 26)."""
     if is_of_former_life(held, connector):
         action = None if held.deleting else Remove(held)
         condition = _pending(f"Service {held.key.name} is a former Connector's; it is made again once it is gone")

@@ -1,4 +1,4 @@
-"""Events (core/v1): written in the background, a repeated one counted up in place instead of made anew."""
+"""Events (core/v1): written in the background, a repeated one counted up in place instead of made again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from controller.writer import NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.events")
 
-# Events that wait. A class that breaks takes each of its Connectors along; more than a thousand help nobody.
+# Events that wait. A class that breaks takes each of its Connectors along; more than a thousand help no one.
 CAPACITY = 1000
 TRIES = 6
 # Seconds before the second try; doubles each time, so that an Event outlives half a minute without an API server.

@@ -8,9 +8,10 @@ t + lease. No clock is compared with another's, and no timestamp of the Lease is
 true, and monotonic clocks run at the same speed within far less than the margins. What was sent in time and lingers in
 the network is refused by the API server for its stale resourceVersion, or fails as a second creation.
 
-A Lease that is gone counts, for whoever has seen one before, as held until `lease` seconds after it was first missed.
-Its holder stops as soon as a renewal finds nothing, and may make it again, since nobody else can lead that early. Only
-a replica that has just started, and has never seen a Lease, makes one and leads at once, as on the first installation.
+A Lease that is gone counts, for a replica that has seen one before, as held until `lease` seconds after it was first
+missed. Its holder stops as soon as a renewal finds nothing, and may make it again, since no other replica can lead that
+early. Only a replica that has just started, and has never seen a Lease, makes one and leads at once, as on the first
+installation.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Leadership(Protocol):
 
 
 class OnlyReplica:
-    """Leadership where nobody else competes (--no-leader-elect)."""
+    """Leadership if no other replica competes (--no-leader-elect)."""
 
     def may_write(self) -> bool:
         """Always."""
@@ -149,7 +150,7 @@ class LeaseElection:
         self._seen: _Lease | None = None
         self._seen_at = 0.0
         self._missed = False
-        # Whether a write that would make this replica lead was begun, and nobody knows how it ended.
+        # Whether a write that would make this replica lead was begun, and it is not known how it ended.
         self._asked_for = False
         self._leads = asyncio.Event()
         self._follows = asyncio.Event()
@@ -243,7 +244,7 @@ class LeaseElection:
         self._lead(_Lease.decode(raw), begun)
 
     async def _take(self, lease: _Lease) -> None:
-        """Acquire or renew. Whoever wrote the Lease since `lease` was read makes this a ConflictError."""
+        """Acquire or renew. A write of the Lease since `lease` was read makes this a ConflictError."""
         spec: dict[str, Any] = {"renewTime": _micro(self._clock.now()), "leaseDurationSeconds": int(self._times.lease)}
         if lease.spec.holder_identity != self._candidate.identity:
             transitions = (lease.spec.lease_transitions or 0) + 1
@@ -255,7 +256,7 @@ class LeaseElection:
         self._lead(taken, begun)
 
     async def _give_up(self) -> None:
-        """Twice, since a renewal whose answer nobody waited for may have changed the Lease meanwhile."""
+        """Twice, since a renewal whose answer was not waited for may have changed the Lease meanwhile."""
         for lease in (self._seen, await self._read()):
             if lease is None or lease.spec.holder_identity != self._candidate.identity:
                 continue
@@ -311,7 +312,7 @@ class LeaseElection:
         return self._clock.monotonic() >= self._seen_at + self._times.lease
 
     def _lead(self, lease: _Lease, begun: float) -> None:
-        """`begun`: when the write was, not the look before it: nobody can have seen the renewal earlier."""
+        """`begun`: when the write was, not the look before it: no replica can have seen the renewal earlier."""
         self._see(lease)
         if self._renewed is None:
             logger.info("this replica leads, as %s", self._candidate.identity)

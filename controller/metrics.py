@@ -68,7 +68,7 @@ class ControllerMetrics(Collector):
         self._writes.labels(resource, verb).inc()
 
     def dropped_event(self) -> None:
-        """Count an Event that nobody will see."""
+        """Count an Event that will not be seen."""
         self._dropped_events.inc()
 
     def judged(self, key: ConnectorKey, conditions: Sequence[Condition]) -> None:

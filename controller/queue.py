@@ -72,13 +72,13 @@ class WorkQueue(Generic[K]):
         self._failures[key] = failures + 1
         # An exponent without bound overflows after a week of failures.
         delay = min(FIRST_DELAY * 2.0 ** min(failures, 30), LONGEST_DELAY)
-        # Half of it is certain, so that a crowd spreads and nobody comes back at once.
+        # Half of it is certain, so that a crowd spreads and does not come back at once.
         delay = max(delay * (0.5 + 0.5 * self._jitter()), at_least)
         self.add_after(key, delay)
         return delay
 
     def forget(self, key: K) -> None:
-        """It went well: its next back-off begins anew. What is delayed stays so."""
+        """It went well: its next back-off begins at the start. What is delayed stays so."""
         self._failures.pop(key, None)
 
     def clear(self) -> None:

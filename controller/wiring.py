@@ -18,7 +18,7 @@ from controller.probes.metrics import ProbeMetrics
 
 
 def build_controller(process: ClusterProcess, settings: ControllerSettings, candidate: Candidate | None) -> Controller:
-    """A controller that works with what `process` follows. `candidate` None: nobody else competes."""
+    """A controller that works with what `process` follows. `candidate` None: no other replica competes."""
     chance = random.SystemRandom().random
     leadership: Leadership = OnlyReplica()
     if candidate is not None:
@@ -35,7 +35,7 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
 
 
 def build_admission(process: ClusterProcess, settings: AdmissionSettings) -> Admission:
-    """The webhook, which every replica serves, whoever leads."""
+    """The webhook, which every replica serves, leader or not."""
     around = ReviewSources(process.client, process.source, process.store, process.clock)
     admission = Admission(around, settings, AdmissionMetrics(process.registry))
     for reflector in admission.reflectors:

@@ -82,7 +82,7 @@ class Writer:
 
 
 class Applier:
-    """Writes, and feeds the answers back so that nobody has to wait for the watch to tell of them."""
+    """Writes, and feeds the answers back so that no one has to wait for the watch to tell of them."""
 
     def __init__(self, client: KubeClient, writer: Writer, services: Services) -> None:
         self._client = client

@@ -181,7 +181,7 @@ class ClientConnection(asyncio.Protocol):
             self._reset()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone: wherever the exchange waits, it ends now, its upstream with it (threat 15)."""
+        """The client is gone: the exchange ends now, in any state, its upstream with it (threat 15)."""
         self.transport = None
         self._state = _CLOSED
         self._terms.watchdog.forget(self)

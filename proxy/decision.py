@@ -15,7 +15,7 @@ class Permission(NamedTuple):
     """Whether a caller may use a Connector; if not, `message` says what it lacks. Without an answer it is no."""
 
     allowed: bool = False
-    message: str = "nobody has said that this caller may use this Connector"
+    message: str = "it is not known that this caller may use this Connector"
 
 
 class Facts(NamedTuple):

@@ -342,7 +342,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         """What has come, and whether it was the last.
 
         Raises:
-            SSLError: it is no TLS, or was changed on its way.
+            SSLError: it is not TLS, or was changed on its way.
         """
         incoming, read = self._incoming, self._tls.read
         first = b""

@@ -171,7 +171,7 @@ class SecuredTool(Secured, Generic[Key]):
 
         Raises:
             OSError: ssl.SSLCertVerificationError where the tool is not who it should be, another ssl.SSLError where it
-                is no TLS that both ends speak, ConnectionResetError where the tool has closed.
+                is not a TLS that both ends speak, ConnectionResetError where the tool has closed.
         """
         self._advance()
         try:

@@ -55,8 +55,8 @@ class Limits:
     target_bytes: int = setting("--max-target", "16KiB", SIZE, "a request's path and query", "32KiB")
     # Envoy allows 100, Node 2,000.
     header_count: int = setting("--max-headers", "128", COUNT, "header fields of one head", "256")
-    # With heads of 64 KiB that nobody finishes these are 256 MiB at the worst; a pipeline's client has a handful, and
-    # nginx's examples say 1,024 for each of its processes.
+    # With heads of 64 KiB that are never finished these are 256 MiB at the worst; a pipeline's client has a handful,
+    # and nginx's examples say 1,024 for each of its processes.
     connections: int = setting(
         "--max-connections", "4096", COUNT, "client connections at once; more are closed", "1024"
     )
@@ -247,7 +247,7 @@ class ProxyOptions:
         "--client-auth", "kubernetes", Parser(choice(ClientAuth), "kubernetes|token|none"),
         "kubernetes: the API server reviews callers' tokens, and their roles must allow `get` on the Connector. token: "
         "the tokens of Secrets of type kubernetes.io/service-account-token, for the Connectors of the ServiceAccount's "
-        "namespace. none: whoever reaches the port may use every Connector",
+        "namespace. none: any client that reaches the port may use every Connector",
     )  # fmt: skip
     callers: CallerSettings = field(default_factory=CallerSettings)
     cluster: ClusterOptions = field(default_factory=ClusterOptions)

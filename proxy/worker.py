@@ -84,7 +84,7 @@ async def _settings(frames: Frames) -> WorkerSettings | None:
         return None
     kind, payload = first
     if kind != FrameKind.SETTINGS:
-        raise WorkerSettingsError("what came first are no settings")
+        raise WorkerSettingsError("what came first are not settings")
     return decode_settings(payload)
 
 

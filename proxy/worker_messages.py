@@ -40,7 +40,7 @@ class FrameKind(IntEnum):
 
 
 class WorkerSettingsError(Exception):
-    """What came first are no settings of this version."""
+    """What came first are not settings of this version."""
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ def decode_settings(payload: bytes) -> WorkerSettings:
         )
         proxy = replace(ProxySettings(), **plain, dialing=dialing)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, KeyError):
-        raise WorkerSettingsError("what came first are no settings of this version") from None
+        raise WorkerSettingsError("what came first are not settings of this version") from None
     return WorkerSettings(
         number=wire.number,
         listeners=wire.listeners,

@@ -60,7 +60,7 @@ RESOURCES = {CONNECTORS: CONNECTORS, "connector": CONNECTORS, CLASSES: CLASSES, 
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Print what is asked for. Returns the exit code: 1 where there is no such name or no server."""
+    """Print what is asked for. Returns the exit code: 1 if there is no such name or no server."""
     parser = argparse.ArgumentParser("connectors get", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "resource", nargs="?", default=CONNECTORS, metavar="connectors|connectorclasses",

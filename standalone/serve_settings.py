@@ -38,7 +38,7 @@ class ServeOptions:
     client_auth: ClientAuth | None = setting(
         "--client-auth", "",
         Parser(optional(parse_client_auth), "none|token", "none on a loopback address, else it must be given"),
-        "none: whoever reaches the port may use every Connector. token: the tokens of Secrets of type "
+        "none: any client that reaches the port may use every Connector. token: the tokens of Secrets of type "
         "kubernetes.io/service-account-token, each for the Connectors of its namespace", "token",
     )  # fmt: skip
     logging: Logging = field(default_factory=Logging)

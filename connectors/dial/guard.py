@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...]
 
 LOOPBACK: Networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-# Where no tool is, and much that must not be reached. Private ranges are no part of it: that is where tools live.
+# Where no tool is, and much that must not be reached. Private ranges are not part of it: that is where tools live.
 DENIED: tuple[tuple[str, Networks], ...] = (
     (
         "metadata",
@@ -60,7 +60,7 @@ def parse_networks(text: str) -> Networks:
     """`CIDR,CIDR`; an address without a length is itself alone; none for the empty text.
 
     Raises:
-        ValueError: one of them is no network, or has bits set behind its length.
+        ValueError: one of them is not a network, or has bits set behind its length.
     """
     return tuple(_network(part.strip()) for part in text.split(",")) if text else ()
 
@@ -99,7 +99,7 @@ class DialGuard:
     def denied(self, ip: str) -> str | None:
         """The name of the range that keeps `ip` from being dialled; None where it may be.
 
-        An IPv6 address that stands for an IPv4 address is judged as both. What is no address is denied.
+        An IPv6 address that stands for an IPv4 address is judged as both. What is not an address is denied.
         """
         if ip in self._known:
             return self._known[ip]
@@ -141,5 +141,5 @@ def _forms(ip: IPAddress) -> Iterator[IPAddress]:
         yield IPv4Address(octets[2:6])
     if ip in _LOCAL_NAT64:
         inner = [IPv4Address(bytes(octets[place] for place in places)) for places in _LOCAL_NAT64_OCTETS]
-        # Nobody says how long the prefix is. Zeros are the filling of another length; no translator forwards to them.
+        # The prefix has an unknown length. Zeros are the filling of another length; no translator forwards to them.
         yield from [address for address in inner if address not in _THIS_NETWORK] or inner[-1:]

@@ -81,7 +81,7 @@ class NameResolver:
             if len(self._running) >= MAX_LOOKUPS:
                 raise TooManyLookupsError(f"{MAX_LOOKUPS} names are being looked up at once")
             running = self._running[host, port] = self._start(host, port)
-        # Shielded: one client that leaves does not take the answer from the others. A list of its own for each: nobody
+        # Shielded: one client that leaves does not take the answer from the others. A list of its own for each: none
         # changes what another has checked.
         return list(await asyncio.shield(running))
 

@@ -94,7 +94,7 @@ def compile_check(source: str) -> Check:
     """Compile; equal sources share one Check.
 
     Raises:
-        CheckError: with line and column, where it is no CEL, cannot be true or false, or may cost too much.
+        CheckError: with line and column, if it is not CEL, cannot be true or false, or may cost too much.
     """
     if len(source) > MAX_SOURCE:
         raise CheckError(f"the expression is longer than {MAX_SOURCE} characters")

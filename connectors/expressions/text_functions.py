@@ -32,7 +32,7 @@ def parse_url(text: bytes) -> Map:
     be something else.
 
     Raises:
-        ValueError: it is no URL.
+        ValueError: it is not a URL.
     """
     found = _URL.fullmatch(text)
     if found is None or _CONTROL.search(text):
@@ -132,7 +132,7 @@ def _one(letter: str, other: str) -> str:
 
 
 def _characters(value: Value, change: Callable[[str], str]) -> bytes:
-    """Bytes that are no UTF-8 pass unharmed."""
+    """Bytes that are not UTF-8 pass unharmed."""
     text = _string(value)
     _within(len(text))
     return change(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -9,7 +9,7 @@ from typing import TypeAlias, final
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What a map yields for a key that it lacks: false in a condition, and an error wherever else it is used.
+    """What a map yields for a key that it lacks: false in a condition, and an error in any other place.
 
     `key` is empty where the template computes it: it could be a value of the Secret, and messages name it.
     """

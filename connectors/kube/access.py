@@ -168,7 +168,7 @@ def _no_pod(reason: str) -> str:
 
 
 async def _of_kubeconfigs(paths: tuple[Path, ...]) -> Connection:
-    # It costs 38 MiB and a quarter of a second, whichever of its modules is imported: only if there is a kubeconfig.
+    # It costs 38 MiB and a quarter of a second, with any of its modules: only if there is a kubeconfig.
     from kubernetes_asyncio.client import Configuration
     from kubernetes_asyncio.config import ConfigException, load_kube_config
 

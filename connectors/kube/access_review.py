@@ -22,7 +22,7 @@ class Api(Protocol):
         """POST; returns the answer's body."""
 
 
-class Action(NamedTuple):
+class ResourceAction(NamedTuple):
     """What somebody wants to do to one object, in RBAC's words."""
 
     verb: str
@@ -44,7 +44,7 @@ class _AccessReview(Struct, frozen=True):
 _ACCESS_REVIEW = msgspec.json.Decoder(_AccessReview)
 
 
-async def may(api: Api, user: User, action: Action) -> bool:
+async def may(api: Api, user: User, action: ResourceAction) -> bool:
     """Whether `user` may do it. What the API server does not say clearly counts as no.
 
     Raises:
@@ -71,7 +71,7 @@ async def ask(api: Api, resource: Resource, body: dict[str, Any], answer: msgspe
         raise UnreadableError("the API server's answer to a review is none") from None
 
 
-def access_review(user: User, action: Action) -> dict[str, Any]:
+def access_review(user: User, action: ResourceAction) -> dict[str, Any]:
     """The body of the question."""
     attributes = {
         "verb": action.verb,

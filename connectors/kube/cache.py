@@ -17,7 +17,7 @@ class Cache(Generic[K, V]):
     """A Sink. `decode` turns an object into key and value and raises nothing.
 
     `tell` is called with the key after each change, and after a list once for each key that changed; a value that is
-    equal to the one held is no change. `keep` may put the old value, or another one, in the place of a new one.
+    equal to the one held is not a change. `keep` may put the old value, or another one, in the place of a new one.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ class Lines:
             self._held.append(part)
 
 
-# Seconds for a request that is no list and no watch.
+# Seconds for a request other than a list or a watch.
 REQUEST_TIMEOUT = 10.0
 
 # Seconds for a page of a list: the API server itself gives up on a request after that time.
@@ -257,7 +257,7 @@ class KubeClient:
         try:
             page = decode(body, _LIST)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UnavailableError(f"the answer to a list of {resource.plural} is no list") from None
+            raise UnavailableError(f"the answer to a list of {resource.plural} is not a list") from None
         return Page(tuple(page.items or ()), page.metadata.resource_version, page.metadata.continue_)
 
     async def watch(
@@ -314,7 +314,7 @@ def _event(line: bytes) -> WatchEvent:
     try:
         event = decode(line, _LINE)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise UnavailableError("a line of the watch is no event") from None
+        raise UnavailableError("a line of the watch is not an event") from None
     if event.type == "ERROR":
         raise failure(0, bytes(event.object))
     return WatchEvent(event.type, event.object)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import DecodeError as BrokenJsonError
 from msgspec import Struct, ValidationError, field, json
 
-# Seconds. What is in between names a Retry-After too (RFC 9110, 10.2.3), and a day of waiting helps nobody.
+# Seconds. What is in between names a Retry-After too (RFC 9110, 10.2.3), and a day of waiting helps no one.
 LONGEST_WAIT = 60.0
 
 
@@ -122,9 +122,9 @@ class _Status(Struct):
 
 
 def failure(code: int, body: bytes, retry_after: str = "") -> KubeError:
-    """The error for an HTTP status that is no success, or for the object of a watch's ERROR event (`code` 0).
+    """The error for an HTTP status other than success, or for the object of a watch's ERROR event (`code` 0).
 
-    `retry_after` is the header's text; only its form in seconds is read. A body that is no Status is not quoted.
+    `retry_after` is the header's text; only its form in seconds is read. A body other than a Status is not quoted.
     """
     try:
         status = json.decode(body, type=_Status)

@@ -41,7 +41,7 @@ def decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], longest: 
     """Decode; of what is too deep as a whole, all that lies deeper than DEEPEST is null.
 
     Raises:
-        msgspec.DecodeError: it is no JSON.
+        msgspec.DecodeError: it is not JSON.
         msgspec.ValidationError: it is of another shape.
         TooDeepError: it is nested too deeply, and has more than `longest` bytes: cutting takes time for each.
     """
@@ -57,15 +57,15 @@ def members(raw: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
     """The members of an object, whatever their depth, each as it stands there.
 
     For objects that are too deep for a decoder: it costs less than cutting them, and each member can be measured before
-    that. What is no JSON ends it without a word; decoding the members will tell.
+    that. What is not JSON ends it without a word; decoding the members will tell.
 
     Raises:
-        msgspec.ValidationError: it is no object.
+        msgspec.ValidationError: it is not an object.
     """
     whole = bytes(raw)
     found: dict[str, msgspec.Raw] = {}
     if not whole.lstrip().startswith(b"{"):
-        raise msgspec.ValidationError("it is no object")
+        raise msgspec.ValidationError("it is not an object")
     at = whole.find(b"{") + 1
     while (key := _KEY.match(whole, at)) is not None:
         at = _end(whole, key.end())

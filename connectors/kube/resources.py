@@ -32,7 +32,7 @@ class Resource:
         """Of all objects, of those of a namespace, of one object, or of its subresource; empty means not given.
 
         Raises:
-            ValueError: a part that is no path segment name (see `_segment`), or one that lacks the part before it.
+            ValueError: a part that is not a path segment name (see `_segment`), or one that lacks the part before it.
         """
         if (subresource and not name) or (name and self.namespaced and not namespace):
             raise ValueError(f"the path of a {self.kind} lacks a part")
@@ -113,7 +113,7 @@ NOTHING = Metadata()
 
 
 def metadata_of(raw: Raw | bytes) -> Metadata:
-    """The metadata of an object; NOTHING where it is no object."""
+    """The metadata of an object; NOTHING if it is not an object."""
     try:
         return decode(raw, _DECODER).metadata
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -59,7 +59,7 @@ class Logging:
 
 
 class NoHttpQuoted(logging.Filter):
-    """Drops what aiohttp says of a request that is no HTTP: it quotes the line, which may be a token's (threat 14).
+    """Drops what aiohttp says of a request that is not HTTP: it quotes the line, which may be a token's (threat 14).
 
     It is not missed: the client that sent it gets a 400, and could fill the log with it.
     """

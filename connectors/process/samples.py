@@ -18,7 +18,7 @@ _CUMULATIVE = frozenset({"counter", "histogram"})
 
 
 class SamplesError(Exception):
-    """What came are no samples."""
+    """What came are not samples."""
 
 
 class Sample(Struct, frozen=True, array_like=True):
@@ -61,7 +61,7 @@ def read_family(data: bytes) -> Family:
     try:
         return _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise SamplesError("what came are no samples") from None
+        raise SamplesError("what came are not samples") from None
 
 
 Series = tuple[str, tuple[tuple[str, str], ...]]

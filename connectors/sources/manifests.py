@@ -18,7 +18,7 @@ from connectors.objects.violation import Violation
 from connectors.sources.documents import Document, read_json, read_yaml
 from connectors.sources.feature_flags import decode_flags
 from connectors.sources.fields import decode, unknown_fields, without_nulls
-from connectors.sources.place import NOBODY, Identity, Place
+from connectors.sources.place import UNNAMED, Identity, Place
 from connectors.sources.secrets import decode_secret
 
 # Bytes of a file. An API server takes objects of 1.5 MiB; a file may hold several.
@@ -38,7 +38,7 @@ Decoded = tuple[Value | None, tuple[Violation, ...]]
 class Manifest:
     """One object of a file.
 
-    `value` is None where it cannot be used; `identity` is NOBODY where not even that can be told. `content` is a digest
+    `value` is None where it cannot be used; `identity` is UNNAMED where not even that can be told. `content` is a digest
     that changes when, and only when, the object's text means something else.
     """
 
@@ -109,11 +109,11 @@ def _manifest(document: Document) -> Manifest:
     data = document.data
     if not isinstance(data, dict):
         wrong = Violation("", "is not an object; begin it with apiVersion, kind and metadata")
-        return Manifest(NOBODY, document.place, violations=(wrong,))
+        return Manifest(UNNAMED, document.place, violations=(wrong,))
     kind = data.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         known = ", ".join(_KINDS)
-        return Manifest(NOBODY, document.place, violations=(Violation("kind", f"is missing; give one of: {known}"),))
+        return Manifest(UNNAMED, document.place, violations=(Violation("kind", f"is missing; give one of: {known}"),))
     identity = _identity(kind, data)
     fatal = (*document.violations, *_check_head(kind, data))
     if fatal:
@@ -133,7 +133,7 @@ def _identity(kind: str, data: dict[str, Any]) -> Identity:
     if isinstance(metadata, dict):
         name, namespace = metadata.get("name") or "", metadata.get("namespace") or ""
     if not isinstance(name, str) or not isinstance(namespace, str):
-        return NOBODY
+        return UNNAMED
     return Identity(kind, (namespace or DEFAULT_NAMESPACE) if _KINDS[kind].namespaced else "", name)
 
 

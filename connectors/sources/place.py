@@ -107,7 +107,7 @@ class Identity(NamedTuple):
 
 
 # Of a problem that concerns a file as a whole, or a document that does not say what it is.
-NOBODY = Identity("", "", "")
+UNNAMED = Identity("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +133,4 @@ class Problem:
 
 def about_file(file: str, line: int, message: str) -> Problem:
     """A problem of a file rather than of an object in it."""
-    return Problem(file, line, NOBODY, Violation("", message))
+    return Problem(file, line, UNNAMED, Violation("", message))

@@ -104,7 +104,7 @@ def _load_system_store(context: ssl.SSLContext) -> None:
     if _has_system_store():
         return
     if any(foreign_variable(name) for name in STORE_VARIABLES):
-        # The user has said whom to trust: that it is not there is no reason to trust half of the world instead.
+        # The user has said whom to trust: that it is not there is not a reason to trust half of the world instead.
         logger.error("%s name no store of CA certificates: no public CA is trusted", " and ".join(STORE_VARIABLES))
     else:
         logger.warning("this machine has no store of CA certificates where OpenSSL looks: using those of certifi")

@@ -46,7 +46,7 @@ class Serving:
         """For one connection, where the listener can choose.
 
         No session can be resumed with it that began under another certificate; nor has it a callback, for which Python
-        decodes the name that a client asks for, and prints a traceback where that is no ASCII.
+        decodes the name that a client asks for, and prints a traceback if that is not ASCII.
         """
         return self._current or self.context
 

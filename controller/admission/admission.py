@@ -80,7 +80,7 @@ class WebhookServer:
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            # API servers compress no question, so nobody need unpack one that is a thousand times larger inside.
+            # API servers compress no question, so none is unpacked that is a thousand times larger inside.
             auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE,
             shutdown_timeout=SHUTDOWN,

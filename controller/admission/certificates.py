@@ -96,7 +96,7 @@ class Held:
 
 
 def material_of(data: Mapping[str, SecretValue]) -> Material:
-    """The Secret's `data`. Certificates are nobody's secret."""
+    """The Secret's `data`. Certificates are not secret."""
     bundle, leaf = (data[name].reveal() if name in data else b"" for name in (TRUSTED, CERTIFICATE))
     return Material(bundle, leaf, data.get(KEY))
 
@@ -186,7 +186,7 @@ def _valid(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def _certificates(pem: bytes) -> list[x509.Certificate]:
-    """Those of PEM blocks; nothing where one of them cannot be read: what is half broken is made anew."""
+    """Those of PEM blocks; nothing where one of them cannot be read: what is half broken is made again."""
     try:
         found = x509.load_pem_x509_certificates(pem) if pem.strip() else []
         for certificate in found:

@@ -13,7 +13,7 @@ _NOTHING = "none"
 
 
 class ReviewResult(StrEnum):
-    """How a review ended. ERROR: nobody could say, or it was none."""
+    """How a review ended. ERROR: it could not be decided, or was not a review."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -38,7 +38,7 @@ class AdmissionMetrics(Collector):
         self._reviews.labels(kind, operation, result.value).inc()
 
     def malformed(self) -> None:
-        """Count what was no review."""
+        """Count a request that was not a review."""
         self.reviewed(_NOTHING, _NOTHING, ReviewResult.ERROR)
 
     def serves_until(self, moment: float) -> None:

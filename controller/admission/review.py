@@ -17,7 +17,7 @@ from controller.admission.verdict import MAX_NAME, ReviewVerdict, bounded_name
 
 REVIEW_VERSION = "admission.k8s.io/v1"
 # Bytes of a question in which what is nested too deeply is cut: that takes 100 ms for a megabyte, of all reviews. An
-# API server's own has so many bytes only of an object that nobody would call a Connector or a class.
+# API server's own has so many bytes only of an object that is not like any Connector or class.
 LONGEST_CUT = 256 * 1024
 _STATUS = {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure"}
 
@@ -25,7 +25,7 @@ H = TypeVar("H", HeldConnector, HeldClass)
 
 
 class ReviewError(Exception):
-    """It is no AdmissionReview that this webhook was registered for; the message quotes nothing of it."""
+    """It is not an AdmissionReview that this webhook was registered for; the message quotes nothing of it."""
 
 
 class Operation(StrEnum):

@@ -26,7 +26,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class AccessAnswer:
-    """`allowed` is None where nobody said; then `problem` says why."""
+    """`allowed` is None if that is not known; then `problem` says why."""
 
     question: Question
     allowed: bool | None
@@ -50,7 +50,7 @@ def questions(review: ConnectorReview) -> tuple[Question, ...]:
 
 
 def denial_of(user: User, answers: Sequence[AccessAnswer]) -> Denial | None:
-    """None where every answer is a yes. What nobody answered is a no, said in other words."""
+    """None if every answer is a yes. Without an answer it is a no, said in other words."""
     if forbidden := [answer.question for answer in answers if answer.allowed is False]:
         return denied(HTTPStatus.FORBIDDEN, "Forbidden", [_may_not(user, item) for item in forbidden])
     if unknown := [answer for answer in answers if answer.allowed is None]:

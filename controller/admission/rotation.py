@@ -1,8 +1,8 @@
 """Keeps the Secret's certificate, the certificate that is served and the published caBundle current.
 
-Every replica does: whoever comes first writes, with the version that was looked at as precondition, and the others read
+Every replica does: the first one writes, with the version that was looked at as precondition, and the others read
 what was written. A new certificate is written once, published beside the one before, and served when API servers have
-heard of it. The watches only wake; every look reads both objects anew.
+heard of it. The watches only wake; every look reads both objects again.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class Rotation:
             logger.warning("%s", message)
 
     def _forget(self) -> None:
-        """After a look at everything: what is not wrong any more is told anew when it comes back."""
+        """After a look at everything: what is not wrong any more is told again when it comes back."""
         for message in [item for item in self._told if item not in self._wrong]:
             self._told.remove(message)
 

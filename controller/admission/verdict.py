@@ -12,7 +12,7 @@ from connectors.objects.violation import Severity, Violation, errors
 # Characters of one warning. The API server cuts what is longer than 256 (apiserver, admission/plugin/webhook), and
 # kubectl shows each in a line.
 MAX_WARNING = 250
-# Warnings of one answer: the API server keeps 4 KiB of all webhooks together, and nobody reads more.
+# Warnings of one answer: the API server keeps 4 KiB of all webhooks together, and more is not read.
 MAX_WARNINGS = 20
 # Violations that a denial lists; their number is told. A spec has 64 KiB at most, in which thousands fit.
 MAX_CAUSES = 100

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from connectors.kube.access_review import Action, may
+from connectors.kube.access_review import ResourceAction, may
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError, NotFoundError
 from connectors.kube.resources import CONNECTOR_CLASSES, SECRETS
@@ -45,7 +45,7 @@ BODY_SECONDS = 1.5
 # Bytes of a body up to which many are taken at once. Nearly every question of an API server has less than 20 KiB.
 SMALL = 256 * 1024
 # 16 MiB of bodies, some three times as much with what is made of them. Each review may put three questions to the API
-# server; whoever reaches the port must not be able to put thousands in this program's name.
+# server; a client that reaches the port must not be able to put thousands in this program's name.
 SMALL_AT_ONCE = 64
 # Larger ones, up to MAX_BODY in admission.py, and those that do not say how large they are. They have turns of their
 # own, so that no small question waits because somebody sends large ones slowly.
@@ -63,7 +63,7 @@ class ReviewSources:
 
 
 class BusyError(Exception):
-    """It was nobody's turn in time."""
+    """Its turn did not come in time."""
 
 
 class Turns:
@@ -109,7 +109,7 @@ class Webhook:
         self._turns = Turns(around.clock)
 
     async def answer(self, request: web.Request) -> web.Response:
-        """The handler. 400 for what is no question; 408 where it does not arrive; 503 where others are in the way.
+        """The handler. 400 if it is not a question; 408 if it does not arrive; 503 if others are in the way.
 
         Else 200 with an answer.
         """
@@ -179,7 +179,7 @@ class Webhook:
 
     async def _asked(self, user: User, question: Question) -> AccessAnswer:
         """The one question about a Secret that never reads it."""
-        action = Action("get", SECRETS, *question.secret)
+        action = ResourceAction("get", SECRETS, *question.secret)
         try:
             return AccessAnswer(question, await may(self._around.client, user, action))
         except KubeError as error:

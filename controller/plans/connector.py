@@ -199,7 +199,7 @@ def _liveness_ready(judgement: Judgement, known: _KnownProbes) -> Condition:
 
 
 def _auth_ready(judgement: Judgement, known: _KnownProbes) -> Condition:
-    """Of a type that the class does not know nobody can tell; without a Secret that serves nor of the credential."""
+    """Unknown for a type that the class does not know, and without a Secret that serves."""
     kind = ConditionType.AUTH_READY
     if _of_class_name(judgement) or judgement.connector_class is None:
         return _class_invalid(kind, judgement)

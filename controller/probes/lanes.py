@@ -26,9 +26,9 @@ class Job(NamedTuple):
 
 
 class Lanes:
-    """Two queues of jobs. A tool that took long the last time is asked from the second one, and keeps nobody waiting.
+    """Two queues of jobs. A tool that took long the last time is asked from the second one, and keeps no other waiting.
 
-    `origin` tells which server a job asks now, None where it asks nobody any more.
+    `origin` tells which server a job asks now, None if it asks no server any more.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Lanes:
             self._slow.discard(origin)
 
     def forget_slow(self) -> None:
-        """Some may be nobody's tools now; the others are found out again."""
+        """Some may not be any Connector's tools now; the others are found out again."""
         self._slow.clear()
 
     def clear(self) -> None:
@@ -93,7 +93,7 @@ class Lanes:
             tasks.create_task(self._slow_queue.run(self._settings.slow_at_once, once))
 
     async def _once(self, job: Job, work: Callable[[Job], Awaitable[None]], waits: Callable[[Job], None]) -> None:
-        """One job at a time, whichever of the two queues has it."""
+        """One job at a time, from the queue that has one."""
         if job in self._running:
             self._again.add(job)
             return

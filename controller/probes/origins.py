@@ -13,7 +13,7 @@ class Origins(Generic[K]):
     """At most `limit` keys hold an origin at a time; the others stand in line.
 
     A place that is let go of is kept for the first in line, which is named and must `enter` or `decline`: so the line
-    never stands still, whoever else comes. A key stands in one line, or has one place kept for it, and never both.
+    never stands still, however many others come. A key stands in one line or has one place kept for it, never both.
     """
 
     def __init__(self, limit: int) -> None:
@@ -51,7 +51,7 @@ class Origins(Generic[K]):
     def decline(self, key: K, wanted: Hashable = None) -> K | None:
         """Give up the key's place at another origin than `wanted`, in line or kept; see `leave`.
 
-        Who stood in two lines could be named for both, and of one place nobody would know any more.
+        Who stood in two lines could be named for both, and one place would be forgotten.
         """
         if self._stands.get(key, wanted) != wanted:
             self._step_out(key)
@@ -66,7 +66,7 @@ class Origins(Generic[K]):
             del self._line[origin]
 
     def clear(self) -> None:
-        """Nobody holds anything, and nobody waits."""
+        """No place is held, and no key waits."""
         self._held.clear()
         self._line.clear()
         self._kept.clear()

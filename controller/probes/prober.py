@@ -128,7 +128,7 @@ class Prober:
         return told | {purpose: report for (purpose, _), report in zip(asks, ran, strict=True)}
 
     def _changed(self, key: Key, subject: Judgement | ConnectorClass, before: ProbeRecord | None) -> None:
-        """Ask anew; what was found stays where nothing has changed that it depends on."""
+        """Ask again; what was found stays if nothing has changed that it depends on."""
         record = ProbeRecord(subject, self._inputs(subject))
         same = before is not None and before.inputs == record.inputs
         if before is not None:
@@ -138,8 +138,8 @@ class Prober:
                 record.found[purpose] = Probed(ask, "")
                 continue
             record.asks[purpose] = ask
-            # What was found without a request says nothing of one, and nobody has the job in mind any more: labels can
-            # break a template and mend it, and are no inputs.
+            # What was found without a request says nothing of one, and the job is in no lane any more: labels can
+            # break a template and mend it, and do not count as inputs.
             if same and before is not None and purpose in before.found and purpose in before.asks:
                 record.keep(purpose, before)
             else:

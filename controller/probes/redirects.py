@@ -46,7 +46,7 @@ def redirected(request: ProbeRequest, response: Response) -> ProbeRequest | None
     headers, certificate = request.headers, request.certificate
     if address.origin == request.address.origin:
         # The same host as it was written: a dot behind it turns search domains off, and a name that the cluster knows
-        # (`nexus.dev`) is another server then, whoever owns it in the world's DNS.
+        # (`nexus.dev`) is another server then, with an owner of its own in the world's DNS.
         address = request.address
     else:
         headers, certificate = tuple(header for header in headers if not header.from_secret), None
@@ -66,7 +66,7 @@ def may_quote_secret(asked: ProbeRequest, request: ProbeRequest) -> bool:
 
 
 def _resolved(base: str, location: str) -> tuple[str, bytes] | None:
-    """Origin and target of a Location (RFC 3986 section 5); None for what is no http or https URL."""
+    """Origin and target of a Location (RFC 3986 section 5); None if it is not an http or https URL."""
     if _UNSAFE.search(location):
         return None
     try:

@@ -46,7 +46,7 @@ class ProbeField:
 class ProbeRequest:
     """One HTTP request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII.
 
-    `trust`: whose certificates are believed, wherever it goes. `certificate`: what is shown there, if it is asked for.
+    `trust`: whose certificates are believed, also behind a redirect. `certificate`: what is shown there if asked for.
     """
 
     method: str
@@ -239,7 +239,7 @@ def class_ask(connector_class: ConnectorClass, platform: Platform | None, trust:
 
 
 def api_address(connector_class: ConnectorClass, platform: Platform | None) -> Address | ProbeOutcome | None:
-    """Where a class's API is: None where the class names none, a ProbeOutcome where nobody can tell."""
+    """Where a class's API is: None if the class names none, a ProbeOutcome if that cannot be told."""
     spec = connector_class.spec.api
     destination = api_destination(spec, platform or Platform()) if spec else None
     if destination is None:

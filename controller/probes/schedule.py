@@ -120,7 +120,7 @@ class ProbeRecord:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was probed once, or waits for so long that nobody should wait for it."""
+        """Whether everything was probed once, or waits for so long that it should not be waited for."""
         return all(purpose in self.found or purpose in self.late for purpose in self.asks)
 
     @property

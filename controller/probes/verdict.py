@@ -33,9 +33,9 @@ def too_many_redirects(response: Response, limit: int) -> ProbeOutcome:
 
 
 def unreachable(failure: DialFailure) -> ProbeOutcome:
-    """The outcome where there was no answer."""
+    """The outcome if there was no answer."""
     if failure.kind is FailureKind.BUSY:
-        # Nobody asked: of the tool nothing is known, good or bad.
+        # The tool was not asked: nothing is known of it, good or bad.
         return ProbeOutcome(ConditionStatus.UNKNOWN, ConditionReason.PROBE_PENDING, failure.message)
     reason = ConditionReason.TARGET_DENIED if failure.kind is FailureKind.DENIED else ConditionReason.CONNECTION_FAILED
     return failed(reason, f"{failure.kind.value}: {failure.message}")

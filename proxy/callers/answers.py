@@ -71,7 +71,7 @@ class ReviewCache(Generic[V]):
         return review if review and monotonic - review.at < seconds and _lives(review, wall) else None
 
     def keep(self, key: bytes, review: CachedReview[V] | None) -> None:
-        """Remember the newest answer, or none: the one before counts no more, wherever a decision rests on it."""
+        """Remember the newest answer, or none: the one before no longer counts, in every decision that rests on it."""
         for reviews in (self._yes, self._no):
             if replaced := reviews.pop(key, None):
                 replaced.kept = False

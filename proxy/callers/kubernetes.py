@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
-from connectors.kube.access_review import Action, Api, ask, may
+from connectors.kube.access_review import Api, ResourceAction, ask, may
 from connectors.kube.errors import KubeError
 from connectors.kube.resources import CONNECTORS, TOKEN_REVIEWS
 from connectors.objects.connector import ConnectorKey
@@ -203,7 +203,7 @@ class KubernetesReviewer:
         if self._settings.require_audience and not audiences:
             return None
 
-        # Not a partial: that would show the token wherever it is printed.
+        # Not a partial: that would show the token when it is printed.
         async def put() -> User | None:
             return await review_token(self._api, token, audiences)
 
@@ -216,9 +216,9 @@ class KubernetesReviewer:
         name, full = approach.key, approach.snapshot.flags.enable_connector_proxy_permissions
 
         async def put() -> bool | None:
-            allowed = await may(self._api, user, Action("get", CONNECTORS, *name))
+            allowed = await may(self._api, user, ResourceAction("get", CONNECTORS, *name))
             if allowed and full:
-                allowed = await may(self._api, user, Action("*", CONNECTORS, *name, subresource="proxy"))
+                allowed = await may(self._api, user, ResourceAction("*", CONNECTORS, *name, subresource="proxy"))
             return allowed or None
 
         # What can be no name costs no question: nothing has it, and a caller can make up any number of them.

@@ -17,7 +17,7 @@ logger = logging.getLogger("connectors.identity")
 # About callers who were let in before, and as many about strangers: what this program is granted must not be used up,
 # and strangers must not keep waiting whom the API server knows.
 QUESTIONS_AT_ONCE = 16
-# Seconds without a question after one that was not answered, so that an outage is no flood, nor a wait each time.
+# Seconds without a question after one that was not answered, so that an outage makes no flood, and no wait each time.
 OUTAGE_PAUSE = 1.0
 # Seconds that a question may take if the last answer could serve as well: an API server that takes connections and
 # never answers is as good as away, and must not cost each request the whole timeout.

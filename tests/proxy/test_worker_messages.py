@@ -85,7 +85,7 @@ def test_a_worker_learns_every_setting(proxy: ProxySettings, access: Access | No
     ],
 )
 def test_what_are_no_settings(payload: bytes) -> None:
-    with pytest.raises(WorkerSettingsError, match=r"^what came first are no settings of this version$"):
+    with pytest.raises(WorkerSettingsError, match=r"^what came first are not settings of this version$"):
         decode_settings(payload)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from connectors.kube.access_review import Action, access_review, may
+from connectors.kube.access_review import ResourceAction, access_review, may
 from connectors.kube.errors import ConnectionLostError, UnreadableError
 from connectors.kube.resources import CONNECTORS, SECRETS, SUBJECT_ACCESS_REVIEWS, Resource
 from connectors.objects.user import User
@@ -24,7 +24,7 @@ class Api:
 
 
 def test_the_question_names_all_of_the_user_and_of_the_action() -> None:
-    body = access_review(JANE, Action("*", CONNECTORS, "team", "git", "proxy"))
+    body = access_review(JANE, ResourceAction("*", CONNECTORS, "team", "git", "proxy"))
     assert body == {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
@@ -47,7 +47,7 @@ def test_the_question_names_all_of_the_user_and_of_the_action() -> None:
 
 
 def test_the_core_group_and_no_subresource_are_left_out() -> None:
-    attributes = access_review(User("a"), Action("get", SECRETS, "team", "login"))["spec"]["resourceAttributes"]
+    attributes = access_review(User("a"), ResourceAction("get", SECRETS, "team", "login"))["spec"]["resourceAttributes"]
     assert attributes == {"verb": "get", "version": "v1", "resource": "secrets", "namespace": "team", "name": "login"}
 
 
@@ -63,20 +63,20 @@ def test_the_core_group_and_no_subresource_are_left_out() -> None:
     ],
 )
 async def test_unclear_means_no(answer: bytes, allowed: bool) -> None:
-    assert await may(Api(answer), JANE, Action("get", SECRETS, "team", "login")) is allowed
+    assert await may(Api(answer), JANE, ResourceAction("get", SECRETS, "team", "login")) is allowed
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b'{"status": {"allowed": "yes"}}', b"\xff"])
 async def test_what_is_no_answer_is_none(answer: bytes) -> None:
     with pytest.raises(UnreadableError):
-        await may(Api(answer), JANE, Action("get", SECRETS, "team", "login"))
+        await may(Api(answer), JANE, ResourceAction("get", SECRETS, "team", "login"))
 
 
 DEEP = b'{"status": {"allowed": true, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}}"
 
 
 async def test_an_answer_of_any_depth_is_taken() -> None:
-    assert await may(Api(DEEP), JANE, Action("get", SECRETS, "team", "login"))
+    assert await may(Api(DEEP), JANE, ResourceAction("get", SECRETS, "team", "login"))
 
 
 class Flaky:
@@ -93,6 +93,6 @@ class Flaky:
 
 
 async def test_a_question_is_repeated_once_where_the_connection_was_lost() -> None:
-    assert await may(Flaky(1), JANE, Action("get", SECRETS, "team", "login"))
+    assert await may(Flaky(1), JANE, ResourceAction("get", SECRETS, "team", "login"))
     with pytest.raises(ConnectionLostError):
-        await may(Flaky(2), JANE, Action("get", SECRETS, "team", "login"))
+        await may(Flaky(2), JANE, ResourceAction("get", SECRETS, "team", "login"))

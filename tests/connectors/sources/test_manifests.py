@@ -11,7 +11,7 @@ from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.secret import Secret
 from connectors.sources.documents import DocumentError
 from connectors.sources.manifests import Manifest, read_manifests
-from connectors.sources.place import NOBODY, Identity
+from connectors.sources.place import UNNAMED, Identity
 
 CONNECTOR = """\
 apiVersion: connectors.alauda.io/v1alpha1
@@ -140,7 +140,7 @@ def test_content_follows_meaning_and_not_layout() -> None:
 
 def test_a_broken_document_still_tells_which_object_it_is() -> None:
     assert one(CONNECTOR.replace('"https://h"', "5")).identity == Identity("Connector", "default", "a")
-    assert one(CONNECTOR.replace("name: a", "name: 5")).identity is NOBODY
+    assert one(CONNECTOR.replace("name: a", "name: 5")).identity is UNNAMED
 
 
 def test_json() -> None:
