@@ -38,7 +38,7 @@ Decoded = tuple[Value | None, tuple[Violation, ...]]
 class Manifest:
     """One object of a file.
 
-    `value` is None where it cannot be used; `identity` is UNNAMED where not even that can be told. `content` is a digest
+    `value` is None if it cannot be used; `identity` is UNNAMED if not even that can be told. `content` is a digest
     that changes when, and only when, the object's text means something else.
     """
 
