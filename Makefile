@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast test-bare count lint check mutate bench bench-quick bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
+.PHONY: help demo serve test test-fast test-bare count lint check mutate bench bench-quick bench-pairs bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
   format house pictures clean
 
 help: ## Show the targets
@@ -59,6 +59,9 @@ bench: $(VENV)/.dev peers ## Measure beside six other proxies, and write docs/pe
 
 bench-quick: $(VENV)/.dev ## Compare this tree (and another one: BASE=path, which has its own .venv) with nginx in a minute
 	@$(BIN)/python -m bench.compare $(if $(BASE),--base $(BASE))
+
+bench-pairs: $(VENV)/.dev ## Compare this tree with another one (BASE=path), or with itself with more workers (WORKERS=2), in 20 rounds
+	@$(BIN)/python -m bench.pairs $(if $(BASE),--base $(BASE)) $(if $(WORKERS),--workers $(WORKERS))
 
 bench-shares: $(VENV)/.dev ## Show where the CPU of a small request goes: kernel, interpreter, ... (needs nginx, wrk and perf; half a minute)
 	@$(BIN)/python -m bench.shares

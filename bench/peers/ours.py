@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -23,11 +24,11 @@ LOCAL = ("--allow-upstream", "127.0.0.0/8,::1")
 READY = r"ready: .* on (https?://\S+)"
 
 
-def ours(name: str = "Connectors", checkout: Path = CHECKOUT) -> Peer:
-    """The proxy of a checkout, run by the Python of that checkout's own .venv."""
+def ours(name: str = "Connectors", checkout: Path = CHECKOUT, *options: str) -> Peer:
+    """The proxy of a checkout, run by the Python of that checkout's own .venv, with more options if they are given."""
     return Peer(
         name,
-        partial(_start, checkout=checkout),
+        partial(_start, checkout=checkout, options=options),
         lambda: str(python_of(checkout)) if python_of(checkout).exists() else None,
         f"make .venv/.dev in {checkout}",
         partial(commit_of, checkout),
@@ -45,12 +46,12 @@ def commit_of(checkout: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-async def _start(exits: AsyncExitStack, site: Site, *, checkout: Path) -> Running:
+async def _start(exits: AsyncExitStack, site: Site, *, checkout: Path, options: Sequence[str]) -> Running:
     if site.setup.callers is Callers.KUBERNETES:
         command, env = await _in_cluster(exits, site), {}
     else:
         command, env = _from_files(site), {"SSL_CERT_FILE": str(site.authority)} if site.tool_tls else {}
-    command += ["--access-log", "on" if site.setup.access_log else "off", *_listener(site)]
+    command += ["--access-log", "on" if site.setup.access_log else "off", *_listener(site), *options]
     whole = [str(python_of(checkout)), "-m", *command, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     proxy = await Logged.start(exits, whole, site.folder, env=env, cwd=checkout)
     port = int((await proxy.line(READY))[1].rpartition(":")[2])

@@ -31,6 +31,15 @@ def test_a_thread_that_has_just_ended_counts_nothing(tmp_path: Path) -> None:
     assert cpu_seconds(7, proc) == 1.5
 
 
+def test_what_it_has_started_counts_too(tmp_path: Path) -> None:
+    proc = process(tmp_path, {"7": "1500000000 9 4\n", "8": "250000000 9 4\n"})
+    (proc / "9" / "task" / "9").mkdir(parents=True)
+    (proc / "9" / "task" / "9" / "schedstat").write_text("500000000 1 1\n", encoding="ascii")
+    # 10 has ended in between.
+    (proc / "7" / "task" / "8" / "children").write_text("9 10 ", encoding="ascii")
+    assert cpu_seconds(7, proc) == 2.25
+
+
 def test_memory_is_what_is_private(tmp_path: Path) -> None:
     rollup = "Rss:    9000 kB\nPss: 5000 kB\nShared_Clean: 4000 kB\nPrivate_Clean:  24 kB\nPrivate_Dirty:     1000 kB\n"
     assert resident(7, process(tmp_path, {}, rollup)) == 1024 * 1024
