@@ -172,7 +172,7 @@ async def test_an_empty_list_may_be_null(server: FakeApiServer, client: KubeClie
 
 async def test_an_answer_that_is_no_list(server: FakeApiServer, client: KubeClient) -> None:
     server.fail_next(1, 200, text="<html>")
-    with pytest.raises(UnavailableError, match="no list"):
+    with pytest.raises(UnavailableError, match="not a list"):
         await client.list_page(SECRETS, Selector(), limit=2)
 
 
