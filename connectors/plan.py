@@ -196,8 +196,6 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
 
 
 # What Connectors of one class, or with the same CAs, have in common is one instance in all of their Plans.
-
-
 @lru_cache(maxsize=1024)
 def _dropped(owned: frozenset[bytes]) -> frozenset[bytes]:
     return HOP_BY_HOP | owned

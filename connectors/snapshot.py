@@ -124,13 +124,11 @@ def token_digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-# What did not change is not made again: the one place that knows how to tell. Pure.
-
-
 Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
 
 
+# What did not change is not made again: this is the one place that knows how to tell.
 class Memo(Generic[Key, Made]):
     """Keeps by key what was made, and of which instances.
 
@@ -160,12 +158,10 @@ class Memo(Generic[Key, Made]):
         self._kept.pop(key, None)
 
 
-# Who refers to what, in both directions of one kind of reference: an index that costs what changes. Pure.
-
-
 To = TypeVar("To", bound=Hashable)
 
 
+# An index in both directions of one kind of reference. It costs what changes.
 class Referrers(Generic[To]):
     """The Connectors that refer to each of some things, each to one at most."""
 
@@ -206,11 +202,11 @@ class Referrers(Generic[To]):
             del self._from[to]
 
 
-# Whose tokens those of service-account-token Secrets are, while Secrets come and go. Pure.
-
-
 class TokenOwners:
-    """An index by the token's digest. Of two Secrets with one token the first by namespace and name counts."""
+    """Whose the tokens of service-account-token Secrets are, while Secrets come and go: an index by the token's digest.
+
+    Of two Secrets with one token the first by namespace and name counts.
+    """
 
     def __init__(self) -> None:
         self._digests: dict[SecretKey, bytes] = {}
@@ -246,11 +242,8 @@ class TokenOwners:
         self._current = None
 
 
-# What this end brings to handshakes with tools, counted while Connectors and CAs come and go. Pure.
-
-
 class Handshakes:
-    """Everything that may be brought to one, by what it is for."""
+    """What this end brings to handshakes with tools, counted while Connectors and CAs come and go."""
 
     def __init__(self) -> None:
         self._trusts: dict[SecretKey | None, tuple[ClientTls, ...]] = {}

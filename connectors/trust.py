@@ -1,4 +1,4 @@
-"""The Secrets with CA certificates -> whom each Connector trusts (requirement, "Custom CA Certificates"). Pure."""
+"""The Secrets with CA certificates -> whom each Connector trusts (docs/trust.md). Pure."""
 
 from __future__ import annotations
 
@@ -78,13 +78,6 @@ class Authorities:
     def by_source(self) -> Mapping[str, tuple[Authority, ...]]:
         """The Secrets of each layer, by the name that metrics have for it."""
         return {"global": self.for_all, "connector": tuple(self.own.values())}
-
-    def own_of(self, connector: Connector) -> OwnAuthority | None:
-        """What the Connector's own reference leads to; None with the flag off."""
-        if not self.enabled:
-            return None
-        key = ca_secret_key_of(connector)
-        return self.own_state[key] if key else NO_REFERENCE
 
 
 NONE = Authorities()

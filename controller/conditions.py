@@ -1,4 +1,4 @@
-"""What every kind's conditions have in common: when one moved, and what they say together."""
+"""Conditions: when one moved, what they say together, and which Events a change makes; CACertReady. Pure."""
 
 from __future__ import annotations
 
@@ -145,11 +145,8 @@ def _only_later(condition: Condition, before: Condition) -> bool:
     return 0 <= _seconds(before.last_probe_time, condition.last_probe_time) < RETELL
 
 
-# Which Events a change of conditions makes: on transitions only. Pure.
-
-
 CA_INVALID = "InvalidCACert"
-# Events that are named otherwise than the reason of their condition (the requirement, "CACertReady Condition").
+# Events whose name is not the reason of their condition (docs/trust.md).
 EVENT_REASONS: Mapping[tuple[ConditionType, str], str] = {
     (ConditionType.CA_CERT_READY, "SecretNotFound"): "CACertSecretNotFound",
     (ConditionType.CA_CERT_READY, "InvalidPEM"): CA_INVALID,
@@ -197,7 +194,7 @@ def _is_new(condition: Condition, before: Condition | None) -> bool:
     if before is None or before.status is not condition.status:
         return True
     if condition.type is ConditionType.CA_CERT_READY:
-        # Each of its reasons has an Event of its own (the requirement).
+        # Each of its reasons has an Event of its own.
         return before.reason != condition.reason
     said, says = (before.reason, before.message), (condition.reason, condition.message)
     return condition.type is ConditionType.READY and condition.status is ConditionStatus.FALSE and said != says
@@ -217,14 +214,11 @@ def _is_repetition(condition: Condition, current: Sequence[Condition]) -> bool:
     )
 
 
-# CACertReady: what spec.caCertSecretRef leads to (requirement, "CACertReady Condition"). Pure.
-
-
 _KIND = ConditionType.CA_CERT_READY
 
 
 def ca_condition(authority: OwnAuthority, namespace: str) -> Condition:
-    """The condition; it informs, and Ready does not count it."""
+    """CACertReady: what spec.caCertSecretRef leads to. It informs, and Ready does not count it."""
     return replace(_judged(authority, namespace), severity=INFO)
 
 

@@ -93,9 +93,6 @@ def _destination(ref: ServiceReference | None, uri: str, platform: Platform, def
     return Behind(service, f"http://{platform.host(service)}{path}", path)
 
 
-# A Connector's proxy address: what its class and the Services that there are make of it. Pure.
-
-
 _KIND = ConditionType.PROXY_SERVICE_READY
 
 

@@ -1,4 +1,4 @@
-"""The controller's metrics (contract: "Metrics")."""
+"""The controller's metrics (docs/metrics.md)."""
 
 from __future__ import annotations
 

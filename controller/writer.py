@@ -78,11 +78,11 @@ class Writer:
             raise UnavailableError(str(error)) from None
 
 
-# Carries out what a plan says: Services and statuses, each write with what was looked at as its precondition.
-
-
 class Applier:
-    """Writes, and feeds the answers back so that no one has to wait for the watch to tell of them."""
+    """Carries out what a plan says, Services and statuses: each write has what was looked at as its precondition.
+
+    It feeds the answers back, so that no one has to wait for the watch to tell of them.
+    """
 
     def __init__(self, client: KubeClient, writer: Writer, services: Services) -> None:
         self._client = client

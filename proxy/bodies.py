@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -18,12 +21,6 @@ from proxy.upstream import UpstreamConnection
 if TYPE_CHECKING:
     from proxy.client import ClientConnection  # they import the relay, which is a Bodies
     from proxy.relay import Terms
-import asyncio
-import socket
-from collections.abc import Callable
-
-# What was written before a reset, sent before it: a reset makes the kernel drop what it has not sent yet.
-
 
 # For a peer to take what is left for it: one that reads takes it in milliseconds, and no other is waited for.
 SECONDS: Final = 1.0
@@ -32,7 +29,10 @@ _SENT_ALL = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class LastBytes:
-    """Calls `then` once the transport's bytes are sent, or cannot be; or when the time for that is over."""
+    """Has what was written sent before a reset, which makes the kernel drop what it has not sent yet.
+
+    Calls `then` once the transport's bytes are sent, or cannot be; or when the time for that is over.
+    """
 
     def __init__(self, transport: asyncio.Transport | None, then: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -129,12 +129,6 @@ class ResponseBuffer(HeadBuffer):
             raise MessageError("the tool's response head has a NUL or lines without CRLF", Reason.UPSTREAM_PROTOCOL)
 
 
-# One buffer for large bodies, lent to one read at a time: they pass through it, and nothing keeps a byte of it.
-#
-# A body in objects of its own costs more to hold than to move: the allocator takes each large one from the kernel,
-# which clears it, page by page. Here it is read to where the last one was, and written from there.
-
-
 # Bytes of a read while the other side takes everything.
 MOST: Final = 512 * 1024
 # Bytes of a read behind one of which the other side has left something: that is held in memory, beside the buffer.
@@ -143,6 +137,10 @@ LEAST: Final = 16 * 1024
 MAX_PIECES: Final = 64
 
 
+# One buffer for large bodies, lent to one read at a time: they pass through it, and nothing keeps a byte of it.
+#
+# A body in objects of its own costs more to hold than to move: the allocator takes each large one from the kernel,
+# which clears it, page by page. Here it is read to where the last one was, and written from there.
 class Lender:
     """The buffer of a proxy. `AHEAD` bytes before what is read are free, for the begin of a line."""
 

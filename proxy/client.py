@@ -202,7 +202,7 @@ class ClientConnection(asyncio.Protocol):
         """Whether it is gone, and not by our doing."""
         return self.transport is None and not self.cut_off
 
-    # -- the exchange's side (ClientSideConnection)
+    # -- the exchange's side
 
     def wait_for(self, waiting: asyncio.Task[None]) -> None:
         """The exchange waits for others, who have times of their own: `waiting` is cancelled when the client leaves."""

@@ -1,6 +1,6 @@
 """One body on its way from one side to the other, where it does not come in one read.
 
-What is read is passed on at once. What is costly to read waits for its turns (proxy/course.py); what is large, plain
+What is read is passed on at once. What is costly to read waits for its turns (`Postponed`); what is large, plain
 and of a known length is moved by the kernel (proxy/splice.py), and what is large otherwise, under TLS too, passes
 through one buffer that all share (proxy/buffers.py).
 """
@@ -17,8 +17,6 @@ from connectors.http.body import BodyReader, LengthBody
 from connectors.http.message import MessageError
 from proxy.buffers import Lender, Reading, exchange_protocol, write_now
 from proxy.splice import POSSIBLE, WORTH, Duplicable, Pipes, Splice, SpliceEnd, Tell
-
-# Bytes that wait for a later turn of the event loop: no peer keeps the others waiting with what is costly to read.
 
 
 class Postponed:

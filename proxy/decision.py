@@ -74,7 +74,7 @@ class PathRule(NamedTuple):
     bare: bytes
 
     def target(self, path: bytes, query: bytes) -> bytes:
-        """The request-target, before the credential's part of the query (contract: "Target")."""
+        """The request-target, before the credential's part of the query."""
         rest = path[self.strip :]
         return (self.prefix + rest if rest else self.bare) + query
 

@@ -15,9 +15,7 @@ from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.tls.pool import ClientTls
 from proxy.secured_tool import Key, SecuredTool, Sessions
 
-# Foreign exceptions of a dial -> refusals: the table on top of their one classification.
-
-
+# What a failed dial is refused with, by the kind that connectors/dial/failure.py gives it.
 REASONS: Mapping[FailureKind, Reason] = {
     FailureKind.DNS: Reason.UPSTREAM_UNREACHABLE,
     FailureKind.REFUSED: Reason.UPSTREAM_UNREACHABLE,

@@ -11,11 +11,12 @@ from connectors.http.head import connection_tokens, tokens
 from connectors.http.message import FRAMING, HOP_BY_HOP, NEVER_TRAILERS, Headers, RequestHead, ResponseHead, Version
 from proxy.decision import Forward
 
-# Which fields belong to one connection and never travel further (RFC 9110 section 7.6.1).
-
 
 def not_forwarded(head: RequestHead | ResponseHead) -> frozenset[bytes]:
-    """The folded names of this message's fields that end here: hop-by-hop ones and what Connection nominates."""
+    """The folded names of this message's fields that end here: hop-by-hop ones and what Connection nominates.
+
+    They belong to one connection (RFC 9110 section 7.6.1).
+    """
     nominated = connection_tokens(head)
     if not nominated - HOP_BY_HOP:
         return HOP_BY_HOP

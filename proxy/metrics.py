@@ -1,4 +1,4 @@
-"""The data plane's metrics (contract: "Metrics"). Labels name Connectors that exist, never what a caller sent.
+"""The data plane's metrics (docs/metrics.md). Labels name Connectors that exist, never what a caller sent.
 
 Counted in plain numbers and put into prometheus_client's shapes when scraped: its own counters take a lock each time,
 which for the dozen of a request costs more than the decision.
@@ -224,11 +224,8 @@ def _bytes(connectors: _Numbers) -> Metric:
     return family
 
 
-# When the CA certificates that the proxy trusts end: who renews them in time sees no outage.
-
-
 class ProxyAuthorityMetrics(Collector):
-    """One series for each Secret with certificates."""
+    """When the CA certificates that the proxy trusts end: one series for each Secret with certificates."""
 
     def __init__(self, registry: CollectorRegistry, current: Callable[[], Authorities]) -> None:
         """`current` is asked at each scrape, in another thread."""

@@ -19,12 +19,10 @@ from connectors.plan import Plan, Target
 from connectors.snapshot import Snapshot
 from proxy.decision import Facts, Forward, Mount, PathRule, Route
 
-# Step: which of the Connector's addresses, and the request-target there (contract: rule 4 and "Target").
-
-
 CHOOSER = b"x-openapi-address"
 
 
+# Step: which of the Connector's addresses, and the request-target there (docs/operators.md: an address extension).
 def choose_target(route: Route, plan: Plan, head: RequestHead) -> Forward:
     """The chosen address with its path prefix + the rest of path and query, byte for byte.
 
@@ -96,9 +94,6 @@ def _not_declared(plan: Plan) -> RefusedError:
     return RefusedError(Refusal(Reason.ADDRESS_NOT_DECLARED, message))
 
 
-# Step: which Connector a request means (contract: "Which Connector a request means", rules 1-3).
-
-
 _REGISTRY_ROOT = b"/v2"
 # /namespaces/NS/connectors/NAME splits into an empty one and four more.
 _PATH_SEGMENTS = 5
@@ -112,6 +107,7 @@ class _PathForm(NamedTuple):
     rest: bytes
 
 
+# Step: which Connector a request means (docs/operators.md: "How a request names its Connector").
 def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     """The Connector named by Host or path. `plan` stays None where there is none of that name.
 
@@ -167,8 +163,6 @@ def _path_form(path: bytes) -> _PathForm | None:
 
 
 # Step: methods that no Connector takes.
-
-
 _REFUSED = {
     b"TRACE": "TRACE is refused: a tool that answers it would show the injected credential",
     b"CONNECT": "CONNECT is refused: this is a reverse proxy; send the request itself",
@@ -186,8 +180,6 @@ def check_method(method: bytes) -> None:
 
 
 # Step: may this caller use this Connector, and is it there to be used.
-
-
 def authorize(route: Route, facts: Facts) -> Plan:
     """The Plan, for a caller who may use it. Unknown means deny; who may not know learns nothing of what exists.
 

@@ -13,12 +13,6 @@ from proxy.decision import Forward, Mount
 from proxy.inject import not_forwarded
 from proxy.locations import at_root, map_path, rewrite_location
 
-# A tool that repeats the request's query in an address: the credential that was put there is taken out again.
-#
-# A slash is added behind a directory, http becomes https, a login remembers where to go back to: all of these
-# answer with the query that the tool saw, which is the caller's and the injected parameter (threat 6).
-
-
 _WHOLE = re.compile(rb"\A()(.*)\Z", re.DOTALL)
 # Fields that hold addresses; group 2 is the address.
 _ADDRESSES = {
@@ -30,6 +24,10 @@ _ADDRESSES = {
 ADDRESS_FIELDS = frozenset(_ADDRESSES)
 
 
+# A tool that repeats the request's query in an address: the credential that was put there is taken out again.
+#
+# A slash is added behind a directory, http becomes https, a login remembers where to go back to: all of these
+# answer with the query that the tool saw, which is the caller's and the injected parameter (threat 6).
 def without_credential(name: bytes, value: bytes, query: Query | None) -> bytes | None:
     """The field, `name` folded, without query parameters that `query` owns; of any origin, relative ones too.
 
@@ -48,14 +46,12 @@ def _without_parameters(address: bytes, owned: frozenset[bytes]) -> bytes:
     return without_query(reference, owned) + mark + fragment
 
 
-# Set-Cookie of the tool's, for the address that the client used (RFC 6265 section 5).
-
-
 _SAME_PATHS = (Mount(b"", b""),)
 # Attributes that are looked at where every path is the client's as it is the tool's.
-_CHANGED = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
+_CHANGED_ATTRIBUTES = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
 
 
+# Set-Cookie of the tool's, for the address that the client used (RFC 6265 section 5).
 def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     """Domain is dropped (the cookie becomes host-only), Path is mapped, Secure follows the scheme.
 
@@ -63,7 +59,7 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
     a Domain such as `team.svc.cluster.local` stands above the hosts of several (threat 13). Other attributes keep
     their bytes.
     """
-    if forward.mounts == _SAME_PATHS and not _CHANGED.search(value):
+    if forward.mounts == _SAME_PATHS and not _CHANGED_ATTRIBUTES.search(value):
         return value
     pair, *attributes = value.split(b";")
     kept = [pair]
@@ -101,8 +97,7 @@ def _attribute_value(attribute: bytes) -> bytes:
 
 
 # WWW-Authenticate: one field can hold several challenges, each with parameters (RFC 9110 section 11.6.1).
-
-
+#
 # One member of a comma-separated list whose members can hold quoted commas.
 _ITEM = re.compile(rb"""(?:[^",]|"(?:[^"\\]|\\.)*")+""")
 _QUOTED = re.compile(rb'"[^"]*"')

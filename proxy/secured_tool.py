@@ -12,13 +12,6 @@ from typing import Generic, TypeVar, cast
 
 from proxy.secured import Secured
 
-# TLS sessions toward tools (RFC 8446 section 2.2, RFC 5077): a handshake that was verified need not be made again.
-#
-# A resumed handshake shows no certificate, so nothing is verified in it: what was verified in the full one counts
-# on. A session is offered only within the pool of connections that it was made in (the same Connector, Secret,
-# origin and CAs), with the context that verified the tool, and for an hour at most. It dies with its pool.
-
-
 # Seconds behind a full handshake in which its outcome counts, however often the tool renews the session: a certificate
 # that was revoked or has expired is noticed by then.
 MAX_AGE = 3600.0
@@ -43,6 +36,11 @@ class _Known:
     strikes: int = 0
 
 
+# TLS sessions toward tools (RFC 8446 section 2.2, RFC 5077): a handshake that was verified need not be made again.
+#
+# A resumed handshake shows no certificate, so nothing is verified in it: what was verified in the full one counts
+# on. A session is offered only within the pool of connections that it was made in (the same Connector, Secret,
+# origin and CAs), with the context that verified the tool, and for an hour at most. It dies with its pool.
 class Sessions(Generic[Key]):
     """One session for each pool, offered in all of its handshakes."""
 

@@ -130,7 +130,7 @@ class ListenerTls:
         for path, lacks in zip((self.certificate, self.key), settings_of(self), strict=False):
             if not path:
                 what = f"{lacks.flag} is missing: TLS takes a certificate and its key"
-                raise SettingError(f"{what}; {lacks.example} perhaps")
+                raise SettingError(f"{what}; for example: {lacks.flag} {lacks.example}")
         return self
 
 

@@ -136,7 +136,7 @@ def decode_settings(payload: bytes) -> WorkerSettings:
 
 
 def number_of(payload: bytes) -> int:
-    """The number in the payload of SERVE, SERVED, COUNT or COUNTED.
+    """The number in the payload of SERVE or SERVED.
 
     Raises:
         ValueError: it is none.
@@ -145,7 +145,7 @@ def number_of(payload: bytes) -> int:
 
 
 def send_number(frames: Frames, kind: FrameKind, number: int) -> None:
-    """One of those frames."""
+    """Send SERVE or SERVED."""
     frames.send(kind, b"%d" % number)
 
 

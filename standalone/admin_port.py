@@ -36,10 +36,16 @@ def parse_server(text: str) -> str:
     Raises:
         ValueError: anything else.
     """
-    parts = urlsplit(text)
+    wanted = "it takes the http:// address of an admin port, without a path"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        # Its own words are about a conversion, and quote the text.
+        raise ValueError(wanted) from None
     bare = parts.path in {"", "/"} and not parts.query and not parts.fragment and parts.username is None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not bare or parts.port == 0:
-        raise ValueError("it takes the http:// address of an admin port, without a path")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not bare or port == 0:
+        raise ValueError(wanted)
     return text.rstrip("/")
 
 

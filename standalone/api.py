@@ -95,9 +95,6 @@ def answer(body: msgspec.Struct, headers: dict[str, str] | None = None) -> web.R
     return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", headers=fields)
 
 
-# POST .../connectors/NAME/probe on the admin port: run a Connector's probes now. What `connectors probe` asks.
-
-
 JSON = "application/json"
 UNSUPPORTED = ApiFailure(
     message=f"send it as {JSON}",
@@ -107,7 +104,10 @@ UNSUPPORTED = ApiFailure(
 
 
 def probe_routes(prober: Prober, board: StatusBoard) -> list[web.RouteDef]:
-    """The one route; one Connector at a time, so that no client makes this process a hammer."""
+    """POST .../connectors/NAME/probe, which `connectors probe` asks: run a Connector's probes now.
+
+    One Connector at a time, so that no client makes this process a hammer.
+    """
     turn = asyncio.Lock()
 
     async def probe(request: web.Request) -> web.Response:

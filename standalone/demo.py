@@ -24,9 +24,6 @@ import yaml
 from standalone.child import Child, ChildError
 from standalone.objects import BASE
 
-# The quickstart as running processes: the example git server, and `connectors serve` on the example's manifests.
-
-
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANIFESTS = CHECKOUT / "examples" / "quickstart"
 GIT_SERVER = CHECKOUT / "examples" / "git_server" / "server.py"

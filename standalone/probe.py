@@ -36,8 +36,6 @@ from standalone.objects import BASE
 from standalone.paths import path_problem
 from standalone.probe_report import ConnectorProbe, report_of, text_of
 
-# Probing outside of a cluster: one Connector's probes run at once.
-
 
 async def probe_connector(sender: Sender, judgement: Judgement, timeout: float) -> dict[Purpose, Report]:  # noqa: ASYNC109
     """Run both probes of a Connector, `timeout` seconds each at most; what its class does not probe is left out."""
@@ -116,7 +114,8 @@ def _local(key: ConnectorKey, paths: list[Path], options: ProbeOptions) -> Conne
     loaded = DirectorySource(paths, timestamp).load()
     judgement = build(loaded.objects).judgements.get(key)
     if judgement is None:
-        hint = "; `connectors validate` says what is wrong with them" if loaded.problems else ""
+        says = "`connectors validate` says what is wrong with them"
+        hint = f"; {says}" if loaded.problems else "; check NAME, and -n NAMESPACE"
         raise ProbeError(f"error: the manifests hold no Connector {key}{hint}")
     if fatal := errors(judgement.violations):
         raise ProbeError(f"error: Connector {key} is invalid: {fatal[0]}")

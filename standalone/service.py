@@ -42,9 +42,6 @@ from standalone.api import api_routes, probe_routes
 from standalone.findings import Findings
 from standalone.status import Board, StatusBoard, localhost_url
 
-# Live reload: keeps the store up to date with the source, and says what is wrong once per change.
-
-
 logger = logging.getLogger("connectors.manifests")
 
 # Seconds before watching is tried again; doubled with each failure in a row.
@@ -66,7 +63,7 @@ class Source(Protocol):
 
 
 class Reloader:
-    """Brings what the source says into the store, for as long as the process lives."""
+    """Brings what the source says into the store, and says what is wrong once per change, while the process lives."""
 
     def __init__(self, source: Source, store: SnapshotStore, first_pause: float = FIRST_PAUSE) -> None:
         """`first_pause`: seconds before watching is tried again after a failure."""

@@ -10,8 +10,6 @@ from connectors.process.logs import escaped
 from standalone.objects import ConnectorClassObject, ConnectorObject
 
 # Ages as kubectl prints them (k8s.io/apimachinery/pkg/util/duration, HumanDuration).
-
-
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
 _STEPS = (

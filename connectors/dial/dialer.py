@@ -19,8 +19,6 @@ from connectors.objects.addresses import Address
 from connectors.tls.contexts import Contexts
 from connectors.tls.pool import ClientTls
 
-# The addresses of a tool that may be dialled: the address that was checked is the address that is dialled.
-
 
 async def checked_addresses(resolver: NameResolver, guard: DialGuard, address: Address) -> list[str]:
     """Look the host up, once, and leave out what the guard denies; the order stays. An IP address is checked too.

@@ -12,9 +12,6 @@ from connectors.expressions import text_functions as text
 from connectors.expressions.printing import format_problem, sprint, sprintf
 from connectors.expressions.values import GoStruct, Map, Missing, Value, is_true, kind_of
 
-# Go's own functions of text/template that are not about text: comparisons, index, len, not; and sprig's default.
-
-
 _INCOMPARABLE = "{} and {} cannot be compared"
 
 

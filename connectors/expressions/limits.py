@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# Why a template is refused, or cannot be rendered.
-
 
 class TemplateError(ValueError):
     """A template is not in the subset, or cannot be rendered. The message never holds a rendered value.

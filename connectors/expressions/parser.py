@@ -12,8 +12,6 @@ from connectors.expressions.nodes import Body, Branch, Choice, OutputNode, Range
 from connectors.expressions.pipelines import Scope, parse_pipeline, unprintable
 from connectors.expressions.values import Value
 
-_CHOICES = ("if", "with")
-
 
 def parse(source: str, specimen: Value = None) -> Program:
     """Compile; `specimen` is a root with the fields that there will be, against which chains of fields are checked.

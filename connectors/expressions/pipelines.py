@@ -15,9 +15,7 @@ from connectors.expressions.nodes import CallNode, Chain, Literal, Operand, Pipe
 from connectors.expressions.printing import not_printable
 from connectors.expressions.values import GoStruct, Map, Missing, Value, field_of
 
-# Constants of the template language, as Go writes them: strings and numbers.
-
-
+# Escapes in strings, as Go writes them (Go specification, "Rune literals"): numbers, and single letters.
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|([0-7]{3})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL)
 _SIMPLE = {
     "a": b"\a",

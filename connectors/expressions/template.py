@@ -51,12 +51,11 @@ class Subject:
     secret: Secret | None = None
 
 
-# What a template sees of its subject, under the names of Go's types (.Connector) and of JSON (.connector).
-
-
 @dataclass(slots=True)
 class Root:
-    """The root of one rendering. `reads_secret` becomes true as soon as anything looks at its Secret.
+    """What a template sees of its subject, under the names of Go's types (.Connector) and of JSON (.connector).
+
+    `reads_secret` becomes true as soon as anything looks at its Secret.
 
     Whatever way a template takes there ($, with, range, variables, a mere condition), it begins with reading this one
     field, so that what follows implicitly from the Secret counts too (threat 25).
@@ -224,7 +223,7 @@ def _names(reference: SecretReference, name: str, namespace: str) -> Mapping[str
 
 
 def _parameters(subject: Subject, spec: Spec) -> _Parameters:
-    """A parameter of the authentication check under spec.params counts as one of spec.auth.params (check_auth.py)."""
+    """A parameter of the authentication check under spec.params counts as one of spec.auth.params."""
     auth = spec.auth or ConnectorAuth()
     of_class = subject.connector_class.spec if subject.connector_class else ConnectorClass().spec
     probe = subject.connector_class.auth_probe(auth.name) if subject.connector_class and auth.name else None

@@ -12,10 +12,7 @@ from connectors.expressions.limits import MAX_ITEMS, MAX_OUTPUT, TOO_LONG
 from connectors.expressions.printing import printed, quoted, sprint
 from connectors.expressions.values import Map, Value, kind_of
 
-# urlParse and urlquery.
-
-
-# RFC 3986 appendix B.
+# For urlParse: RFC 3986 appendix B.
 _URL = re.compile(
     rb"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)"
     rb"(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",

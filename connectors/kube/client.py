@@ -17,10 +17,8 @@ from connectors.kube.resources import Resource
 from connectors.kube.transport import KubeRequest, Transport
 from connectors.process.clock import Clock, SystemClock
 
-# The lines of a watch: one JSON object each, of any length that an object can have.
-
-
-# Bytes. etcd takes objects of 1.5 MiB by default; JSON may write one of them several times as long.
+# Bytes of a line of a watch, which is one object. etcd takes 1.5 MiB by default; JSON may write it several times as
+# long.
 LINE_LIMIT = 16 * 1024 * 1024
 
 

@@ -73,9 +73,6 @@ class InvalidError(ApiStatusError):
     """422: the object breaks a rule."""
 
 
-# From an answer of failure to one of connectors/kube/errors.py (API conventions, "Response status kind").
-
-
 # Characters of a server's message that are kept: a webhook may answer with a page.
 MESSAGE_LENGTH = 500
 
@@ -113,7 +110,7 @@ class _Details(Struct, rename="camel"):
 
 
 class _Status(Struct):
-    """metav1.Status, as far as it is read."""
+    """metav1.Status, as far as it is read (Kubernetes API conventions, "Response Status Kind")."""
 
     code: int = 0
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Metrics of requests and watches (contract: "Metrics"), under the prefix of the process that makes them."""
+"""Metrics of requests and watches (docs/metrics.md), under the prefix of the process that makes them."""
 
 from __future__ import annotations
 

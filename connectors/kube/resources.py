@@ -92,9 +92,7 @@ VALIDATING_WEBHOOK_CONFIGURATIONS = Resource(
 )
 
 
-# metadata of any object, as far as following it needs it. Annotations may hold a Secret's data and are never read.
-
-
+# Annotations may hold a Secret's data: they are no field of this, and so are never read.
 class Metadata(Struct, frozen=True, rename="camel"):
     """The part of metav1.ObjectMeta that names an object and one version of it."""
 

@@ -25,9 +25,6 @@ from connectors.kube.errors import (
 )
 from connectors.process.clock import Clock
 
-# Connections to one API server with one credential; a changed credential or CA makes a new session.
-
-
 # Connections to the API server; a request beyond them waits. Watches hold a handful of them.
 MAX_CONNECTIONS = 100
 # Bytes of an answer that are read ahead: one object, of which etcd takes 1.5 MiB by default.

@@ -1,4 +1,4 @@
-"""Conditions and status of our kinds (Kubernetes API conventions; the requirement's Status Information section)."""
+"""Conditions and status of our kinds (Kubernetes API conventions; docs/reasons.md)."""
 
 from __future__ import annotations
 

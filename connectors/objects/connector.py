@@ -1,4 +1,4 @@
-"""Connector: the requirement's namespaced resource, as a frozen value (connectors.alauda.io/v1alpha1)."""
+"""Connector: the namespaced resource (docs/api.md), as a frozen value (connectors.alauda.io/v1alpha1)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ class ConnectorKey(NamedTuple):
 
 # gc=False in the values that come in thousands: what is decoded from JSON or YAML holds no cycles, and the collector
 # would visit each of them again and again.
-
-
 class NamedValue(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
-    """An item of params[] or addressExtensions[]. The CRD lets `value` be anything; check_parameters.py judges it."""
+    """An item of params[] or addressExtensions[]. The CRD lets `value` be anything; connectors/rules judges it."""
 
     name: str = ""
     value: Any = None
@@ -61,7 +59,7 @@ class CaCertSecretRef(Struct, frozen=True, gc=False, rename="camel", omit_defaul
 
 
 class ConnectorSpec(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True):
-    """spec, field by field as the requirement names them."""
+    """spec, field by field (docs/api.md)."""
 
     connector_class_name: str = ""
     address: str = ""

@@ -7,9 +7,6 @@ from functools import lru_cache
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
-# One instance for texts that thousands of objects have in common: namespaces, names of classes and of types.
-
-
 # Texts that are remembered; with more of them some are there twice, and nothing else.
 MOST = 4096
 # Characters of such a text: a name of one label has 63.
@@ -17,7 +14,10 @@ LONGEST = 64
 
 
 def shared(text: str) -> str:
-    """The one that stands for all that are equal. Not for what may be a secret: it is remembered."""
+    """The one that stands for all that are equal: thousands of objects have the same namespace, class and type.
+
+    Not for what may be a secret: it is remembered.
+    """
     return _shared(text) if len(text) <= LONGEST else text
 
 

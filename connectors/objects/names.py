@@ -65,14 +65,14 @@ def _refusal(name: str, rule: str) -> str:
     return f"must consist of {rule}" if name else "is missing; give the object a name"
 
 
-# Host names that name a Connector: c-NAME.NS[.svc[.DOMAIN]], standalone also c-NAME.NS.localhost.
-
-
 _LABEL_PATTERN = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 
 
 class HostForm:
-    """Compiled once for a cluster domain."""
+    """Host names that name a Connector: c-NAME.NS[.svc[.DOMAIN]], standalone also c-NAME.NS.localhost.
+
+    Compiled once for a cluster domain.
+    """
 
     def __init__(self, cluster_domain: str = USUAL_DOMAIN, *, localhost: bool = False) -> None:
         """`localhost`: whether `c-NAME.NS.localhost` counts (RFC 6761 section 6.3), as it does standalone."""

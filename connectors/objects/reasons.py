@@ -32,7 +32,7 @@ class Reason(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Why a condition has its status (the requirement's condition tables, and the cases it leaves unnamed)."""
+    """Why a condition has its status (docs/reasons.md)."""
 
     CONNECTOR_CLASS_NOT_FOUND = "ConnectorClassNotFound"
     CONNECTOR_CLASS_INVALID = "ConnectorClassInvalid"
@@ -88,9 +88,6 @@ HTTP_STATUS: dict[Reason, HTTPStatus] = {
     Reason.TOO_MANY_REQUESTS: HTTPStatus.TOO_MANY_REQUESTS,
     Reason.SHUTTING_DOWN: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-
-
-# A refusal: what the proxy answers itself, and why.
 
 
 @dataclass(frozen=True, slots=True)

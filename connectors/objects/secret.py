@@ -8,12 +8,10 @@ from typing import NamedTuple, NoReturn, final
 
 from connectors.objects.metadata import ObjectMeta
 
-# A secret is a type: it cannot be printed, compared, hashed by content, copied into a pickle or formatted.
-
-
 REDACTED = "**********"
 
 
+# A secret is a type: it cannot be printed, compared, hashed by content, copied into a pickle or formatted.
 @final
 class SecretValue:
     """Bytes that only `reveal()` shows; the name is chosen so that a grep finds every place that looks.
@@ -71,12 +69,12 @@ class Secret:
         return SecretKey(self.metadata.namespace, self.metadata.name)
 
 
-# A certificate chain with its private key.
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyPair:
-    """Both in PEM, the leaf first. Two are never equal: what was authenticated with one is nothing to another."""
+    """A certificate chain, its leaf first, and the private key, both in PEM.
+
+    Two are never equal: what was authenticated with one is nothing to another.
+    """
 
     chain: bytes = field(repr=False)
     key: SecretValue

@@ -60,9 +60,6 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-# Waiting no longer than a Clock allows.
-
-
 T = TypeVar("T")
 
 

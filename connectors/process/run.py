@@ -59,16 +59,11 @@ async def until(event: asyncio.Event, work: Coroutine[object, object, None]) -> 
 
 
 # The version of this program: pyproject.toml's, which an image does not hold.
-
-
 VERSION = "0.1.0"
 
 
-# What to say when a port cannot be listened on.
-
-
 def cannot_listen(where: HostPort, flag: str, error: OSError) -> str:
-    """One sentence with the cause, and the flag that chooses another address."""
+    """What to say when a port cannot be listened on: the cause, and the flag that chooses another address."""
     return f"cannot listen on {where}: {_cause(error)}; choose another address with {flag}"
 
 

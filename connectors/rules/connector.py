@@ -15,8 +15,6 @@ from connectors.objects.names import (
 from connectors.objects.violation import Severity, Violation
 from connectors.rules.values import Given, check_addresses, check_declared, check_given, given, known
 
-# Rules of `spec.auth`, and of parameters: those of the class and those of its authentication check.
-
 
 def check_auth(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
     """The chosen authentication type and its Secret; without the class the rules that need none."""
@@ -37,8 +35,8 @@ def check_auth(connector: Connector, connector_class: ConnectorClass | None) -> 
 def check_parameters(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
     """`spec.params` and `spec.auth.params`.
 
-    The requirement's own last example puts a parameter of the authentication check under `spec.params`: where the
-    class declares it for the check alone, it counts as if it stood in `spec.auth.params`, with a warning.
+    Published examples put a parameter of the authentication check under `spec.params`. If the class declares it for the
+    check alone, it counts as if it stood in `spec.auth.params`, with a warning.
     """
     auth = connector.spec.auth or ConnectorAuth()
     own, checked = given("spec.params", connector.spec.params), given("spec.auth.params", auth.params)

@@ -25,15 +25,11 @@ from connectors.objects.names import object_name_problem
 from connectors.objects.violation import Severity, Violation, errors
 from connectors.rules.values import check_destination, parsed, string_problem
 
-# Rules of a ConnectorClass that its fields show by themselves; connectors/rules/connector_class.py adds those of
-# generators.
-
-
 _EXTENSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
 def check_class_fields(connector_class: ConnectorClass) -> Iterator[Violation]:
-    """Names, parameters, the resolver, probes, where proxy and API are."""
+    """What is wrong by the fields alone: names, parameters, the resolver, probes, where proxy and API are."""
     if problem := object_name_problem(connector_class.metadata.name):
         yield Violation("metadata.name", problem)
     resolver = connector_class.metadata.annotations.get(RESOLVER_ANNOTATION)
@@ -283,9 +279,6 @@ def _check_extractor(connector_class: ConnectorClass) -> Iterator[Violation]:
     elif fold(header.encode()).decode() in _OF_EVERY_CLIENT:
         message = f"clients send {header} anyway, and it will not reach the tool any more; was another header meant?"
         yield Violation("spec.proxy.authExtractor.header", message, Severity.WARNING)
-
-
-# One ConnectorClass, looked at once: what all of its Connectors have of it. Pure.
 
 
 class JudgedClass(NamedTuple):

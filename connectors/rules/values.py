@@ -1,4 +1,4 @@
-"""Rules of `params[]`: names that the class declares, each once, none missing, and values that are strings."""
+"""Rules of single values: `params[]`, addresses and their extensions, and where a class's proxy and API lead."""
 
 from __future__ import annotations
 
@@ -74,14 +74,11 @@ def known(names: Iterable[str]) -> str:
     return f"it declares: {listed}" if listed else "it declares none, so remove it"
 
 
-# Rules of `spec.address` and `spec.addressExtensions[]`: URL syntax, and the four rules of extensions.
-
-
 _EXTENSIONS = "spec.addressExtensions"
 
 
 def check_addresses(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
-    """All rules of a Connector's addresses; without the class those that need none."""
+    """All rules of `spec.address` and `spec.addressExtensions[]`; without the class those that do not need it."""
     spec = connector.spec
     address, problem = parsed(spec.address)
     if problem:
@@ -115,7 +112,7 @@ def parsed(value: Any) -> tuple[Address | None, str | None]:
 
 
 def _check_repetition(path: str, where: str) -> Iterator[Violation]:
-    """Rule 4; and two extensions of one address, which the requirement allows but which cannot be meant.
+    """No extension repeats spec.address. Two of one address are allowed, but an author cannot mean them.
 
     `where`: the first field with the same address as the one at `path`.
     """
@@ -149,11 +146,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-# Rules of spec.proxy and spec.api of a class: where they lead (a Knative Destination, of which Services are taken).
-
-
 def check_destination(path: str, ref: ServiceReference | None, uri: str) -> Iterator[Violation]:
-    """What is wrong with the ref and uri below `path`. Neither of them is fine: it means the default."""
+    """What is wrong with the ref and uri below `path`: where the proxy or the API of a class leads.
+
+    They are a Knative Destination, with a Service as its only ref. Neither of them is fine: it means the default.
+    """
     if ref is not None:
         yield from _check_ref(f"{path}.ref", ref)
         if is_absolute(uri):

@@ -38,11 +38,9 @@ from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ApiServer
 from connectors.trust import LABEL, ca_secret_key_of
 
-# Which Secrets are wanted, since Connectors refer to them: told one by one, when the first does and when none does.
-
 
 class References:
-    """Costs what changes, however many Connectors there are."""
+    """Which Secrets are wanted, since Connectors refer to them. It costs what changes, however many there are."""
 
     def __init__(self, want: Callable[[ObjectKey], None], drop: Callable[[ObjectKey], None]) -> None:
         """`want` is called with a Secret that is referred to for the first time, `drop` with one that no longer is."""

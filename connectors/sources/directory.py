@@ -30,11 +30,9 @@ from connectors.sources.manifests import MAX_FILE, Manifest, read_manifests
 from connectors.sources.merged import Merged
 from connectors.sources.place import Identity, about_file
 
-# The built-in ConnectorClasses: package data, read by the same parser as everybody else's.
-
 
 def builtin_classes() -> Mapping[Identity, Manifest]:
-    """The classes of connectors/classes/*.yaml."""
+    """The built-in ConnectorClasses: connectors/classes/*.yaml, read by the same parser as everybody else's."""
     files = sorted(resources.files("connectors").joinpath("classes").iterdir(), key=lambda file: file.name)
     manifests = (read_manifests(file.read_bytes()) for file in files if file.name.endswith(".yaml"))
     return {entry.identity: entry for found in manifests for entry in found.entries}

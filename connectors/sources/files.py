@@ -182,9 +182,6 @@ def _why(error: OSError) -> str:
     return f"{(error.strerror or 'cannot be read').lower()}; {hint}"
 
 
-# When to look at the files again, and when they have come to rest.
-
-
 logger = logging.getLogger("connectors.manifests")
 
 # Seconds between looks when nothing is reported: reports do not cover what links lead to, nor network file systems.

@@ -22,11 +22,9 @@ from connectors.sources.manifests import Manifest, Value
 from connectors.sources.place import Identity, Place, Problem
 from connectors.trust import is_for_all
 
-# The ledger: gives objects from files the metadata that an API server would.
-
 
 class Ledger:
-    """Remembers each object while it is there.
+    """Gives objects from files the metadata that an API server would, and remembers each object while it is there.
 
     An object keeps its uid and its creation time; its resourceVersion and generation move only when its content does,
     and until then it stays the same instance: by that a snapshot sees what has not changed. A uid in a manifest is not

@@ -1,4 +1,4 @@
-"""Places: from a field path to the line where the field stands."""
+"""Places, from a field path to the line where the field stands; and problems, which say what is wrong in which."""
 
 from __future__ import annotations
 
@@ -89,9 +89,6 @@ def _child(node: Node, key: str) -> Node | None:
 def shared(node: Branch) -> Branch:
     """The one that stands for all that are equal."""
     return node
-
-
-# A problem: a violation with the object it is of and the file and line where it stands.
 
 
 class Identity(NamedTuple):

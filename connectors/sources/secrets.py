@@ -16,9 +16,6 @@ from connectors.objects.violation import Violation
 from connectors.sources.fields import decode
 from connectors.sources.place import field_path
 
-# Annotations that are never kept.
-
-
 # kubectl writes the whole manifest into this annotation, of a Secret its values too (threat 14).
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 

@@ -61,7 +61,7 @@ class Bundle:
 
 
 def read_bundle(data: Mapping[str, SecretValue]) -> Bundle:
-    """The certificates of a Secret's values (requirement, "Per-Connector CA Certificate Reference").
+    """The certificates of a Secret's values (docs/trust.md).
 
     Only keys that end in .crt or .pem count, and values with a PEM header; of those only CERTIFICATE blocks (threat
     24): a private key or a password beside them is never loaded. A block that cannot be read does not cost the others.
@@ -144,12 +144,10 @@ def _certificate(der: bytes) -> Certificate | None:
 _short_certificate = lru_cache(maxsize=_CACHED)(_certificate)
 
 
-# Which private keys are looked at at all: the kinds that TLS signs with, and nothing that is slow to read. Pure.
+# Only keys of the kinds that TLS signs with, and of a size that is quick to read, are looked at.
 #
 # The author of a Secret may put any key there. To read one of DSA or DH means to compute with numbers as large
 # as its author likes: 21 KB of DSA take half a minute, and some DH keys are an internal error to OpenSSL.
-
-
 # Bytes of PEM; RSA with 8,192 bits has 6,400.
 MAX_KEY = 16 * 1024
 # Bits. OpenSSL takes no fewer (security level 2); with 16,384 each handshake stops all for half a second.

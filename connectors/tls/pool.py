@@ -12,11 +12,9 @@ from connectors.objects.addresses import Origin
 from connectors.objects.secret import KeyPair
 from connectors.tls.certificates import Bundle, Certificate
 
-# Versions of TLS that a setting can name.
-
 
 class TlsVersion(StrEnum):
-    """The versions that are still spoken (RFC 8996 has ended those before)."""
+    """Versions of TLS that a setting can name: those that are still spoken (RFC 8996 has ended those before)."""
 
     TLS_1_2 = "1.2"
     TLS_1_3 = "1.3"

@@ -88,9 +88,6 @@ def _context(minimum: TlsVersion) -> ssl.SSLContext:
     return context
 
 
-# A certificate that another program keeps current, cert-manager for one, in two files, mounted or not.
-
-
 logger = logging.getLogger("connectors.tls")
 
 # Seconds between two looks. Both files are a few kilobytes in memory; the kubelet changes them once in weeks, by
@@ -112,7 +109,10 @@ class PairFiles:
 
 
 class Mounted:
-    """`run` it as long as there is a listener."""
+    """A certificate that another program, cert-manager for example, keeps current in two files, mounted or not.
+
+    `run` it as long as there is a listener.
+    """
 
     def __init__(self, files: PairFiles, serving: Serving, clock: Clock) -> None:
         self._files = files

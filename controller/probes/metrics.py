@@ -1,4 +1,4 @@
-"""What probing costs (contract: "Metrics")."""
+"""What probing costs (docs/metrics.md)."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _header(name: str, source: str, subject: Subject) -> ProbeField:
 
 
 def _address(probe: HttpProbe, own: Address) -> Address:
-    """Where it goes: the Connector's origin, but for what the class says otherwise (upstream-facts, section 7).
+    """Where it goes: the Connector's origin, but for what the class says otherwise (docs/probes.md).
 
     Without a scheme the Connector's counts where the host is the Connector's, else http.
 
@@ -189,9 +189,6 @@ def undeclared(what: str, request: ProbeRequest) -> str:
 def origin_of(address: Address) -> str:
     """Scheme, host and port for people."""
     return f"{address.scheme}://{address.authority.decode('ascii')}"
-
-
-# The requests to a class's own API, as values (upstream-facts, section 7: API probe; section 3: APIReady). Pure.
 
 
 OK = range(200, 201)
@@ -253,9 +250,6 @@ def api_address(connector_class: ConnectorClass, platform: Platform | None) -> A
         return parse_address(destination.url)
     except AddressError as error:
         return failed(ConditionReason.CONNECTOR_CLASS_INVALID, f"the class's spec.api {error}")
-
-
-# A probe as it went: its requests, their answers, and the outcome. Pure.
 
 
 @dataclass(frozen=True, slots=True)

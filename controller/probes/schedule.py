@@ -97,12 +97,11 @@ def _of_class(connector_class: ConnectorClass | None) -> Inputs:
     return (metadata.uid, metadata.generation) if metadata else (None, None)
 
 
-# What is known of one object that is probed. Pure: what happens when is said to it.
-
-
 @dataclass(slots=True)
 class ProbeRecord:
-    """`asks` holds what takes a request, `found` what was found, with or without one.
+    """What is known of one object that is probed. Pure: it is told what happens, and when.
+
+    `asks` holds what takes a request, `found` what was found, with or without one.
 
     `fresh`: see Probes. `told`: when somebody last heard of it. `in_line`: since when a probe waits for others of its
     tool; `late`: which of them too long. All times are of the monotonic clock.

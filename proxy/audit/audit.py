@@ -15,11 +15,9 @@ from proxy.audit.audit_log import AuditLog, AuditRecord, Decision, UsedSecret, a
 from proxy.decision import Forward
 from proxy.metrics import NO_CONNECTOR, ProxyMetrics
 
-# Ids of requests: what a user quotes and an operator finds in the access log and the audit log.
-
 
 class RequestIds:
-    """`PREFIX-NUMBER` in hexadecimal.
+    """What a user quotes and an operator finds in both logs: `PREFIX-NUMBER` in hexadecimal.
 
     The prefix is chosen by chance once per process: 64 bits, so that neither a restart nor another replica repeats an
     id. Within the process the number does. A chance for each request would ask the kernel for each.

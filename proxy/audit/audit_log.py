@@ -17,10 +17,6 @@ import msgspec
 from connectors.objects.user import User
 from proxy.audit.audit_file import AuditFile
 
-# What the audit log says of one request: names and numbers.
-#
-# Never a header's value, a query, a token or a Secret's value (threats 14 and 27).
-
 
 class Decision(StrEnum):
     """Whether the request was let through to the tool."""
@@ -46,7 +42,7 @@ class UsedSecret(msgspec.Struct, frozen=True):
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One request.
+    """One request: names and numbers, never a header's value, a query, a token or a Secret's value (threats 14 and 27).
 
     Durations in seconds: `duration` to its end, `authorization` until the decision, `upstream` until the tool's first
     byte, 0 where there was none. Bytes are of bodies. `address` is the tool's, as declared, where one was chosen.

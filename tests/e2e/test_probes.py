@@ -37,7 +37,7 @@ def unexpected(status: int) -> Said:
     return Said("False", "UnexpectedStatus", f"status code {status}")
 
 
-# git http-backend behind HTTP Basic, with the class of the catalogue.
+# -- git http-backend behind HTTP Basic, with the class of the catalogue.
 
 GIT_ROWS = [
     pytest.param("demo.git", PASSWORD, WELL, id="the right password"),
@@ -87,7 +87,7 @@ async def test_a_secret_that_is_missing_leaves_the_credential_unknown(
     assert not any("info/refs" in seen.path for seen in server.seen()), "nobody asked without it"
 
 
-# docker-registry behind htpasswd, with the class of the catalogue.
+# -- docker-registry behind htpasswd, with the class of the catalogue.
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_registry(
         assert conditions[AUTH] == expected
 
 
-# nginx, with each way to fail.
+# -- nginx, with each way to fail.
 
 
 def probing(path: str = "/", **fields: Any) -> Manifest:
@@ -287,7 +287,7 @@ access_log seen.log seen;
 """
 
 
-# TLS: which certificate error it was is in the message.
+# -- TLS: which certificate error it was is in the message.
 
 
 def expired(authority: trustme.CA) -> trustme.LeafCert:

@@ -21,7 +21,7 @@ class Thing(Struct):
      "http://u:p@h", "http://h:0", "http://h:x", "http://["],
 )  # fmt: skip
 def test_what_is_no_address_of_an_admin_port(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
+    with pytest.raises(ValueError, match="it takes the http:// address of an admin port"):
         parse_server(text)
 
 
