@@ -70,7 +70,6 @@ SCENARIOS = (
     Scenario("up-tls", "1 GiB up, tool with TLS", Body.UP, TLS_BODIES),
 )
 
-
 # Targets of small-32 beside the one against nginx: their CPU divided by ours.
 AGAINST = {"HAProxy": 0.95, "Envoy": 2.2}
 # Targets of what is measured of this proxy alone: at most so much.

@@ -81,7 +81,7 @@ class Plan:
 
     `has_proxy`: whether the class gives its Connectors a proxy address; an unknown class may well have one. `by_path`:
     whether it leaves the naming to the path. `caller_header`: see ConnectorClass. `refusal` is what every request gets
-    instead of the tool's answer; there is no Target then. `secret_name`, `secret_version`: empty where there is no
+    instead of the tool's answer; there is no Target then. `secret_name`, `secret_version`: empty if there is no
     Secret. `targets` is keyed by extension name; "" is spec.address.
     """
 

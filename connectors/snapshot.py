@@ -215,7 +215,7 @@ class TokenOwners:
         self._current: Mapping[bytes, TokenOwner] | None = None
 
     def set(self, key: SecretKey, secret: Secret | None) -> None:
-        """The Secret of that name now; None where there is none."""
+        """The Secret of that name now; None if there is none."""
         if (digest := self._digests.pop(key, None)) is not None:
             del self._claims[digest][key]
             self._settle(digest)

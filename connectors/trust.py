@@ -40,7 +40,7 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class OwnAuthority:
-    """What a Connector's spec.caCertSecretRef leads to. `name` is empty where there is none.
+    """What a Connector's spec.caCertSecretRef leads to. `name` is empty if there is none.
 
     `bundle` is None if there is no such Secret; or if that is not known yet, and `unread` says why.
     """
@@ -58,7 +58,7 @@ class Authorities:
     """All CAs at one moment. With the flag off there are none: the system's store is all that is trusted.
 
     `trust` is that of a Connector without a CA of its own. `own`, `own_trust` and `own_state` are by the Secret that a
-    Connector refers to; where there is no such Secret, only `own_state` says so.
+    Connector refers to; if there is no such Secret, only `own_state` says so.
     """
 
     enabled: bool = False

@@ -81,7 +81,7 @@ class Services:
             self._want()
 
     def of(self, key: ServiceKey) -> HeldService | None:
-        """The Service of that name, None where there is none. To be asked where `known` says so."""
+        """The Service of that name, or None. To be asked where `known` says so."""
         return self._labelled.items.get(key) or self._named.get(ObjectKey(*key))
 
     def known(self, key: ServiceKey) -> bool:

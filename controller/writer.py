@@ -90,7 +90,7 @@ class Applier:
         self._services = services
 
     async def service(self, action: ServiceAction) -> HeldService | None:
-        """Do it; returns the Service as it is then, which may be somebody else's, and None where there is none.
+        """Do it; returns the Service as it is then, which may be somebody else's, or None.
 
         Raises:
             KubeError: ConflictError where it is not any more what was looked at, and the others.

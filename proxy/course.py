@@ -286,7 +286,7 @@ def left_of(reader: BodyReader) -> int:
 
 
 def socket_of(transport: asyncio.Transport | None) -> Duplicable | None:
-    """The socket on which the same bytes pass as on the transport; None where there is none, as under TLS."""
+    """The socket on which the same bytes pass as on the transport; None if there is none, as under TLS."""
     if transport is None or transport.is_closing() or transport.get_extra_info("ssl_object") is not None:
         return None
     return cast("Duplicable | None", transport.get_extra_info("socket"))

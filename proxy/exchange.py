@@ -275,7 +275,6 @@ def _after(relay: Relay) -> After:
 
 _KEEP, _DONE = After.KEEP, End.DONE
 
-
 _NOT_TWICE = Refusal(
     Reason.UPSTREAM_UNREACHABLE,
     "the tool closed a kept connection before it answered, and this request may not be sent twice; send it again",

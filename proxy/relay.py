@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _SWITCHING_PROTOCOLS = 101
 
-
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
 _HEAD, _BODY, _TUNNEL, _OVER = Phase
 _LENGTH, _CHUNKED, _CLOSE = BodyKind.LENGTH, BodyKind.CHUNKED, BodyKind.CLOSE

@@ -109,7 +109,7 @@ class _PathForm(NamedTuple):
 
 # Step: which Connector a request means (docs/operators.md: "How a request names its Connector").
 def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
-    """The Connector named by Host or path. `plan` stays None where there is none of that name.
+    """The Connector named by Host or path. `plan` stays None if there is none of that name.
 
     Raises:
         RefusedError: RequestMalformed (a MessageError), or ConnectorNotFound if nothing names a Connector at all.

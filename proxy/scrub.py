@@ -104,7 +104,6 @@ _QUOTED = re.compile(rb'"[^"]*"')
 # A scheme name stands alone or before a space; a parameter has `=` behind its name.
 _STARTS_CHALLENGE = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s+(?!=)|\s*$)")
 
-
 # Bytes of a field worth taking apart; unbalanced quotes make that quadratic.
 _MAX_FIELD = 4096
 

@@ -23,7 +23,6 @@ from proxy.watchdog import Watchdog
 # Connections that wait for accept(); the kernel caps it at net.core.somaxconn.
 BACKLOG = 4096
 
-
 logger = logging.getLogger(__name__)
 
 

@@ -91,7 +91,7 @@ class IdlePool:
 class UpstreamConnection(asyncio.Protocol):
     """One connection to a tool: in use by one relay, or idle in its pool, or gone.
 
-    Everything that arrives goes to `receiver`; where there is none, what arrives was not asked for. `generation` is
+    Everything that arrives goes to `receiver`; if there is none, what arrives was not asked for. `generation` is
     that in which its pool was last found current, `idle_since` 0 before its first answer. `transport` is what it goes
     over, None once it is gone.
     """
@@ -224,7 +224,7 @@ class Upstreams:
         return found
 
     def take(self, pool: IdlePool, now: float, *, repeatable: bool) -> UpstreamConnection | None:
-        """An idle connection of this pool, the most recently used first; None where there is none fit.
+        """An idle connection of this pool, the most recently used first; None if there is none fit.
 
         `now` is the monotonic time; `repeatable`: whether the request could be sent again should the connection turn
         out to be dead.

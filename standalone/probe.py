@@ -81,7 +81,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     parser = argparse.ArgumentParser("connectors probe", description=__doc__, allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="the Connector")
     parser.add_argument(
-        "paths", nargs="*", metavar="PATH", type=Path,
+        "paths", nargs="*", default=[], metavar="PATH", type=Path,
         help="manifests with the Connector, its Secret, and its class if that is not built in; "
         "without one the running `connectors serve` is asked",
     )  # fmt: skip

@@ -84,7 +84,7 @@ def _messages(data: bytes, number: int) -> list[bytes]:
 
 
 def _message(data: bytes, number: int) -> bytes:
-    """The last field of that number, empty where there is none."""
+    """The last field of that number, empty if there is none."""
     return (_messages(data, number) or [b""])[-1]
 
 

@@ -97,7 +97,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """`range`: the body once for each item, `otherwise` where there is none."""
+    """`range`: the body once for each item, `otherwise` if there is none."""
 
     pipe: Pipe
     body: Body

@@ -26,7 +26,7 @@ _LINE = re.compile(
 class Plain(Struct, frozen=True, gc=False):
     """A request head as it was sent, in parts. Its repr shows none of them: they can hold a caller's token.
 
-    `prefix` is the part of the path that may name a Connector, empty where there is none; `path` is all of the path,
+    `prefix` is the part of the path that may name a Connector, empty if there is none; `path` is all of the path,
     `query` begins with its `?` or is empty. `block` is everything behind the request line, to and with the empty line;
     what is behind that begins at `end`.
     """

@@ -19,5 +19,5 @@ class Response:
     complete: bool = True
 
     def header(self, name: str) -> str:
-        """The first field of that name (in lower case), empty where there is none."""
+        """The first field of that name (in lower case), empty if there is none."""
         return next((value for key, value in self.headers if key.lower() == name), "")

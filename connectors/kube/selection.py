@@ -40,7 +40,7 @@ class ObjectKey(NamedTuple):
 
 @dataclass(slots=True)
 class _Wanted(Generic[V]):
-    """What is known of one wanted object. `held` is what its value was decoded from, None where there is no object.
+    """What is known of one wanted object. `held` is what its value was decoded from, None if there is no object.
 
     `broken`: what could not be decoded, so that a version is read, and the log told, once.
     `queued`: it waits for a fetch. `named`: the version that the watch named while a fetch ran. `refused`: the waits

@@ -144,7 +144,7 @@ def declared_addresses(connector: Connector, connector_class: ConnectorClass) ->
 
 
 def _split_authority(authority: str) -> tuple[str, str | None]:
-    """Host (an IP literal keeps its brackets) and port, None where there is none."""
+    """Host (an IP literal keeps its brackets) and port, or None."""
     bracket = authority.rfind("]")
     host, colon, port = authority[bracket + 1 :].partition(":")
     return authority[: bracket + 1] + host, port if colon else None

@@ -198,7 +198,7 @@ class ConnectorClass(Struct, frozen=True, rename="camel", omit_defaults=True, kw
 
     @property
     def caller_header(self) -> bytes:
-        """The header, in lower case, that may hold a caller's token beside Authorization; empty where there is none."""
+        """The header, in lower case, that may hold a caller's token beside Authorization; empty if there is none."""
         extractor = self.spec.proxy.auth_extractor if self.spec.proxy else None
         header = extractor.header.lower() if extractor else ""
         return b"" if header == "authorization" else header.encode()

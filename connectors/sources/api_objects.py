@@ -41,7 +41,7 @@ MAX_CLASS = 1536 * 1024
 class HeldObject(Generic[Item, Status]):
     """A Connector or a ConnectorClass as the API server has it now.
 
-    `resource_version` is of the whole object, status writes included. `status` is None where there is none yet, or none
+    `resource_version` is of the whole object, status writes included. `status` is None if there is none yet, or none
     that can be read. `deleting`: it has a deletionTimestamp. `malformed`: why `item` has no spec.
     """
 

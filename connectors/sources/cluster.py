@@ -130,11 +130,11 @@ class ClusterSource:
             self.reflectors += (Reflector(client, Watched(SECRETS, selector), self._tokens, clock),)
 
     def connector(self, key: ConnectorKey) -> HeldConnector | None:
-        """The Connector now, None where there is none."""
+        """The Connector now, or None."""
         return self._connectors.items.get(key)
 
     def connector_class(self, name: str) -> HeldClass | None:
-        """The class now, None where there is none."""
+        """The class now, or None."""
         return self._classes.items.get(name)
 
     def wrote(self, key: ConnectorKey | str, raw: bytes) -> None:

@@ -69,7 +69,7 @@ def _violation(message: str) -> Violation:
     return Violation(path, f"{subject} {_WORDS.get(wanted, wanted)}, not {_WORDS.get(got, got)}{hint}")
 
 
-# The fields of a Struct, each with what tells whether all fields below are known; None where there are none.
+# The fields of a Struct, each with what tells whether all fields below are known; None if there are none.
 _Shape = dict[str, "Callable[[Any], bool] | None"]
 
 

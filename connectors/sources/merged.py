@@ -43,7 +43,7 @@ class Ledger:
         return entry.value if entry else None
 
     def settle(self, identity: Identity, manifest: Manifest | None) -> Manifest | None:
-        """The manifest with its object numbered; None where there is none, or none of use: then it is forgotten."""
+        """The manifest with its object numbered; None if there is none, or none of use: then it is forgotten."""
         before = self._entries.get(identity)
         if before is not None and manifest is not None and before.content == manifest.content:
             # Its lines may have moved.

@@ -16,13 +16,11 @@ from connectors.trust import NONE, Authorities
 # Seconds of work after which everything else has its turn: a request waits no longer for a snapshot that is made.
 SLICE = 0.005
 
-
 # Steps of work from which on a snapshot is one of many changes.
 LARGE = 1000
 
 # What is called with a snapshot. The steps that it may return are for work that grows with what has changed.
 Tell = Callable[[Snapshot], Iterator[None] | None]
-
 
 # What is called with the changes that a snapshot was made of, and its generation, once it serves.
 Hear = Callable[[Changes, int], None]

@@ -56,7 +56,7 @@ class Bundle:
 
     @property
     def first_end(self) -> float | None:
-        """When the first of them expires; None where there is none."""
+        """When the first of them expires; None if there is none."""
         return min((certificate.ends for certificate in self.certificates), default=None)
 
 
@@ -142,7 +142,6 @@ def _certificate(der: bytes) -> Certificate | None:
 
 
 _short_certificate = lru_cache(maxsize=_CACHED)(_certificate)
-
 
 # Only keys of the kinds that TLS signs with, and of a size that is quick to read, are looked at.
 #

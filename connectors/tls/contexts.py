@@ -46,7 +46,7 @@ class Contexts:
         self._kept: OrderedDict[ClientTls, asyncio.Future[ssl.SSLContext]] = OrderedDict()
 
     async def context(self, tls: ClientTls) -> ssl.SSLContext:
-        """The context; where there is none yet it is built beside the event loop, once for all who ask.
+        """The context; if there is none yet it is built beside the event loop, once for all who ask.
 
         Raises:
             KeyPairError: the certificate to show cannot be loaded.
@@ -99,7 +99,7 @@ def _load(context: ssl.SSLContext, der: bytes) -> None:
 
 
 def _load_system_store(context: ssl.SSLContext) -> None:
-    """The operating system's store (OpenSSL honours SSL_CERT_FILE and SSL_CERT_DIR), certifi where there is none."""
+    """The operating system's store (OpenSSL honours SSL_CERT_FILE and SSL_CERT_DIR), certifi if there is none."""
     context.load_default_certs()
     if _has_system_store():
         return

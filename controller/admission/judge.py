@@ -50,7 +50,7 @@ def known(held: HeldClass) -> Known:
 
 
 def judge_connector(review: ConnectorReview, of_class: Known | None) -> ReviewVerdict:
-    """Every rule of the one validator. `of_class` is the class that the new object names, None where there is none.
+    """Every rule of the one validator. `of_class` is the class that the new object names, or None.
 
     A class that is missing or broken is a warning: its author may be another one, it may come later, and the Connector
     has a condition for it until then. Rules that need the class are not judged meanwhile.

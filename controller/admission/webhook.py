@@ -212,7 +212,7 @@ class Webhook:
 
 
 def _class_named(review: ConnectorReview) -> str:
-    """The class to look for; empty where there is none, or where its name is none: it must not become a path."""
+    """The class to look for; empty if there is none, or where its name is none: it must not become a path."""
     if review.new is None or review.new.malformed is not None:
         return ""
     name = review.new.item.spec.connector_class_name

@@ -107,7 +107,7 @@ def _steady(allocation: Allocation, previous: Sequence[Condition]) -> Allocation
 
 
 def _conditions(judgement: Judgement, allocation: Allocation | None, known: _KnownProbes) -> list[Condition]:
-    """`allocation` is None where there is no class: whether there is an address is the class's to say."""
+    """`allocation` is None if there is no class: whether there is an address is the class's to say."""
     class_ready = _class_ready(judgement)
     fatal = judgement.fatal
     if judgement.connector_class is None or allocation is None:
@@ -151,7 +151,7 @@ _OF_CLASS = (
 
 
 def _class_ready(judgement: Judgement) -> Condition:
-    """False where there is no such class, or none that can be used; connectors/snapshot.py says so under this path."""
+    """False if there is no such class, or none that can be used; connectors/snapshot.py says so under this path."""
     kind = ConditionType.CONNECTOR_CLASS_READY
     name = judgement.connector.spec.connector_class_name
     of_name = _of_class_name(judgement)

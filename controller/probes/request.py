@@ -133,7 +133,7 @@ def rendered_path(source: str, subject: Subject) -> Rendering | None:
 
 
 def _header(name: str, source: str, subject: Subject) -> ProbeField:
-    """The field. One that renders empty is left out: so a class does without it where there is no Secret."""
+    """The field. One that renders empty is left out: so a class does without it if there is no Secret."""
     try:
         rendering = compile_template(source).render(subject)
         value = field_value(rendering.value.reveal(), "what it renders to")
