@@ -94,7 +94,7 @@ async def test_without_its_secret(tool: str, tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("nope", "{path}", "-n", "team"), "error: the manifests hold no Connector team/nope"),
+        (("nope", "{path}", "-n", "team"), "error: the manifests hold no Connector team/nope; check NAME, and -n"),
         (("repo", "{path}"), "error: the manifests hold no Connector default/repo"),
         (("repo", "{path}/nowhere"), "error: "),
         (("repo", "--server", "http://127.0.0.1:1"), "error: cannot reach http://127.0.0.1:1"),
