@@ -126,7 +126,8 @@ def parse_count(text: str) -> int:
     Raises:
         ValueError: anything else.
     """
-    if not re.fullmatch(r"[0-9]{1,9}", text):
+    # A sign is read so that -1 is told what it lacks.
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
         raise ValueError("it takes a whole number")
     return _positive(int(text))
 

@@ -7,6 +7,7 @@ the descriptors that are listed. It learns what it has to know over its socket. 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import subprocess
@@ -134,7 +135,8 @@ class Workers:
         try:
             process, frames = await self._spawn()
         except OSError as error:
-            return f"it cannot be started: {error.strerror or error}"
+            next_step = "; raise `ulimit -n`" if error.errno in (errno.EMFILE, errno.ENFILE) else ""
+            return f"it cannot be started: {error.strerror or error}{next_step}"
         self._processes[number] = process
         if self._killing:
             process.kill()

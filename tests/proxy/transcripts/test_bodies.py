@@ -174,7 +174,7 @@ async def test_t12_an_encoded_body_passes_as_it_is(talk: Talk) -> None:
     await line.client_gets(OK)
 
 
-# --- HTTP/1.0 clients
+# -- HTTP/1.0 clients
 
 
 async def test_http_1_0_client_gets_its_answer_and_the_end(talk: Talk) -> None:

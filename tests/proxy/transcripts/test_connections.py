@@ -155,7 +155,7 @@ async def test_bytes_behind_a_response_end_the_connection(talk: Talk) -> None:
     await line.works()
 
 
-# --- the one retry
+# -- the one retry
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"])

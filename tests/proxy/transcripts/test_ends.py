@@ -15,7 +15,7 @@ EARLY = message(b"HTTP/1.1 413 Content Too Large", b"Content-Length: 3", body=b"
 EARLY_GOT = message(b"HTTP/1.1 413 Content Too Large", b"Content-Length: 3", b"Connection: close", body=b"big")
 
 
-# --- an answer before the request's body has ended
+# -- an answer before the request's body has ended
 
 
 async def test_early_answer_is_relayed_at_once_and_the_client_can_read_it(talk: Talk) -> None:
@@ -62,7 +62,7 @@ async def test_early_answer_may_stream_while_the_body_still_does(talk: Talk) -> 
     await line.client_is_closed()
 
 
-# --- the client goes away
+# -- the client goes away
 
 
 async def test_t15_client_abort_while_the_tool_thinks_closes_the_upstream(talk: Talk) -> None:
@@ -139,7 +139,7 @@ async def test_t15_client_abort_during_the_dial_ends_it(talk: Talk) -> None:
     assert line.proxy.metric("connectors_proxy_upstream_connections", state="active") == 0
 
 
-# --- the tool goes away
+# -- the tool goes away
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ async def test_tool_that_closes_while_the_client_uploads(talk: Talk) -> None:
     await line.client_is_closed()
 
 
-# --- the client's own faults
+# -- the client's own faults
 
 
 async def test_t11_broken_chunks_of_the_client_are_refused_and_the_tool_is_left(talk: Talk) -> None:

@@ -102,7 +102,7 @@ async def test_a_tool_cannot_pass_its_answer_off_as_a_refusal(talk: Talk) -> Non
     await line.client_gets(message(b"HTTP/1.1 403 Forbidden", b"Content-Length: 0"))
 
 
-# --- targets
+# -- targets
 
 ODD_TARGETS = [
     b"/a%2Fb",

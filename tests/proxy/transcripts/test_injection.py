@@ -104,7 +104,7 @@ async def test_t01_the_credential_goes_to_the_chosen_address_alone(talk: Talk) -
     assert len(line.upstream.connections) == 1
 
 
-# --- callers must prove who they are
+# -- callers must prove who they are
 
 
 @pytest.mark.parametrize("field", [AS_PASSWORD, AS_USERNAME, AS_BEARER, AS_BEARER.replace(b"Bearer", b"bEARER")])

@@ -75,7 +75,7 @@ async def test_tool_that_dies_behind_an_interim_response(talk: Talk) -> None:
     assert len(line.upstream.connections) == 1
 
 
-# --- WebSocket
+# -- WebSocket
 
 
 async def upgraded(talk: Talk) -> Dialogue:

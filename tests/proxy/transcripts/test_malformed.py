@@ -134,7 +134,7 @@ async def test_a_good_request_before_a_malformed_one_is_answered(talk: Talk) -> 
     await line.client_is_closed()
 
 
-# --- limits
+# -- limits
 
 LIMITS = Limits(head_bytes=1000, target_bytes=200, header_count=10)
 

@@ -191,7 +191,7 @@ async def test_choosing_twice_is_refused(talk: Talk) -> None:
     await line.client_is_closed()
 
 
-# --- the tool's side
+# -- the tool's side
 
 
 @pytest.mark.parametrize("fault", ["authority", "name"])

@@ -84,7 +84,7 @@ def head_bytes(line: bytes, fields: Fields) -> bytes:
     return b"".join([line + b"\r\n", *(name + b": " + value + b"\r\n" for name, value in fields), b"\r\n"])
 
 
-# --- what is generated
+# -- what is generated
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789abcXYZ"
 RESERVED = DROPPED | CALLERS | TOOLS | {
