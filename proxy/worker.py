@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -89,6 +90,10 @@ async def _settings(frames: Frames) -> WorkerSettings | None:
 
 
 async def _work(frames: Frames, settings: WorkerSettings) -> int:
+    # Before anything can be started, a kubeconfig's login for one: uvloop closes none of what a program may inherit,
+    # and one that held a listener would keep the port, and connections that no process accepts, when this one has ended.
+    for descriptor in (*settings.listeners, settings.counts):
+        os.set_inheritable(descriptor, False)
     # A stream of its own for each that writes: they flush at different times.
     set_up_logging(settings.logging.format, settings.logging.level, cast("TextIO", WholeLines(_STDERR)))
     registry = CollectorRegistry()
@@ -124,6 +129,8 @@ class Worker:
         self._told = Gathered()
         self._settling = Settling()
         self._tasks: set[asyncio.Task[None]] = set()
+        # The last metrics must not come between the parts of those that a scrape has just asked for.
+        self._counting = asyncio.Lock()
         self._drain = asyncio.Event()
         self._cut = asyncio.Event()
         self._failed = False
@@ -207,17 +214,16 @@ class Worker:
         listeners = [socket.socket(fileno=descriptor) for descriptor in self._settings.listeners]
         for listener in listeners:
             listener.setblocking(False)
-            # Not for programs that this process starts, a kubeconfig's login for one.
-            listener.set_inheritable(False)
         counts = Counts(self._settings.counts, self._settings.proxy.workers)
         return Shared(listeners, counts, self._settings.number)
 
     async def _count(self) -> None:
-        told = await asyncio.to_thread(lambda: list(families(self._registry, TOLD_BY_PARENT)))
-        for family in told:
-            self._frames.send(FrameKind.FAMILY, family)
-            await self._frames.drained()
-        self._frames.send(FrameKind.COUNTED)
+        async with self._counting:
+            told = await asyncio.to_thread(lambda: list(families(self._registry, TOLD_BY_PARENT)))
+            for family in told:
+                self._frames.send(FrameKind.FAMILY, family)
+                await self._frames.drained()
+            self._frames.send(FrameKind.COUNTED)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class Frames:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._closed = False
 
     @classmethod
     async def over(cls, end: socket.socket) -> Frames:
@@ -74,9 +75,13 @@ class Frames:
         """
         self._writer.close()
         await self._writer.wait_closed()
+        self._closed = True
 
     async def abort(self) -> None:
         """Close this end at once: what the other end has not read is dropped."""
+        if self._closed:
+            # asyncio's own transport fails if it is aborted when it has sent the rest and closed (CPython 3.11).
+            return
         self._writer.transport.abort()
         with suppress(OSError):
             await self._writer.wait_closed()

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
+from connectors.kube.access import Access
 from connectors.process.frames import Frames
 from connectors.process.listening import ABSENT, Counts, listen
 from connectors.process.logs import Logging
@@ -26,6 +31,7 @@ from tests.peers.raw_upstream import RawUpstream
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n"
 SECONDS = 10.0
+ROOT = Path(__file__).parents[2]
 
 
 class Scene:
@@ -53,7 +59,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def working() -> AsyncIterator[Scene]:
+async def working(registry: CollectorRegistry | None = None) -> AsyncIterator[Scene]:
     ours, theirs = [await Frames.over(end) for end in socket.socketpair()]
     (listener,), counts = await listen("127.0.0.1", 0, 64), Counts.make(2)
     port = listener.getsockname()[1]
@@ -61,7 +67,7 @@ async def working() -> AsyncIterator[Scene]:
     settings = WorkerSettings(
         number=1, listeners=(listener.detach(),), counts=counts.descriptor, logging=Logging(), proxy=proxy
     )
-    scene = Scene(ours, Worker(theirs, settings, CollectorRegistry(), None), port, counts)
+    scene = Scene(ours, Worker(theirs, settings, registry or CollectorRegistry(), None), port, counts)
     try:
         yield scene
     finally:
@@ -129,6 +135,28 @@ async def test_it_finishes_what_runs_and_tells_its_last_metrics(how: str) -> Non
         assert await scene.ended() == 0
 
 
+async def test_its_last_metrics_do_not_come_between_those_of_a_scrape() -> None:
+    registry = CollectorRegistry()
+    many = Gauge("many", "Larger than a socket's buffers.", ("name",), registry=registry)
+    for name in range(40_000):
+        many.labels(str(name)).set(1)
+    async with working(registry) as scene:
+        await scene.serve(1, Changes())
+        scene.parent.send(FrameKind.COUNT)
+        answers = [[await scene.got()]]
+        scene.parent.send(FrameKind.DRAIN)
+        await asyncio.sleep(0.5)  # until the last ones are made, too; nothing is read meanwhile
+        while (frame := await scene.parent.receive()) is not None:
+            answers[-1].append(frame)
+            if frame[0] == FrameKind.COUNTED:
+                answers.append([])
+        assert await scene.ended() == 0
+    for answer in answers[:-1]:
+        told = [read_family(payload) for kind, payload in answer if kind == FrameKind.FAMILY]
+        assert sum(len(family.samples) for family in told if family.name == "many") == 40_000
+    assert len(answers) == 3
+
+
 async def test_in_a_hurry_it_cuts_off_what_runs() -> None:
     async with working() as scene, RawUpstream() as tool:
         await scene.serve(1, of(tool.address))
@@ -181,7 +209,11 @@ def test_a_process_that_is_told_nothing_sensible_ends(sent: bytes, caplog: pytes
 def test_what_its_settings_name_must_be_there(caplog: pytest.LogCaptureFixture) -> None:
     ours, theirs = socket.socketpair()
     settings = WorkerSettings(
-        number=0, listeners=(), counts=0, logging=Logging(), proxy=ProxySettings(audit_log="/nosuch/audit.log")
+        number=0,
+        listeners=(),
+        counts=Counts.make(1).descriptor,
+        logging=Logging(),
+        proxy=ProxySettings(audit_log="/nosuch/audit.log"),
     )
     payload = encode_settings(settings)
     ours.send(len(payload).to_bytes(4, "big") + bytes([FrameKind.SETTINGS]) + payload)
@@ -196,3 +228,50 @@ def test_what_its_settings_name_must_be_there(caplog: pytest.LogCaptureFixture) 
         for number, handler in handlers.items():
             signal.signal(number, handler)
         ours.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_what_it_inherits_it_hands_to_no_program_that_it_starts(tmp_path: Path) -> None:
+    plugin, told = tmp_path / "login", tmp_path / "descriptors"
+    status = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}
+    plugin.write_text(
+        f"#!/bin/sh\nls -l /proc/self/fd >{told}.new; mv {told}.new {told}\necho '{json.dumps(status)}'\n"
+    )
+    plugin.chmod(0o700)
+    user = {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    }
+    kubeconfig = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    }  # fmt: skip
+    (tmp_path / "config").write_text(json.dumps(kubeconfig))
+    ours, theirs = socket.socketpair()
+    (listener,), counts = await listen("127.0.0.1", 0, 64), Counts.make(2)
+    inherited = (listener.fileno(), counts.descriptor)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "proxy.worker", str(theirs.fileno()), pass_fds=(theirs.fileno(), *inherited), cwd=ROOT
+    )
+    theirs.close()
+    parent = await Frames.over(ours)
+    settings = WorkerSettings(
+        number=0,
+        listeners=(inherited[0],),
+        counts=inherited[1],
+        logging=Logging(),
+        proxy=ProxySettings(workers=2),
+        access=Access(tmp_path / "config"),
+    )
+    parent.send(FrameKind.SETTINGS, encode_settings(settings))
+    inode = os.fstat(listener.fileno()).st_ino
+    async with asyncio.timeout(SECONDS):
+        while not told.exists():  # noqa: ASYNC110 - files have no events
+            await asyncio.sleep(0.02)
+    await parent.abort()
+    await process.wait()
+    listener.close()
+    found = told.read_text()
+    assert f"socket:[{inode}]" not in found
+    assert "memfd:" not in found
