@@ -92,10 +92,11 @@ class Limiter:
             UnansweredError: there is no hope of an answer.
             TooManyFailuresError: the client has no failures left.
         """
+        # Also before it waits: of a client that has no failures left, any number of questions could wait else.
+        self._check(client, now, known=known)
         if self._free[known]:
-            self._take(client, now, known=known)
+            self._free[known] -= 1
             return True
-        self._check_answering(now)
         self._waiting[known].append((client, tell))
         return False
 
@@ -105,10 +106,12 @@ class Limiter:
         while self._waiting[known] and self._free[known]:
             client, tell = self._waiting[known].popleft()
             try:
-                self._take(client, now, known=known)
+                # Once more, in its turn: by now, others of its client may have failed.
+                self._check(client, now, known=known)
             except (UnansweredError, TooManyFailuresError) as error:
                 tell(error)
             else:
+                self._free[known] -= 1
                 tell(None)
 
     def check_prompt(self, now: float) -> None:
@@ -153,15 +156,11 @@ class Limiter:
         while len(self._full_at) > MAX_CLIENTS:
             self._full_at.popitem(last=False)
 
-    def _take(self, client: str, now: float, *, known: bool) -> None:
-        """Take a place, in a question's turn and not before: by then, others of its client may have failed."""
-        self._check_answering(now)
+    def _check(self, client: str, now: float, *, known: bool) -> None:
+        """Whether there is hope of an answer, and the client may ask for one."""
+        if now < self._away_until:
+            raise UnansweredError(away=True)
         if not known:
             for account in (client, _EVERYBODY):
                 if self._full_at.get(account, 0.0) - now >= BURST_SECONDS - _ROUNDING:
                     raise TooManyFailuresError
-        self._free[known] -= 1
-
-    def _check_answering(self, now: float) -> None:
-        if now < self._away_until:
-            raise UnansweredError(away=True)

@@ -255,3 +255,12 @@ def test_many_that_wait_are_refused_as_soon_as_too_many_before_them_failed() -> 
         limiter.leave(NOW, known=False)
     assert [type(told) for one in waiting for told in one.told] == [TooManyFailuresError] * QUESTIONS_AT_ONCE
     assert allows(limiter, "b", NOW)
+
+
+def test_who_has_no_failures_left_does_not_even_wait() -> None:
+    limiter = Limiter(RATE)
+    for _ in range(QUESTIONS_AT_ONCE):
+        Waiting(limiter)
+    spend(limiter, "a", BURST, NOW)
+    assert [type(told) for told in Waiting(limiter, client="a").told] == [TooManyFailuresError]
+    assert not Waiting(limiter, client="b").told
