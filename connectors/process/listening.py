@@ -128,6 +128,7 @@ class Acceptor:
         self._others: tuple[int, ...] = ()
         self._alone = 1
         self._open = 0
+        self._closed = False
 
     def start(self) -> None:
         """Begin to accept."""
@@ -137,6 +138,7 @@ class Acceptor:
 
     def close(self) -> None:
         """Stop accepting; what another process accepts is not touched."""
+        self._closed = True
         self._shared.counts.set(self._shared.process, ABSENT)
         for timer in self._timers.values():
             timer.cancel()
@@ -202,4 +204,7 @@ class Acceptor:
             self._loop.add_reader(listener, self._ready, listener)
 
     def _tell(self) -> None:
+        if self._closed:
+            # It accepts no more: the others would step back for it as long as it finishes what runs.
+            return
         self._shared.counts.set(self._shared.process, max(self._open, 0))

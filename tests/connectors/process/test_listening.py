@@ -106,6 +106,19 @@ async def test_one_alone_accepts_everything() -> None:
         await asyncio.open_connection("127.0.0.1", port)
 
 
+async def test_one_that_has_stopped_accepting_stays_absent_when_its_connections_end() -> None:
+    listeners, port = await port_of()
+    counts = Counts.make(2)
+    acceptor = Acceptor(Shared(listeners, counts, 0), Greeting)
+    acceptor.start()
+    for _ in range(2):
+        assert await said(port) == b"a"
+    await acceptor.connected()
+    acceptor.close()
+    acceptor.gone()
+    assert counts.of(0) == ABSENT
+
+
 async def test_who_has_more_goes_on_where_the_others_do_not_come() -> None:
     listeners, port = await port_of()
     counts = Counts.make(2)
