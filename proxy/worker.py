@@ -90,8 +90,8 @@ async def _settings(frames: Frames) -> WorkerSettings | None:
 
 
 async def _work(frames: Frames, settings: WorkerSettings) -> int:
-    # Before anything can be started, a kubeconfig's login for one: uvloop closes none of what a program may inherit,
-    # and one that held a listener would keep the port, and connections that no process accepts, when this one has ended.
+    # Before anything can be started, a kubeconfig's login for one: uvloop closes none of what a program may inherit.
+    # One that has a listener keeps the port, and connections that no process accepts, when this one has ended.
     for descriptor in (*settings.listeners, settings.counts):
         os.set_inheritable(descriptor, False)
     # A stream of its own for each that writes: they flush at different times.

@@ -238,13 +238,11 @@ async def test_what_it_inherits_it_hands_to_no_program_that_it_starts(tmp_path: 
         f"#!/bin/sh\nls -l /proc/self/fd >{told}.new; mv {told}.new {told}\necho '{json.dumps(status)}'\n"
     )
     plugin.chmod(0o700)
-    user = {
-        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
-    }
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
     kubeconfig = {
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
         "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
-        "users": [{"name": "u", "user": user}],
+        "users": [{"name": "u", "user": {"exec": login}}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
     }  # fmt: skip
     (tmp_path / "config").write_text(json.dumps(kubeconfig))
