@@ -211,6 +211,6 @@ class ProxyWorkers:
             self._counts.set(number, ABSENT)
 
     def _changed(self, changes: Changes) -> None:
-        for key, connector in changes.connectors.items():
-            if connector is None:
-                self._sums.forget({"namespace": key.namespace, "connector": key.name})
+        # All at once: there may be thousands, and for each call every series is looked at.
+        if gone := {tuple(key) for key, connector in changes.connectors.items() if connector is None}:
+            self._sums.forget(gone, ("namespace", "connector"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -93,29 +93,37 @@ class Sums(Collector):
     def __init__(self, registry: CollectorRegistry, least: Container[str] = ()) -> None:
         self._registry = registry
         self._least = least
-        self._told: dict[Hashable, tuple[Family, ...]] = {}
-        self._ended: dict[str, _Summed] = {}
+        # What was told, and what those who ended have counted. Never changed, only replaced, both at once: a scrape
+        # runs in another thread, and must not see what one has counted in both, or in neither.
+        self._held: tuple[Mapping[Hashable, tuple[Family, ...]], Mapping[str, _Summed]] = ({}, {})
 
     def told(self, who: Hashable, told: tuple[Family, ...]) -> None:
         """What a process has counted so far, in place of what it told before."""
-        self._told[who] = told
+        last, ended = self._held
+        self._held = {**last, who: told}, ended
 
     def ended(self, who: Hashable) -> None:
         """That process has ended: what it counted stays in the sum as it was told last, its gauges go."""
-        for family in self._told.pop(who, ()):
+        last, ended = self._held
+        sums = {name: _copy(summed) for name, summed in ended.items()}
+        for family in last.get(who, ()):
             if family.kind in _CUMULATIVE:
-                self._add(self._ended, family)
+                self._add(sums, family)
+        self._held = {other: told for other, told in last.items() if other != who}, sums
 
-    def forget(self, labels: Mapping[str, str]) -> None:
-        """Drop, of those who ended, the series that have these labels: what they name is gone."""
-        gone = set(labels.items())
-        for summed in self._ended.values():
-            summed.values = {key: value for key, value in summed.values.items() if not gone.issubset(key[1])}
+    def forget(self, gone: Container[tuple[str | None, ...]], names: Sequence[str]) -> None:
+        """Drop, of those who ended, the series whose labels of these names have values in `gone`: there is no such."""
+        last, ended = self._held
+        sums = {name: _copy(summed) for name, summed in ended.items()}
+        for summed in sums.values():
+            summed.values = {key: value for key, value in summed.values.items() if _values(key[1], names) not in gone}
+        self._held = last, sums
 
     def collect(self) -> Iterator[Metric]:
-        """Every family (prometheus_client's Collector). Runs in another thread: dicts are copied before they change."""
-        sums = {name: _copy(summed) for name, summed in list(self._ended.items())}
-        for told in list(self._told.values()):
+        """Every family (prometheus_client's Collector). Runs in another thread."""
+        last, ended = self._held
+        sums = {name: _copy(summed) for name, summed in ended.items()}
+        for told in last.values():
             for family in told:
                 self._add(sums, family)
         for metric in self._registry.collect():
@@ -138,3 +146,8 @@ def _copy(summed: _Summed) -> _Summed:
     copy = _Summed(summed.kind, summed.documentation)
     copy.values = dict(summed.values)
     return copy
+
+
+def _values(labels: tuple[tuple[str, str], ...], names: Sequence[str]) -> tuple[str | None, ...]:
+    found = dict(labels)
+    return tuple(found.get(name) for name in names)

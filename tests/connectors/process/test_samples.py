@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import threading
+
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -75,9 +78,39 @@ def test_what_is_gone_is_forgotten() -> None:
     made, registry = sums()
     made.told(1, process.told())
     made.ended(1)
-    made.forget({"name": "a"})
+    made.forget({("a",)}, ("name",))
     assert registry.get_sample_value("asked_total", {"name": "a"}) is None
     assert registry.get_sample_value("asked_total", {"name": "b"}) == 1
+
+
+def test_r25_no_counter_falls_for_a_scrape_while_a_process_ends() -> None:
+    process = Process()
+    for name in range(200):
+        process.asked.labels(str(name)).inc()
+    told = process.told() * 50  # it takes a while to add them
+    made, registry = sums()
+    made.told(0, told)
+    over = threading.Event()
+    seen: list[float] = []
+
+    def scrape() -> None:
+        while not over.is_set():
+            samples = [sample for metric in registry.collect() for sample in metric.samples]
+            seen.append(sum(sample.value for sample in samples if sample.name == "asked_total"))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        for number in range(50):
+            made.ended(number)
+            made.told(number + 1, told)
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert seen == sorted(seen)
 
 
 def test_some_are_left_out() -> None:
