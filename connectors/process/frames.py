@@ -32,13 +32,16 @@ class Frames:
         return cls(*await asyncio.open_unix_connection(sock=end))
 
     def send(self, kind: int, payload: bytes = b"") -> None:
-        """Queue one frame; `drained` waits until there is room again.
+        """Queue one frame; `drained` waits until there is room again. To an end that is gone nothing is sent.
 
         Raises:
             ValueError: the payload is larger than MAX_FRAME.
         """
         if len(payload) > MAX_FRAME:
             raise ValueError("a frame is too large")
+        if self._writer.is_closing():
+            # `receive` and `drained` tell of it. uvloop would raise RuntimeError here, where asyncio says nothing.
+            return
         self._writer.write(_HEAD.pack(len(payload), kind) + payload)
 
     async def drained(self) -> None:

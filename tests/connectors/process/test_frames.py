@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 
 from connectors.process.frames import MAX_FRAME, FrameError, Frames
 
@@ -63,3 +64,35 @@ async def test_a_reader_that_does_not_read_keeps_the_sender_waiting(ends: tuple[
     while left:
         left -= len(await asyncio.get_running_loop().sock_recv(plain, 1 << 20))
     await asyncio.wait_for(draining, 5)
+
+
+@pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_to_an_end_that_is_gone_nothing_is_sent(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        frames = await Frames.over(ours)
+        theirs.close()
+        await frames.abort()
+        frames.send(1, b"abc")
+        with pytest.raises(OSError, match="lost"):
+            await frames.drained()
+        await frames.abort()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scene())
+
+
+@pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_what_is_closed_may_be_aborted(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        frames, other = await Frames.over(ours), await Frames.over(theirs)
+        frames.send(1, bytes(4_000_000))
+        closing = asyncio.create_task(frames.close())
+        assert await other.receive() == (1, bytes(4_000_000))
+        await closing
+        await frames.abort()
+        await other.abort()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scene())
