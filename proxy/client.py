@@ -136,9 +136,8 @@ class ClientConnection(asyncio.Protocol):
                 if self._terms.requests.begin(data, self):
                     return
             except Exception:
-                # Without this a defect would leave the connection hanging.
                 logger.exception(DEFECT)
-                self.abort()
+                self.abort()  # without this a defect would leave the connection hanging
                 return
         elif state is _LINGERING:
             self.deadline = min(time.monotonic() + LINGER_IDLE, self._lingers_until)
@@ -170,6 +169,8 @@ class ClientConnection(asyncio.Protocol):
             self._relay.client_writable(True)
         elif self._state is _FULL:
             self._between()
+        elif self._state is _LINGERING:
+            self._close() if self.draining else self._enter(_LINGERING, LINGER_IDLE)
 
     def eof_received(self) -> None:
         """The client sends nothing more, and so is gone: what is cut short by that must not look complete.
@@ -366,8 +367,7 @@ class ClientConnection(asyncio.Protocol):
     def _update_reading(self) -> None:
         """The one place that decides whether to read: not while the tool takes nothing, nor ever more ahead."""
         ahead = self._buffer is not None and len(self._buffer) > MAX_BUFFERED
-        awaited = self._state in _AWAITED
-        paused = self._held_back or (ahead and not awaited)
+        paused = self._held_back or (ahead and self._state not in _AWAITED)
         if paused == self._paused or self.transport is None or self.transport.is_closing():
             return
         self._paused = paused
@@ -380,11 +380,11 @@ class ClientConnection(asyncio.Protocol):
         """Close, but let the peer read first: what it still sends is dropped for a while (RFC 9112 section 9.6)."""
         self._terms.outbox.flush()
         if self.transport is None or self.transport.is_closing():
-            self._state = _CLOSED
+            # Of an exchange that has waited no time runs, and the peer may not take what is still to be sent.
+            self._enter(_CLOSED, self._terms.timeouts.idle)
             return
         self._lingers_until = time.monotonic() + LINGER_TOTAL
-        unsent = self.transport.get_write_buffer_size() > 0
-        self._enter(_LINGERING, self._terms.timeouts.idle if unsent else LINGER_IDLE)
+        self._enter(_LINGERING, self._terms.timeouts.idle if self.transport.get_write_buffer_size() else LINGER_IDLE)
         self._buffer = None
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from connectors.http.head import ParsedRequest
 from connectors.http.plain import Plain
 from connectors.objects.reasons import Reason, Refusal
-from proxy.client import MAX_BUFFERED, After, ClientConnection, ClientTerms
+from proxy.client import LINGER_IDLE, MAX_BUFFERED, After, ClientConnection, ClientTerms
 from proxy.outbox import Outbox
 from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
@@ -362,3 +362,32 @@ async def test_a_client_that_takes_nothing_of_what_has_waited_gets_as_long_as_fo
     desk.client.pause_writing()
     assert 0 < desk.client.deadline - time.monotonic() <= Timeouts().idle
     assert desk.client.deadline - time.monotonic() > Timeouts().idle - 5
+
+
+async def test_a_client_that_has_closed_and_takes_nothing_is_not_waited_for_without_end() -> None:
+    desk = Desk(lambda _: After.LINGER)
+    desk.hold = asyncio.Event()
+    await desk.receive(get(b"/"))
+    desk.client.eof_received()
+    desk.wire.close()  # as the transport does then; something is still to be sent
+    desk.hold.set()
+    await turns()
+    assert desk.client.deadline <= time.monotonic() + Timeouts().idle
+    desk.client.expired()
+    assert desk.wire.ended == "abort"
+
+
+@pytest.mark.parametrize(("draining", "ended"), [(True, "close"), (False, "eof")])
+async def test_one_that_lingers_does_not_hold_up_a_drain_once_it_has_taken_its_answer(
+    draining: bool, ended: str
+) -> None:
+    desk = Desk(lambda _: After.LINGER)
+    await desk.receive(get(b"/"))
+    desk.client.pause_writing()
+    if draining:
+        desk.client.drain()
+    assert desk.wire.ended == "eof"
+    desk.client.resume_writing()
+    assert desk.wire.ended == ended
+    if not draining:
+        assert desk.client.deadline <= time.monotonic() + LINGER_IDLE
