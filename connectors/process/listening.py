@@ -99,9 +99,9 @@ class Counts:
         (count,) = _COUNT.unpack_from(self._map, process * _COUNT.size)
         return int(count)
 
-    def others(self, process: int) -> tuple[int, ...]:
-        """How many the others have."""
-        return tuple(self.of(other) for other in range(self._number) if other != process)
+    def others(self, process: int) -> dict[int, int]:
+        """How many the others have, by their numbers."""
+        return {other: self.of(other) for other in range(self._number) if other != process}
 
 
 class Shared:
@@ -125,7 +125,9 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[object]] = set()
         self._timers: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._others: tuple[int, ...] = ()
+        # Those that had fewer connections when the queue was last left to them, and how many at once to take if they do
+        # not come.
+        self._fewer: dict[int, int] = {}
         self._alone = 1
         self._open = 0
         self._closed = False
@@ -158,9 +160,10 @@ class Acceptor:
 
     def _ready(self, listener: socket.socket) -> None:
         others = self._shared.counts.others(self._shared.process)
-        if others != self._others:
-            self._others, self._alone = others, 1
-        if any(other < self._open for other in self._others):
+        fewer = {process: count for process, count in others.items() if count < self._open}
+        if fewer != self._fewer:
+            self._fewer, self._alone = fewer, 1
+        if fewer:
             self._later(listener, STEP_BACK)
         else:
             self._accept(listener)
@@ -195,7 +198,8 @@ class Acceptor:
 
     def _again(self, listener: socket.socket) -> None:
         del self._timers[listener]
-        if self._others == self._shared.counts.others(self._shared.process):
+        # Only those count that it was left to: others with many connections begin and end some all the time.
+        if all(self._shared.counts.of(process) <= count for process, count in self._fewer.items()):
             for _ in range(self._alone):
                 if not self._accept(listener):
                     break

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import socket
 import sys
@@ -86,7 +87,7 @@ def test_counts_are_seen_through_another_mapping_of_the_same_memory() -> None:
     assert [counts.of(process) for process in range(3)] == [ABSENT] * 3
     other = Counts(counts.descriptor, 3)
     other.set(1, 7)
-    assert counts.others(0) == (7, ABSENT)
+    assert counts.others(0) == {1: 7, 2: ABSENT}
 
 
 async def test_one_alone_accepts_everything() -> None:
@@ -127,6 +128,28 @@ async def test_who_has_more_goes_on_where_the_others_do_not_come() -> None:
     acceptor.start()
     for _ in range(20):
         assert await asyncio.wait_for(said(port), 5) == b"a"
+    acceptor.close()
+
+
+async def test_one_that_hangs_holds_up_no_queue_while_those_with_many_are_busy() -> None:
+    listeners, port = await port_of()
+    counts = Counts.make(3)
+    counts.set(1, 0)
+    acceptor = Acceptor(Shared(listeners, counts, 0), Greeting)
+    acceptor.start()
+    assert await said(port) == b"a"
+    assert await said(port) == b"a"
+
+    async def begin_and_end() -> None:
+        for count in itertools.cycle(range(1000, 2000)):
+            counts.set(2, count)
+            await asyncio.sleep(0.001)
+
+    busy = asyncio.create_task(begin_and_end())
+    async with asyncio.timeout(5):
+        for _ in range(20):
+            assert await said(port) == b"a"
+    busy.cancel()
     acceptor.close()
 
 
