@@ -57,7 +57,9 @@ class WholeLines(io.TextIOBase):
             return
         waiting, self._waiting = self._waiting, []
         for piece in self._pieces("".join(waiting).encode("utf-8", "backslashreplace")):
-            os.write(self._descriptor, piece)
+            while piece:
+                # A signal, or a disk that is nearly full, can cut a write short.
+                piece = piece[os.write(self._descriptor, piece) :]
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         while data:

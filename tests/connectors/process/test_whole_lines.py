@@ -74,3 +74,15 @@ def test_two_processes_write_into_one_pipe_and_no_line_is_divided() -> None:
     assert [writer.wait(10) for writer in writers] == [0, 0]
     assert sorted(found) == [b"a" * 99] * 6000 + [b"b" * 99] * 6000
     assert ATOMIC >= 512
+
+
+def test_the_rest_of_a_write_that_was_cut_short_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    lines = WholeLines(writing)
+    lines.write("abcdefgh\n")
+    lines.flush()
+    assert os.read(reading, 100) == b"abcdefgh\n"
+    os.close(reading)
+    os.close(writing)
