@@ -57,9 +57,10 @@ class WholeLines(io.TextIOBase):
             return
         waiting, self._waiting = self._waiting, []
         for piece in self._pieces("".join(waiting).encode("utf-8", "backslashreplace")):
-            while piece:
-                # A signal, or a disk that is nearly full, can cut a write short.
-                piece = piece[os.write(self._descriptor, piece) :]
+            written = 0
+            # A signal, or a disk that is nearly full, can cut a write short.
+            while written < len(piece):
+                written += os.write(self._descriptor, piece[written:])
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         while data:
