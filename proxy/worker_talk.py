@@ -13,7 +13,8 @@ from connectors.sources.handover import encode
 from proxy.worker_messages import FrameKind, number_of, send_number
 
 # Seconds that a worker may take from the first byte of a change until it serves it. Ten thousand Connectors take a few
-# of them; one that takes longer serves what is long outdated, and is replaced.
+# of them; one that takes longer serves what is long outdated, and is replaced. So is one that says nothing for so long
+# when it is asked, as often: it hangs, with all of its clients, and no probe of a kubelet's reaches it.
 DEADLINE = 60.0
 # Messages of one answer about metrics: of 5,000 samples each there are some dozen with ten thousand Connectors.
 MAX_FAMILIES = 4096
@@ -56,15 +57,15 @@ class WorkerTalk:
             BrokenWorkerError: it does not keep to what was agreed.
             FrameError, OSError: the connection broke.
         """
-        hearing, feeding = asyncio.create_task(self._hear()), asyncio.create_task(self._feed())
+        tasks = {asyncio.create_task(work) for work in (self._hear(), self._feed(), self._watch())}
         try:
-            done, _ = await asyncio.wait({hearing, feeding}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (hearing, feeding):
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait({hearing, feeding})
+            await asyncio.wait(tasks)
             self._counted()
 
     def tell(self, kind: FrameKind) -> None:
@@ -95,6 +96,14 @@ class WorkerTalk:
                         await self._served.wait()
             except TimeoutError:
                 raise BrokenWorkerError(f"it does not serve a change within {self._deadline:g} s") from None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._deadline)
+            # Not wait_for: what is asked may be waited for by a scrape too.
+            done, _ = await asyncio.wait({self.count()}, timeout=self._deadline)
+            if not done:
+                raise BrokenWorkerError(f"it has not answered for {self._deadline:g} s")
 
     async def _hear(self) -> None:
         while (frame := await self.frames.receive()) is not None:

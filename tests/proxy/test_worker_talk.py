@@ -136,3 +136,13 @@ async def test_a_frame_that_breaks_off() -> None:
     with pytest.raises(FrameError):
         await asyncio.wait_for(talk.run(), 5)
     await talk.frames.abort()
+
+
+async def test_one_that_hangs_is_ended() -> None:
+    async with talking(deadline=0.2) as scene:
+        for _ in range(2):
+            assert await scene.got() == (FrameKind.COUNT, b"")
+            scene.worker.send(FrameKind.COUNTED)
+        with pytest.raises(BrokenWorkerError, match="has not answered"):
+            await asyncio.wait_for(scene.running, 5)
+    assert scene.counted == [(5, ()), (5, ())]
