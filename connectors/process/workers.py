@@ -109,8 +109,7 @@ class Workers:
         self.no_more()
         self._killing = True
         for process in self._processes.values():
-            with suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
         await self.ended()
 
     async def _keep(self, number: int) -> None:
@@ -139,7 +138,7 @@ class Workers:
             return f"it cannot be started: {error.strerror or error}{next_step}"
         self._processes[number] = process
         if self._killing:
-            process.kill()
+            _kill(process)
         link = Link(number, process.pid, frames)
         talking = asyncio.create_task(self._talk(link))
         living = asyncio.create_task(process.wait())
@@ -149,14 +148,13 @@ class Workers:
                 # What it said last is still to be read.
                 await asyncio.wait({talking}, timeout=LAST_WORDS)
             elif not talking.result():
-                process.kill()
+                _kill(process)
             # Where the conversation is over, the worker learns it by this.
             await frames.abort()
             await asyncio.wait({living}, timeout=self._plan.last_words)
         finally:
             if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
+                _kill(process)
             talking.cancel()
             await asyncio.wait({talking, living})
             await frames.abort()
@@ -193,6 +191,12 @@ class Workers:
                 # Cancelled too: one that has begun meanwhile ends when its socket does.
                 ours.close()
                 raise
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    # It may have ended by itself just now, of which `wait` has not told yet: then another one has to take its place.
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 def _how(code: int | None) -> str:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -122,6 +122,20 @@ async def test_garbage_ends_the_worker_and_not_its_parent(caplog: pytest.LogCapt
         first.frames.send(GARBAGE)
         await scene.another(0, first.pid)
     assert f"worker 0 (process {first.pid}) is ended: a frame is too large" in caplog.text
+
+
+async def test_one_that_ends_as_it_is_to_be_killed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(process: asyncio.subprocess.Process) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        raise ProcessLookupError  # as asyncio does once it has noticed the end
+
+    async with running() as scene:
+        first = await scene.another(0)
+        monkeypatch.setattr(asyncio.subprocess.Process, "kill", kill)
+        first.frames.send(GARBAGE)
+        await scene.another(0, first.pid)
+        monkeypatch.undo()
 
 
 async def test_one_that_does_not_keep_to_what_was_agreed_is_killed(caplog: pytest.LogCaptureFixture) -> None:
