@@ -205,6 +205,8 @@ class Worker:
         else:
             with filling():
                 await self._store.follow(changes)
+            if self._drain.is_set():
+                return  # told to end meanwhile: what it accepted now would be cut off at once
             await self._proxy.start(self._shared())
             self._store.subscribe(lambda _: self._settling.soon())
         send_number(self._frames, FrameKind.SERVED, number)

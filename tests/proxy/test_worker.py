@@ -81,6 +81,15 @@ def of(address: str) -> Changes:
     return Changes(connectors={tool.key: tool}, classes={"demo": connector_class()})
 
 
+def with_many() -> CollectorRegistry:
+    """Metrics larger than a socket's buffers."""
+    registry = CollectorRegistry()
+    many = Gauge("many", "Many.", ("name",), registry=registry)
+    for name in range(40_000):
+        many.labels(str(name)).set(1)
+    return registry
+
+
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     yield
@@ -136,11 +145,7 @@ async def test_it_finishes_what_runs_and_tells_its_last_metrics(how: str) -> Non
 
 
 async def test_its_last_metrics_do_not_come_between_those_of_a_scrape() -> None:
-    registry = CollectorRegistry()
-    many = Gauge("many", "Larger than a socket's buffers.", ("name",), registry=registry)
-    for name in range(40_000):
-        many.labels(str(name)).set(1)
-    async with working(registry) as scene:
+    async with working(with_many()) as scene:
         await scene.serve(1, Changes())
         scene.parent.send(FrameKind.COUNT)
         answers = [[await scene.got()]]
@@ -155,6 +160,19 @@ async def test_its_last_metrics_do_not_come_between_those_of_a_scrape() -> None:
         told = [read_family(payload) for kind, payload in answer if kind == FrameKind.FAMILY]
         assert sum(len(family.samples) for family in told if family.name == "many") == 40_000
     assert len(answers) == 3
+
+
+async def test_one_that_is_told_to_end_before_it_serves_begins_nothing() -> None:
+    tools = [connector(f"tool-{number}", address="https://tool.example") for number in range(2000)]
+    async with working(with_many()) as scene:
+        for piece in encode(
+            Changes(connectors={tool.key: tool for tool in tools}, classes={"demo": connector_class()})
+        ):
+            scene.parent.send(FrameKind.PIECE, piece)
+        send_number(scene.parent, FrameKind.SERVE, 1)
+        scene.parent.send(FrameKind.DRAIN)
+        assert await scene.ended() == 0
+        assert scene.counts.of(1) == ABSENT
 
 
 async def test_in_a_hurry_it_cuts_off_what_runs() -> None:
