@@ -38,13 +38,22 @@ async def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[socket.socket] = []
+    lacking: OSError | None = None
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
-            listeners.append(_listening(socket.socket(family, kind, protocol), address, backlog))
+            try:
+                made = socket.socket(family, kind, protocol)
+            except OSError as error:
+                # The name may have an IPv6 address that this kernel knows nothing of.
+                lacking = error
+            else:
+                listeners.append(_listening(made, address, backlog))
     except OSError:
         for listener in listeners:
             listener.close()
         raise
+    if lacking and not listeners:
+        raise lacking
     return listeners
 
 

@@ -70,6 +70,30 @@ async def test_a_name_of_two_addresses_is_listened_on_both() -> None:
         listener.close()
 
 
+async def test_an_address_of_a_family_that_the_kernel_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = socket.socket
+
+    def lacking(family: int = -1, *rest: int, **more: int) -> socket.socket:
+        if family in lacked:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return made(family, *rest, **more)
+
+    async def both(*_: object, **__: object) -> list[tuple[object, ...]]:
+        kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+        four = (socket.AF_INET, kind, protocol, "", ("127.0.0.1", 0))
+        return [(socket.AF_INET6, kind, protocol, "", ("::1", 0, 0, 0)), four]
+
+    lacked = {socket.AF_INET6}
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    monkeypatch.setattr(socket, "socket", lacking)
+    (listener,) = await listen("localhost", 0, 64)
+    assert listener.family == socket.AF_INET
+    listener.close()
+    lacked.add(socket.AF_INET)
+    with pytest.raises(OSError, match=os.strerror(errno.EAFNOSUPPORT)):
+        await listen("localhost", 0, 64)
+
+
 async def test_r25_a_port_that_is_listened_on_cannot_be_bound_again() -> None:
     (listener,), port = await port_of()
     assert not listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
