@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.audit.audit_file import STANDARD_OUTPUT, AuditFile
+from tests.peers.descriptors import descriptors
 
 
 @pytest.fixture
@@ -100,12 +101,11 @@ def test_a_pipe_that_nobody_reads_does_not_hold_the_process(path: Path) -> None:
 
 
 def test_no_descriptor_is_left_behind(path: Path, file: AuditFile) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         path.rename(path.with_suffix(".1"))
         file.follow()
         file.open()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert [target for _, target in descriptors() if target.startswith(str(path.parent))] == [str(path)]
 
 
 def test_standard_output(capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from proxy.settings import ProxySettings, Timeouts
+from tests.peers.descriptors import descriptors
 from tests.peers.dialogue import OK, Dialogue, get, message, seen
 from tests.peers.raw_stream import RawStream
 from tests.proxy.transcripts.conftest import Talk
@@ -38,28 +37,22 @@ class Descriptors:
     """Those of this process that came since the test began."""
 
     def __init__(self) -> None:
-        self._before = self._counted()
-
-    def _counted(self) -> Open:
-        names = []
-        for entry in Path("/proc/self/fd").iterdir():
-            with suppress(FileNotFoundError):  # that of the listing itself
-                names.append(str(entry.readlink()))
-        sockets = [name for name in names if name.startswith("socket:")]
-        pipes = sum(name.startswith("pipe:") for name in names)
-        return Open(pipes, len(sockets) - len(set(sockets)))
+        self._before = descriptors()
 
     @property
     def now(self) -> Open:
-        counted = self._counted()
-        return Open(counted.pipe_ends - self._before.pipe_ends, counted.duplicates - self._before.duplicates)
+        fresh = [target for _, target in descriptors() - self._before]
+        sockets = [target for target in fresh if target.startswith("socket:")]
+        known = {target for _, target in self._before}
+        duplicates = len(sockets) - len(set(sockets)) + len(set(sockets) & known)
+        return Open(sum(target.startswith("pipe:") for target in fresh), duplicates)
 
     async def are(self, wanted: Open) -> None:
         await until(lambda: self.now == wanted)
 
 
-@pytest.fixture
-def descriptors() -> Descriptors:
+@pytest.fixture(name="descriptors")
+def descriptors_since() -> Descriptors:
     return Descriptors()
 
 
