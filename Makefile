@@ -27,11 +27,11 @@ demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server
 serve: $(VENV)/.runtime ## Serve examples/quickstart beside a git server on port 3000, until Ctrl-C
 	@$(BIN)/python -m standalone demo --serve
 
-test: $(VENV)/.dev ## Run the whole test suite (under five minutes on two idle cores)
+test: $(VENV)/.dev ## Run the whole test suite (seven and a half minutes on two cores)
 	@$(PYTEST)
 
 # CI runs these on the lowest Python and on the images' too.
-test-fast: $(VENV)/.dev ## Run the tests beside the modules that need no other program (under a minute on two idle cores)
+test-fast: $(VENV)/.dev ## Run the tests beside the modules that need no other program (two minutes on two cores)
 	@$(PYTEST) -m 'not (apiserver or curl or e2e or git or kubectl or nginx or slow)' \
 	  tests/connectors tests/controller tests/proxy tests/standalone tests/test_layout.py
 
