@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from connectors.objects.connector import ConnectorKey
 from connectors.process.frames import Frames
 from connectors.process.samples import Family, SamplesError, read_family
 from connectors.process.workers import BrokenWorkerError, Link
@@ -41,6 +42,7 @@ class WorkerTalk:
         self._on_counted = on_counted
         self._deadline = deadline
         self._serves = 0
+        self._odd: set[ConnectorKey | str] = set()
         self._served = asyncio.Event()
         self._families: list[Family] = []
         self._counting: asyncio.Future[None] | None = None
@@ -84,7 +86,7 @@ class WorkerTalk:
             generation, changes = await self._recipient.next()
             try:
                 async with asyncio.timeout(self._deadline):
-                    for piece in encode(changes):
+                    for piece in encode(changes, self._odd):
                         self.frames.send(FrameKind.PIECE, piece)
                         # Also the turn of everything else: thousands of objects make many pieces.
                         await asyncio.sleep(0)

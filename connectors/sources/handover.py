@@ -71,8 +71,12 @@ _CONNECTOR = msgspec.msgpack.Decoder(Connector, ext_hook=_extension)
 _CLASS = msgspec.msgpack.Decoder(ConnectorClass, ext_hook=_extension)
 
 
-def encode(changes: Changes) -> Iterator[bytes]:
-    """Pieces that `decode` understands; put together in their order they say the same. At least one, maybe empty."""
+def encode(changes: Changes, odd: set[ConnectorKey | str] | None = None) -> Iterator[bytes]:
+    """Pieces that `decode` understands; put together in their order they say the same. At least one, maybe empty.
+
+    `odd`: the objects that the same reader was told are malformed since no encoder takes them; it is kept current, so
+    that the reader hears when one of them is well again.
+    """
     making = _Making()
     for connector_key, connector in changes.connectors.items():
         raw = making.raw(connector, connector_key)
@@ -88,8 +92,7 @@ def encode(changes: Changes) -> Iterator[bytes]:
         if of not in making.odd:
             making.malformed(of, violation)
             yield from making.full()
-    for of in making.odd:
-        making.malformed(of, Violation("spec", _NOT_HANDED_ON))
+    making.told(changes, set() if odd is None else odd)
     for secret_key, why in changes.unread.items():
         making.piece.unread.append((*secret_key, why))
     if changes.authorities is not None:
@@ -154,6 +157,17 @@ class _Making:
         space, name = of if isinstance(of, ConnectorKey) else (None, of)
         self.piece.malformed.append((space, name, violation))
         self._size += 64
+
+    def told(self, changes: Changes, odd: set[ConnectorKey | str]) -> None:
+        """Say which objects are odd, and which of those that were told to be are not any more."""
+        well = {of for of in odd if of in changes.connectors or of in changes.classes} - self.odd.keys()
+        for of in self.odd:
+            self.malformed(of, Violation("spec", _NOT_HANDED_ON))
+        # Their source has nothing to say of it: for that they were never malformed.
+        for of in well - changes.malformed.keys():
+            self.malformed(of, None)
+        odd.difference_update(well)
+        odd.update(self.odd)
 
     def full(self) -> Iterator[bytes]:
         """The piece, if it has become large enough."""

@@ -156,6 +156,24 @@ def test_an_object_that_no_encoder_takes_costs_itself_alone() -> None:
     assert violation.severity is Severity.ERROR
 
 
+def test_an_object_that_is_well_again_is_no_longer_refused() -> None:
+    odd = connector(params=[NamedValue("p", object())])
+    well, other = connector(), connector("other")
+    told: set[ConnectorKey | str] = set()
+    reader = Gathered()
+
+    def after(*given: Connector) -> dict[ConnectorKey | str, Violation | None]:
+        for piece in encode(Changes(connectors={item.key: item for item in given}), told):
+            reader.add(decode(piece))
+        return dict(reader.changes().malformed)
+
+    assert list(after(odd, other)) == [odd.key]
+    assert after(other)[odd.key] is not None, "nothing was said of it"
+    assert after(well) == {odd.key: None}
+    assert told == set()
+    assert after(well) == {odd.key: None}
+
+
 def test_an_extension_of_another_encoder_is_no_integer() -> None:
     odd = msgspec.msgpack.encode({"spec": {"params": [{"name": "p", "value": msgspec.msgpack.Ext(9, b"1")}]}})
     with pytest.raises(HandoverError):
