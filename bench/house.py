@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+from tests.imports import imported_names
+
 PACKAGES = ("connectors", "controller", "proxy", "standalone")
 # Lines; such a file is rarely worth its being opened.
 SHORT = 40
@@ -60,11 +62,9 @@ class House:
         names = {path.removesuffix(".py").replace("/", "."): path for path in self._code}
         found: dict[str, set[str]] = defaultdict(set)
         for path, tree in self._trees.items():
-            for node in ast.walk(tree):
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                        if name in names:
-                            found[names[name]].add(path)
+            for name in imported_names(ast.walk(tree)):
+                if name in names:
+                    found[names[name]].add(path)
         return Counter({path: len(importers) for path, importers in found.items()})
 
     def _classes(self) -> Counter[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.deploy.crds import ROOT
+from tests.imports import imported_names
 
 DISTRIBUTIONS = {
     "cel_expr_python": "cel-expr-python",
@@ -64,16 +65,10 @@ def _dotted(path: Path) -> str:
 
 def _imports(name: str) -> Iterator[str]:
     """Names after `import`; a module's packages too, since importing it imports them."""
-    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
-        named: list[str] = []
-        if isinstance(node, ast.Import):
-            named = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            named = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for full in named:
-            first = full.partition(".")[0]
-            if first not in PACKAGES:
-                yield first
-                continue
-            parts = full.split(".")
-            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    for full in imported_names(ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8")))):
+        first = full.partition(".")[0]
+        if first not in PACKAGES:
+            yield first
+            continue
+        parts = full.split(".")
+        yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))

@@ -12,6 +12,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from tests.imports import imported_names
 from tests.peers.depth import RECONCILE, WARM_REQUEST
 from tests.test_layout import PACKAGES, ROOT, sources, tree
 
@@ -51,13 +52,7 @@ def modules() -> Graph:
 
 
 def _imported(name: str) -> set[str]:
-    found: set[str] = set()
-    for node in _statements(tree(name.replace(".", "/") + ".py")):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
+    return set(imported_names(_statements(tree(name.replace(".", "/") + ".py"))))
 
 
 def _statements(node: ast.AST) -> Iterable[ast.AST]:
