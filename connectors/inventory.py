@@ -261,6 +261,10 @@ class Inventory:
     def build(self, objects: Objects) -> Snapshot:
         """All at once: this is all that there is now."""
         self.take_all(objects)
+        return self.made()
+
+    def made(self) -> Snapshot:
+        """The snapshot of all that was taken; all the work that is left is done in one piece."""
         for _ in self.work():
             pass
         return self.snapshot()

@@ -98,9 +98,7 @@ class SnapshotStore:
     def swap(self, objects: Objects) -> Snapshot:
         """The same in one piece, where these objects are all that there is."""
         self._take(self._inventory.difference(objects))
-        for _ in self._inventory.work():
-            pass
-        snapshot = self._inventory.snapshot()
+        snapshot = self._inventory.made()
         for _ in self._serve(snapshot):
             pass
         return snapshot
