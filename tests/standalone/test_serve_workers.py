@@ -174,23 +174,31 @@ async def test_r25_one_that_is_killed_costs_its_own_requests_and_no_count_falls(
 async def test_a_signal_drains_all_of_them(
     start_proxy: StartProxy, manifests: Path, exits: AsyncExitStack, number: signal.Signals
 ) -> None:
-    async with RawUpstream() as slow:
-        write(manifests, connector("slow", slow.address), file="slow.yaml")
-        proxy = await start_proxy(manifests, "--workers", "2")
-        waiting = await clients(proxy, exits, 8)
-        streams = []
-        for client in waiting:
-            client.send(REQUEST.replace(b"c-tool", b"c-slow"))
-            streams.append(await slow.accept())
-            await streams[-1].read_head()
-        os.kill(proxy.child.pid, number)
-        await proxy.child.line("stopping")
-        await refused(proxy.port)
-        for stream in streams:
-            stream.send(OK)
-        for client in waiting:
-            assert b" 200 OK\r\n" in await client.read_to_eof()
-        assert await asyncio.wait_for(proxy.child.wait(), SECONDS) == 0
+    proxy, waiting, streams = await unanswered(start_proxy, manifests, exits, 8)
+    os.kill(proxy.child.pid, number)
+    await proxy.child.line("stopping")
+    await refused(proxy.port)
+    for stream in streams:
+        stream.send(OK)
+    for client in waiting:
+        assert b" 200 OK\r\n" in await client.read_to_eof()
+    assert await asyncio.wait_for(proxy.child.wait(), SECONDS) == 0
+
+
+async def unanswered(
+    start_proxy: StartProxy, manifests: Path, exits: AsyncExitStack, number: int
+) -> tuple[ProxyProcess, list[RawStream], list[RawStream]]:
+    """Two workers, clients that wait for a slow tool, and the tool's sides of their requests."""
+    slow = await exits.enter_async_context(RawUpstream())
+    write(manifests, connector("slow", slow.address), file="slow.yaml")
+    proxy = await start_proxy(manifests, "--workers", "2")
+    waiting = await clients(proxy, exits, number)
+    streams = []
+    for client in waiting:
+        client.send(REQUEST.replace(b"c-tool", b"c-slow"))
+        streams.append(await slow.accept())
+        await streams[-1].read_head()
+    return proxy, waiting, streams
 
 
 async def refused(port: int) -> None:
@@ -209,36 +217,25 @@ async def refused(port: int) -> None:
 async def test_a_second_signal_ends_all_of_them_at_once(
     start_proxy: StartProxy, manifests: Path, exits: AsyncExitStack
 ) -> None:
-    async with RawUpstream() as slow:
-        write(manifests, connector("slow", slow.address), file="slow.yaml")
-        proxy = await start_proxy(manifests, "--workers", "2")
-        children = workers_of(proxy)
-        (client,) = await clients(proxy, exits, 1)
-        client.send(REQUEST.replace(b"c-tool", b"c-slow"))
-        await (await slow.accept()).read_head()
-        os.kill(proxy.child.pid, signal.SIGTERM)
-        await proxy.child.line("stopping")
-        os.kill(proxy.child.pid, signal.SIGTERM)
-        assert await asyncio.wait_for(proxy.child.wait(), 10) == 1
-        assert not any(Path(f"/proc/{child}").exists() for child in children)
+    proxy, _, _ = await unanswered(start_proxy, manifests, exits, 1)
+    children = workers_of(proxy)
+    os.kill(proxy.child.pid, signal.SIGTERM)
+    await proxy.child.line("stopping")
+    os.kill(proxy.child.pid, signal.SIGTERM)
+    assert await asyncio.wait_for(proxy.child.wait(), 10) == 1
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
 async def test_they_end_with_the_process_that_started_them(
     start_proxy: StartProxy, manifests: Path, exits: AsyncExitStack
 ) -> None:
-    async with RawUpstream() as slow:
-        write(manifests, connector("slow", slow.address), file="slow.yaml")
-        proxy = await start_proxy(manifests, "--workers", "2")
-        children = workers_of(proxy)
-        (client,) = await clients(proxy, exits, 1)
-        client.send(REQUEST.replace(b"c-tool", b"c-slow"))
-        stream = await slow.accept()
-        await stream.read_head()
-        os.kill(proxy.child.pid, signal.SIGKILL)
-        await refused(proxy.port)
-        stream.send(OK)
-        assert b" 200 OK\r\n" in await client.read_to_eof()
-        await until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    proxy, (client,), (stream,) = await unanswered(start_proxy, manifests, exits, 1)
+    children = workers_of(proxy)
+    os.kill(proxy.child.pid, signal.SIGKILL)
+    await refused(proxy.port)
+    stream.send(OK)
+    assert b" 200 OK\r\n" in await client.read_to_eof()
+    await until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 
 async def test_a_hang_up_reopens_the_audit_log_of_all(
