@@ -43,7 +43,7 @@ ATTEMPT_DELAY = 0.25
 
 
 async def connected_socket(candidates: Sequence[str], port: int) -> socket.socket:
-    """A TCP connection to the first of the candidates that answers, and to nothing else: there is no name here.
+    """Connect over TCP to the first of the candidates that answers. They are addresses: no name is looked up here.
 
     The families take turns, and the next one is tried where one is silent for a moment (RFC 8305 section 5).
 
@@ -63,7 +63,7 @@ def _numeric(ip: str, port: int) -> AddrInfoType:
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port)
 
 
-# X509_V_ERR_CERT_SIGNATURE_FAILURE of OpenSSL: there is an issuer of that name, and somebody else has signed.
+# X509_V_ERR_CERT_SIGNATURE_FAILURE of OpenSSL: an issuer has that name, but another key signed the certificate.
 _SIGNATURE = 7
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Why there is no answer of a tool: one classification, for the proxy's refusals and for the conditions of probes.
+"""Why a tool did not answer: the proxy's refusals and the conditions of probes use the same classification.
 
 Messages are the same from one try to the next, since they go into a status: no address that a name server chose, no
 port of this end, no duration, none of a library's words about what was sent or has come.

@@ -47,7 +47,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class FetchFailedError(Exception):
-    """There is no answer. `failure` says why."""
+    """The tool did not answer. `failure` says why."""
 
     def __init__(self, failure: DialFailure) -> None:
         super().__init__(failure.message)
@@ -77,10 +77,10 @@ class HttpClient:
     async def send(self, request: HttpRequest, *, read_body: bool) -> Response:
         """One request, one answer. Without `read_body` the body is left where it is, and `complete` is False.
 
-        There is no timeout: put one around it. When cancelled, it drops the connection.
+        It has no timeout: the caller puts one around it. If it is cancelled, it drops the connection.
 
         Raises:
-            FetchFailedError: there is no answer. Its context holds no other exception, so none of their words.
+            FetchFailedError: the tool did not answer. It has no other exception as its context, and so quotes none.
             ValueError: the request cannot be sent as it is; the message does not quote it.
         """
         # Made to be refused before anything is dialled, and made again to be written: no copy of a credential waits.

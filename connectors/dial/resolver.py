@@ -18,7 +18,7 @@ from typing import NamedTuple
 # Lookups at once. A thread that waits for a name server costs some 50 KiB; so many do not hang by chance.
 MAX_LOOKUPS = 256
 
-# Answers kept; more names than a cluster has tools are somebody's play.
+# Answers that are kept. A cluster has fewer tools; a caller who asks for more names is playing.
 MAX_CACHED = 4096
 
 Lookup = Callable[[str, int], list[str]]

@@ -22,7 +22,7 @@ class ProbeClient:
         """One request, one answer, over connections that trust what the Connector's own traffic trusts (threat 23).
 
         Raises:
-            FetchFailedError: there is no answer.
+            FetchFailedError: the tool did not answer.
             ValueError: the request cannot be sent as it is; the message does not quote it.
         """
         tls = ClientTls(request.trust.toward(request.address.origin), request.certificate)

@@ -22,7 +22,7 @@ class Sender(Protocol):
         """One request to where it says, no redirect followed.
 
         Raises:
-            FetchFailedError: there is no answer.
+            FetchFailedError: the tool did not answer.
         """
         ...
 
