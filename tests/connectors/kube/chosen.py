@@ -54,6 +54,7 @@ class Chosen(News):
         super().__init__()
         self.server = server
         self.told: list[ObjectKey] = []
+        self.decoded: list[str] = []
         clock = HurriedClock()
         self.selection = Listening(client, SECRETS, self._value, self._told, clock, self.poke)
         watched = Watched(SECRETS, metadata_only=True, anchored=True)
@@ -62,6 +63,7 @@ class Chosen(News):
     def _value(self, body: bytes) -> str:
         # Those who wait look again once the value was taken, or the log written.
         asyncio.get_running_loop().call_soon(self.poke)
+        self.decoded.append(json.decode(body)["data"]["a"])
         return value_of(body)
 
     def _told(self, key: ObjectKey) -> None:

@@ -288,6 +288,7 @@ async def test_what_cannot_be_decoded_is_read_once_in_each_version(
     await chosen.has(a="a")
     assert caplog.messages == [said, said]
     assert chosen.told == [A, A]
+    assert chosen.decoded == ["broken", "broken otherwise", "a"]
     assert len(chosen.gets("a")) <= 4
 
 
