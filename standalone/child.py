@@ -8,9 +8,10 @@ import re
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 # Lines of output that are kept: enough to tell why a process failed, bounded for one that runs for days.
 KEPT_LINES = 10_000
@@ -24,12 +25,31 @@ class ChildError(Exception):
     """The process ended, or stayed silent, before it said what was waited for. The message holds its last output."""
 
 
+class Process(Protocol):
+    """What is wanted of a process that was started: that of asyncio.subprocess does."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, -N after signal N."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Raises ProcessLookupError once it has ended."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+    async def wait(self) -> int:
+        """Its return code, once it has ended."""
+
+
 class Child:
     """A running process; stdout and stderr are one stream of lines."""
 
-    def __init__(
-        self, name: str, process: asyncio.subprocess.Process, output: asyncio.StreamReader, pipe: asyncio.ReadTransport
-    ) -> None:
+    def __init__(self, name: str, process: Process, output: asyncio.StreamReader, pipe: asyncio.ReadTransport) -> None:
         self.name = name
         self.pid = process.pid
         self._process = process
@@ -57,19 +77,32 @@ class Child:
         Raises:
             OSError: the program cannot be started.
         """
-        # A pipe of its own: asyncio's would let wait() hang for as long as any grandchild keeps it open.
-        read_end, write_end = os.pipe()
-        output, transport = await _reader(read_end)
-        try:
-            process = await asyncio.create_subprocess_exec(
+
+        async def spawn(output: int) -> Process:
+            return await asyncio.create_subprocess_exec(
                 *command,
                 stdin=subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
+                stdout=output,
+                stderr=output,
                 env=env,
                 cwd=cwd,
                 pass_fds=pass_fds,
             )
+
+        return await cls.spawned(name, spawn)
+
+    @classmethod
+    async def spawned(cls, name: str, spawn: Callable[[int], Awaitable[Process]]) -> Child:
+        """As `start`, where `spawn` starts the process, with this descriptor as its stdout and stderr.
+
+        Raises:
+            OSError: the process cannot be started.
+        """
+        # A pipe of its own: asyncio's would let wait() hang for as long as any grandchild keeps it open.
+        read_end, write_end = os.pipe()
+        output, transport = await _reader(read_end)
+        try:
+            process = await spawn(write_end)
         except OSError:
             transport.close()
             raise

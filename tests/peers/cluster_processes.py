@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from standalone.child import Child
-from standalone.demo import ADMIN_LINE, CHECKOUT
+from standalone.demo import ADMIN_LINE
+from tests.peers.warm_python import start_warm
 
 START_SECONDS = 30.0
 LOCAL_TOOLS = ("--allow-upstream", "127.0.0.0/8,::1")
@@ -56,8 +56,8 @@ async def start_controller(kubeconfig: Path, *options: str) -> ClusterProcess:
 
 
 async def _start(module: str, kubeconfig: Path, *options: str) -> tuple[Child, str]:
-    command = [sys.executable, "-m", module, "--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0", *options]
-    child = await Child.start(f"python -m {module}", command, env={"PATH": os.defpath}, cwd=CHECKOUT)
+    words = ("--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0", *options)
+    child = await start_warm(f"python -m {module}", module, *words)
     try:
         admin = (await child.line(ADMIN_LINE, START_SECONDS))[1]
     except BaseException:

@@ -81,8 +81,8 @@ async def start_nginx(folder: Path, server: str, *, http: str = "", tls: trustme
         )
         configuration = folder / "nginx.conf"
         configuration.write_text(text, encoding="utf-8")
-        # nginx leaves a socket that it takes over as it is. Two of its workers share this one during a reload, both wake
-        # for one connection, and the one that comes second would stand still in accept() until there is another.
+        # nginx leaves a socket that it takes over as it is. Two of its workers share this one during a reload: both
+        # wake for one connection, and the second would stand still in accept() until there is another.
         listener.setblocking(False)
         # nginx takes a listening socket over by the variable NGINX, which it means for its own upgrades: so the
         # kernel's port is never let go between choosing and listening.

@@ -1,4 +1,4 @@
-"""A real `connectors serve` process, as a user starts it."""
+"""A real `connectors serve` process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from standalone.child import Child
 from standalone.demo import ADMIN_LINE, CHECKOUT
+from tests.peers.warm_python import start_warm
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,23 @@ async def start_proxy(
     `entered` stands before the command (tests/peers/namespace.py). Nothing is probed unless an option says
     so: what a tool sees is what the test sent.
     """
-    command = [*entered, python, "-m", "standalone", "serve", str(manifests)]
-    command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--probe-interval", "0", *options]
-    environment = {"PATH": os.defpath, **(env or {})}
-    child = await Child.start("connectors serve", command, env=environment, cwd=CHECKOUT)
+    words = [
+        "serve",
+        str(manifests),
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--probe-interval",
+        "0",
+        *options,
+    ]
+    if env or entered or python != sys.executable:
+        environment = {"PATH": os.defpath, **(env or {})}
+        command = [*entered, python, "-m", "standalone", *words]
+        child = await Child.start("connectors serve", command, env=environment, cwd=CHECKOUT)
+    else:
+        child = await start_warm("connectors serve", "standalone", *words)
     try:
         url = (await child.line(r"^ready: \d+ connectors? on (https?://\S+)"))[1]
         admin = (await child.line(ADMIN_LINE))[1]
