@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast test-bare count lint check mutate bench bench-quick bench-pairs bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
+.PHONY: help demo serve test test-clients test-fast test-bare count lint check mutate bench bench-quick bench-pairs bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
   format house pictures clean
 
 help: ## Show the targets
@@ -27,8 +27,11 @@ demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server
 serve: $(VENV)/.runtime ## Serve examples/quickstart beside a git server on port 3000, until Ctrl-C
 	@$(BIN)/python -m standalone demo --serve
 
-test: $(VENV)/.dev ## Run the whole test suite (seven and a half minutes on two cores)
-	@$(PYTEST)
+test: $(VENV)/.dev ## Run the test suite (five minutes on two cores)
+	@$(PYTEST) -m 'not clients'
+
+test-clients: $(VENV)/.dev ## Run the long matrices of real clients, which `make test` leaves out (a minute on two cores)
+	@$(PYTEST) -m clients tests/e2e
 
 # CI runs these on the lowest Python and on the images' too.
 test-fast: $(VENV)/.dev ## Run the tests beside the modules that need no other program (two minutes on two cores)

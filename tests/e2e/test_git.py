@@ -87,7 +87,12 @@ async def test_shallow_clone_and_ls_remote(scene: Scene) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
-    ("scene", "options"), [("host", ()), ("path", SMALL_BUFFER)], ids=["host", "path, small buffer"], indirect=["scene"]
+    ("scene", "options"),
+    [
+        pytest.param("host", (), id="host"),
+        pytest.param("path", SMALL_BUFFER, id="path, small buffer", marks=pytest.mark.clients),
+    ],
+    indirect=["scene"],
 )
 async def test_t10_push_of_200_mib_is_streamed(scene: Scene, options: tuple[str, ...]) -> None:
     git, work = scene.git, scene.git.home / "work"
@@ -101,6 +106,7 @@ async def test_t10_push_of_200_mib_is_streamed(scene: Scene, options: tuple[str,
 
 
 @pytest.mark.slow
+@pytest.mark.clients
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("scene", ["host"], indirect=True)
 async def test_clone_of_200_mib_is_streamed(scene: Scene) -> None:

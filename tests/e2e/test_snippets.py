@@ -24,7 +24,11 @@ from tests.peers.packages import NAME, SAYS, image, npm_registry, python_index
 from tests.peers.recorder import HTML, NOTHING_WILL_DO, Recorder
 from tests.peers.shell import Shell, ShellError
 
-pytestmark = [pytest.mark.e2e, pytest.mark.parametrize("form", FORMS)]
+HOST, PATH = FORMS
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.parametrize("form", [HOST, pytest.param(PATH, marks=pytest.mark.clients)]),
+]
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ async def test_git(
     with pytest.raises(ShellError, match="could not read Username"):
         await shell(f"git ls-remote {other.address}/demo.git")
     assert other.authorizations == {""}
-    if form == "path":
+    if form == PATH:
         # Of the same host, and not below the URL: the helper is not asked.
         with pytest.raises(ShellError, match="could not read Username"):
             await shell(f"git ls-remote {scene.proxy.host_form('tool')}/demo.git")
