@@ -10,7 +10,7 @@ import pytest
 from tests.docs.pages import ROOT, anchors, codes, links, named_tests, pages, prose, rows, text
 
 THREATS = "docs/threat-model.md"
-NOT_YET = {17}
+NOT_YET = {17, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40}
 """Threats that no test covers, since what they threaten, or what meets them, does not exist yet."""
 SUBRESOURCES = {"connectors/proxy"}
 """What looks like a path and is a word of RBAC."""
@@ -39,7 +39,7 @@ def test_named_tests_exist(page: str) -> None:
 
 def test_the_threat_model_covers_every_threat() -> None:
     table = rows(THREATS)
-    assert [int(row[0]) for row in table] == list(range(1, 31))
+    assert [int(row[0]) for row in table] == list(range(1, 41))
     for row in table:
         number, tests = int(row[0]), named_tests(row[3])
         assert bool(tests) is (number not in NOT_YET), f"threat {number}"
