@@ -125,18 +125,13 @@ class Inventory:
             self._api_server, self._todo.for_all = changes.api_server, True
 
     def _refer(self, key: ConnectorKey, before: Connector | None, now: Connector | None) -> None:
-        if before is not None:
-            self._of_class.remove(before.spec.connector_class_name, key)
-            self._of_secret.remove(secret_key_of(before), key)
-            if (ca := ca_secret_key_of(before)) is not None:
-                self._of_ca.remove(ca, key)
-                self._todo.authorities[ca] = None
-        if now is not None:
-            self._of_class.add(now.spec.connector_class_name, key)
-            self._of_secret.add(secret_key_of(now), key)
-            if (ca := ca_secret_key_of(now)) is not None:
-                self._of_ca.add(ca, key)
-                self._todo.authorities[ca] = None
+        class_before, secret_before, ca_before = _references(before)
+        class_now, secret_now, ca_now = _references(now)
+        self._of_class.move(key, class_before, class_now)
+        self._of_secret.move(key, secret_before, secret_now)
+        self._of_ca.move(key, ca_before, ca_now)
+        # The one that was left too: if no other Connector refers to it, nothing has to be kept of it.
+        self._todo.authorities.update(dict.fromkeys(ca for ca in (ca_before, ca_now) if ca is not None))
 
     def _secret_changed(self, key: SecretKey) -> None:
         self._todo.all_of(self._of_secret.of(key))
@@ -340,6 +335,13 @@ class _New:
         if self._plans is None or self._judgements is None:
             return self._before
         return MappingProxyType(self._plans), MappingProxyType(self._judgements)
+
+
+def _references(connector: Connector | None) -> tuple[str | None, SecretKey | None, SecretKey | None]:
+    """The class, the Secret with the credential and the one with CAs that a Connector refers to."""
+    if connector is None:
+        return None, None, None
+    return connector.spec.connector_class_name, secret_key_of(connector), ca_secret_key_of(connector)
 
 
 def _put(held: dict[Key, Value], key: Key, value: Value | None) -> None:

@@ -191,8 +191,15 @@ class Referrers(Generic[To]):
         elif key not in found:
             self._from[to] = {*found, key}
 
+    def move(self, key: ConnectorKey, before: To | None, now: To | None) -> None:
+        """`key` referred to `before` and refers to `now`; None: to nothing."""
+        if before is not None:
+            self.remove(before, key)
+        if now is not None:
+            self.add(now, key)
+
     def remove(self, to: To, key: ConnectorKey) -> None:
-        """`key` does so no more."""
+        """`key` no longer refers to it."""
         found = self._from.get(to)
         if isinstance(found, set):
             found.discard(key)

@@ -10,7 +10,7 @@ import msgspec
 
 from connectors.judgement import Judgement
 from connectors.kube.errors import ApiStatusError, ConflictError, NotFoundError, UnauthorizedError
-from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS
+from connectors.kube.resources import CONNECTOR_CLASSES, CONNECTORS, Resource
 from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
@@ -33,7 +33,7 @@ from controller.writer import Applier
 ROUNDS = 3
 
 # What is held of an object, its version left out.
-_State = tuple[Connector, ConnectorStatus] | tuple[ConnectorClass, ConnectorClassStatus]
+_State = tuple[Connector | ConnectorClass, ConnectorStatus | ConnectorClassStatus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,7 @@ class Reconciler:
             plan = connector.plan(judgement, held.status, connector.ConnectorFacts(proxy, probes), now)
         key = judgement.connector.key
         self._metrics.judged(key, plan.status.conditions)
-        if plan.status != held.status:
-            metadata = judgement.connector.metadata
-            with self._echo(key, (held.item, plan.status)):
-                raw = await self._applier.status(CONNECTORS, metadata, held.resource_version, plan.status)
-                self._told(key, held, raw)
-            for event in plan.events:
-                self._events.record(Regarding.of(CONNECTORS, metadata), event)
+        if await self._write_status(CONNECTORS, key, held, plan):
             wrote = True
         if proxy.problem:
             return ReconcileResult.REFUSED
@@ -178,15 +172,26 @@ class Reconciler:
         facts = connector_class.ClusterServices(self._known.platform, existing, self._known.probes(name))
         now = rfc3339(self._known.clock.now())
         plan = connector_class.plan(judged, snapshot.class_violations[name], held.status, facts, now)
+        wrote = await self._write_status(CONNECTOR_CLASSES, name, held, plan)
+        return ReconcileResult.WRITTEN if wrote else ReconcileResult.UNCHANGED
+
+    async def _write_status(
+        self,
+        resource: Resource,
+        key: ConnectorKey | str,
+        held: HeldConnector | HeldClass,
+        plan: connector.ConnectorPlan | connector_class.ClassPlan,
+    ) -> bool:
+        """Write the status of the plan and record its events. Returns False if the status is what it is to be."""
         if plan.status == held.status:
-            return ReconcileResult.UNCHANGED
+            return False
         metadata = held.item.metadata
-        with self._echo(name, (held.item, plan.status)):
-            raw = await self._applier.status(CONNECTOR_CLASSES, metadata, held.resource_version, plan.status)
-            self._told(name, held, raw)
+        with self._echo(key, (held.item, plan.status)):
+            raw = await self._applier.status(resource, metadata, held.resource_version, plan.status)
+            self._told(key, held, raw)
         for event in plan.events:
-            self._events.record(Regarding.of(CONNECTOR_CLASSES, metadata), event)
-        return ReconcileResult.WRITTEN
+            self._events.record(Regarding.of(resource, metadata), event)
+        return True
 
 
 def referred_services(item: ConnectorClass, platform: Platform) -> frozenset[ServiceKey]:

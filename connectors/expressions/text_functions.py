@@ -6,11 +6,14 @@ import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 from urllib.parse import quote_from_bytes
 
 from connectors.expressions.limits import MAX_ITEMS, MAX_OUTPUT, TOO_LONG
 from connectors.expressions.printing import printed, quoted, sprint
 from connectors.expressions.values import Map, Value, kind_of
+
+Result = TypeVar("Result")
 
 # For urlParse: RFC 3986 appendix B.
 _URL = re.compile(
@@ -96,16 +99,21 @@ def b64dec(arguments: Sequence[Value]) -> bytes:
         raise ValueError("this is not base64") from None
 
 
-def trim_prefix(arguments: Sequence[Value]) -> bytes:
-    """`trimPrefix PREFIX STRING`."""
-    prefix, value = map(_string, arguments)
-    return value.removeprefix(prefix)
+def _of_two(operation: Callable[[bytes, bytes], Result]) -> Callable[[Sequence[Value]], Result]:
+    """`NAME PART STRING`: the string that `operation` is about comes last, so that a pipe can bring it."""
+
+    def apply(arguments: Sequence[Value]) -> Result:
+        part, value = map(_string, arguments)
+        return operation(value, part)
+
+    return apply
 
 
-def trim_suffix(arguments: Sequence[Value]) -> bytes:
-    """`trimSuffix SUFFIX STRING`."""
-    suffix, value = map(_string, arguments)
-    return value.removesuffix(suffix)
+trim_prefix = _of_two(bytes.removeprefix)
+trim_suffix = _of_two(bytes.removesuffix)
+has_prefix = _of_two(bytes.startswith)
+has_suffix = _of_two(bytes.endswith)
+contains = _of_two(bytes.__contains__)
 
 
 def trim(arguments: Sequence[Value]) -> bytes:
@@ -133,24 +141,6 @@ def _characters(value: Value, change: Callable[[str], str]) -> bytes:
     text = _string(value)
     _within(len(text))
     return change(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-
-
-def contains(arguments: Sequence[Value]) -> bool:
-    """`contains PART STRING`."""
-    part, value = map(_string, arguments)
-    return part in value
-
-
-def has_prefix(arguments: Sequence[Value]) -> bool:
-    """`hasPrefix PREFIX STRING`."""
-    prefix, value = map(_string, arguments)
-    return value.startswith(prefix)
-
-
-def has_suffix(arguments: Sequence[Value]) -> bool:
-    """`hasSuffix SUFFIX STRING`."""
-    suffix, value = map(_string, arguments)
-    return value.endswith(suffix)
 
 
 def replace(arguments: Sequence[Value]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -46,15 +46,15 @@ class ReviewHead:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectorReview:
-    """A Connector as it is to be (None: gone) and as it is (None: not there yet).
+class _ReviewOf(Generic[H]):
+    """An object as it is to be (None: gone) and as it is (None: not there yet).
 
     `same_spec`: both are there, and nothing in the spec differs.
     """
 
     head: ReviewHead
-    new: HeldConnector | None
-    old: HeldConnector | None
+    new: H | None
+    old: H | None
     same_spec: bool
 
     @property
@@ -63,19 +63,16 @@ class ConnectorReview:
         return self.same_spec or (self.new is not None and self.new.deleting)
 
 
-@dataclass(frozen=True, slots=True)
-class ClassReview:
-    """See ConnectorReview; of annotations the resolver's counts as part of the spec."""
+class ConnectorReview(_ReviewOf[HeldConnector]):
+    """A question about a Connector."""
 
-    head: ReviewHead
-    new: HeldClass | None
-    old: HeldClass | None
-    same_spec: bool
+    __slots__ = ()
 
-    @property
-    def let_through(self) -> bool:
-        """Whether rules do not count; see controller/admission/judge.py."""
-        return self.same_spec or (self.new is not None and self.new.deleting)
+
+class ClassReview(_ReviewOf[HeldClass]):
+    """A question about a ConnectorClass; of its annotations, the resolver's counts as part of the spec."""
+
+    __slots__ = ()
 
 
 Review = ConnectorReview | ClassReview
