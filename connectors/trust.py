@@ -57,22 +57,13 @@ NO_REFERENCE = OwnAuthority()
 class Authorities:
     """All CAs at one moment. With the flag off there are none: the system's store is all that is trusted.
 
-    `trust` is that of a Connector without a CA of its own. `own`, `own_trust` and `own_state` are by the Secret that a
-    Connector refers to; if there is no such Secret, only `own_state` says so.
+    `trust` is that of a Connector without a CA of its own. `own` has the Secrets that Connectors refer to.
     """
 
     enabled: bool = False
     for_all: tuple[Authority, ...] = ()
     own: Mapping[SecretKey, Authority] = field(default_factory=dict)
     trust: Trust = SYSTEM_TRUST
-    own_trust: Mapping[SecretKey, Trust] = field(default_factory=dict)
-    own_state: Mapping[SecretKey, OwnAuthority] = field(default_factory=dict)
-    api_server: ApiServer | None = None
-
-    def trust_of(self, connector: Connector) -> Trust:
-        """Whom this Connector trusts: all layers together."""
-        key = ca_secret_key_of(connector)
-        return self.own_trust.get(key, self.trust) if key else self.trust
 
     @property
     def by_source(self) -> Mapping[str, tuple[Authority, ...]]:
@@ -141,8 +132,7 @@ class Layers:
     def current(self) -> Authorities:
         """All of it as one value."""
         if self._current is None:
-            own, trust, state = dict(self._own), dict(self._trust), dict(self._state)
-            self._current = Authorities(True, self._for_all, own, self._everybody, trust, state, self._api_server)
+            self._current = Authorities(True, self._for_all, dict(self._own), self._everybody)
         return self._current
 
     def _shared(self) -> tuple[Certificate, ...]:

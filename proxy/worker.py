@@ -58,9 +58,6 @@ def main(words: Sequence[str]) -> int:
 
     Returns 0 after draining, 1 where what was told is not understood.
     """
-    # The terminal sends these to all of its processes. The parent tells what they mean for a worker.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     end = socket.socket(fileno=int(words[0]))
     end.set_inheritable(False)
     return run(_serve(end))

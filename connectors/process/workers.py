@@ -31,7 +31,10 @@ SOUND = 60.0
 _ROOT = Path(__file__).resolve().parents[2]
 # Runs a module of the very tree that this one is of. Not `-m`, which looks into the working directory first: the owner
 # of that could have a module of this name there.
+# A terminal sends SIGINT and SIGHUP to all of its processes, and what they mean for a worker its parent tells. So they
+# are ignored before anything is loaded: that takes half a second, in which Ctrl-C would end it with a traceback.
 _BOOT = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_IGN); "
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
@@ -122,7 +125,7 @@ class Workers:
             if time.monotonic() - begun >= SOUND:
                 backoff.reset()
             wait = backoff.next()
-            logger.error("worker %d ended (%s); another one takes its place in %.1f s", number, how, wait)
+            logger.error("worker %d %s in %.1f s", number, how, wait)
             try:
                 async with asyncio.timeout(wait):
                     await self._ending.wait()
@@ -130,12 +133,12 @@ class Workers:
                 self.restarts += 1
 
     async def _once(self, number: int) -> str:
-        """One worker from its start to its end; how it ended."""
+        """One worker from its start to its end. Returns what happened to it and what comes next, for the log."""
         try:
             process, frames = await self._spawn()
         except OSError as error:
             next_step = "; raise `ulimit -n`" if error.errno in (errno.EMFILE, errno.ENFILE) else ""
-            return f"it cannot be started: {error.strerror or error}{next_step}"
+            return f"could not be started: {error.strerror or error}{next_step}; that is tried again"
         self._processes[number] = process
         if self._killing:
             _kill(process)
@@ -160,7 +163,7 @@ class Workers:
             await frames.abort()
             del self._processes[number]
             self._on_end(number)
-        return _how(process.returncode)
+        return f"ended ({_how(process.returncode)}); another one takes its place"
 
     async def _talk(self, link: Link) -> bool:
         """Whether it came to an orderly end."""

@@ -141,7 +141,8 @@ def parts(snapshot: Snapshot) -> dict[str, object]:
         "judgements": {key: made(judgement) for key, judgement in snapshot.judgements.items()},
         "classes": (snapshot.classes, snapshot.class_violations, snapshot.caller_headers, snapshot.proxy_uris),
         "owners": (snapshot.token_owners, snapshot.flags),
-        "authorities": (authorities.enabled, authorities.trust, authorities.own_trust, authorities.own_state),
+        "authorities": (authorities.enabled, authorities.trust),
+        "own": {key: (judgement.trust, judgement.authority) for key, judgement in snapshot.judgements.items()},
         "bundles": {key: authority.bundle for key, authority in authorities.own.items()},
         "tls": {(tls.pool, tls.certificate and tls.certificate.chain) for tls in snapshot.client_tls},
     }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 import trustme
 
 from connectors.objects.addresses import Origin
@@ -101,7 +102,7 @@ def test_the_clusters_own_ca_counts_toward_its_api_server() -> None:
 def test_what_did_not_change_is_not_parsed_again() -> None:
     shared, own, item = certificates_in("a", GLOBAL), certificates_in("own", OWN), trusting("own")
     found = Gathered(shared).give(own, connectors=(item,))
-    first = found.layers.current()
+    first, trusted = found.layers.current(), found.trust_of(item)
     assert not found.layers.for_all((shared,), None)
     assert not found.layers.own(own.key, own, "")
     again = found.layers.current()
@@ -111,15 +112,17 @@ def test_what_did_not_change_is_not_parsed_again() -> None:
     changed = found.layers.current()
     assert changed.for_all[0] is first.for_all[0]
     assert found.trust_of(item).pool == pool(GLOBAL, SECOND)
-    assert first.own_trust[own.key].pool == pool(GLOBAL, OWN), "a value that was handed out stays"
+    assert first.own[own.key].secret is own, "a value that was handed out stays"
+    assert trusted.pool == pool(GLOBAL, OWN)
 
 
 def test_what_nobody_refers_to_any_more_goes() -> None:
     own, item = certificates_in("own", OWN), trusting("own")
     found = Gathered(certificates_in("a", GLOBAL)).give(own, connectors=(item,))
     found.layers.disown(own.key)
-    current = found.layers.current()
-    assert (current.own, current.own_trust, current.own_state) == ({}, {}, {})
+    assert found.layers.current().own == {}
+    with pytest.raises(KeyError):
+        found.own_of(item)
     assert found.trust_of(item).pool == pool(GLOBAL)
 
 

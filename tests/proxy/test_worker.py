@@ -214,12 +214,9 @@ def test_a_process_that_is_told_nothing_sensible_ends(sent: bytes, caplog: pytes
     ours, theirs = socket.socketpair()
     ours.send(sent)
     ours.shutdown(socket.SHUT_WR)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         assert main([str(theirs.detach())]) == (1 if sent else 0)
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         ours.close()
     assert ("cannot begin" in caplog.text) is bool(sent)
 
@@ -235,7 +232,6 @@ def test_what_its_settings_name_must_be_there(caplog: pytest.LogCaptureFixture) 
     )
     payload = encode_settings(settings)
     ours.send(len(payload).to_bytes(4, "big") + bytes([FrameKind.SETTINGS]) + payload)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
     root = logging.getLogger()
     before = root.handlers[:]
     try:
@@ -243,8 +239,6 @@ def test_what_its_settings_name_must_be_there(caplog: pytest.LogCaptureFixture) 
     finally:
         root.handlers[:] = before
         logging.captureWarnings(capture=False)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         ours.close()
 
 

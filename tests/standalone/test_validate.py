@@ -35,6 +35,15 @@ def test_each_violation_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert second.startswith(f"{file}:7: Connector default/repo: spec.address: ")
 
 
+def test_a_misspelt_kind_is_a_violation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(CONNECTOR.replace("kind: Connector", "kind: Conector"))
+    code, out, err = validate(tmp_path, capsys)
+    line = CONNECTOR.splitlines().index("kind: Connector") + 1
+    assert (code, err) == (1, "")
+    assert out == f"{file}:{line}: kind: there is no such kind in connectors.alauda.io; did you mean Connector?\n"
+
+
 def test_a_warning_does_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(CONNECTOR.replace("https://", "http://"))

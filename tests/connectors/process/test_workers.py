@@ -20,12 +20,12 @@ ECHO, EXIT, GARBAGE, CLOSE_AND_STAY = 1, 2, 3, 4
 class Scene:
     """Workers, and what was said to and by them."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, backoff: type[Backoff]) -> None:
         self.links: dict[int, Link] = {}
         self.ended: list[int] = []
         self.came = asyncio.Condition()
         self.talk: Callable[[Link], Coroutine[object, object, None]] = self.listen
-        plan = WorkersPlan(MODULE, number, last_words=0.5, backoff=lambda: Backoff(0.01, 0.01))
+        plan = WorkersPlan(MODULE, number, last_words=0.5, backoff=lambda: backoff(0.01, 0.01))
         self.workers = Workers(plan, self.converse, self.ended.append)
 
     async def converse(self, link: Link) -> None:
@@ -46,8 +46,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def running(number: int = 1) -> AsyncIterator[Scene]:
-    scene = Scene(number)
+async def running(number: int = 1, backoff: type[Backoff] = Backoff) -> AsyncIterator[Scene]:
+    scene = Scene(number, backoff)
     scene.workers.start()
     try:
         yield scene
@@ -106,6 +106,43 @@ async def test_one_that_ends_is_replaced_and_counted(end: signal.Signals, caplog
         assert scene.workers.restarts == 1
         assert scene.ended == [0]
     assert f"worker 0 ended (killed by signal {end.value}); another one takes its place" in caplog.text
+
+
+async def test_what_a_terminal_sends_to_all_of_its_processes_is_left_to_the_parent() -> None:
+    async with running() as scene:
+        heard = asyncio.Semaphore(0)
+
+        async def talk(link: Link) -> None:
+            for number in (signal.SIGINT, signal.SIGHUP):
+                link.frames.send(ECHO)
+                assert await link.frames.receive() is not None
+                os.kill(link.pid, number)
+            link.frames.send(ECHO, b"still here")
+            assert await link.frames.receive() == (ECHO, b"still here")
+            heard.release()
+            await scene.listen(link)
+
+        scene.talk = talk
+        await asyncio.wait_for(heard.acquire(), 20)
+
+
+async def test_one_that_cannot_be_started_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = asyncio.Event()
+
+    class Telling(Backoff):
+        def next(self) -> float:
+            failed.set()
+            return super().next()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/python")
+        async with running(backoff=Telling) as scene:
+            await asyncio.wait_for(failed.wait(), 20)
+            patched.undo()
+            await scene.another(0)
+    assert "worker 0 could not be started: No such file or directory; that is tried again in 0.0 s" in caplog.text
 
 
 async def test_an_exit_code_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.secret import Secret
+from connectors.objects.violation import Violation
 from connectors.sources.documents import DocumentError
 from connectors.sources.manifests import Manifest, read_manifests
 from connectors.sources.place import UNNAMED, Identity
@@ -82,6 +83,34 @@ def test_doubts_about_a_list_fall_on_its_items() -> None:
     assert [entry.value for entry in everything] == [None]
 
 
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [
+        ("Conector", "Connector"),
+        ("connector", "Connector"),
+        ("Connectors", "Connector"),
+        ("ConectorClas", "ConnectorClass"),
+    ],
+)
+def test_a_misspelt_kind_of_our_group_is_an_error_that_names_the_right_one(kind: str, meant: str) -> None:
+    text = CONNECTOR.replace("kind: Connector", f"kind: {kind}")
+    assert one(text).violations == (
+        Violation("kind", f"there is no such kind in connectors.alauda.io; did you mean {meant}?"),
+    )
+    assert read_manifests(text.encode()).ignored == ()
+
+
+@pytest.mark.parametrize("kind", ["AccessPolicy", "AccessRequest", "ConnectorList"])
+def test_another_kind_of_our_group_is_left_alone(kind: str) -> None:
+    found = read_manifests(CONNECTOR.replace("kind: Connector", f"kind: {kind}").encode())
+    assert (found.entries, found.ignored) == ((), (kind,))
+
+
+def test_a_kind_of_another_group_is_left_alone_however_it_is_spelt() -> None:
+    text = "apiVersion: other.example/v1\nkind: Conector\nmetadata: {name: a}\n"
+    assert read_manifests(text.encode()).ignored == ("Conector",)
+
+
 def test_other_kinds_are_named_once() -> None:
     text = "kind: Pod\n---\nkind: Service\n---\nkind: Pod\n---\nkind: ConfigMap\nmetadata: {name: mine}\n"
     found = read_manifests(text.encode())
@@ -100,6 +129,7 @@ def test_other_kinds_are_named_once() -> None:
         pytest.param(SECRET.replace("canary", "1"), "stringData.token", 4, id="a Secret's value"),
         pytest.param(FLAGS.replace('"true"', "true"), "data.enable-custom-ca-certs", 4, id="a flag"),
         pytest.param("a: b", "kind", 1, id="no kind"),
+        pytest.param(CONNECTOR.replace("kind: Connector", "kind: Conector"), "kind", 2, id="a misspelt kind"),
         pytest.param("- a", "", 1, id="not a mapping"),
     ],
 )
