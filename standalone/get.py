@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 import yaml
+from msgspec import Struct
 
+from connectors.objects.metadata import ObjectMeta
 from connectors.process.clock import now
 from connectors.process.declaration import Parser, Setting, declared, setting
 from connectors.process.logs import escaped
@@ -59,6 +61,18 @@ CLASSES = "connectorclasses"
 RESOURCES = {CONNECTORS: CONNECTORS, "connector": CONNECTORS, CLASSES: CLASSES, "connectorclass": CLASSES}
 
 
+# Names that are shown where there is none of the name that was asked for.
+SHOWN = 10
+
+
+class _Named(Struct):
+    metadata: ObjectMeta
+
+
+class _Names(Struct):
+    items: tuple[_Named, ...]
+
+
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Print what is asked for. Returns the exit code: 1 if there is no such name or no server."""
     parser = argparse.ArgumentParser("connectors get", description=__doc__, allow_abbrev=False)
@@ -87,6 +101,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         resources = f" (no resource has that name either: {CONNECTORS}, {CLASSES})"
         # The server's words may hold what drives a terminal.
         print(escaped(f"{error}{resources if bare_word and error.not_found else ''}"), file=sys.stderr)
+        if arguments.name and error.not_found:
+            print(escaped(_instead(resource, options)), file=sys.stderr)
         return 1
     if text:
         sys.stdout.write(text)
@@ -94,6 +110,18 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         everywhere = options.everywhere or resource == CLASSES
         print("No resources found" + ("" if everywhere else f" in {options.namespace} namespace."), file=sys.stderr)
     return 0
+
+
+def _instead(resource: str, options: GetOptions) -> str:
+    """What to type instead of a name that the server does not know."""
+    listing = f"connectors get {CLASSES}" if resource == CLASSES else "connectors get -A"
+    try:
+        items = decoded(fetch(options.server + _path(resource, None, options)), _Names).items
+    except AdminPortError:
+        items = ()
+    names = ", ".join(item.metadata.name for item in items[:SHOWN]) + (", ..." if len(items) > SHOWN else "")
+    where = "" if resource == CLASSES else f"in namespace {options.namespace} "
+    return f"{where}there are: {names}; `{listing}` lists all" if names else f"`{listing}` lists all that there are"
 
 
 def _path(resource: str, name: str | None, options: GetOptions) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import yaml
@@ -13,23 +13,30 @@ from aiohttp import web
 from connectors.inventory import build
 from connectors.process.health import AdminServer
 from connectors.process.parsers import HostPort
+from connectors.snapshot import Objects
 from standalone.admin_port import MAX_BODY
 from standalone.api import api_routes
 from standalone.get import main
 from standalone.status import StatusBoard, localhost_url
-from tests.standalone.builders import some_objects
+from tests.standalone.builders import repo, some_objects
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[str]:
+@asynccontextmanager
+async def admin_port(objects: Objects) -> AsyncIterator[str]:
     board = StatusBoard(lambda key: localhost_url(key, 8080), lambda: "2024-10-16T02:27:44Z")
-    board.update(build(some_objects()))
+    board.update(build(objects))
     app = web.Application()
     app.add_routes(api_routes(lambda: board.current))
     admin = AdminServer(app, HostPort("127.0.0.1", 0))
     await admin.start()
     yield f"http://127.0.0.1:{admin.port}"
     await admin.stop()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[str]:
+    async with admin_port(some_objects()) as url:
+        yield url
 
 
 @pytest.fixture
@@ -116,7 +123,30 @@ async def test_one_object_as_json(server: str, capsys: pytest.CaptureFixture[str
 async def test_no_such_name(server: str, words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(server, *words) == 1
     captured = capsys.readouterr()
-    assert (captured.out, captured.err.strip()) == ("", message)
+    assert (captured.out, captured.err.splitlines()[0]) == ("", message)
+
+
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        (["nope"], ["in namespace default there are: open, zebra; `connectors get -A` lists all"]),
+        (["nope", "-n", "nowhere"], ["`connectors get -A` lists all that there are"]),
+        (["connectorclasses", "nope"], ["there are: git; `connectors get connectorclasses` lists all"]),
+        (["connectors", "nope", "-A"], []),
+    ],
+)
+async def test_behind_a_name_that_is_not_there_are_those_that_are(
+    server: str, words: list[str], instead: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(server, *words) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == instead
+
+
+async def test_of_many_names_the_first_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    async with admin_port(Objects(connectors=tuple(repo(f"r{number:02}") for number in range(12)))) as server:
+        assert await run(server, "nope") == 1
+    shown = ", ".join(f"r{number:02}" for number in range(10))
+    assert f"there are: {shown}, ...; `connectors get -A`" in capsys.readouterr().err
 
 
 async def test_an_empty_namespace_is_no_error(server: str, capsys: pytest.CaptureFixture[str]) -> None:
