@@ -16,7 +16,7 @@ from connectors.kube.client import KubeClient
 from connectors.kube.metrics import KubeMetrics
 from connectors.kube.settings import ClusterOptions
 from connectors.process.clock import SystemClock
-from connectors.process.health import AdminServer, ReadyCheck, Shown, health_routes
+from connectors.process.health import AdminServer, Readiness, Shown, health_routes
 from connectors.process.heap import Settling, growing, settle
 from connectors.process.parsers import HostPort
 from connectors.process.run import VERSION, cannot_listen
@@ -70,10 +70,10 @@ class ClusterProcess:
         self.kube_metrics = KubeMetrics(
             self.registry, f"connectors_{settings.name}", self.client, self.source.reflectors
         )
-        self._checks: list[ReadyCheck] = [self._drains, self.source.missing]
+        self._waits: list[Readiness] = [self._drains, self.source.missing]
         app = web.Application()
         self.shown = Shown(self.registry)
-        app.add_routes(health_routes(self._checks, self.shown, self.source.details))
+        app.add_routes(health_routes(self._waits, self.shown, self.source.details))
         self._admin = AdminServer(app, settings.options.admin)
 
     @property
@@ -122,9 +122,9 @@ class ClusterProcess:
             self.store.subscribe(lambda _: self._settling.soon())
         return self.store.ready
 
-    def also_missing(self, check: ReadyCheck) -> None:
+    def also_missing(self, readiness: Readiness) -> None:
         """One more thing without which /readyz says no."""
-        self._checks.append(check)
+        self._waits.append(readiness)
 
     def drain(self) -> None:
         """From now on /readyz says no."""

@@ -46,7 +46,7 @@ def bounded(message: str) -> str:
 
 
 def true(kind: ConditionType, reason: ConditionReason | None = None) -> Condition:
-    """A condition that holds; `reason` only where there is nothing to check."""
+    """A condition that holds; `reason` only if nothing was looked at."""
     return Condition(type=kind, status=ConditionStatus.TRUE, reason=reason.value if reason else "")
 
 

@@ -100,7 +100,7 @@ class Controller:
         self.services.subscribe(self._service_changed)
 
     def missing(self) -> str | None:
-        """What it still waits for before it could lead (a ReadyCheck)."""
+        """What it still waits for before it could lead (a Readiness)."""
         for reflector in self.services.reflectors:
             if not reflector.health.synced:
                 problem = reflector.health.problem

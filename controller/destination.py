@@ -12,7 +12,7 @@ from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ClassApi, ClassProxy, Resolver, ServiceReference
 from connectors.objects.names import proxy_host, service_name
 from connectors.objects.reasons import ConditionReason
-from connectors.rules.values import check_destination, is_absolute
+from connectors.rules.values import is_absolute, validate_destination
 from controller.conditions import false, true, unknown
 from controller.service import (
     HeldService,
@@ -82,7 +82,7 @@ def api_destination(api: ClassApi, platform: Platform) -> Destination | None:
 @lru_cache(maxsize=1024)
 def _destination(ref: ServiceReference | None, uri: str, platform: Platform, default: ServiceKey | None) -> Destination:
     """An absolute uri without ref stands for itself; a relative one is appended to the Service's address."""
-    for violation in check_destination("", ref, uri):
+    for violation in validate_destination("", ref, uri):
         return Unusable(f"{violation.path.removeprefix('.')} {violation.message}")
     if is_absolute(uri):
         return External(uri)

@@ -43,7 +43,7 @@ def choose_target(route: Route, plan: Plan, head: RequestHead) -> Forward:
     return Forward(plan, target, request_target, rule, route.authority, mounts)
 
 
-def check_loop(target: Target, snapshot: Snapshot) -> None:
+def require_no_loop(target: Target, snapshot: Snapshot) -> None:
     """A Connector must not point at a Connector's own proxy address: requests would go round until something gives.
 
     Raises:
@@ -169,7 +169,7 @@ _REFUSED = {
 }
 
 
-def check_method(method: bytes) -> None:
+def require_allowed_method(method: bytes) -> None:
     """TRACE reflects the request, the credential included (RFC 9110 section 9.3.8; threat 6); CONNECT tunnels past it.
 
     Raises:
@@ -187,7 +187,7 @@ def authorize(route: Route, facts: Facts) -> Plan:
         RefusedError: Unauthenticated, Forbidden, ConnectorNotFound, ConnectorInvalid or CredentialUnavailable.
     """
     if facts.authenticated:
-        _check_caller(route, facts)
+        _require_permission(route, facts)
     plan = route.plan
     if plan is None or not plan.has_proxy:
         message = "there is no Connector of that name with a proxy in that namespace; see its list of Connectors"
@@ -197,7 +197,7 @@ def authorize(route: Route, facts: Facts) -> Plan:
     return plan
 
 
-def _check_caller(route: Route, facts: Facts) -> None:
+def _require_permission(route: Route, facts: Facts) -> None:
     if facts.caller is None:
         message = "send a ServiceAccount token: as the password of Basic, or as Bearer"
         raise RefusedError(Refusal(Reason.UNAUTHENTICATED, message))
@@ -215,7 +215,7 @@ def find(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     Raises:
         RefusedError: no Connector is named, or the request is none that any would take.
     """
-    check_method(head.method)
+    require_allowed_method(head.method)
     return resolve(head, snapshot, hosts)
 
 
@@ -227,5 +227,5 @@ def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) ->
     """
     plan = authorize(route, facts)
     forward = choose_target(route, plan, head)
-    check_loop(forward.target, snapshot)
+    require_no_loop(forward.target, snapshot)
     return forward._replace(spent=facts.presented)

@@ -78,7 +78,7 @@ class Proxy:
         """Wait until it serves, which it does behind `start`."""
 
     def missing(self) -> str | None:
-        """What it still waits for before it serves (a ReadyCheck): nothing but `start`."""
+        """What it still waits for before it serves (a Readiness): nothing but `start`."""
         return None
 
     @property
@@ -168,7 +168,7 @@ def build_proxy(
     return Proxy(settings, server, upstreams, watchdog, logs, certificate)
 
 
-def check_files(settings: ProxySettings) -> None:
+def require_files(settings: ProxySettings) -> None:
     """Whether what the settings name can be opened, as build_proxy does.
 
     Raises:

@@ -23,7 +23,7 @@ from connectors.sources.gathered import Recipients
 from connectors.sources.store import SnapshotStore
 from proxy.server import BACKLOG
 from proxy.settings import ProxySettings, share_of
-from proxy.wiring import check_files
+from proxy.wiring import require_files
 from proxy.worker_messages import FrameKind, WorkerSettings, encode_settings
 from proxy.worker_talk import WorkerTalk
 
@@ -90,7 +90,7 @@ class ProxyWorkers:
             AuditLogError: the audit log cannot be opened.
             KeyPairError: the certificate for clients cannot be served.
         """
-        check_files(settings.proxy)
+        require_files(settings.proxy)
         self._settings = settings
         self._metrics = WorkerMetrics(registry)
         self._sums = Sums(registry, LEAST)
@@ -124,7 +124,7 @@ class ProxyWorkers:
         await self._complete.wait()
 
     def missing(self) -> str | None:
-        """What this process still waits for (a ReadyCheck). One worker that is restarted does not count."""
+        """What this process still waits for (a Readiness). One worker that is restarted does not count."""
         if not self._complete.is_set():
             return f"workers that serve: {len(self._serve)} of {self._settings.proxy.workers} do"
         return None if self._serve else "a worker that serves"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 COMMANDS = {
     "serve": "run the proxy over a directory of manifests",
     "get": "show the Connectors or classes of a running proxy, with their status",
-    "validate": "check manifests and exit",
+    "validate": "say what is wrong with manifests, and exit",
     "probe": "ask a Connector's tool now whether it is reachable and takes the credential, and show how",
     "demo": "clone and push through a Connector, end to end, and show what the tool saw",
 }

@@ -47,7 +47,7 @@ class Seen:
     authorized: bool
 
 
-def check_tools() -> None:
+def require_tools() -> None:
     """Raise QuickstartError where git, or the checkout with its examples, is missing."""
     if not GIT_SERVER.is_file():
         raise QuickstartError(f"{GIT_SERVER} is missing; run this from a checkout of the project, not from a package")
@@ -162,7 +162,7 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     )
     options = parser.parse_args(words)
     try:
-        check_tools()
+        require_tools()
     except QuickstartError as error:
         print(f"the demo cannot run: {error}", file=sys.stderr)
         return 1

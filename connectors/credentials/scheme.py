@@ -1,4 +1,4 @@
-"""What every credential scheme offers, and the checks that they share."""
+"""What every credential scheme offers, and the rules that they share."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from connectors.tls.contexts import Contexts
 from connectors.tls.pool import ClientTls
 
 
-async def checked_addresses(resolver: NameResolver, guard: DialGuard, address: Address) -> list[str]:
-    """Look the host up, once, and leave out what the guard denies; the order stays. An IP address is checked too.
+async def allowed_addresses(resolver: NameResolver, guard: DialGuard, address: Address) -> list[str]:
+    """Look the host up, once, and leave out what the guard denies; the order stays. An IP address is judged too.
 
     The caller must dial these and not look the name up again: a second answer may be another one (DNS rebinding).
 
@@ -78,8 +78,8 @@ class Dialer:
         self.contexts = Contexts(settings.minimum)
 
     async def candidates(self, address: Address) -> list[str]:
-        """See checked_addresses."""
-        return await checked_addresses(self._resolver, self._guard, address)
+        """See allowed_addresses."""
+        return await allowed_addresses(self._resolver, self._guard, address)
 
     async def connected(
         self, address: Address, tls: ClientTls, connect: Callable[[ssl.SSLContext | None], Awaitable[T]]

@@ -133,8 +133,9 @@ class Function:
     """`apply` takes the arguments, `least` to `most`, and raises ValueError for ones it cannot take.
 
     `takes_missing`: a key that a map lacks may be an argument. `stops_at`: evaluate arguments up to the first one of
-    that truth, and yield that one, else the last (`and`, `or`). `check` says what is wrong with a first argument that
-    is a literal and this count of further ones. `weight` is how much more a byte costs than with a plain copy.
+    that truth, and yield that one, else the last (`and`, `or`). `literal_problem` says what is wrong with a first
+    argument that is a literal, given how many more there are. `weight` is how much more a byte costs than
+    with a plain copy.
     """
 
     apply: Apply
@@ -142,7 +143,7 @@ class Function:
     most: int
     takes_missing: bool = False
     stops_at: bool | None = None
-    check: Callable[[bytes, int], str | None] | None = None
+    literal_problem: Callable[[bytes, int], str | None] | None = None
     weight: int = 1
 
     def problem(self, count: int) -> str | None:
@@ -171,7 +172,7 @@ FUNCTIONS: dict[str, Function] = {
     "not": Function(negation, 1, 1, takes_missing=True),
     "or": Function(_last, 1, MANY, takes_missing=True, stops_at=True),
     "print": Function(sprint, 0, MANY, weight=SLOW),
-    "printf": Function(sprintf, 1, MANY, check=format_problem, weight=SLOW),
+    "printf": Function(sprintf, 1, MANY, literal_problem=format_problem, weight=SLOW),
     "urlquery": Function(text.urlquery, 0, MANY, weight=SLOW),
     # sprig's.
     "append": Function(text.append, 2, 2),

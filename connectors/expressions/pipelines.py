@@ -238,8 +238,8 @@ class _Pipelines:
         count = len(arguments) + piped
         problem = function.problem(count)
         match arguments[:1]:
-            case [Literal(value=bytes() as first)] if function.check and not problem:
-                problem = function.check(first, count - 1)
+            case [Literal(value=bytes() as first)] if function.literal_problem and not problem:
+                problem = function.literal_problem(first, count - 1)
         if problem:
             raise self._error(token, f"{name}: {problem}")
         return CallNode(name, function, tuple(arguments), token.position)

@@ -84,7 +84,7 @@ class Root:
 
 
 def specimen() -> GoStruct:
-    """A root in which everything is there, to check the names of fields against."""
+    """A root in which everything is there, against which the names of fields are compared."""
     auth = ConnectorAuth(secret_ref=SecretReference())
     connector = Connector(spec=Spec(auth=auth, ca_cert_secret_ref=CaCertSecretRef()))
     return Root(Subject(connector, ConnectorClass(), Secret(ObjectMeta(), "", {}))).value()
@@ -223,18 +223,18 @@ def _names(reference: SecretReference, name: str, namespace: str) -> Mapping[str
 
 
 def _parameters(subject: Subject, spec: Spec) -> _Parameters:
-    """A parameter of the authentication check under spec.params counts as one of spec.auth.params."""
+    """A parameter of the authentication probe under spec.params counts as one of spec.auth.params."""
     auth = spec.auth or ConnectorAuth()
     of_class = subject.connector_class.spec if subject.connector_class else ConnectorClass().spec
     probe = subject.connector_class.auth_probe(auth.name) if subject.connector_class and auth.name else None
-    checked = probe.params if probe else ()
-    misplaced = {spec.name for spec in checked} - {spec.name for spec in of_class.params}
+    of_probe = probe.params if probe else ()
+    misplaced = {spec.name for spec in of_probe} - {spec.name for spec in of_class.params}
     moved = [item for item in spec.params if item.name in misplaced]
     own = [item for item in spec.params if item.name not in misplaced]
     return _Parameters(
         tuple(_merged(spec.address_extensions, of_class.address_extensions)),
         tuple(_merged(own, of_class.params)),
-        tuple(_merged([*moved, *auth.params], checked)),
+        tuple(_merged([*moved, *auth.params], of_probe)),
     )
 
 

@@ -176,7 +176,7 @@ async def _of_kubeconfigs(paths: tuple[Path, ...]) -> Connection:
     contents = {path: _mapping(path) for path in paths}
     files = tuple(_files_named(contents))
     state = state_of(files)
-    _check(contents)
+    _require_usable(contents)
     joined = os.pathsep.join(map(str, paths))
     try:
         await load_kube_config(joined, client_configuration=configuration, persist_config=False)
@@ -220,7 +220,7 @@ def _files_named(contents: Mapping[Path, dict[str, Any]]) -> Iterator[Path]:
                     yield from (path.parent / str(named[key]) for key in keys if named.get(key))
 
 
-def _check(contents: Mapping[Path, dict[str, Any]]) -> None:
+def _require_usable(contents: Mapping[Path, dict[str, Any]]) -> None:
     """A look at what kubernetes-asyncio reports badly, or would do without a word.
 
     Its own messages may quote a whole entry of a user, token and all (ConfigNode), so they are never passed on. A token

@@ -192,7 +192,7 @@ class ConnectorClass(Struct, frozen=True, rename="camel", omit_defaults=True, kw
 
     @property
     def resolver(self) -> Resolver:
-        """The proxy resolver of its annotation; `host` where it is absent or not known (checks names the latter)."""
+        """The proxy resolver of its annotation; `host` where it is absent or not known (a rule names the latter)."""
         path = self.metadata.annotations.get(RESOLVER_ANNOTATION) == Resolver.PATH.value
         return Resolver.PATH if path else Resolver.HOST
 

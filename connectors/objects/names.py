@@ -14,7 +14,7 @@ MAX_LABEL = 63
 # Octets of a DNS name, and so of a Kubernetes object's name.
 MAX_SUBDOMAIN = 253
 # Admission leaves this namespace out (deploy/webhook.yaml), so that no outage of the controller can stand in the way of
-# what keeps the cluster alive. No check there asks who connects a Secret, so no Connector may be in it.
+# what keeps the cluster alive. Nothing there asks who connects a Secret, so no Connector may be in it.
 EXEMPT_NAMESPACE = "kube-system"
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?", re.ASCII)

@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from connectors.process.parsers import HostPort
 
 # What is still missing before this process can serve, None where nothing is.
-ReadyCheck = Callable[[], str | None]
+Readiness = Callable[[], str | None]
 # What an operator should know of a process that serves all the same.
 Details = Callable[[], Iterable[str]]
 
@@ -32,14 +32,14 @@ class Shown:
     gather: Callable[[], Awaitable[None]] | None = None
 
 
-def health_routes(checks: Sequence[ReadyCheck], shown: Shown, details: Details = tuple) -> list[web.RouteDef]:
+def health_routes(waits: Sequence[Readiness], shown: Shown, details: Details = tuple) -> list[web.RouteDef]:
     """Routes that any process offers; GET and HEAD. `details` are added to what /readyz says, ready or not."""
 
     async def livez(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        missing = [problem for check in checks if (problem := check())]
+        missing = [problem for readiness in waits if (problem := readiness())]
         notes = "".join(f"note: {detail}\n" for detail in details())
         if missing:
             lines = "".join(f"missing: {item}\n" for item in missing)

@@ -13,14 +13,14 @@ from connectors.objects.names import (
     object_name_problem,
 )
 from connectors.objects.violation import Severity, Violation
-from connectors.rules.values import Given, check_addresses, check_declared, check_given, given, known
+from connectors.rules.values import Given, given, known, validate_addresses, validate_declared, validate_given
 
 
-def check_auth(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
+def validate_auth(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
     """The chosen authentication type and its Secret; without the class the rules that need none."""
     auth = connector.spec.auth or ConnectorAuth()
     if auth.secret_ref is not None:
-        yield from _check_secret_ref(auth.secret_ref, connector.metadata.namespace)
+        yield from _validate_secret_ref(auth.secret_ref, connector.metadata.namespace)
         if not auth.name:
             yield Violation("spec.auth.name", "is missing; name the authentication type that the Secret is for")
     if connector_class is None:
@@ -32,16 +32,16 @@ def check_auth(connector: Connector, connector_class: ConnectorClass | None) -> 
         yield Violation("spec.auth.secretRef", "a Secret is required; name one in spec.auth.secretRef.name")
 
 
-def check_parameters(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
+def validate_parameters(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
     """`spec.params` and `spec.auth.params`.
 
-    Published examples put a parameter of the authentication check under `spec.params`. If the class declares it for the
-    check alone, it counts as if it stood in `spec.auth.params`, with a warning.
+    Published examples put a parameter of the authentication probe under `spec.params`. If the class declares it for the
+    probe alone, it counts as if it stood in `spec.auth.params`, with a warning.
     """
     auth = connector.spec.auth or ConnectorAuth()
-    own, checked = given("spec.params", connector.spec.params), given("spec.auth.params", auth.params)
-    yield from check_given(own)
-    yield from check_given(checked)
+    own, of_probe = given("spec.params", connector.spec.params), given("spec.auth.params", auth.params)
+    yield from validate_given(own)
+    yield from validate_given(of_probe)
     if connector_class is None:
         return
     probe = connector_class.auth_probe(auth.name) if auth.name else None
@@ -50,12 +50,12 @@ def check_parameters(connector: Connector, connector_class: ConnectorClass | Non
     for path, item in misplaced:
         message = f'"{item.name}" belongs to the authentication check; move it to spec.auth.params'
         yield Violation(f"{path}.name", message, Severity.WARNING)
-    yield from check_declared(
+    yield from validate_declared(
         "spec.params", [item for item in own if item not in misplaced], connector_class.spec.params
     )
-    names = {item.name for _, item in checked}
+    names = {item.name for _, item in of_probe}
     moved = [(path, item) for path, item in misplaced if item.name not in names]
-    yield from check_declared("spec.auth.params", checked + moved, probe_params)
+    yield from validate_declared("spec.auth.params", of_probe + moved, probe_params)
 
 
 def _misplaced(own: list[Given], params: tuple[ParameterSpec, ...], probe: tuple[ParameterSpec, ...]) -> list[Given]:
@@ -63,7 +63,7 @@ def _misplaced(own: list[Given], params: tuple[ParameterSpec, ...], probe: tuple
     return [(path, item) for path, item in own if item.name in names]
 
 
-def _check_secret_ref(reference: SecretReference, namespace: str) -> Iterator[Violation]:
+def _validate_secret_ref(reference: SecretReference, namespace: str) -> Iterator[Violation]:
     if problem := object_name_problem(reference.name):
         yield Violation("spec.auth.secretRef.name", problem if reference.name else "is missing; name the Secret")
     if reference.namespace not in ("", namespace):
@@ -79,22 +79,22 @@ def _secret_required(auth: ConnectorAuth, connector_class: ConnectorClass) -> bo
     return bool(candidates) and not any(candidate.optional for candidate in candidates)
 
 
-def check_connector(connector: Connector, connector_class: ConnectorClass | None) -> tuple[Violation, ...]:
+def validate_connector(connector: Connector, connector_class: ConnectorClass | None) -> tuple[Violation, ...]:
     """All violations of a Connector, in the order of its fields.
 
     `connector_class` is the class it names, taken to be valid (connectors/rules/connector_class.py judges it); None
     if there is no such class: then only the rules that need none are judged.
     """
     return (
-        *_check_names(connector),
-        *check_addresses(connector, connector_class),
-        *check_parameters(connector, connector_class),
-        *check_auth(connector, connector_class),
-        *_check_ca(connector),
+        *_validate_names(connector),
+        *validate_addresses(connector, connector_class),
+        *validate_parameters(connector, connector_class),
+        *validate_auth(connector, connector_class),
+        *_validate_ca(connector),
     )
 
 
-def _check_names(connector: Connector) -> Iterator[Violation]:
+def _validate_names(connector: Connector) -> Iterator[Violation]:
     if problem := connector_name_problem(connector.metadata.name):
         yield Violation("metadata.name", problem)
     if problem := namespace_problem(connector.metadata.namespace):
@@ -109,7 +109,7 @@ def _check_names(connector: Connector) -> Iterator[Violation]:
         yield Violation("spec.connectorClassName", problem)
 
 
-def _check_ca(connector: Connector) -> Iterator[Violation]:
+def _validate_ca(connector: Connector) -> Iterator[Violation]:
     reference = connector.spec.ca_cert_secret_ref
     if reference is None:
         return

@@ -23,32 +23,32 @@ from connectors.objects.connector_class import (
 )
 from connectors.objects.names import object_name_problem
 from connectors.objects.violation import Severity, Violation, errors
-from connectors.rules.values import check_destination, parsed, string_problem
+from connectors.rules.values import parsed, string_problem, validate_destination
 
 _EXTENSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
-def check_class_fields(connector_class: ConnectorClass) -> Iterator[Violation]:
+def validate_class_fields(connector_class: ConnectorClass) -> Iterator[Violation]:
     """What is wrong by the fields alone: names, parameters, the resolver, probes, where proxy and API are."""
     if problem := object_name_problem(connector_class.metadata.name):
         yield Violation("metadata.name", problem)
     resolver = connector_class.metadata.annotations.get(RESOLVER_ANNOTATION)
     if resolver is not None and resolver not in set(Resolver):
         yield Violation(f"metadata.annotations[{RESOLVER_ANNOTATION}]", "must be host or path; without it host applies")
-    yield from _check_addresses(connector_class)
-    yield from _check_specs("spec.params", connector_class.spec.params)
-    yield from _check_auth_types(connector_class)
-    yield from _check_probes(connector_class)
+    yield from _validate_addresses(connector_class)
+    yield from _validate_specs("spec.params", connector_class.spec.params)
+    yield from _validate_auth_types(connector_class)
+    yield from _validate_probes(connector_class)
     for path, destination in (("spec.proxy", connector_class.spec.proxy), ("spec.api", connector_class.spec.api)):
         if destination is not None:
-            yield from check_destination(path, destination.ref, destination.uri)
+            yield from validate_destination(path, destination.ref, destination.uri)
 
 
-def _check_addresses(connector_class: ConnectorClass) -> Iterator[Violation]:
+def _validate_addresses(connector_class: ConnectorClass) -> Iterator[Violation]:
     spec = connector_class.spec
     if spec.address is not None:
-        yield from _check_spec("spec.address", spec.address)
-    yield from _check_specs("spec.addressExtensions", spec.address_extensions)
+        yield from _validate_spec("spec.address", spec.address)
+    yield from _validate_specs("spec.addressExtensions", spec.address_extensions)
     for index, extension in enumerate(spec.address_extensions):
         path = f"spec.addressExtensions[{index}]"
         if extension.name and not _EXTENSION_NAME.fullmatch(extension.name):
@@ -62,27 +62,27 @@ def _check_addresses(connector_class: ConnectorClass) -> Iterator[Violation]:
                 yield Violation(f"{path}.default", f"{problem}; or use an empty default")
 
 
-def _check_auth_types(connector_class: ConnectorClass) -> Iterator[Violation]:
-    yield from _check_names("spec.auth.types", (auth_type.name for auth_type in connector_class.auth_types))
+def _validate_auth_types(connector_class: ConnectorClass) -> Iterator[Violation]:
+    yield from _validate_names("spec.auth.types", (auth_type.name for auth_type in connector_class.auth_types))
     for index, auth_type in enumerate(connector_class.auth_types):
-        yield from _check_specs(f"spec.auth.types[{index}].params", auth_type.params)
+        yield from _validate_specs(f"spec.auth.types[{index}].params", auth_type.params)
 
 
-def _check_probes(connector_class: ConnectorClass) -> Iterator[Violation]:
+def _validate_probes(connector_class: ConnectorClass) -> Iterator[Violation]:
     spec = connector_class.spec
-    yield from _check_probe("spec.livenessProbe", spec.liveness_probe)
+    yield from _validate_probe("spec.livenessProbe", spec.liveness_probe)
     names = (probe.auth_name for probe in spec.auth_probes)
-    yield from _check_names("spec.authProbes", names, field="authName")
+    yield from _validate_names("spec.authProbes", names, field="authName")
     for index, auth_probe in enumerate(spec.auth_probes):
         path = f"spec.authProbes[{index}]"
         if auth_probe.auth_name and connector_class.auth_type(auth_probe.auth_name) is None:
             message = f'spec.auth.types has no "{auth_probe.auth_name}"; declare it there, or correct this name'
             yield Violation(f"{path}.authName", message)
-        yield from _check_specs(f"{path}.params", auth_probe.params)
-        yield from _check_probe(f"{path}.probe", auth_probe.probe)
+        yield from _validate_specs(f"{path}.params", auth_probe.params)
+        yield from _validate_probe(f"{path}.probe", auth_probe.probe)
 
 
-def _check_probe(path: str, probe: Probe | None) -> Iterator[Violation]:
+def _validate_probe(path: str, probe: Probe | None) -> Iterator[Violation]:
     if probe is None or probe.http is None:
         return
     if probe.api is not None:
@@ -108,13 +108,13 @@ def _host_problem(host: str) -> str | None:
     return None
 
 
-def _check_specs(path: str, specs: tuple[ParameterSpec, ...]) -> Iterator[Violation]:
-    yield from _check_names(path, (spec.name for spec in specs))
+def _validate_specs(path: str, specs: tuple[ParameterSpec, ...]) -> Iterator[Violation]:
+    yield from _validate_names(path, (spec.name for spec in specs))
     for index, spec in enumerate(specs):
-        yield from _check_spec(f"{path}[{index}]", spec)
+        yield from _validate_spec(f"{path}[{index}]", spec)
 
 
-def _check_spec(path: str, spec: ParameterSpec) -> Iterator[Violation]:
+def _validate_spec(path: str, spec: ParameterSpec) -> Iterator[Violation]:
     if spec.type != "string":
         yield Violation(f"{path}.type", "must be string, the only type there is")
     if spec.required:
@@ -125,7 +125,7 @@ def _check_spec(path: str, spec: ParameterSpec) -> Iterator[Violation]:
         yield Violation(f"{path}.default", f"is not in the enum; use one of: {', '.join(spec.enum)}")
 
 
-def _check_names(path: str, names: Iterable[str], *, field: str = "name") -> Iterator[Violation]:
+def _validate_names(path: str, names: Iterable[str], *, field: str = "name") -> Iterator[Violation]:
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not name:
@@ -173,31 +173,31 @@ _OF_EVERY_CLIENT = frozenset(
 _NO_REGO = "Rego is not supported; use "
 
 
-def check_connector_class(connector_class: ConnectorClass) -> tuple[Violation, ...]:
+def validate_connector_class(connector_class: ConnectorClass) -> tuple[Violation, ...]:
     """All violations of a ConnectorClass. With an error among them none of its Connectors is served."""
     return (
-        *check_class_fields(connector_class),
-        *_check_generators(connector_class),
+        *validate_class_fields(connector_class),
+        *_validate_generators(connector_class),
         *_compiled_probes(connector_class),
-        *_check_extractor(connector_class),
+        *_validate_extractor(connector_class),
     )
 
 
-def _check_generators(connector_class: ConnectorClass) -> Iterator[Violation]:
+def _validate_generators(connector_class: ConnectorClass) -> Iterator[Violation]:
     for index, auth_type in enumerate(connector_class.auth_types):
         path = f"spec.auth.types[{index}]"
         generator = auth_type.generator or Generator()
         if generator.rego:
             yield Violation(f"{path}.generator.rego", _NO_REGO + "generator.headers or generator.query")
         else:
-            yield from _check_scheme(path, auth_type)
+            yield from _validate_scheme(path, auth_type)
         for position, header in enumerate(generator.headers):
-            yield from _check_header(f"{path}.generator.headers[{position}]", header)
+            yield from _validate_header(f"{path}.generator.headers[{position}]", header)
         for position, parameter in enumerate(generator.query):
-            yield from _check_query(f"{path}.generator.query[{position}]", parameter)
+            yield from _validate_query(f"{path}.generator.query[{position}]", parameter)
 
 
-def _check_scheme(path: str, auth_type: AuthType) -> Iterator[Violation]:
+def _validate_scheme(path: str, auth_type: AuthType) -> Iterator[Violation]:
     """A warning only: the class's other types serve, and a Connector that chooses this one is told so."""
     if scheme_for(auth_type) is None:
         known = ", ".join(sorted(SCHEMES))
@@ -215,43 +215,43 @@ def _compiled_probe(path: str, probe: Probe | None) -> Iterator[Violation]:
     if probe is None:
         return
     if probe.api is not None and probe.api.path:
-        yield from _check_template(f"{path}.api.path", probe.api.path)
+        yield from _validate_template(f"{path}.api.path", probe.api.path)
     if probe.http is None:
         return
     if probe.http.path:
-        yield from _check_template(f"{path}.http.path", probe.http.path)
+        yield from _validate_template(f"{path}.http.path", probe.http.path)
     else:
         yield Violation(f"{path}.http.path", "is missing; give a path, for example /")
     for index, header in enumerate(probe.http.http_headers):
-        yield from _check_header(f"{path}.http.httpHeaders[{index}]", header)
+        yield from _validate_header(f"{path}.http.httpHeaders[{index}]", header)
     if probe.http.response is not None and probe.http.response.cel:
-        yield from _check_cel(f"{path}.http.response.cel", probe.http.response.cel)
+        yield from _validate_cel(f"{path}.http.response.cel", probe.http.response.cel)
 
 
-def _check_cel(path: str, source: str) -> Iterator[Violation]:
+def _validate_cel(path: str, source: str) -> Iterator[Violation]:
     try:
         compile_check(source)
     except CheckError as error:
         yield Violation(path, str(error))
 
 
-def _check_header(path: str, header: GeneratedField | ProbeHeader) -> Iterator[Violation]:
+def _validate_header(path: str, header: GeneratedField | ProbeHeader) -> Iterator[Violation]:
     # Folded, since the caller's field of the folded name is removed for it.
     name = fold(header.name.encode()).decode()
     if not _TOKEN.fullmatch(name):
         yield Violation(f"{path}.name", "is not a header name; use letters, digits and '-'")
     elif name in _NOT_GENERATED or name.startswith("proxy-"):
         yield Violation(f"{path}.name", f"{header.name} frames or routes the message; it cannot be set here")
-    yield from _check_template(f"{path}.value", header.value)
+    yield from _validate_template(f"{path}.value", header.value)
 
 
-def _check_query(path: str, parameter: GeneratedField) -> Iterator[Violation]:
+def _validate_query(path: str, parameter: GeneratedField) -> Iterator[Violation]:
     if not _QUERY_NAME.fullmatch(parameter.name):
         yield Violation(f"{path}.name", "must be a query parameter's name in visible ASCII characters")
-    yield from _check_template(f"{path}.value", parameter.value)
+    yield from _validate_template(f"{path}.value", parameter.value)
 
 
-def _check_template(path: str, source: str) -> Iterator[Violation]:
+def _validate_template(path: str, source: str) -> Iterator[Violation]:
     if not source:
         yield Violation(path, "is missing; give a template, for example {{ .Secret.StringData.token }}")
         return
@@ -261,7 +261,7 @@ def _check_template(path: str, source: str) -> Iterator[Violation]:
         yield Violation(path, str(error))
 
 
-def _check_extractor(connector_class: ConnectorClass) -> Iterator[Violation]:
+def _validate_extractor(connector_class: ConnectorClass) -> Iterator[Violation]:
     proxy = connector_class.spec.proxy
     if proxy is None or proxy.auth_extractor is None:
         return
@@ -300,7 +300,7 @@ class JudgedClass(NamedTuple):
 
 def judge_class(connector_class: ConnectorClass, malformed: Violation | None = None) -> JudgedClass:
     """Look at it. `malformed`: why it has not the shape of a class; then that is all that is wrong with it."""
-    violations = check_connector_class(connector_class) if malformed is None else (malformed,)
+    violations = validate_connector_class(connector_class) if malformed is None else (malformed,)
     header = connector_class.caller_header
     caller = frozenset({fold(header)}) if header else frozenset()
     return JudgedClass(connector_class, violations, owned_by(connector_class.auth_types) | Owned(headers=caller))

@@ -15,7 +15,7 @@ from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.reasons import ConditionReason, Reason, Refusal
 from connectors.objects.secret import Secret, SecretKey
 from connectors.objects.violation import Violation, errors
-from connectors.rules.connector import check_connector
+from connectors.rules.connector import validate_connector
 from connectors.rules.connector_class import JudgedClass
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from connectors.trust import OwnAuthority
@@ -66,11 +66,11 @@ def examine(inputs: Inputs) -> Examined:
         alone = inputs._replace(judged=None, secret=None, authority=None)
         return Examined(alone, (inputs.malformed,), _invalid(connector, inputs.malformed))
     if judged is None:
-        violations = check_connector(connector, None)
+        violations = validate_connector(connector, None)
         return Examined(inputs, violations, _class_not_found(connector, violations))
     connector_class, owned = judged.connector_class, judged.owned
     of_class = of_invalid_class(connector_class, judged.violations)
-    violations = of_class + check_connector(connector, connector_class)
+    violations = of_class + validate_connector(connector, connector_class)
     if fatal := errors(violations):
         return Examined(inputs, violations, _invalid(connector, fatal[0]), owned=owned)
     addresses = declared_addresses(connector, connector_class)
@@ -125,7 +125,7 @@ def _credential(inputs: Inputs, connector_class: ConnectorClass) -> tuple[Creden
 
 
 def secret_key_of(connector: Connector) -> SecretKey:
-    """Always in the Connector's own namespace, whatever secretRef.namespace says (threat 7); checks refuse another."""
+    """Always in the Connector's own namespace, whatever secretRef.namespace says (threat 7); a rule refuses another."""
     auth = connector.spec.auth
     name = auth.secret_ref.name if auth and auth.secret_ref else ""
     return SecretKey(connector.metadata.namespace, name)

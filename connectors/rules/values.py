@@ -22,7 +22,7 @@ def given(path: str, items: Sequence[NamedValue]) -> list[Given]:
     return [(f"{path}[{index}]", item) for index, item in enumerate(items)]
 
 
-def check_given(items: Iterable[Given]) -> Iterator[Violation]:
+def validate_given(items: Iterable[Given]) -> Iterator[Violation]:
     """What needs no class: every item has a name of its own and a string as value."""
     seen: dict[str, str] = {}
     for path, item in items:
@@ -35,7 +35,7 @@ def check_given(items: Iterable[Given]) -> Iterator[Violation]:
             yield Violation(f"{path}.value", problem)
 
 
-def check_declared(path: str, items: Sequence[Given], declared: Sequence[ParameterSpec]) -> Iterator[Violation]:
+def validate_declared(path: str, items: Sequence[Given], declared: Sequence[ParameterSpec]) -> Iterator[Violation]:
     """Items against what the class declares: no other names, none missing, values within `enum`.
 
     `path` is that of the list: there a missing item is reported.
@@ -77,16 +77,16 @@ def known(names: Iterable[str]) -> str:
 _EXTENSIONS = "spec.addressExtensions"
 
 
-def check_addresses(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
+def validate_addresses(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
     """All rules of `spec.address` and `spec.addressExtensions[]`; without the class those that do not need it."""
     spec = connector.spec
     address, problem = parsed(spec.address)
     if problem:
         yield Violation("spec.address", problem)
     extensions = given(_EXTENSIONS, spec.address_extensions)
-    yield from check_given(extensions)
+    yield from validate_given(extensions)
     if connector_class is not None:
-        yield from check_declared(_EXTENSIONS, extensions, connector_class.spec.address_extensions)
+        yield from validate_declared(_EXTENSIONS, extensions, connector_class.spec.address_extensions)
     found = {"spec.address": address} if address else {}
     first = {place_of(address): "spec.address"} if address else {}
     for path, item in extensions:
@@ -96,9 +96,9 @@ def check_addresses(connector: Connector, connector_class: ConnectorClass | None
         elif extension:
             # One comparison for each, and one word: a spec holds thousands of them, and pairs would be millions.
             where = first.setdefault(place_of(extension), f"{path}.value")
-            yield from _check_repetition(f"{path}.value", where)
+            yield from _validate_repetition(f"{path}.value", where)
             found[f"{path}.value"] = extension
-    yield from _check_clear_text(connector, connector_class, found)
+    yield from _validate_clear_text(connector, connector_class, found)
 
 
 def parsed(value: Any) -> tuple[Address | None, str | None]:
@@ -111,7 +111,7 @@ def parsed(value: Any) -> tuple[Address | None, str | None]:
         return None, str(error)
 
 
-def _check_repetition(path: str, where: str) -> Iterator[Violation]:
+def _validate_repetition(path: str, where: str) -> Iterator[Violation]:
     """No extension repeats spec.address. Two of one address are allowed, but an author cannot mean them.
 
     `where`: the first field with the same address as the one at `path`.
@@ -122,7 +122,7 @@ def _check_repetition(path: str, where: str) -> Iterator[Violation]:
         yield Violation(path, f"is the same address as {where}; was another one meant?", Severity.WARNING)
 
 
-def _check_clear_text(
+def _validate_clear_text(
     connector: Connector, connector_class: ConnectorClass | None, found: dict[str, Address]
 ) -> Iterator[Violation]:
     auth = connector.spec.auth
@@ -146,13 +146,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def check_destination(path: str, ref: ServiceReference | None, uri: str) -> Iterator[Violation]:
+def validate_destination(path: str, ref: ServiceReference | None, uri: str) -> Iterator[Violation]:
     """What is wrong with the ref and uri below `path`: where the proxy or the API of a class leads.
 
     They are a Knative Destination, with a Service as its only ref. Neither of them is fine: it means the default.
     """
     if ref is not None:
-        yield from _check_ref(f"{path}.ref", ref)
+        yield from _validate_ref(f"{path}.ref", ref)
         if is_absolute(uri):
             yield Violation(f"{path}.uri", "is absolute beside a ref; remove the ref, or make it a path")
             return
@@ -167,7 +167,7 @@ def is_absolute(uri: str) -> bool:
     return bool(uri) and not uri.startswith("/")
 
 
-def _check_ref(path: str, ref: ServiceReference) -> Iterator[Violation]:
+def _validate_ref(path: str, ref: ServiceReference) -> Iterator[Violation]:
     # Another group's Service (serving.knative.dev has one) is not the core one.
     if ref.kind not in {"", "Service"} or ref.api_version not in {"", "v1"} or ref.group:
         yield Violation(f"{path}.kind", "must be Service of apiVersion v1; nothing else can be referred to")

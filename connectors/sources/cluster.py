@@ -147,7 +147,7 @@ class ClusterSource:
         self._tell_class.append(connector_class)
 
     def missing(self) -> str | None:
-        """What the first complete snapshot still waits for (a ReadyCheck)."""
+        """What the first complete snapshot still waits for (a Readiness)."""
         if self._store.ready:
             return None
         for reflector in self.reflectors:

@@ -207,7 +207,7 @@ class _Reader:
         return target._replace(node=at(self._offset(event), target.node))
 
     def _sequence(self, event: SequenceStartEvent, path: Path, depth: int) -> _Built:
-        self._check_collection_tag(event, path)
+        self._validate_collection_tag(event, path)
         items: list[_Built] = []
         while not isinstance(item := self._next(), SequenceEndEvent):
             items.append(self._node(item, (path, len(items)), depth + 1))
@@ -216,7 +216,7 @@ class _Reader:
         return _Built([built.data for built in items], node, weight, height)
 
     def _mapping(self, event: Event, path: Path, depth: int) -> _Built:
-        self._check_collection_tag(event, path)
+        self._validate_collection_tag(event, path)
         data: dict[str, Any] = {}
         nodes: dict[str, Node] = {}
         merged: list[_Built] = []
@@ -288,7 +288,7 @@ class _Reader:
             pass
         return event.value
 
-    def _check_collection_tag(self, event: Event, path: Path) -> None:
+    def _validate_collection_tag(self, event: Event, path: Path) -> None:
         if isinstance(event, CollectionStartEvent) and event.tag not in _COLLECTION_TAGS:
             self._violations.append(Violation(_text(path), "has a YAML tag (!); write the value without one"))
 

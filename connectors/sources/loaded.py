@@ -41,7 +41,7 @@ class Loaded:
     changes: Changes | None = field(default=None, repr=False)
 
     def problem(self, identity: Identity, violation: Violation) -> Problem:
-        """A violation that a later check found, with the file and line of the object; a built-in class has neither."""
+        """A violation that a later rule found, with the file and line of the object; a built-in class has neither."""
         found = self.place(identity)
         if found is None:
             return Problem("(built in)", 0, identity, violation)

@@ -132,7 +132,7 @@ def _manifest(document: Document) -> Manifest:
         known = ", ".join(_KINDS)
         return Manifest(UNNAMED, document.place, violations=(Violation("kind", f"is missing; give one of: {known}"),))
     identity = _identity(kind, data)
-    fatal = (*document.violations, *_check_head(kind, data))
+    fatal = (*document.violations, *_validate_head(kind, data))
     if fatal:
         return Manifest(identity, document.place, violations=fatal)
     shape, text = _KINDS[kind], repr(data)
@@ -154,7 +154,7 @@ def _identity(kind: str, data: dict[str, Any]) -> Identity:
     return Identity(kind, (namespace or DEFAULT_NAMESPACE) if _KINDS[kind].namespaced else "", name)
 
 
-def _check_head(kind: str, data: dict[str, Any]) -> Iterator[Violation]:
+def _validate_head(kind: str, data: dict[str, Any]) -> Iterator[Violation]:
     """What must hold before anything else is worth a look."""
     wanted = _KINDS[kind].api_version
     if data.get("apiVersion") != wanted:

@@ -160,7 +160,7 @@ class Admission:
         self._server = WebhookServer(Webhook(around, metrics).answer, settings.listen, self._serving.context)
 
     def missing(self) -> str | None:
-        """What keeps it from serving (a ReadyCheck)."""
+        """What keeps it from serving (a Readiness)."""
         return self._source.missing()
 
     @property

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.violation import Severity, Violation, errors
-from connectors.rules.connector import check_connector
-from connectors.rules.connector_class import check_connector_class
+from connectors.rules.connector import validate_connector
+from connectors.rules.connector_class import validate_connector_class
 from connectors.rules.examination import of_invalid_class
 from connectors.sources.api_objects import HeldClass
 from controller.admission.review import ClassReview, ConnectorReview, Operation
@@ -45,7 +45,7 @@ class Sibling:
 
 def known(held: HeldClass) -> Known:
     """A class as the API server has it."""
-    violations = (held.malformed,) if held.malformed else check_connector_class(held.item)
+    violations = (held.malformed,) if held.malformed else validate_connector_class(held.item)
     return Known(held.item, violations)
 
 
@@ -65,8 +65,8 @@ def judge_connector(review: ConnectorReview, of_class: Known | None) -> ReviewVe
 
 def _rules(connector: Connector, of_class: Known | None) -> tuple[Violation, ...]:
     if of_class is not None and of_class.usable:
-        return check_connector(connector, of_class.connector_class)
-    violations = check_connector(connector, None)
+        return validate_connector(connector, of_class.connector_class)
+    violations = validate_connector(connector, None)
     if any(item.path == _CLASS_NAME for item in errors(violations)):
         return violations
     return (*_of_class(connector, of_class), *violations)
@@ -103,7 +103,7 @@ def judge_class(review: ClassReview, siblings: Sequence[Sibling]) -> ReviewVerdi
 
 
 def _breaks(connector: Connector, of_class: Known) -> bool:
-    return bool(errors(check_connector(connector, of_class.connector_class)))
+    return bool(errors(validate_connector(connector, of_class.connector_class)))
 
 
 def _warning(what: str, connectors: Sequence[Connector]) -> tuple[str, ...]:

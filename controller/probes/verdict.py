@@ -17,7 +17,7 @@ def judge(ask: Ask, response: Response, *, dropped: bool = False) -> ProbeOutcom
     """The outcome of a probe whose last answer is `response`.
 
     `dropped`: a redirect to another origin left behind what was made of the Secret. An answer to a request without
-    the credential proves nothing of it, so such a check of a credential cannot succeed.
+    the credential proves nothing of it, so such a probe of a credential cannot succeed.
     """
     if problem := _problem(ask, response):
         return _with_note(problem) if dropped else problem

@@ -94,11 +94,11 @@ class Reviews(Generic[V]):
         patience = None
         if self._stale(inquiry):
             patience = SLOW_AFTER
-            self._limiter.check_prompt(self._clock.monotonic())
+            self._limiter.require_prompt(self._clock.monotonic())
             # A queue of our own is not the API server's fault, unless that has become slow meanwhile.
             while not turn.done():
                 await asyncio.wait((turn,), timeout=patience)
-                self._limiter.check_prompt(self._clock.monotonic())
+                self._limiter.require_prompt(self._clock.monotonic())
         # Not `await answer`: the caller that asked first may leave, and others wait for the same answer.
         await asyncio.wait((answer,), timeout=patience)
         if not answer.done():

@@ -93,7 +93,7 @@ class Limiter:
             TooManyFailuresError: the client has no failures left.
         """
         # Also before it waits: of a client that has no failures left, any number of questions could wait else.
-        self._check(client, now, known=known)
+        self._require_hope(client, now, known=known)
         if self._free[known]:
             self._free[known] -= 1
             return True
@@ -107,14 +107,14 @@ class Limiter:
             client, tell = self._waiting[known].popleft()
             try:
                 # Once more, in its turn: by now, others of its client may have failed.
-                self._check(client, now, known=known)
+                self._require_hope(client, now, known=known)
             except (UnansweredError, TooManyFailuresError) as error:
                 tell(error)
             else:
                 self._free[known] -= 1
                 tell(None)
 
-    def check_prompt(self, now: float) -> None:
+    def require_prompt(self, now: float) -> None:
         """Whether there is hope of an answer within SLOW_AFTER.
 
         Raises:
@@ -156,7 +156,7 @@ class Limiter:
         while len(self._full_at) > MAX_CLIENTS:
             self._full_at.popitem(last=False)
 
-    def _check(self, client: str, now: float, *, known: bool) -> None:
+    def _require_hope(self, client: str, now: float, *, known: bool) -> None:
         """Whether there is hope of an answer, and the client may ask for one."""
         if now < self._away_until:
             raise UnansweredError(away=True)

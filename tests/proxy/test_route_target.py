@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from connectors.http.message import Headers
 from connectors.objects.reasons import Reason, RefusedError
 from proxy.decision import Mount
-from proxy.route import check_loop
+from proxy.route import require_no_loop
 from tests.peers.manifests import Manifest, auth, connector_class, secret
 from tests.proxy.decisions import forward_of, plan_of, request, snapshot_of, tool, verdict_of
 
@@ -138,10 +138,10 @@ def test_t28_only_declared_addresses(name: bytes, headers: Headers, reason: Reas
 def test_a_connectors_own_proxy_address_loops(address: str, loops: bool) -> None:
     snapshot, chosen = snapshot_of(tool()), plan_of(tool(address)).targets[""]
     if not loops:
-        check_loop(chosen, snapshot)
+        require_no_loop(chosen, snapshot)
         return
     with pytest.raises(RefusedError) as refused:
-        check_loop(chosen, snapshot)
+        require_no_loop(chosen, snapshot)
     assert refused.value.refusal.reason is Reason.LOOP_DETECTED
 
 

@@ -10,10 +10,10 @@ from standalone.demo import (
     MANIFESTS,
     QuickstartError,
     Seen,
-    check_tools,
     copy_manifests,
     login,
     read_journal,
+    require_tools,
     search_path,
 )
 from tests.peers.tools import program
@@ -47,5 +47,5 @@ def test_journal_shows_the_credential_masked(tmp_path: Path) -> None:
 
 def test_tools_are_there_where_git_is() -> None:
     git = program("git")
-    check_tools()
+    require_tools()
     assert str(Path(git).parent) in search_path().split(":")

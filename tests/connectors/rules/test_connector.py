@@ -8,7 +8,7 @@ import yaml
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.violation import Violation, errors
-from connectors.rules.connector import check_connector
+from connectors.rules.connector import validate_connector
 from connectors.sources.directory import builtin_classes
 from connectors.sources.manifests import read_manifests
 from tests.builders import basic_class, connector, connector_class
@@ -37,12 +37,12 @@ from tests.builders import basic_class, connector, connector_class
     ],
 )
 def test_every_rule_is_asked(one: Connector, paths: list[str]) -> None:
-    assert [violation.path for violation in check_connector(one, basic_class())] == paths
+    assert [violation.path for violation in validate_connector(one, basic_class())] == paths
 
 
 def test_all_violations_are_told_at_once_in_the_order_of_the_fields() -> None:
     one = connector("a.b", address="", params=[{"name": "x", "value": 1}], auth={"name": "x"}, caCertSecretRef={})
-    assert [violation.path for violation in check_connector(one, None)] == [
+    assert [violation.path for violation in validate_connector(one, None)] == [
         "metadata.name",
         "spec.address",
         "spec.params[0].value",
@@ -128,7 +128,7 @@ def checked(spec: dict[str, Any]) -> tuple[Violation, ...]:
     builtin = {identity.name: entry.value for identity, entry in builtin_classes().items()}
     found = {**builtin, **OWN_CLASSES}[spec["connectorClassName"]]
     assert isinstance(found, ConnectorClass)
-    return check_connector(connector("example", **spec), found)
+    return validate_connector(connector("example", **spec), found)
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "without authentication"])
@@ -160,4 +160,4 @@ status:
     ).entries
     assert entry.violations == ()
     assert isinstance(entry.value, Connector)
-    assert [violation.path for violation in check_connector(entry.value, None)] == ["spec.connectorClassName"]
+    assert [violation.path for violation in validate_connector(entry.value, None)] == ["spec.connectorClassName"]

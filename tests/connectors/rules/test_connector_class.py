@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connectors.objects.violation import Severity, errors
-from connectors.rules.connector_class import check_connector_class
+from connectors.rules.connector_class import validate_connector_class
 from tests.builders import connector_class
 
 TOKEN = "{{ .Secret.StringData.token }}"
@@ -15,7 +15,7 @@ def of_type(**fields: Any) -> list[str]:
     """Paths of errors of a class with one authentication type."""
     demo = connector_class(auth={"types": [{"name": "a", "secretType": "Opaque", **fields}]})
     prefix = "spec.auth.types[0]."
-    return [violation.path.removeprefix(prefix) for violation in errors(check_connector_class(demo))]
+    return [violation.path.removeprefix(prefix) for violation in errors(validate_connector_class(demo))]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_rego_is_refused_with_what_to_use_instead() -> None:
         auth={"types": [{"name": "a", "secretType": "x/y", "generator": {"rego": "package proxy"}}]},
         proxy={"authExtractor": {"rego": "package proxy"}},
     )
-    found = check_connector_class(demo)
+    found = validate_connector_class(demo)
     assert [violation.path for violation in found] == [
         "spec.auth.types[0].generator.rego",
         "spec.proxy.authExtractor.rego",
@@ -80,19 +80,19 @@ def test_a_type_that_nothing_injects_is_a_warning_since_the_others_serve() -> No
             ]
         }
     )
-    (found,) = check_connector_class(demo)
+    (found,) = validate_connector_class(demo)
     assert (found.path, found.severity) == ("spec.auth.types[0].secretType", Severity.WARNING)
     assert "kubernetes.io/basic-auth" in found.message
 
 
 def test_the_extractors_header_must_be_a_header() -> None:
     demo = connector_class(proxy={"authExtractor": {"header": "a b"}})
-    assert [violation.path for violation in check_connector_class(demo)] == ["spec.proxy.authExtractor.header"]
+    assert [violation.path for violation in validate_connector_class(demo)] == ["spec.proxy.authExtractor.header"]
 
 
 @pytest.mark.parametrize("header", ["Authorization", "authorization", "Cookie", "User-Agent", "Accept"])
 def test_an_extractor_that_is_legal_but_hardly_meant(header: str) -> None:
-    (found,) = check_connector_class(connector_class(proxy={"authExtractor": {"header": header}}))
+    (found,) = validate_connector_class(connector_class(proxy={"authExtractor": {"header": header}}))
     assert (found.path, found.severity) == ("spec.proxy.authExtractor.header", Severity.WARNING)
 
 
@@ -128,11 +128,11 @@ TYPES: dict[str, Any] = {"types": [{"name": "a"}, {"name": "b"}]}
     ],
 )
 def test_probes(probe: dict[str, Any], paths: list[str]) -> None:
-    live = check_connector_class(connector_class(livenessProbe=probe))
+    live = validate_connector_class(connector_class(livenessProbe=probe))
     assert [violation.path for violation in live] == [f"spec.livenessProbe.{path}" for path in paths]
     assert errors(live) == live
     probes = [{"authName": "b"}, {"authName": "a", "probe": probe}]
-    found = errors(check_connector_class(connector_class(auth=TYPES, authProbes=probes)))
+    found = errors(validate_connector_class(connector_class(auth=TYPES, authProbes=probes)))
     assert [violation.path for violation in found] == [f"spec.authProbes[1].probe.{path}" for path in paths]
 
 
@@ -147,11 +147,11 @@ def test_probes(probe: dict[str, Any], paths: list[str]) -> None:
     ],
 )
 def test_what_does_not_compile_says_where(http: dict[str, Any], said: str) -> None:
-    (found,) = check_connector_class(connector_class(livenessProbe={"http": http}))
+    (found,) = validate_connector_class(connector_class(livenessProbe={"http": http}))
     assert said in found.message
 
 
 def test_rules_of_fields_are_asked_too() -> None:
-    assert [violation.path for violation in check_connector_class(connector_class(params=[{}]))] == [
+    assert [violation.path for violation in validate_connector_class(connector_class(params=[{}]))] == [
         "spec.params[0].name"
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.objects.connector import NamedValue
 from connectors.objects.connector_class import ParameterSpec
-from connectors.rules.values import check_declared, check_given, given, known, string_problem
+from connectors.rules.values import given, known, string_problem, validate_declared, validate_given
 
 DECLARED = (
     ParameterSpec(name="needed"),
@@ -26,7 +26,7 @@ DECLARED = (
     ],
 )
 def test_items_by_themselves(items: list[NamedValue], said: list[str]) -> None:
-    found = [str(violation) for violation in check_given(given("p", items))]
+    found = [str(violation) for violation in validate_given(given("p", items))]
     assert [text[: len(start)] for text, start in zip(found, said, strict=True)] == said
 
 
@@ -47,7 +47,7 @@ def test_items_by_themselves(items: list[NamedValue], said: list[str]) -> None:
     ],
 )
 def test_items_against_the_class(items: list[NamedValue], said: list[str]) -> None:
-    assert [str(violation) for violation in check_declared("p", given("p", items), DECLARED)] == said
+    assert [str(violation) for violation in validate_declared("p", given("p", items), DECLARED)] == said
 
 
 @pytest.mark.parametrize(

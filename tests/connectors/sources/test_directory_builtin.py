@@ -11,7 +11,7 @@ from connectors.expressions.template import Subject, compile_template
 from connectors.http.response import Response
 from connectors.objects.connector_class import ConnectorClass, HttpProbe, Probe, Resolver
 from connectors.objects.secret import Secret
-from connectors.rules.connector_class import check_connector_class
+from connectors.rules.connector_class import validate_connector_class
 from connectors.sources.directory import builtin_classes
 from tests.builders import connector, secret
 
@@ -34,7 +34,7 @@ def test_they_are_these() -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_each_is_valid_and_has_the_projects_proxy(name: str) -> None:
     assert CLASSES[name].violations == ()
-    assert check_connector_class(builtin(name)) == ()
+    assert validate_connector_class(builtin(name)) == ()
     proxy = builtin(name).spec.proxy
     assert proxy is not None
     assert proxy.ref is not None

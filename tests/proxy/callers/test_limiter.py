@@ -116,16 +116,16 @@ def test_no_answer_is_prompt_while_it_is_away(limiter: Limiter) -> None:
     with pytest.raises(UnansweredError):
         ask(limiter, failure=UnavailableError("away"))
     with pytest.raises(UnansweredError):
-        limiter.check_prompt(NOW)
-    limiter.check_prompt(NOW + OUTAGE_PAUSE)
+        limiter.require_prompt(NOW)
+    limiter.require_prompt(NOW + OUTAGE_PAUSE)
 
 
 def test_a_slow_api_server_is_waited_for_by_those_who_must(limiter: Limiter) -> None:
     assert limiter.slow(NOW).away
     with pytest.raises(UnansweredError):
-        limiter.check_prompt(NOW)
+        limiter.require_prompt(NOW)
     ask(limiter)
-    limiter.check_prompt(NOW + SLOW_FOR)
+    limiter.require_prompt(NOW + SLOW_FOR)
 
 
 def test_an_outage_is_logged_once(limiter: Limiter, caplog: pytest.LogCaptureFixture) -> None:

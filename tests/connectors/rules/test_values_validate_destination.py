@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.objects.connector_class import ServiceReference
-from connectors.rules.values import check_destination, is_absolute
+from connectors.rules.values import is_absolute, validate_destination
 
 PROXY = ServiceReference(kind="Service", name="proxy", namespace="tools", api_version="v1")
 
@@ -40,11 +40,11 @@ PROXY = ServiceReference(kind="Service", name="proxy", namespace="tools", api_ve
     ],
 )
 def test_destinations(ref: ServiceReference | None, uri: str, paths: list[str]) -> None:
-    assert [violation.path for violation in check_destination("p", ref, uri)] == paths
+    assert [violation.path for violation in validate_destination("p", ref, uri)] == paths
 
 
 def test_a_password_is_not_quoted() -> None:
-    (violation,) = check_destination("p", None, "https://user:word@proxy.example")
+    (violation,) = validate_destination("p", None, "https://user:word@proxy.example")
     assert "word@" not in violation.message
 
 

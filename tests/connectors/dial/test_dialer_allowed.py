@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from connectors.dial.dialer import checked_addresses
+from connectors.dial.dialer import allowed_addresses
 from connectors.dial.failure import DeniedError
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.dial.resolver import NameResolver
@@ -19,32 +19,32 @@ def answering(*answer: str) -> NameResolver:
 
 async def test_the_order_stays_and_what_is_denied_is_left_out() -> None:
     resolver = answering("2001:db8::2", "127.0.0.1", "192.0.2.1", "fe80::1%eth0", "10.0.0.1")
-    assert await checked_addresses(resolver, DialGuard(), NAME) == ["2001:db8::2", "192.0.2.1", "10.0.0.1"]
+    assert await allowed_addresses(resolver, DialGuard(), NAME) == ["2001:db8::2", "192.0.2.1", "10.0.0.1"]
 
 
 async def test_the_ranges_are_named_in_one_order_and_each_once() -> None:
     answer = ["255.255.255.255", "127.0.0.1", "169.254.1.1", "::1", "0.0.0.0", "224.0.0.1", "fd00:ec2::254"]  # noqa: S104
     for turned in range(len(answer)):
         with pytest.raises(DeniedError) as caught:
-            await checked_addresses(answering(*answer[turned:], *answer[:turned]), DialGuard(), NAME)
+            await allowed_addresses(answering(*answer[turned:], *answer[:turned]), DialGuard(), NAME)
         assert caught.value.ranges == "broadcast, link-local, loopback, metadata, multicast, unspecified"
 
 
 async def test_an_empty_answer_is_denied() -> None:
     with pytest.raises(DeniedError):
-        await checked_addresses(answering(), DialGuard(), NAME)
+        await allowed_addresses(answering(), DialGuard(), NAME)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::ffff:127.0.0.1]", "[::1]"])
 async def test_an_ip_address_is_checked_too(host: str) -> None:
     with pytest.raises(DeniedError):
-        await checked_addresses(answering("192.0.2.1"), DialGuard(), parse_address(f"http://{host}"))
+        await allowed_addresses(answering("192.0.2.1"), DialGuard(), parse_address(f"http://{host}"))
 
 
 async def test_lists_count() -> None:
     guard = DialGuard(allow=parse_networks("127.0.0.1"), deny=parse_networks("10.0.0.0/8"))
     resolver = answering("127.0.0.1", "127.0.0.2", "10.1.1.1")
-    assert await checked_addresses(resolver, guard, NAME) == ["127.0.0.1"]
+    assert await allowed_addresses(resolver, guard, NAME) == ["127.0.0.1"]
 
 
 async def test_a_name_that_does_not_resolve() -> None:
@@ -52,4 +52,4 @@ async def test_a_name_that_does_not_resolve() -> None:
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
     with pytest.raises(socket.gaierror):
-        await checked_addresses(NameResolver(missing), DialGuard(), NAME)
+        await allowed_addresses(NameResolver(missing), DialGuard(), NAME)

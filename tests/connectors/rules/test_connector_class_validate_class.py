@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
-from connectors.rules.connector_class import check_class_fields
+from connectors.rules.connector_class import validate_class_fields
 from tests.builders import connector_class
 
 TYPES = {"types": [{"name": "a", "secretType": "Opaque"}]}
@@ -113,14 +113,14 @@ TYPES = {"types": [{"name": "a", "secretType": "Opaque"}]}
     ],
 )
 def test_fields(spec: dict[str, Any], paths: list[str]) -> None:
-    assert [violation.path for violation in check_class_fields(connector_class(**spec))] == paths
+    assert [violation.path for violation in validate_class_fields(connector_class(**spec))] == paths
 
 
 @pytest.mark.parametrize(("resolver", "well"), [("host", True), ("path", True), ("PATH", False), ("", False)])
 def test_the_resolver_annotation(resolver: str, *, well: bool) -> None:
-    found = list(check_class_fields(connector_class(annotations={RESOLVER_ANNOTATION: resolver})))
+    found = list(validate_class_fields(connector_class(annotations={RESOLVER_ANNOTATION: resolver})))
     assert [violation.path for violation in found] == [f"metadata.annotations[{RESOLVER_ANNOTATION}]"] * (not well)
 
 
 def test_the_name() -> None:
-    assert [violation.path for violation in check_class_fields(connector_class("A b"))] == ["metadata.name"]
+    assert [violation.path for violation in validate_class_fields(connector_class("A b"))] == ["metadata.name"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connectors.objects.violation import Severity, errors
-from connectors.rules.values import check_addresses, is_loopback, parsed
+from connectors.rules.values import is_loopback, parsed, validate_addresses
 from tests.builders import connector, connector_class
 
 CLASS = connector_class(
@@ -40,20 +40,20 @@ API = {"name": "api", "value": "https://api.example.com"}
     ],
 )
 def test_extensions(extensions: list[dict[str, Any]], paths: list[str]) -> None:
-    found = tuple(check_addresses(connector(addressExtensions=extensions), CLASS))
+    found = tuple(validate_addresses(connector(addressExtensions=extensions), CLASS))
     assert [violation.path for violation in found] == paths
     assert all(violation.severity is Severity.ERROR for violation in found)
 
 
 def test_two_extensions_of_one_address_are_a_warning() -> None:
     both = [API, {"name": "raw", "value": "https://API.example.com/"}]
-    (found,) = check_addresses(connector(addressExtensions=both), CLASS)
+    (found,) = validate_addresses(connector(addressExtensions=both), CLASS)
     assert (found.path, found.severity) == ("spec.addressExtensions[1].value", Severity.WARNING)
 
 
 def test_without_the_class_only_what_needs_none() -> None:
     two = [{"name": "x", "value": "https://x"}, {"name": "x", "value": "nonsense"}]
-    found = check_addresses(connector(address="", addressExtensions=two), None)
+    found = validate_addresses(connector(address="", addressExtensions=two), None)
     assert [violation.path for violation in found] == [
         "spec.address",
         "spec.addressExtensions[1].name",
@@ -75,7 +75,7 @@ def test_without_the_class_only_what_needs_none() -> None:
     ],
 )
 def test_a_credential_in_clear_text_is_a_warning(address: str, auth: Any, *, warned: bool) -> None:
-    found = tuple(check_addresses(connector(address=address, auth=auth), None))
+    found = tuple(validate_addresses(connector(address=address, auth=auth), None))
     assert [violation.severity for violation in found] == [Severity.WARNING] * warned
 
 
@@ -104,7 +104,7 @@ def test_loopback(host: str, *, own: bool) -> None:
 def test_as_many_repetitions_as_a_spec_can_hold_cost_a_warning_each_and_no_more() -> None:
     """Pairs of them would be millions: that took seconds, and memory beyond a process's limit, in every replica."""
     many = [{"name": str(number), "value": f"http://b/{number % 2}"} for number in range(1800)]
-    found = tuple(check_addresses(connector(addressExtensions=many), None))
+    found = tuple(validate_addresses(connector(addressExtensions=many), None))
     assert len(found) == 1798
     assert {violation.message for violation in found} == {
         "is the same address as spec.addressExtensions[0].value; was another one meant?",
@@ -124,6 +124,6 @@ def test_as_many_repetitions_as_a_spec_can_hold_cost_a_warning_each_and_no_more(
 def test_a_client_certificate_needs_https(kind: str, auth: Any, paths: list[str]) -> None:
     demo = connector_class(auth={"types": [{"name": "auth", "secretType": kind, "optional": True}]})
     for address in ("http://tool.example.com", "http://127.0.0.1:8080"):
-        found = errors(tuple(check_addresses(connector(address=address, auth=auth), demo)))
+        found = errors(tuple(validate_addresses(connector(address=address, auth=auth), demo)))
         assert [violation.path for violation in found] == paths
-    assert not errors(tuple(check_addresses(connector(address="https://tool.example.com", auth=auth), demo)))
+    assert not errors(tuple(validate_addresses(connector(address="https://tool.example.com", auth=auth), demo)))

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.violation import Severity, errors
-from connectors.rules.connector import check_auth, check_parameters
+from connectors.rules.connector import validate_auth, validate_parameters
 from tests.builders import basic_class, connector, connector_class
 
 REQUIRED = basic_class(optional=False)
@@ -61,18 +61,18 @@ SECRET = {"name": "login"}
     ],
 )
 def test_auth(demo: ConnectorClass, auth: Any, paths: list[str]) -> None:
-    assert [violation.path for violation in check_auth(connector(auth=auth), demo)] == paths
+    assert [violation.path for violation in validate_auth(connector(auth=auth), demo)] == paths
 
 
 def test_t07_a_secret_of_another_namespace_is_refused() -> None:
     auth = {"name": "basicAuth", "secretRef": {"name": "login", "namespace": "kube-system"}}
     for demo in (OPTIONAL, None):
-        (found,) = errors(tuple(check_auth(connector(auth=auth), demo)))
+        (found,) = errors(tuple(validate_auth(connector(auth=auth), demo)))
         assert found.path == "spec.auth.secretRef.namespace"
 
 
 def test_an_unknown_type_is_told_which_there_are() -> None:
-    (found,) = check_auth(connector(auth={"name": "x"}), MIXED)
+    (found,) = validate_auth(connector(auth={"name": "x"}), MIXED)
     assert "strict, loose" in found.message
 
 
@@ -110,12 +110,12 @@ REPOSITORY = {"name": "repository", "value": "org/repo.git"}
     ],
 )
 def test_parameters(params: Any, auth: Any, fatal: list[str], warned: list[str]) -> None:
-    found = tuple(check_parameters(connector(params=params, auth=auth), PROBED))
+    found = tuple(validate_parameters(connector(params=params, auth=auth), PROBED))
     assert [violation.path for violation in errors(found)] == fatal
     assert [violation.path for violation in found if violation.severity is Severity.WARNING] == warned
 
 
 def test_without_the_class_only_what_needs_none() -> None:
     one = connector(params=[{"name": "a", "value": 1}], auth={"name": "x", "params": [{"name": "b", "value": "y"}]})
-    assert [violation.path for violation in check_parameters(one, None)] == ["spec.params[0].value"]
-    assert list(check_auth(one, None)) == []
+    assert [violation.path for violation in validate_parameters(one, None)] == ["spec.params[0].value"]
+    assert list(validate_auth(one, None)) == []
