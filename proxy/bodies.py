@@ -116,9 +116,7 @@ class Bodies(ABC):
     def from_client(self, data: bytes) -> bytes:
         """Take what the client sent; gives back what belongs to its next request."""
         if self._phase is _TUNNEL:
-            self.record.bytes_in += len(data)
-            self.upstream.write(data)
-            self._touch()
+            self._to_tool(data)
             return b""
         if self._request_body.done or self._phase is _OVER:
             return data
@@ -128,9 +126,7 @@ class Bodies(ABC):
             self._client_broke(error)
             return b""
         self._awaits_continue = False
-        self.record.bytes_in += len(passed)
-        self.upstream.write(passed)
-        self._touch()
+        self._to_tool(passed)
         if self._request_body.done:
             if self._up is not None:
                 self._up.close()
@@ -139,6 +135,10 @@ class Bodies(ABC):
             self._up = self._course_up()
         self._up.goes_on(rest, len(data))
         return b""
+
+    def _to_tool(self, data: bytes) -> None:
+        self.upstream.write(data)
+        self._moved_up(len(data))
 
     def _course_up(self) -> Course:
         again, changed = self._from_client_again, self._update_client_reading
@@ -207,15 +207,19 @@ class Bodies(ABC):
         except MessageError:
             self.client.write(head)
             raise
-        self.record.bytes_out += len(passed)
-        if head or passed:
-            self.client.write(head + passed if head else passed)
+        self._to_client(passed, head)
         if self._response_body.done:
             self._through(rest)
             return
         if self._down is None:
             self._down = self._course_down()
         self._down.goes_on(rest, len(data))
+
+    def _to_client(self, data: bytes, head: bytes = b"") -> None:
+        """Bytes of the body, or of a tunnel; `head` goes with them and is not counted."""
+        self.record.bytes_out += len(data)
+        if head or data:
+            self.client.write(head + data if head else data)
 
     def _course_down(self) -> Course:
         again, changed = self.from_upstream, self._update_upstream_reading

@@ -194,8 +194,7 @@ class Relay(Bodies):
             elif phase is _BODY:
                 self._pass_on(b"", data)
             elif phase is _TUNNEL:
-                self.record.bytes_out += len(data)
-                self.client.write(data)
+                self._to_client(data)
         except MessageError as error:
             self._broken(error)
         if self._phase is not _OVER:
