@@ -33,7 +33,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """`name` is that of the component, for metrics and the User-Agent.
+    """`name` is the component's name, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
     `wanted`: what the process makes of each Connector.
@@ -100,7 +100,7 @@ class ClusterProcess:
         """Wait until `event` is set.
 
         Raises:
-            Exception: what follows the API server failed, which it should not; the process had better start again.
+            Exception: what follows the API server failed, which must not happen: the process should end.
         """
         waiting = asyncio.create_task(event.wait())
         following = self._following
@@ -110,7 +110,7 @@ class ClusterProcess:
             following.result()
 
     async def wait_ready(self, stop: asyncio.Event) -> bool:
-        """Wait until the first complete snapshot serves. False where `stop` was set before."""
+        """Wait until the first complete snapshot serves. False if `stop` was set before."""
         either = asyncio.Event()
         self.store.subscribe(lambda _: either.set())
         stopping = asyncio.create_task(_pass_on(stop, either))
@@ -123,7 +123,7 @@ class ClusterProcess:
         return self.store.ready
 
     def also_missing(self, readiness: Readiness) -> None:
-        """One more thing without which /readyz says no."""
+        """Add something that /readyz waits for."""
         self._waits.append(readiness)
 
     def drain(self) -> None:

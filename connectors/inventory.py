@@ -2,8 +2,8 @@
 
 It is the one value that changes; what it hands out are Snapshots, which do not.
 
-A change costs what it is about, however much there is: indexes say whom it concerns, and what is made of those that it
-does not concern stays.
+A change costs as much as what it concerns, and not as much as what exists: indexes tell which Connectors are affected,
+and what was made of the others stays.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ class Inventory:
         return len(self._connectors)
 
     def take(self, changes: Changes) -> None:
-        """These have come, gone or changed. `work` begins with them."""
+        """Note that these objects have come, gone or changed. `work` begins with them."""
         self._taken.append(changes)
 
     def take_all(self, objects: Objects) -> None:
-        """This is all that there is now."""
+        """Take these objects as all that exist now."""
         self.take(self.difference(objects))
 
     def difference(self, objects: Objects) -> Changes:
-        """What is to be taken, where this is all that there is now."""
+        """The changes that lead to these objects, if they are all that exist now."""
         return Changes(
             _changes(self._connectors, {item.key: item for item in objects.connectors}),
             _changes(self._classes, {item.metadata.name: item for item in objects.classes}),
@@ -105,7 +105,7 @@ class Inventory:
             self._secret_changed(secret_key)
             yield
         for secret_key, why in changes.unread.items():
-            # In other words only: what was said before stays the very same.
+            # Only if the words differ: an equal string keeps its instance, so that nothing is found changed.
             if self._unread.get(secret_key, "") != why:
                 _put(self._unread, secret_key, why or None)
                 self._secret_changed(secret_key)
@@ -141,7 +141,7 @@ class Inventory:
     # -- what is made of it
 
     def work(self) -> Iterator[None]:
-        """Take what has come, then make what has to be made: classes, CAs, Connectors. One thing with each step."""
+        """Take in the changes, then make what depends on them: classes, CAs, Connectors. One object a step."""
         todo = self._todo
         while self._taken:
             yield from self._taking(self._taken[0])
@@ -221,7 +221,7 @@ class Inventory:
             self._judged_class(name),
             secret,
             self._malformed.get(connector.key),
-            # Where something else is wrong, or nothing, the Secret is not asked for.
+            # Only while the Secret is missing does it matter why.
             self._unread.get(key, "") if secret is None else "",
             self._layers.trust_of(ca) if self._layers else SYSTEM_TRUST,
             self._layers.state_of(ca) if self._layers else None,
@@ -230,7 +230,7 @@ class Inventory:
     # -- what serves
 
     def snapshot(self) -> Snapshot:
-        """The next one, of all that was made. What it has in common with the last one it shares."""
+        """The next snapshot, of all that was made. It shares with the one before what did not change."""
         before, new = self._served, self._new
         same_classes = before is not None and not new.classes
         self._generation += 1
@@ -254,12 +254,12 @@ class Inventory:
         return self._served
 
     def build(self, objects: Objects) -> Snapshot:
-        """All at once: this is all that there is now."""
+        """The snapshot of these objects, in one piece."""
         self.take_all(objects)
         return self.made()
 
     def made(self) -> Snapshot:
-        """The snapshot of all that was taken; all the work that is left is done in one piece."""
+        """The snapshot of all that was taken, after doing the rest of the work in one piece."""
         for _ in self.work():
             pass
         return self.snapshot()
@@ -311,7 +311,7 @@ class _Todo:
 
 
 class _New:
-    """What was made since the last Snapshot. Its mappings are copied when the first of something is put."""
+    """What was made since the last Snapshot. The mappings are copied at the first `put`."""
 
     def __init__(self, plans: Mapping[ConnectorKey, Plan], judgements: Mapping[ConnectorKey, Judgement]) -> None:
         self.connectors: dict[ConnectorKey, None] = {}
@@ -321,7 +321,7 @@ class _New:
         self._judgements: dict[ConnectorKey, Judgement] | None = None
 
     def put(self, key: ConnectorKey, plan: Plan | None, judgement: Judgement | None) -> None:
-        """What there is of this Connector now."""
+        """Keep what this Connector has been compiled to; None: nothing."""
         if self._plans is None or self._judgements is None:
             self._plans, self._judgements = dict(self._before[0]), dict(self._before[1])
         if key not in self._plans and key not in self._judgements and plan is None and judgement is None:
@@ -331,7 +331,7 @@ class _New:
         _put(self._judgements, key, judgement)
 
     def take(self) -> tuple[Mapping[ConnectorKey, Plan], Mapping[ConnectorKey, Judgement]]:
-        """All that there is."""
+        """All Plans and all Judgements."""
         if self._plans is None or self._judgements is None:
             return self._before
         return MappingProxyType(self._plans), MappingProxyType(self._judgements)
@@ -352,7 +352,7 @@ def _put(held: dict[Key, Value], key: Key, value: Value | None) -> None:
 
 
 def _changes(before: Mapping[Key, Value], now: Mapping[Key, Value]) -> dict[Key, Value | None]:
-    """What is another instance, or equal to none, and what is gone."""
+    """The values that are another instance than before; None for what is gone."""
     changed: dict[Key, Value | None] = {key: value for key, value in now.items() if before.get(key) is not value}
     changed.update(dict.fromkeys(before.keys() - now.keys()))
     return changed

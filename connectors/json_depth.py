@@ -1,4 +1,4 @@
-"""How deep JSON is nested: counted here before it is decoded, since a decoder's own limit is another on each Python.
+"""How deep JSON is nested: counted before it is decoded, since a decoder's limit differs from one Python to the next.
 
 Python 3.11 follows some 1,000 levels, 3.13 10,000. What 3.13 still decodes ends the process where a library converts it
 by recursion in C without a limit, as the one for CEL does from 6,000 levels on, which are 12 KB of a tool's answer.
@@ -22,7 +22,7 @@ _STRIDE = 65_536
 
 
 def too_deep(raw: bytes, most: int = MOST_LEVELS) -> bool:
-    """Whether arrays and objects lie in each other more than `most` levels deep (RFC 8259 sections 4, 5 and 7).
+    """Whether arrays and objects are nested more than `most` levels deep (RFC 8259 sections 4, 5 and 7).
 
     True too for what is not JSON and so deep before that is seen: a decoder gets that far. It takes 5 ms for a megabyte
     of objects of an API server, 20 ms for one of brackets alone; nothing for what has few brackets.

@@ -18,7 +18,7 @@ from connectors.trust import OwnAuthority
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """A Connector with all that is to be said of it. Identity is its only equality: another one is news.
+    """A Connector and what status tells of it. Equal only if the same instance: another one is news.
 
     `fatal` are those of the violations that keep it from being used. `secret_problem` is why its Secret cannot serve,
     None if it can or none is asked for; `unread` is set if it is not known yet whether there is such a Secret, and is

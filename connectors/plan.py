@@ -59,9 +59,9 @@ class Target:
 
     `address` has the origin, the base path (`prefix`) and the value of Host (`authority`). `dropped`: folded names of
     fields that never reach the tool. `injected`: the credential's header lines, ready for the wire, each with its line
-    end. `query`: None where no query parameter is the proxy's. `mint`: see Mint; None where nothing depends on the
+    end. `query`: None if no query parameter is the proxy's. `mint`: see Mint; None if nothing depends on the
     request. `tls`: None for http. `refusal`: why no request may go to this address. `proxy_of`: the Connector whose
-    proxy address this one is by its name, should there be one.
+    proxy address this one is, judged by its name; None if it is not one.
     """
 
     address: Address
@@ -77,8 +77,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What the data plane knows of one Connector. Identity is its only equality: a change makes another one.
-
+    """What the data plane knows of one Connector. Equal only if the same instance: a change makes another.
     `has_proxy`: whether the class gives its Connectors a proxy address; an unknown class may well have one. `by_path`:
     whether it leaves the naming to the path. `caller_header`: see ConnectorClass. `refusal` is what every request gets
     instead of the tool's answer; there is no Target then. `secret_name`, `secret_version`: empty if there is no
@@ -106,7 +105,7 @@ NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
 def compile_plan(examined: Examined, hosts: HostForm, key: ConnectorKey | None = None) -> Plan:
     """The Plan of what was examined. `hosts` knows the names that Connectors have as hosts of this proxy.
 
-    `key` is the Connector's own, where there is an instance of it that can be shared.
+    `key`: an instance of the Connector's key that can be shared; None: take the Connector's own.
     """
     inputs = examined.inputs
     connector, connector_class, secret = inputs.connector, inputs.connector_class, inputs.secret
@@ -130,7 +129,7 @@ def compile_plan(examined: Examined, hosts: HostForm, key: ConnectorKey | None =
 
 
 def trusting(target: Target, trust: Trust) -> Target:
-    """The same Target for one that believes others: another pool, and other CAs at a handshake."""
+    """The same Target with other CAs: it has another pool, and a handshake trusts others."""
     if target.tls is None:
         return target
     pool = trust.toward(target.address.origin)

@@ -26,8 +26,8 @@ from connectors.trust import NONE, Authorities
 class Objects:
     """Everything a source knows at one moment; names are unique within a kind.
 
-    `malformed` says what does not fit into the shape of a Connector or class that the API server holds all the same;
-    such an object stands in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
+    `malformed` says what is wrong with the shape of Connectors and classes that the API server holds all the same.
+    Such an object is in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
     are ConnectorKeys and names of classes. `unread` says of Secrets why it is not known yet whether they exist.
     `authorities` are the Secrets whose CAs are trusted for all; `api_server` is the cluster's own, where there is one.
     """
@@ -44,7 +44,7 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is other than a source said before, by name; None: it is gone. What is None as a whole is as before.
+    """What has changed since the source spoke last, by name; None: it is gone. A field that is None has not changed.
 
     See Objects for what is meant by each; "" in `unread`: it is known now whether there is such a Secret.
     """
@@ -59,7 +59,7 @@ class Changes:
     api_server: ApiServer | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Whether anything has changed."""
         named = (self.connectors, self.classes, self.secrets, self.malformed, self.unread)
         return any(named) or any(one is not None for one in (self.flags, self.authorities, self.api_server))
 
@@ -82,7 +82,7 @@ EVERYTHING = Wanted()
 
 @dataclass(frozen=True, slots=True)
 class TokenOwner:
-    """Whose token it is: a ServiceAccount of a namespace."""
+    """The ServiceAccount that a token belongs to."""
 
     namespace: str
     name: str
@@ -92,12 +92,12 @@ class TokenOwner:
 class Snapshot:
     """One moment of all objects. A request reads it once and keeps it to its end.
 
-    `plans` and `judgements` are of every Connector; where the process has no use for them there are none (see Wanted).
+    `plans` and `judgements` have every Connector, or none if the process does not use them (see Wanted).
     `class_violations` is keyed by the class's name and lists every class, those without a violation too.
     `caller_headers` are the headers, in lower case, that may hold a caller's token by the word of any valid class;
     `proxy_uris` are the addresses that classes give for their proxies, a path or a URL. `authorities` are the CAs.
     `client_tls` is everything that may be brought to a handshake while this snapshot serves. `changed` and
-    `changed_classes` are what is other than in the snapshot before, what is gone included.
+    `changed_classes` are what differs from the snapshot before; what is gone belongs to it.
     """
 
     generation: int
@@ -115,12 +115,12 @@ class Snapshot:
     changed_classes: tuple[str, ...] = ()
 
     def owner_of(self, token: bytes) -> TokenOwner | None:
-        """Whose token of the service-account-token Secrets this is. Looks up a digest: no timing to learn from."""
+        """Whose token of the service-account-token Secrets this is. It looks up a digest, so timing tells nothing."""
         return self.token_owners.get(token_digest(token))
 
 
 def token_digest(token: bytes) -> bytes:
-    """By which a token is looked up."""
+    """The digest by which a token is looked up."""
     return hashlib.sha256(token).digest()
 
 
@@ -130,7 +130,7 @@ Made = TypeVar("Made")
 
 # What did not change is not made again: this is the one place that knows how to tell.
 class Memo(Generic[Key, Made]):
-    """Keeps by key what was made, and of which instances.
+    """Keeps what was made, by key, together with the instances that it was made of.
 
     Values are compared by identity: that costs nothing however large they are, shows no secret, and is exact, since
     sources keep an object's instance for as long as its content stays.
@@ -142,7 +142,7 @@ class Memo(Generic[Key, Made]):
         self._kept: dict[Key, tuple[Sequence[object], Made]] = {}
 
     def get(self, key: Key, inputs: Sequence[object]) -> Made | None:
-        """What was made of the very same inputs; None where they are others, or none was made."""
+        """What was made of the very same inputs; None if the inputs differ, or nothing was made."""
         kept = self._kept.get(key)
         if kept is None or len(kept[0]) != len(inputs) or not all(map(is_, kept[0], inputs)):
             return None
@@ -154,7 +154,7 @@ class Memo(Generic[Key, Made]):
         return made
 
     def forget(self, key: Key) -> None:
-        """It is not there any more."""
+        """Drop what was made for this key."""
         self._kept.pop(key, None)
 
 
@@ -163,7 +163,7 @@ To = TypeVar("To", bound=Hashable)
 
 # An index in both directions of one kind of reference. It costs what changes.
 class Referrers(Generic[To]):
-    """The Connectors that refer to each of some things, each to one at most."""
+    """Which Connectors refer to a thing; each refers to one at most."""
 
     __slots__ = ("_from",)
 
@@ -182,7 +182,7 @@ class Referrers(Generic[To]):
         return self._from.get(to, ())
 
     def add(self, to: To, key: ConnectorKey) -> None:
-        """`key` refers to it from now on."""
+        """Note that `key` refers to it."""
         found = self._from.get(to)
         if found is None:
             self._from[to] = (key,)
@@ -199,7 +199,7 @@ class Referrers(Generic[To]):
             self.add(now, key)
 
     def remove(self, to: To, key: ConnectorKey) -> None:
-        """`key` no longer refers to it."""
+        """Note that `key` no longer refers to it."""
         found = self._from.get(to)
         if isinstance(found, set):
             found.discard(key)
@@ -250,7 +250,7 @@ class TokenOwners:
 
 
 class Handshakes:
-    """What this end brings to handshakes with tools, counted while Connectors and CAs come and go."""
+    """The CAs and certificates that handshakes with tools need, counted while Connectors and CAs come and go."""
 
     def __init__(self) -> None:
         self._trusts: dict[SecretKey | None, tuple[ClientTls, ...]] = {}
@@ -259,7 +259,7 @@ class Handshakes:
         self._current: frozenset[ClientTls] | None = None
 
     def of_trust(self, key: SecretKey | None, trust: Trust | None) -> None:
-        """Whom those trust that refer to this Secret with CAs, or to none; None: they are gone."""
+        """The trust of Connectors that refer to this Secret with CAs (None: to none). `trust` None: they are gone."""
         self._count(self._trusts.pop(key, ()), -1)
         if trust is not None:
             self._trusts[key] = both = _both(trust, None)

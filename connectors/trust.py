@@ -23,7 +23,7 @@ def is_for_all(secret: Secret, system_namespace: str) -> bool:
 
 
 def ca_secret_key_of(connector: Connector) -> SecretKey | None:
-    """The Secret of spec.caCertSecretRef: always of the Connector's own namespace; None where it names none."""
+    """The Secret of spec.caCertSecretRef: always of the Connector's own namespace; None if it names none."""
     reference = connector.spec.ca_cert_secret_ref
     if reference is None or not reference.name:
         return None
@@ -32,7 +32,7 @@ def ca_secret_key_of(connector: Connector) -> SecretKey | None:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A Secret with what was found in it."""
+    """A Secret and the certificates found in it."""
 
     secret: Secret
     bundle: Bundle
@@ -77,7 +77,7 @@ NONE = Authorities()
 class Layers:
     """The layers of every Connector while Secrets come and go: a change costs what it is about.
 
-    What is equal to what was before stays the same instance: by that thousands of Connectors are found unchanged.
+    A value that equals the one before keeps its instance; so thousands of Connectors are found unchanged by identity.
     """
 
     def __init__(self) -> None:
@@ -90,15 +90,15 @@ class Layers:
         self._current: Authorities | None = None
 
     def trust_of(self, key: SecretKey | None) -> Trust:
-        """Whom a Connector trusts that refers to this Secret, or to none."""
+        """The trust of a Connector that refers to this Secret; None: to no Secret."""
         return self._trust.get(key, self._everybody) if key else self._everybody
 
     def state_of(self, key: SecretKey | None) -> OwnAuthority:
-        """What the reference leads to; `own` was called for it before."""
+        """What the reference leads to. Call `own` for it first."""
         return self._state[key] if key else NO_REFERENCE
 
     def for_all(self, secrets: Sequence[Secret], api_server: ApiServer | None) -> bool:
-        """These count for all. Returns whether `own` has to be called for all again: they count there too."""
+        """Trust these for all. Returns whether `own` has to be called again for each: they count there too."""
         before = {authority.secret.key: authority for authority in self._for_all}
         authorities = tuple(_authority(secret, before.get(secret.key)) for secret in secrets)
         if _same(authorities, self._for_all) and api_server == self._api_server:
@@ -108,7 +108,7 @@ class Layers:
         return True
 
     def own(self, key: SecretKey, secret: Secret | None, unread: str) -> bool:
-        """What Connectors have of the Secret that they refer to. Returns whether that is other than before."""
+        """Set what Connectors get from the Secret that they refer to. Returns whether that has changed."""
         before = (self._trust.get(key), self._state.get(key))
         if secret is None:
             self._own.pop(key, None)
@@ -124,7 +124,7 @@ class Layers:
         return before[0] is not self._trust.get(key) or before[1] is not self._state[key]
 
     def disown(self, key: SecretKey) -> None:
-        """No Connector refers to this Secret any more."""
+        """Forget a Secret that no Connector refers to any more."""
         for kept in (self._own, self._trust, self._state):
             kept.pop(key, None)
         self._current = None
@@ -151,7 +151,7 @@ def _read(secret: Secret) -> Bundle:
 
 
 def _same(these: Sequence[Authority], those: Sequence[Authority]) -> bool:
-    """The very same, in the same order."""
+    """Whether they are the same instances, in the same order."""
     return len(these) == len(those) and all(this is that for this, that in zip(these, those, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The Secrets whose CAs are trusted for all: what is broken about one is told on itself, in an Event."""
+"""The Secrets whose CAs are trusted for all: what is wrong with one is told in an Event about it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from controller.events import Regarding
 
 
 class AuthorityReporter:
-    """Level-triggered: `follow` says what there is, and each new problem is recorded once."""
+    """Level-triggered: `follow` gets the current Secrets, and records each new problem once."""
 
     def __init__(self, record: Callable[[Regarding, Happening], None]) -> None:
         self._record = record
         self._told: dict[SecretKey, tuple[str, str]] = {}
 
     def follow(self, authorities: Authorities) -> None:
-        """Tell of what has become wrong. What is well again is forgotten, so that it can be told of again."""
+        """Record new problems. A problem that is over is forgotten, so that it can be recorded again."""
         found = {}
         for authority in authorities.for_all:
             if message := problem_of(authority):
@@ -35,12 +35,12 @@ class AuthorityReporter:
         self._told = found
 
     def clear(self) -> None:
-        """Another replica tells."""
+        """Forget everything: another replica records now."""
         self._told = {}
 
 
 def problem_of(authority: Authority) -> str:
-    """What is wrong with such a Secret; empty where nothing is."""
+    """What is wrong with such a Secret; empty if nothing is."""
     bundle, name = authority.bundle, authority.secret.metadata.name
     if not bundle.certificates:
         return bounded(invalid_message(name, bundle.problems))

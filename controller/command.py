@@ -25,7 +25,7 @@ PROGRAM = "python -m controller"
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Work until told to stop. Returns 0 then, 1 where it cannot begin; exits 2 on a bad command line."""
+    """Work until told to stop. Returns 0 then, 1 if it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
     _, options = parse_command_line(parser, ControllerOptions(), words, environment)
     try:

@@ -23,10 +23,10 @@ INFO = "Info"
 # more, but six of them must not make an object that the API server refuses: a status can always be written.
 MAX_MESSAGE = 1024
 
-# Conditions that say when somebody last looked.
+# Conditions with a time of the last probe.
 PROBED = frozenset({ConditionType.LIVENESS_READY, ConditionType.AUTH_READY, ConditionType.API_READY})
 
-# Reasons that it takes a request to give. "" is that of what is well.
+# Reasons that only a request can find. "" stands for success.
 _ANSWERS = frozenset(
     {
         "", ConditionReason.CONNECTION_FAILED, ConditionReason.AUTHENTICATION_FAILED, ConditionReason.UNEXPECTED_STATUS,
@@ -130,7 +130,7 @@ def _settled(condition: Condition, before: Condition | None, now: str) -> Condit
 
 @lru_cache(maxsize=4096)
 def _one(condition: Condition) -> Condition:
-    """The one that stands for all that are equal: what thousands of Connectors have to say is mostly that all is well.
+    """One instance for all equal conditions: most of thousands of Connectors say that all is well.
 
     Conditions name what is wrong, and never a value of a Secret.
     """
@@ -138,7 +138,7 @@ def _one(condition: Condition) -> Condition:
 
 
 def _only_later(condition: Condition, before: Condition) -> bool:
-    """Whether nothing but the time of the probe is new, and that not by much."""
+    """Whether only the time of the probe has changed, and only by little."""
     said, says = (before.status, before.reason, before.message), (condition.status, condition.reason, condition.message)
     if said != says or not before.last_probe_time:
         return False
@@ -246,7 +246,7 @@ def invalid_message(name: str, problems: Sequence[str]) -> str:
 
 
 def left_out(problems: Sequence[str]) -> str:
-    """What is said of a Secret that has certificates, and more that is none."""
+    """What is said of a Secret that has certificates, and other things besides."""
     return "left out: " + "; ".join(problems)
 
 

@@ -33,11 +33,10 @@ from controller.writer import Applier, NotLeaderError, Writer
 
 logger = logging.getLogger("connectors.controller")
 
-# Seconds between two looks at whether the caches are complete; nothing tells that an empty list is.
+# Seconds between two looks at whether the caches are complete: no event tells that an empty list is.
 POLL = 0.1
 
-# Times in a row that an object's write may go unanswered before the log tells: a restart of the API server is over by
-# then.
+# Writes of an object that fail in a row before the log tells: by then, a restart of the API server is over.
 SILENT = 3
 
 Key = ConnectorKey | str
@@ -168,7 +167,7 @@ class Controller:
             self._metrics.reconciled(result, self._around.clock.monotonic() - begun)
 
     async def _result(self, key: Key) -> ReconcileResult | None:
-        """None if nothing may be written (any more): the replica that leads looks at everything."""
+        """None if nothing may be written (any more): then the leading replica looks at everything."""
         try:
             result = await self._looked(key)
         except NotLeaderError:
@@ -204,17 +203,17 @@ class Controller:
         self.queue.retry(key, at_least=error.retry_after or 0.0)
 
     def _changed(self, key: Key) -> None:
-        """Have it looked at, unless it is our own write that is told of: that must not get round a back-off."""
+        """Wake an object, unless the watch tells of our own write: that must not get round a back-off."""
         if not self._reconciler.echoes(key):
             self._wake(key)
 
     def _wake(self, key: Key) -> None:
-        """Have it looked at: what it depends on is new, which a write under way does not know of."""
+        """Wake an object whatever is being written: something that it depends on has changed."""
         if self._leading:
             self.queue.add(key)
 
     def _swapped(self, snapshot: Snapshot) -> Iterator[None]:
-        """What is judged again is looked at; a Connector of which nothing changed keeps its Judgement."""
+        """Wake what has a new Judgement; a Connector of which nothing changed keeps its own."""
         self._snapshot = snapshot
         if self._leading:
             self._authorities.follow(snapshot.authorities)
@@ -225,7 +224,7 @@ class Controller:
         return self._probing_and_waking(snapshot)
 
     def _probing_and_waking(self, snapshot: Snapshot) -> Iterator[None]:
-        """First what there is to be probed: a status must not tell of an earlier Secret."""
+        """Update the probes first: a status must not tell of an earlier Secret."""
         if self._leading:
             yield from self._prober.following(snapshot)
         for key in snapshot.changed:
@@ -247,7 +246,7 @@ class Controller:
             if key in referred_services(item, self._settings.platform)
         }
         if not classes:
-            # As most are: a Connector's own Service, which comes and goes with each of thousands.
+            # Most are a Connector's own Service, which comes and goes with each of thousands.
             return
         for name in classes:
             self._wake(name)

@@ -28,7 +28,7 @@ from controller.service import (
 
 @dataclass(frozen=True, slots=True)
 class Platform(ClusterNames):
-    """What names mean in this cluster, and so which Services are meant."""
+    """How names are resolved in this cluster, and which Services they mean."""
 
     @property
     def proxy(self) -> ServiceKey:
@@ -72,7 +72,7 @@ def proxy_destination(proxy: ClassProxy, platform: Platform) -> Destination:
 
 
 def api_destination(api: ClassApi, platform: Platform) -> Destination | None:
-    """Where spec.api leads, None where it names nothing."""
+    """Where spec.api leads, None if it names nothing."""
     if api.ref is None and not api.uri:
         return None
     return _destination(api.ref, api.uri, platform, None)
@@ -175,7 +175,7 @@ def _behind(judgement: Judgement, destination: Behind, proxy: ClusterProxy) -> A
 
 
 def _of_another(connector: Connector, held: HeldService, proxy: ClusterProxy) -> Allocation:
-    """No address: it would send callers, with their tokens, to the owner of that Service (threat 26)."""
+    """Give no address: it would send callers, with their tokens, to the owner of that Service (threat 26)."""
     if is_of_former_life(held, connector):
         action = None if held.deleting else Remove(held)
         condition = _pending(f"Service {held.key.name} is a former Connector's; it is made again once it is gone")
@@ -189,7 +189,7 @@ def _of_another(connector: Connector, held: HeldService, proxy: ClusterProxy) ->
 
 
 def _removal(judgement: Judgement, proxy: ClusterProxy) -> Remove | None:
-    """Only on the word of a class that can be understood: one that cannot be read has no proxy either."""
+    """The removal of our Service, if the class has no proxy. A class that cannot be read does not say so."""
     held = proxy.service
     of_class = any(item.path == "spec.connectorClassName" for item in judgement.fatal)
     if held is None or held.deleting or of_class or not is_owned(held, judgement.connector):

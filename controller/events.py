@@ -84,7 +84,7 @@ class EventRecorder:
         self._overflowing = False
 
     def record(self, regarding: Regarding, happening: Happening) -> None:
-        """Have it written; dropped where too many wait already."""
+        """Queue an Event; it is dropped if too many wait already."""
         try:
             self._waiting.put_nowait((regarding, happening))
         except asyncio.QueueFull:
@@ -92,7 +92,7 @@ class EventRecorder:
             self._overflows()
 
     def clear(self) -> None:
-        """Another replica leads: what waits is not written."""
+        """Drop what waits: another replica leads."""
         while not self._waiting.empty():
             self._waiting.get_nowait()
         self._overflowing = False
@@ -107,7 +107,7 @@ class EventRecorder:
                 self._metrics.dropped_event()
 
     async def _delivered(self, regarding: Regarding, happening: Happening) -> bool:
-        """Whether nothing is lost. Of what is, the log has said why."""
+        """Whether the Event was written or may be left out. If it is lost, the log has said why."""
         problem = ""
         for attempt in range(TRIES):
             try:
@@ -151,13 +151,13 @@ class EventRecorder:
         await self._writer.merge(EVENTS, name, patch, namespace)
 
     def _refused(self, error: ForbiddenError) -> None:
-        """Once until it works again: a missing role would otherwise fill the log, or, unlogged, go unnoticed."""
+        """Log once until it works again: a missing role would fill the log, or go unnoticed without a word."""
         if not self._forbidden:
             logger.error("Events are not written, since the API server does not allow it: %s", error)
         self._forbidden = True
 
     def _overflows(self) -> None:
-        """Once until all that waits was written: what overflows does so by the hundred."""
+        """Log once until all that waits was written: Events overflow by the hundred."""
         if not self._overflowing:
             capacity = self._waiting.maxsize
             logger.warning("more than %d Events wait to be written: those that do not fit are dropped", capacity)
@@ -165,7 +165,7 @@ class EventRecorder:
 
 
 def manifest(regarding: Regarding, happening: Happening, now: str) -> dict[str, Any]:
-    """The Event. What says the same of the same object has the same name, from every replica and after each restart."""
+    """The Event. Its name follows from what it says of which object, for every replica and after each restart."""
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,

@@ -118,7 +118,7 @@ class _Parts(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """What is looked at, and the whole, which is written back with all that others put there."""
+    """The fields that are read, and the whole object, which is written back with what others put there."""
 
     metadata: _LeaseMetadata
     spec: _LeaseSpec
@@ -150,7 +150,7 @@ class LeaseElection:
         self._seen: _Lease | None = None
         self._seen_at = 0.0
         self._missed = False
-        # Whether a write that would make this replica lead was begun, and it is not known how it ended.
+        # A write that would make this replica lead was begun, and how it ended is not known.
         self._asked_for = False
         self._leads = asyncio.Event()
         self._follows = asyncio.Event()
@@ -215,7 +215,7 @@ class LeaseElection:
             try:
                 return await self._take(self._seen)
             except ConflictError:
-                pass  # somebody wrote the Lease, perhaps we: an answer was lost; look at it
+                pass  # another replica wrote the Lease, or we did and the answer was lost: look at it
             except NotFoundError:
                 return await self._found_none()
         lease = await self._read()
@@ -256,7 +256,7 @@ class LeaseElection:
         self._lead(taken, begun)
 
     async def _give_up(self) -> None:
-        """Twice, since a renewal whose answer was not waited for may have changed the Lease meanwhile."""
+        """Ask twice, since a renewal whose answer was not waited for may have changed the Lease meanwhile."""
         for lease in (self._seen, await self._read()):
             if lease is None or lease.spec.holder_identity != self._candidate.identity:
                 continue

@@ -18,7 +18,7 @@ logger = logging.getLogger("connectors.queue")
 
 # Seconds before a second try: a conflict is over by then.
 FIRST_DELAY = 0.2
-# Seconds. What fails for hours (a quota, a policy) is asked twelve times an hour; a change of it wakes it at once.
+# Seconds. A key that fails for hours (a quota, a policy) is tried twelve times an hour; a change wakes it at once.
 LONGEST_DELAY = 300.0
 
 
@@ -48,7 +48,7 @@ class WorkQueue(Generic[K]):
         return len(self._waiting) + len(self._again)
 
     def add(self, key: K) -> None:
-        """Have it worked on as soon as a worker is free."""
+        """Queue a key, for the next free worker."""
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
@@ -57,7 +57,7 @@ class WorkQueue(Generic[K]):
             self._arrived.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Have it worked on in that many seconds; of several delays the shortest counts."""
+        """Queue a key in that many seconds; of several delays, the shortest counts."""
         due = self._clock.monotonic() + seconds
         if self._due.get(key, due + 1) <= due:
             return
@@ -67,7 +67,7 @@ class WorkQueue(Generic[K]):
         self._scheduled.set()
 
     def retry(self, key: K, at_least: float = 0.0) -> float:
-        """Have it worked on after its back-off, which doubles with each call; returns the seconds."""
+        """Queue a key after its back-off, which doubles with each call. Returns the seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         # An exponent without bound overflows after a week of failures.
@@ -78,7 +78,7 @@ class WorkQueue(Generic[K]):
         return delay
 
     def forget(self, key: K) -> None:
-        """It went well: its next back-off begins at the start. What is delayed stays so."""
+        """Reset a key's back-off, since its work went well. A delay stays."""
         self._failures.pop(key, None)
 
     def clear(self) -> None:
@@ -108,7 +108,7 @@ class WorkQueue(Generic[K]):
             try:
                 await work(key)
             except Exception:  # the root of this key's work: what is wrong with it must not stop the others
-                logger.exception("work on %s failed in a way that nobody expected; it is tried again", key)
+                logger.exception("work on %s failed unexpectedly; it is tried again", key)
                 self.retry(key)
             finally:
                 self._working.discard(key)

@@ -29,7 +29,7 @@ from controller.service import ServiceKey, service_key
 from controller.services import Services
 from controller.writer import Applier
 
-# Of planning and applying. Two do all there is: away with a former Connector's Service, then make ours.
+# Rounds of planning and applying. Two are enough: remove a former Connector's Service, then make ours.
 ROUNDS = 3
 
 # What is held of an object, its version left out.
@@ -49,7 +49,7 @@ class Knowledge:
 
 
 class Reconciler:
-    """Makes what there is what it should be, one object at a time. The store must be ready."""
+    """Brings the cluster to the wanted state, one object at a time. The store must be ready."""
 
     def __init__(
         self, knowledge: Knowledge, applier: Applier, events: EventRecorder, metrics: ControllerMetrics
@@ -61,7 +61,7 @@ class Reconciler:
         self._writing: dict[ConnectorKey | str, _State] = {}
 
     def echoes(self, key: ConnectorKey | str) -> bool:
-        """Whether it is now just what a write of ours, still under way, makes of it: then there is nothing to look at.
+        """Whether the object is already as a write of ours, still under way, will make it: then nothing is to be done.
 
         The watch may tell of a write before its answer does, or after.
         """
@@ -69,7 +69,7 @@ class Reconciler:
         return held is not None and self._writing[key] == (held.item, held.status)
 
     async def reconcile(self, key: ConnectorKey | str) -> ReconcileResult:
-        """A Connector by its key, a class by its name. What is gone, or not known well enough yet, is left alone.
+        """A Connector by its key, a class by its name. One that is gone, or not known well enough yet, is left alone.
 
         Raises:
             KubeError: it is to be tried again: at once after a ConflictError, else after a while.
@@ -112,7 +112,7 @@ class Reconciler:
         if proxy.problem:
             return ReconcileResult.REFUSED
         if plan.service is not None:
-            # It changes faster than it can be looked at; nothing may be left to tell of the last change.
+            # It changes faster than it can be looked at. Try again: the last change may not be told of any more.
             return ReconcileResult.CONFLICT
         return ReconcileResult.WRITTEN if wrote else ReconcileResult.UNCHANGED
 
@@ -135,7 +135,7 @@ class Reconciler:
             del self._writing[key]
 
     async def _applied(self, plan: connector.ConnectorPlan, proxy: ClusterProxy) -> ClusterProxy:
-        """The facts after the plan's action. A refusal is a fact; what may go away by itself is raised."""
+        """The facts after the plan's action. A refusal is a fact; an error that may go away by itself is raised."""
         if plan.service is None:
             return proxy
         try:
@@ -182,7 +182,7 @@ class Reconciler:
         held: HeldConnector | HeldClass,
         plan: connector.ConnectorPlan | connector_class.ClassPlan,
     ) -> bool:
-        """Write the status of the plan and record its events. Returns False if the status is what it is to be."""
+        """Write the plan's status and record its events. Returns False if the status is right already."""
         if plan.status == held.status:
             return False
         metadata = held.item.metadata

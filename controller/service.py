@@ -154,7 +154,7 @@ def is_named_by(held: HeldService, connector: Connector) -> bool:
 
 
 def is_of_former_life(held: HeldService, connector: Connector) -> bool:
-    """Whether a Connector of the same name, that is no more, controls it: garbage collection is to remove it soon."""
+    """Whether a former Connector of the same name controls it: garbage collection will remove it soon."""
     return any(
         owner.controller
         and owner.kind == KIND
@@ -178,7 +178,7 @@ def class_label(name: str) -> str:
 
 
 def required_action(connector: Connector, held: HeldService | None, external_name: str) -> ServiceAction | None:
-    """What makes `held`, which is this Connector's or None, the Service it should be; None where it is."""
+    """What makes `held`, which is this Connector's or None, the Service it should be; None if it is."""
     if held is None:
         return Create(service_key(connector), _body(connector, external_name))
     patch = _difference(connector, held, external_name)

@@ -74,7 +74,7 @@ class ControllerOptions:
         return ControllerSettings(platform, probes=self.probes, dialing=self.dialing)
 
     def admission_settings(self) -> AdmissionSettings | None:
-        """What the webhook needs; None where there is to be none."""
+        """What the webhook needs; None if there is to be none."""
         if self.webhook is None:
             return None
         names = self.cluster.names

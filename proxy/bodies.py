@@ -1,4 +1,4 @@
-"""Both bodies of one exchange in motion, with back-pressure: what proxy/relay.py does beside heads and ends."""
+"""Both bodies of one exchange in motion, with back-pressure. proxy/relay.py adds heads and ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from connectors.http.body import BodyReader, NoBody
+from connectors.http.body import BodyReader, EmptyBody
 from connectors.http.message import MessageError
 from proxy.audit.audit import Record
 from proxy.course import Course, Reports
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from proxy.client import ClientConnection  # they import the relay, which is a Bodies
     from proxy.relay import Terms
 
-# For a peer to take what is left for it: one that reads takes it in milliseconds, and no other is waited for.
+# For a peer to take what is left for it: a peer that reads takes milliseconds, and one that does not is not waited for.
 SECONDS: Final = 1.0
 # Of tcp(7): with 1, a socket is writable when nothing is unsent in it. Python knows it on Linux.
 _SENT_ALL = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class LastBytes:
-    """Has what was written sent before a reset, which makes the kernel drop what it has not sent yet.
+    """Sees to it that everything written is sent before a reset, which makes the kernel drop what it has not sent.
 
     Calls `then` once the transport's bytes are sent, or cannot be; or when the time for that is over.
     """
@@ -42,7 +42,7 @@ class LastBytes:
         self._timer = self._loop.call_later(SECONDS, self._end)
 
     def go_on(self) -> None:
-        """Look what is left; to be called again when the transport has sent what it holds."""
+        """Look at what is left. Call it again when the transport has sent what it holds."""
         transport = self._transport
         connection = transport.get_extra_info("socket") if transport and not transport.is_closing() else None
         if transport is None or connection is None or _SENT_ALL is None:
@@ -56,7 +56,7 @@ class LastBytes:
             self._loop.add_writer(self._duplicate.fileno(), self._end)
 
     def close(self) -> None:
-        """Wait no more: a reset is sent only when no duplicate is open."""
+        """Stop waiting, and close the duplicate: while one is open, the kernel sends no reset."""
         self._timer.cancel()
         if self._duplicate is not None:
             self._loop.remove_writer(self._duplicate.fileno())
@@ -69,7 +69,7 @@ class LastBytes:
         self._then()
 
 
-_NO_BODY: Final = NoBody()
+_NO_BODY: Final = EmptyBody()
 
 
 class Phase(Enum):
@@ -156,8 +156,8 @@ class Bodies(ABC):
         if outcome is SpliceEnd.SOURCE_LOST:
             self.client.eof_received()
         elif outcome is SpliceEnd.SINK_LOST:
-            # What the tool has said before can still be read. Its reset is told once, and was told here: behind what is
-            # read, the connection will seem to end in order.
+            # What the tool has sent before can still be read. The kernel tells of a reset once, and
+            # has told the splice: when all is read, the connection will seem to end in order.
             self._tool_fault = ConnectionResetError("the tool has closed the connection within a request's body")
         self._update_client_reading()
 
@@ -201,7 +201,7 @@ class Bodies(ABC):
             self.client.pause_reading(self._tool_full or (self._up is not None and self._up.holds))
 
     def _pass_on(self, head: bytes, data: bytes) -> None:
-        """Pass on body bytes, behind the head where it goes with them."""
+        """Pass on body bytes, behind the head if it goes with them."""
         try:
             passed, rest = self._response_body.feed(data)
         except MessageError:
@@ -227,9 +227,9 @@ class Bodies(ABC):
         return Course(self._terms.bounds.means, self._response_body, self.upstream, self.client, reports)
 
     def _through(self, behind: bytes) -> None:
-        """The response has come to its end; `behind` it lies more.
+        """The response has ended. `behind` are further bytes that have come, or empty.
 
-        That was not asked for: the connection cannot be trusted with another request.
+        Such bytes were not asked for:the connection cannot be trusted with another request (threat 15).
         """
         self.upstream_reusable = self._persistent and not behind and self._request_body.done
         self._complete()
@@ -251,7 +251,7 @@ class Bodies(ABC):
     # -- ends
 
     def let_go(self) -> None:
-        """Move no body any more, nor keep a descriptor of its connections: one of them is about to be closed."""
+        """Stop moving bodies, and give up the descriptors of both connections: one of them is about to be closed."""
         for course in (self._up, self._down):
             if course is not None:
                 course.close()
@@ -261,7 +261,7 @@ class Bodies(ABC):
             self._last = None
 
     def _send_then_cut(self, ending: str) -> None:
-        """The tool has ended within a body: the client gets what has come of it, and then a reset."""
+        """The tool has closed within a body: send the client what has come of it, and then a reset."""
         if self._last is None:
             self._last = LastBytes(self.client.transport, partial(self._cut, ending))
             self._last.go_on()

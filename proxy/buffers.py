@@ -29,7 +29,7 @@ _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 
 class HeadBuffer:
-    """Keeps what has arrived and where the part begins that was not taken yet: taking copies only what is taken."""
+    """Keeps what has arrived, and where the part that was not taken yet begins; so only what is taken is copied."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

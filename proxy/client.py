@@ -22,7 +22,7 @@ from proxy.relay import Relay
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
-# Bytes held for later: pipelined requests, and a body before its upstream is there. Beyond that nothing is read.
+# Bytes held for later: pipelined requests, and a body before its upstream is there. With more, nothing is read.
 MAX_BUFFERED = 64 * 1024
 LINGER_IDLE = 5.0
 # Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close).
@@ -125,7 +125,7 @@ class ClientConnection(asyncio.Protocol):
         """Begin to serve."""
         self.transport = cast("asyncio.Transport", transport)
         self._terms.watchdog.watch(self)
-        # One that is being drained since it was accepted serves nothing: a request that comes is parsed, and refused.
+        # If draining began before it was accepted, it serves nothing: a request is parsed, and refused.
         self._enter(_HEAD if self.draining else _READY, self._terms.timeouts.head)
 
     def data_received(self, data: bytes) -> None:
@@ -258,7 +258,7 @@ class ClientConnection(asyncio.Protocol):
         return taken
 
     def put_back(self, rest: bytes) -> None:
-        """What a relay was given and is the next request's."""
+        """Keep what a relay was given but belongs to the next request."""
         if rest:
             self._keep(rest)
 
@@ -320,7 +320,7 @@ class ClientConnection(asyncio.Protocol):
         self._buffer.add(data)
 
     def _enter(self, state: State, seconds: float) -> None:
-        """From now on it stands there, for so long."""
+        """Enter a state, for at most so many seconds."""
         self._state, self.deadline = state, time.monotonic() + seconds
 
     def _next(self) -> None:
@@ -330,7 +330,7 @@ class ClientConnection(asyncio.Protocol):
             self._update_reading()
 
     def _between(self) -> None:
-        """No exchange runs any more, or the client takes again what it is sent."""
+        """Go on when an exchange has ended, or when the client takes bytes again."""
         if not self._writable:
             self._enter(_FULL, self._terms.timeouts.idle)
         elif self._buffer is not None:
@@ -380,7 +380,7 @@ class ClientConnection(asyncio.Protocol):
         """Close, but let the peer read first: what it still sends is dropped for a while (RFC 9112 section 9.6)."""
         self._terms.outbox.flush()
         if self.transport is None or self.transport.is_closing():
-            # Of an exchange that has waited no time runs, and the peer may not take what is still to be sent.
+            # An exchange that waited has no deadline, and the peer may never take what is still to be sent.
             self._enter(_CLOSED, self._terms.timeouts.idle)
             return
         self._lingers_until = time.monotonic() + LINGER_TOTAL

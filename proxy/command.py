@@ -26,7 +26,7 @@ PROGRAM = "python -m proxy"
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
+    """Serve until told to stop. Returns 0 after draining, 1 if it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
     _, options = parse_command_line(parser, ProxyOptions(), words, environment)
     try:

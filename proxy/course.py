@@ -1,4 +1,4 @@
-"""One body on its way from one side to the other, where it does not come in one read.
+"""One body on its way from one side to the other, if it does not come in one read.
 
 What is read is passed on at once. What is costly to read waits for its turns (`Postponed`); what is large, plain
 and of a known length is moved by the kernel (proxy/splice.py), and what is large otherwise, under TLS too, passes
@@ -20,7 +20,7 @@ from proxy.splice import POSSIBLE, WORTH, Duplicable, Pipes, Splice, SpliceEnd, 
 
 
 class Postponed:
-    """The rest of what has arrived on one side. True while there is any: nothing more is read on that side until then.
+    """The rest of what has arrived on one side. True while there is some: until then nothing more is read.
 
     A body of tiny chunks costs microseconds a byte, and the event loop reads megabytes from one connection in a turn.
     """
@@ -83,7 +83,7 @@ class Side(Protocol):
 
 
 class Reports(NamedTuple):
-    """Whom a body on its way tells.
+    """The callbacks of a body on its way.
 
     `again` takes bytes whose turn has come; `changed` hears that `holds` is another now; `moved` of bytes that have
     reached the other side by themselves; `moving_over` of the end of that, where the kernel moved them. Where they
@@ -165,7 +165,7 @@ class Course:
             self._loop.call_soon(self._change)
 
     def flush(self) -> None:
-        """The source is gone: nothing can wait for a later turn."""
+        """The source is gone: pass on at once what waits for a later turn."""
         if self._postponed:
             self._postponed.flush()
 
@@ -176,7 +176,7 @@ class Course:
             self._change()
 
     def close(self) -> None:
-        """The exchange is over, whatever of this body is still to come."""
+        """Stop, whatever of this body is still to come: the exchange is over."""
         if self._way is Way.EMPTYING and self._sink.transport is not None:
             self._sink.transport.set_write_buffer_limits()
         if self._way is Way.LENT and (source := self._source.transport) is not None:
@@ -207,7 +207,7 @@ class Course:
         return source is not None and source.get_extra_info("ssl_object") is not None
 
     def _change(self) -> None:
-        """Let what is left pass as it is worth, if that is possible now, or as soon as it is."""
+        """Choose the fastest way for what is left, and take it now or as soon as possible."""
         if self._way is not Way.ASKED:
             return
         sockets = self._sockets()

@@ -12,7 +12,7 @@ from proxy.callers.tokens import Presented
 
 
 class Permission(NamedTuple):
-    """Whether a caller may use a Connector; if not, `message` says what it lacks. Without an answer it is no."""
+    """Whether a caller may use a Connector; if not, `message` says what it lacks. Without an answer it may not."""
 
     allowed: bool = False
     message: str = "it is not known that this caller may use this Connector"
@@ -39,7 +39,7 @@ class Route(NamedTuple):
 
     `client_prefix` is the part of the request's path that named the Connector, as it was sent; `tool_prefix` is what
     of it the tool sees (`/v2` in the registry form); `extension` is the EXT of NAME@EXT. `host_key` is the Connector
-    that Host names, if any; `key` is another where that one's class leaves the naming to the path.
+    that Host names, if any; `key` is another one if that Connector's class leaves the naming to the path.
     """
 
     key: ConnectorKey
@@ -64,9 +64,9 @@ class Mount(NamedTuple):
 
 
 class PathRule(NamedTuple):
-    """How a path of the client's becomes one of the tool's: what goes before it, and how much of it falls away.
+    """How a client's path becomes the tool's: what goes before it, and how many bytes of it fall away.
 
-    `bare` is the path where nothing is left.
+    `bare` is the path if nothing is left.
     """
 
     prefix: bytes

@@ -35,7 +35,7 @@ def dial_refusal(error: OSError | TimeoutError, address: Address) -> Refusal:
 
 
 class DialCall(NamedTuple, Generic[Key]):
-    """One dial: for which pool, whom, at which of its addresses, and what is to be connected."""
+    """One dial: its pool, its address, the IP addresses to try, and the protocol to connect."""
 
     pool: Key
     address: Address
@@ -73,7 +73,7 @@ class Dialling(Generic[Key]):
                     address, tls, lambda context: self._opened(DialCall(pool, address, candidates, protocol), context)
                 )
             if transport.is_closing():
-                # Lost again before this task ran: it would not be told any more.
+                # Lost before this task ran: the protocol was told already, and will not be told again.
                 raise ConnectionResetError("the connection was closed at once")
         except OSError as error:  # TimeoutError is one
             self._dialer.failed(address)
@@ -111,7 +111,7 @@ async def _connection(candidates: Sequence[str], port: int, protocol: asyncio.Pr
     """A connection to the one candidate, or to the first of several that answers.
 
     Raises:
-        OSError: none of them does.
+        OSError: none of them answers.
     """
     loop = asyncio.get_running_loop()
     if len(candidates) == 1:

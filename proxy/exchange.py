@@ -64,7 +64,7 @@ class _Asked(NamedTuple):
 
 
 class Exchange:
-    """Runs requests of all connections; what it holds of them is what is remembered for all."""
+    """Runs the requests of all connections. It holds what is remembered of them, and nothing of a single one."""
 
     def __init__(self, parts: Parts) -> None:
         self._store = parts.store
@@ -78,7 +78,7 @@ class Exchange:
         self._memory = Memory(None)
 
     def serve(self, snapshot: Snapshot) -> None:
-        """A new snapshot serves: what was decided under the one before is forgotten, now."""
+        """A new snapshot serves: forget at once what was decided under the one before."""
         self._memory = Memory(snapshot)
 
     # -- how a request begins
@@ -99,7 +99,7 @@ class Exchange:
             passage.evidence.count()
         record = self._audit.begin(plain.method, path, began, passage.caller, passage.plan)
         prefix, strip, _ = rule = passage.path_rule
-        # Where nothing falls away something is left: the short case of rule.target.
+        # If no prefix falls away, the path is not empty: the short case of rule.target.
         target = rule.target(path, query) if strip else prefix + path + query
         relay = Relay(self._terms, record, passage, client, target)
         ahead = data[end:]
@@ -163,7 +163,7 @@ class Exchange:
     def _go(self, relay: Relay, now: float, ahead: bytes = b"") -> bytes:
         """Send what was let through: over a kept connection, now, or a new one, later.
 
-        `ahead` came with the head; what was not sent of it comes back: all that is the next request's, or has to wait.
+        `ahead` came with the head. Returns what was not sent of it: it belongs to the next request, or has to wait.
 
         Raises:
             RefusedError: what must be made for this very request cannot be.
@@ -182,7 +182,7 @@ class Exchange:
         return relay.start(upstream, now, ahead)
 
     async def _dial(self, relay: Relay) -> None:
-        """With the CAs that count now: a pooled connection may have been tried in between, for as long as that took."""
+        """Dial with the CAs that count now: they may have changed while a pooled connection was tried."""
         target = target_now(relay.passage.forward, self._store.current)
         upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
         relay.start(upstream, time.monotonic())
@@ -198,12 +198,12 @@ class Exchange:
                 self._left(record, client)
 
         waiting = client.loop.create_task(self._waited(record, manners, client, work))
-        # Not in the task: of one that is cancelled before its first turn nothing runs.
+        # A callback, not a `finally` in the task: nothing runs of a task that is cancelled before its first turn.
         waiting.add_done_callback(ended)
         client.wait_for(waiting)
 
     async def _waited(self, record: Record, manners: Manners, client: ClientConnection, work: _Work) -> None:
-        """The root of such a task."""
+        """The root of the task that `_wait` makes."""
         try:
             await work
         except RefusedError as error:
@@ -248,7 +248,7 @@ class Exchange:
 
     def _refuse(self, record: Record, refusal: Refusal, client: ClientConnection, manners: Manners) -> None:
         record.refusal = refusal
-        # Behind a request that is not what it seems nothing can be trusted (threats 2, 4 and 11).
+        # What follows a malformed request may be a smuggled one (threats 2, 4 and 11): the connection ends.
         sound = refusal.reason is not Reason.REQUEST_MALFORMED
         keep = sound and not manners.has_body and not manners.old and manners.keep_alive and not client.draining
         answered = Answered(self._audit.request_id(record), record.target, record.method != b"HEAD", keep)
@@ -269,7 +269,7 @@ class Exchange:
 
 
 def _after(relay: Relay) -> After:
-    """What becomes of a client's connection that cannot stay."""
+    """How to end a client's connection that cannot stay."""
     return After.CLOSE if relay.request_complete else After.LINGER
 
 

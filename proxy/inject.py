@@ -41,7 +41,7 @@ def accepts_trailers(head: RequestHead) -> bool:
     return any(b"trailers" in tokens(value) for value in head.values(b"te"))
 
 
-# Bytes of a token that stands nowhere by chance; a real one has hundreds.
+# A shorter text may be in another field by chance; a real token has hundreds of bytes.
 _UNMISTAKABLE = 16
 
 

@@ -53,7 +53,7 @@ def _rewritten(value: bytes, forward: Forward, client_scheme: str) -> bytes:
 
 
 def map_path(path: bytes, mounts: tuple[Mount, ...]) -> bytes | None:
-    """The client's path for a path of the tool's; None where no mount covers it. Whole segments only (threat 29)."""
+    """The client's path for a path of the tool's; None if no mount covers it. Whole segments only (threat 29)."""
     client, tool = mounts[0]
     if not (client or tool) and path[:1] == b"/":
         return path  # as the loop would find, of most Connectors

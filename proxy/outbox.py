@@ -1,4 +1,4 @@
-"""What is written in one turn of the event loop, sent together at its end."""
+"""Messages written in one turn of the event loop are sent together at its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-# Bytes that wait at most: with more of them they go at once.
+# Bytes that may wait; with more, all are sent at once.
 MOST: Final = 256 * 1024
 
 

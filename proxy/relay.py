@@ -62,7 +62,7 @@ class Terms:
 
 
 class End(Enum):
-    """How a relay ended: with both messages through, with a refusal to be told, or so that the request may go again."""
+    """How a relay ended: both messages are through, a refusal is to be sent, or the request may be sent again."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -103,7 +103,7 @@ class Relay(Bodies):
     def start(self, upstream: UpstreamConnection, now: float, ahead: bytes = b"") -> bytes:
         """Send the request; what follows comes by callbacks, and `Terms.ended` hears of the end.
 
-        `ahead` came with its head; what of it is the next request's comes back.
+        `ahead` came with its head. Returns the part of it that belongs to the next request.
         """
         passage, head = self.passage, self.head
         framing = passage.framing
@@ -163,7 +163,7 @@ class Relay(Bodies):
         if self._phase is not _HEAD:
             self._cut("timeout")
         elif not (self._request_body.done or self._tool_is_full or self._awaits_continue):
-            # It is the client that keeps everybody waiting for its body.
+            # The client has stopped sending its body, so the tool cannot be blamed with a 504.
             self._cut("client timeout")
         else:
             seconds = self._terms.bounds.timeouts.first_byte
@@ -198,7 +198,7 @@ class Relay(Bodies):
         except MessageError as error:
             self._broken(error)
         if self._phase is not _OVER:
-            # Behind it: what has just arrived decides which of the times runs from now on.
+            # Only now, since what has just arrived decides which timeout counts from here on.
             self._touch()
 
     def upstream_lost(self, error: Exception | None) -> None:
@@ -240,7 +240,7 @@ class Relay(Bodies):
         return field_for_client(name, value, self.forward, self._terms.bounds.side)
 
     def _interim(self, head: ResponseHead) -> None:
-        """1xx goes to the client as it comes; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
+        """Pass 1xx on at once; but HTTP/1.0 does not know it (RFC 9110 section 15.2)."""
         self._awaits_continue = False
         if not self.passage.old:
             self.client.write(write_response(client_head(head, self.forward, self._terms.bounds.side)))
@@ -296,7 +296,7 @@ class Relay(Bodies):
         if not reusable:
             head += b"Connection: close\r\n"
         elif passage.old:
-            # This hop's own field, where the version's default does not say it (RFC 9112 section 9.3).
+            # HTTP/1.0 closes unless told otherwise (RFC 9112 section 9.3); the field belongs to this hop.
             head += b"Connection: keep-alive\r\n"
         if len(rest) == framing.length if kind is _LENGTH else kind is _CHUNKED and not decode and is_one_chunk(rest):
             if client.transport is not None:

@@ -1,4 +1,4 @@
-"""What was decided for a request that may go on, but for its request line: the same for every request of its block."""
+"""The decision on a header block, without the request line: it holds for every request that has this block."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Block(bytes):
 
 
 class Manners(NamedTuple):
-    """What of a request decides on how its connection goes on. `old`: it is HTTP/1.0."""
+    """The properties of a request that decide whether its connection stays. `old`: it is HTTP/1.0."""
 
     has_body: bool
     keep_alive: bool
@@ -48,7 +48,7 @@ class Passage:
     """The decision on a block. Its repr shows nothing of it: it holds the credential.
 
     `forward` is without what the request line and the caller's token decide: its target is empty, its token left out.
-    `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None where it was not
+    `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None if it was not
     asked. `as_it_is`: the request-target is sent as `path_rule` gives it. `pool`: of the connections to use; `known`:
     lines of responses. `stays`: the client's connection goes on behind the answer, without a word in it. `websocket`,
     and `waits` for a 100, are rare, and never remembered.
@@ -72,7 +72,7 @@ class Passage:
         self.has_body, self.keep_alive, self.old = self.manners
         self.stays = self.keep_alive and not self.old
         self.pool = pool
-        # HTTP/1.0 knows no chunks: what its clients get of a line is not what others get.
+        # HTTP/1.0 has no chunks, so its clients get other lines; these must not be remembered for others.
         self.known = NOTHING_KNOWN if self.old else known
         made = stripped(head, forward)
         self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(made.headers)))

@@ -93,7 +93,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
             self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """TCP's connection is gone."""
         self._tcp = None
         self._client.connection_lost(exc)
 
@@ -122,7 +122,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
             if sent < len(data):
                 self._write_on(memoryview(data)[sent:])
         except ssl.SSLError as error:
-            # Half of a key update or of another hello has come, and OpenSSL sends nothing before the other half has.
+            # Half of a key update or of another hello has come, and OpenSSL sends nothing before the other half comes.
             logger.debug("a connection's TLS failed: %s", error.reason)
             self._ended = True
             self.abort()
@@ -131,7 +131,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
             self._tcp.write(self._outgoing.read())
 
     def _write_on(self, rest: memoryview) -> None:
-        """More than a record holds."""
+        """Send more than one record holds."""
         while rest:
             rest = rest[self._tls.write(rest) :]
             if self._outgoing.pending >= CHUNK:

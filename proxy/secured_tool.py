@@ -72,7 +72,7 @@ class Sessions(Generic[Key]):
         return known.session
 
     def answered(self, pool: Key, session: ssl.SSLSession, resumed: bool) -> None:
-        """What a tool has done with a session that was offered. One that it did not take is not offered again."""
+        """Note whether a tool took the session that was offered. One that it did not take is not offered again."""
         known = self._known.get(pool)
         if known is None or known.session is not session:
             return  # another connection has heard of it before
@@ -165,7 +165,7 @@ class SecuredTool(Secured, Generic[Key]):
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
-        """Shake hands; where it is cancelled, there is no connection.
+        """Shake hands. If it is cancelled, the connection is dropped.
 
         Raises:
             OSError: ssl.SSLCertVerificationError where the tool is not who it should be, another ssl.SSLError where it
@@ -221,11 +221,11 @@ class SecuredTool(Secured, Generic[Key]):
             self._end(error)
 
     def _end(self, error: Exception) -> None:
-        """There will be no connection. Who waits for one hears of it, if there still is anybody."""
+        """Fail: no connection comes about. Tell the task that waits, if it still does."""
         if self._open.done():
             return
         if self._offered is not None:
-            # Whatever it was about: the next handshake is a full one.
+            # Whatever the cause, the next handshake must be a full one.
             self._sessions.answered(self._pool, self._offered, resumed=False)
         self._open.set_exception(error)
         self._open.exception()

@@ -120,7 +120,7 @@ class ListenerTls:
     minimum: TlsVersion = setting("--tls-min", "1.2", TLS_VERSION, "lowest version of TLS for clients", "1.3")
 
     def complete(self) -> ListenerTls | None:
-        """The same; None where neither path is given, and clients speak plain HTTP.
+        """The same; None if neither path is given, and clients speak plain HTTP.
 
         Raises:
             SettingError: one of the two is given alone.

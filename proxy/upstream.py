@@ -25,7 +25,7 @@ from proxy.watchdog import NEVER, Watchdog
 FEW_IDLE = 64
 # Idle connections of a pool: those beyond FEW_IDLE are kept for SHORTLY, for clients that come all at once.
 MAX_IDLE_PER_POOL = 512
-# Seconds. Who has many clients has the next request long before.
+# Seconds. With many clients, the next request comes long before.
 SHORTLY = 2.0
 # Seconds of idleness after which a pooled connection is not used for a request that cannot be repeated.
 #
@@ -35,9 +35,9 @@ _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 
 
 def trust_now(plan: Plan, snapshot: Snapshot) -> Trust:
-    """Whom to believe for a request that was decided on by `plan`: it may have waited since, and CAs have changed.
+    """The CAs for a request that `plan` let through: it may have waited since, while CAs have changed.
 
-    Of a Connector that is gone its last word counts: the request that was let through before finishes.
+    If the Connector is gone, those of its last Plan count: a request that was let through may finish.
     """
     current = snapshot.plans.get(plan.key)
     return current.trust if current and current.uid == plan.uid else plan.trust
@@ -70,7 +70,7 @@ class Receiver(Protocol):
         ...
 
     def upstream_lost(self, error: Exception | None) -> None:
-        """The connection is gone; `error` is None where it was closed in order."""
+        """The connection is gone; `error` is None if it was closed in order."""
         ...
 
     def upstream_writable(self, writable: bool) -> None:
@@ -217,14 +217,14 @@ class Upstreams:
         return sum(len(pool.idle) for ref in self._pools.valuerefs() if (pool := ref()) is not None)
 
     def pool(self, key: PoolKey) -> IdlePool:
-        """The pool of this key, from now on the same one for all who ask while it is referred to."""
+        """The pool of this key: the same one for as long as anything refers to it."""
         found = self._pools.get(key)
         if found is None:
             found = self._pools[key] = IdlePool(key)
         return found
 
     def take(self, pool: IdlePool, now: float, *, repeatable: bool) -> UpstreamConnection | None:
-        """An idle connection of this pool, the most recently used first; None if there is none fit.
+        """An idle connection of this pool, the most recently used first; None if none is fit.
 
         `now` is the monotonic time; `repeatable`: whether the request could be sent again should the connection turn
         out to be dead.

@@ -56,7 +56,7 @@ _STDERR = 2
 def main(words: Sequence[str]) -> int:
     """Serve until told to end, or the other end of the socket closes. `words`: the number of the socket's descriptor.
 
-    Returns 0 after draining, 1 where what was told is not understood.
+    Returns 0 after draining, 1 if what was told is not understood.
     """
     end = socket.socket(fileno=int(words[0]))
     end.set_inheritable(False)
@@ -76,7 +76,7 @@ async def _serve(end: socket.socket) -> int:
 
 
 async def _settings(frames: Frames) -> WorkerSettings | None:
-    """None where the parent ended before it said any."""
+    """None if the parent ended before it said any."""
     first = await frames.receive()
     if first is None:
         return None

@@ -85,7 +85,7 @@ def decoded(body: bytes, kind: type[T]) -> T:
     """An answer as a value.
 
     Raises:
-        AdminPortError: it is none.
+        AdminPortError: it is not such a value.
     """
     try:
         return msgspec.json.decode(body, type=kind)

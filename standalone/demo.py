@@ -39,7 +39,7 @@ class QuickstartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as the git server saw it: `authorization` has its value masked, and is empty where there was none."""
+    """One request as the git server saw it: `authorization` has its value masked, and is empty if there was none."""
 
     method: str
     path: str
@@ -153,7 +153,7 @@ class Stage:
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Run the demo, or with --serve keep the quickstart running. Returns 1 where a step failed."""
+    """Run the demo, or with --serve keep the quickstart running. Returns 1 if a step failed."""
     parser = argparse.ArgumentParser("connectors demo", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--serve",

@@ -130,7 +130,7 @@ def _path(resource: str, name: str | None, options: GetOptions) -> str:
 
 
 def _rendered(body: bytes, resource: str, options: GetOptions, *, single: bool) -> str:
-    """The text to print, empty where a list has no items and a table is asked for."""
+    """The text to print, empty if a list has no items and a table is asked for."""
     if options.output is OutputFormat.JSON:
         return msgspec.json.format(msgspec.json.encode(decoded(body, dict[str, Any])), indent=4).decode() + "\n"
     if options.output is OutputFormat.YAML:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def path_problem(paths: Iterable[Path]) -> str | None:
-    """Why one of the paths cannot be read, and what to do; None where all can."""
+    """Why one of the paths cannot be read, and what to do; None if all can."""
     for path in paths:
         try:
             if path.is_dir():

@@ -76,7 +76,7 @@ class ProbeError(Exception):
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Probe one Connector and print requests, answers and conditions, credentials masked.
 
-    Returns 0 where both conditions hold, 1 where one does not, 2 if no tool was asked.
+    Returns 0 if both conditions hold, 1 where one does not, 2 if no tool was asked.
     """
     parser = argparse.ArgumentParser("connectors probe", description=__doc__, allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="the Connector")

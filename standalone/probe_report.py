@@ -21,7 +21,7 @@ CONDITIONS: Mapping[Purpose, ConditionType] = {
 
 
 class HopReport(Struct, frozen=True, rename="camel", kw_only=True):
-    """One request, and the status of its answer; None where there was none."""
+    """One request, and the status of its answer; None if there was none."""
 
     method: str
     url: str

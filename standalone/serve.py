@@ -29,7 +29,7 @@ FIRST_PROBES = 2.0
 
 
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Serve until told to stop. Returns 0 after draining, 1 where it cannot begin; exits 2 on a bad command line."""
+    """Serve until told to stop. Returns 0 after draining, 1 if it cannot begin; exits 2 on a bad command line."""
     parser = argparse.ArgumentParser("connectors serve", description=__doc__, allow_abbrev=False)
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="a directory of manifests, or one file")
     arguments, options = parse_command_line(parser, ServeOptions(), words, environment)

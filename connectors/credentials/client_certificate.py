@@ -25,7 +25,7 @@ CERTIFICATE, KEY = "tls.crt", "tls.key"
 
 
 class ClientCertificate:
-    """Nothing is injected into a request: who holds the key is known from the handshake on."""
+    """Injects nothing into a request: the handshake has proved who holds the key."""
 
     def owned(self, auth_type: AuthType) -> Owned:
         return Owned()
@@ -36,13 +36,13 @@ class ClientCertificate:
         if problem := _problem(chain, block):
             message = f"Secret {secret.metadata.name}: {problem}"
             raise CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
-        # Of what was read and nothing else: a key that stands in tls.crt too is not shown to anybody.
+        # Written from what was read, and nothing else: a key that stands in tls.crt too must not be shown to a tool.
         shown = b"".join(as_pem(certificate) for certificate in chain.certificates)
         return Credential(certificate=KeyPair(shown, SecretValue(block or b"")))
 
 
 def _problem(chain: Bundle, block: bytes | None) -> str:
-    """Why the two could not be shown to anybody; quotes nothing of them."""
+    """Why no tool would accept the two; quotes nothing of them."""
     if not chain.certificates:
         return f"{CERTIFICATE} holds no certificate in PEM; put the client's certificate there, then its issuers'"
     if chain.problems:
@@ -60,7 +60,7 @@ def _mismatch(leaf: Certificate, block: bytes) -> str:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
     try:
-        # Not the slow proof that the primes are primes: a caller with a bad key harms no other.
+        # Without the slow proof that the primes are prime: a bad key harms only the Connector that has it.
         key = load_pem_private_key(block, None, unsafe_skip_rsa_key_validation=True).public_key()
         if isinstance(key, RSAPublicKey) and not MIN_RSA <= key.key_size <= MAX_RSA:
             return f"{KEY} is of RSA with {key.key_size} bits; use one of {KINDS}"

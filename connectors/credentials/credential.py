@@ -55,14 +55,14 @@ _MIN_SHOWN = 8
 # Looks at an address: as it is, and percent-decoded up to three times; logins nest one address in another.
 _MAX_ENCODINGS = 4
 ANONYMOUS = Credential()
-# What is never passed on, for anonymous Connectors neither: it is the caller's word to the proxy (threat 21).
+# Never passed on, not even for anonymous Connectors: these fields are for the proxy alone (threat 21).
 CALLERS_OWN = Owned(headers=frozenset({b"authorization", b"proxy-authorization", b"x-openapi-address"}))
 
 
 def fold(name: bytes) -> bytes:
     """Fold a field name as tools behind CGI or WSGI do: case, and `_` for `-` (RFC 3875 section 4.1.18).
 
-    Without this a caller's `Private_Token` would reach such a tool as the very variable the injected one uses.
+    Without this, a caller's `Private_Token` would reach such a tool in the same variable as the injected field.
     """
     # Short ones only: a cache of what peers make up must not become their storage.
     return _short_fold(name) if len(name) <= _CACHED else _fold(name)
@@ -111,7 +111,7 @@ def is_shown(value: bytes, parameters: Parameters) -> bool:
 
 
 def _spaced(raw: bytes) -> bytes:
-    """In forms a `+` is a space: both sides are compared as if every one were."""
+    """In forms a `+` is a space; so both sides are compared with every `+` read as one."""
     return raw.replace(b"+", b" ")
 
 

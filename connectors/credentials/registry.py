@@ -61,6 +61,6 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
         raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
     credential = scheme.credential(auth_type, secret, subject)
     if auth_type.secret_type == TLS and credential.certificate is None:
-        # A class may send something of its own besides; what the type stands for is shown all the same.
+        # A class's own generator makes fields alone; the certificate of the Secret is shown all the same.
         return replace(credential, certificate=SCHEMES[TLS].credential(auth_type, secret).certificate)
     return credential

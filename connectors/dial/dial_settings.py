@@ -45,5 +45,5 @@ class DialSettings:
 
 
 def dialing_on_this_machine() -> DialSettings:
-    """What is dialled where tools on this machine are served, as on a laptop they are."""
+    """The settings of a command that serves tools on this machine, as on a laptop."""
     return DialSettings(DialGuard(loopback=True))

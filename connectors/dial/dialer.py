@@ -1,4 +1,4 @@
-"""What may be dialled and whom to believe there: one owner in a process, for traffic, probes and token exchange."""
+"""What may be dialled, and which CAs count there: one owner in a process, for traffic, probes and token exchange."""
 
 from __future__ import annotations
 
@@ -86,8 +86,9 @@ class Dialer:
     ) -> T:
         """Call `connect` with the context, None for http.
 
-        Of two CAs of one name OpenSSL tries one. If the signature shows that it was the wrong one, `connect` is called
-        again, with others of that name; so it must send nothing before the handshake has succeeded.
+        If two CAs have the same name, OpenSSL tries one of them. If the signature shows that it was
+        the wrong one, `connect` is called again, with others of that name; so it must send nothing before the handshake
+        has succeeded.
 
         Raises:
             KeyPairError: the certificate to show cannot be loaded.
@@ -107,5 +108,5 @@ class Dialer:
         raise first
 
     def failed(self, address: Address) -> None:
-        """None of its candidates took a connection: the next caller looks the name up again."""
+        """No candidate accepted a connection: the next caller looks the name up again."""
         self._resolver.forget(address.host, address.port)

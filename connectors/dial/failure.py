@@ -1,7 +1,7 @@
 """Why a tool did not answer: the proxy's refusals and the conditions of probes use the same classification.
 
 Messages are the same from one try to the next, since they go into a status: no address that a name server chose, no
-port of this end, no duration, none of a library's words about what was sent or has come.
+port of this end, no duration, and no library's words about what was sent or received.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sends one HTTP request and returns the answer, whatever it says: no redirect is followed, nothing is kept.
 
 Every request has a connection and a lookup of its own, so two of them share nothing (threat 13). Probes go this way,
-and whatever else this project asks a tool by itself, such as the realm of a token: what must not be dialled is not
-dialled for these either.
+and so does whatever else this project asks a tool by itself, such as the realm of a token: the guard judges their
+addresses too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OURS = frozenset(
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-# Methods of which a server expects no body; of others it may want to hear of none (RFC 9110 section 8.6).
+# Servers expect no body with these methods; with others, some want Content-Length: 0 (RFC 9110 section 8.6).
 _WITHOUT_CONTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -88,7 +88,7 @@ class HttpClient:
         try:
             outcome = await self._outcome(request, read_body=read_body)
         except asyncio.CancelledError:
-            # Its time was over: perhaps the tool is not at these addresses any more.
+            # The caller's time was over: perhaps the tool has moved from these addresses.
             self._dialer.failed(request.address)
             raise
         if isinstance(outcome, DialFailure):
@@ -124,7 +124,7 @@ class HttpClient:
 
     @contextmanager
     def _kept(self, writer: asyncio.StreamWriter) -> Iterator[None]:
-        """Keep the connection for as long as it is in use, and drop it: to end TLS in order is to wait for the peer."""
+        """Keep the connection while it is in use, then drop it: to end TLS in order would mean waiting for the peer."""
         self._running.add(writer)
         try:
             if self._closed:

@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network
 Networks = tuple[Network, ...]
 
 LOOPBACK: Networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-# Where no tool is, and much that must not be reached. Private ranges are not part of it: that is where tools live.
+# No tool is there, and much that must not be reached. Private ranges are not among them: tools live there.
 DENIED: tuple[tuple[str, Networks], ...] = (
     (
         "metadata",
@@ -97,7 +97,7 @@ class DialGuard:
     _known: dict[str, str | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def denied(self, ip: str) -> str | None:
-        """The name of the range that keeps `ip` from being dialled; None where it may be.
+        """The name of the range that keeps `ip` from being dialled; None if it may be.
 
         An IPv6 address that stands for an IPv4 address is judged as both. What is not an address is denied.
         """
@@ -141,5 +141,5 @@ def _forms(ip: IPAddress) -> Iterator[IPAddress]:
         yield IPv4Address(octets[2:6])
     if ip in _LOCAL_NAT64:
         inner = [IPv4Address(bytes(octets[place] for place in places)) for places in _LOCAL_NAT64_OCTETS]
-        # The prefix has an unknown length. Zeros are the filling of another length; no translator forwards to them.
+        # The prefix's length is unknown. Zeros come from assuming a wrong one, and no translator forwards to them.
         yield from [address for address in inner if address not in _THIS_NETWORK] or inner[-1:]

@@ -1,4 +1,4 @@
-"""What kinds of failure there are on the way to a tool. Pure: connectors/dial/failure.py tells which one it was."""
+"""The kinds of failure on the way to a tool. Pure: connectors/dial/failure.py tells which one it was."""
 
 from __future__ import annotations
 

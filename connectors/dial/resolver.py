@@ -18,7 +18,7 @@ from typing import NamedTuple
 # Lookups at once. A thread that waits for a name server costs some 50 KiB; so many do not hang by chance.
 MAX_LOOKUPS = 256
 
-# Answers that are kept. A cluster has fewer tools; a caller who asks for more names is playing.
+# Answers that are kept. A cluster has fewer tools than that.
 MAX_CACHED = 4096
 
 Lookup = Callable[[str, int], list[str]]
@@ -58,7 +58,7 @@ class NameResolver:
     def __init__(
         self, lookup: Lookup = look_up, cache: float = 0.0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """`cache`: seconds that an answer counts; 0: for those who wait for it, and no longer."""
+        """`cache`: for how many seconds an answer counts; 0: only for those who are waiting for it."""
         self._lookup = lookup
         self._cache = cache
         self._monotonic = monotonic
@@ -81,12 +81,12 @@ class NameResolver:
             if len(self._running) >= MAX_LOOKUPS:
                 raise TooManyLookupsError(f"{MAX_LOOKUPS} names are being looked up at once")
             running = self._running[host, port] = self._start(host, port)
-        # Shielded: one client that leaves does not take the answer from the others. A list of its own for each: none
-        # changes what another has checked.
+        # Shielded: one client that leaves does not take the answer from the others. Each gets a list of its own: one
+        # must not change what another has judged.
         return list(await asyncio.shield(running))
 
     def forget(self, host: str, port: int) -> None:
-        """The next caller has it looked up again: there was no answer at these addresses."""
+        """Forget the answer, since nothing answered at these addresses: the next caller looks the name up again."""
         self._answers.pop((host, port), None)
 
     def _start(self, host: str, port: int) -> asyncio.Future[list[str]]:

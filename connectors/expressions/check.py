@@ -37,7 +37,7 @@ _CONTAINER = re.compile(r" \(in container '[^']*'\)| \[[A-Z_]+\]$")
 # Where a body may hold what the library does not take as it is.
 _DELICATE = re.compile(rb"[0-9]{19}|\\u0000")
 _INT64 = range(-(2**63), 2**63)
-# What the library raises: its own errors are RuntimeErrors, those of the conversion of values the others.
+# What the library raises: RuntimeErrors of its own, and the others where it converts values.
 _RUNTIME = (RuntimeError, ValueError, TypeError, OverflowError)
 # The canonical code with which a message of the library begins -> what is said instead.
 _CODES = {
@@ -136,14 +136,15 @@ def _headers(response: Response) -> dict[str, list[str]]:
 
 
 def _clean(text: str) -> str:
-    """Without lone surrogates, which the library takes for no string at all, and NUL, which ends one for it."""
+    """The text without lone surrogates, which the library refuses, and without NUL, at which it ends a string."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _json(response: Response) -> object:
-    """The body, if it is called JSON and is; None in all other cases (RFC 8259, RFC 6839 section 3.1).
+    """The body as a value, if Content-Type says JSON and it is; else None (RFC 8259, RFC 6839 section 3.1).
 
-    One that is too deep is none: the library converts values by recursion in C, which a few thousand levels end.
+    A body that is nested too deeply counts as no JSON: the library converts values by recursion in C, and a few
+    thousand levels end the process.
     """
     media = response.header("content-type").partition(";")[0].strip().lower()
     if not response.complete or too_deep(response.body) or not (media == "application/json" or media.endswith("+json")):

@@ -17,7 +17,7 @@ from enum import IntEnum
 
 # Uses of the answer or of an item of it: each may go through all of a body of 1 MiB, 0.1 to 4 ms.
 #
-# What is used 16 times in a loop over a list of 16 such bodies takes a second, and is not written by accident.
+# What is used 16 times in a loop over a list of 16 such bodies takes a second, and no author needs that.
 MAX_MENTIONS = 32
 # `+` in an expression: each may copy a body of 1 MiB.
 MAX_JOINS = 8
@@ -112,7 +112,7 @@ _KINDS = set(_Kind)
 
 
 class _Walk:
-    """One walk through an expression. A list of what is still to see, for its depth must not be ours."""
+    """One walk through an expression, with a list of what is still to visit: its author chooses how deep it is."""
 
     def __init__(self, compiled: bytes, source: str) -> None:
         checked = _message(compiled, 2)

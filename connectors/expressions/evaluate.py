@@ -178,7 +178,7 @@ class _Run:
             raise error_at(self._source, position, f"the rendering takes more than {MAX_STEPS} steps")
 
     def _charge(self, value: Value, position: int, weight: int = 1) -> None:
-        """What a function looks at and what it makes cost as much as they are long."""
+        """Charge for what a function reads and for what it makes, by their length."""
         match value:
             case bytes():
                 self._step(position, len(value) * weight // STEP_BYTES)

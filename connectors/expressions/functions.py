@@ -147,7 +147,7 @@ class Function:
     weight: int = 1
 
     def problem(self, count: int) -> str | None:
-        """What is wrong with calling it with `count` arguments; None where nothing is."""
+        """What is wrong with calling it with `count` arguments; None if nothing is."""
         if self.least <= count <= self.most:
             return None
         wanted = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"

@@ -42,7 +42,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What stands outside of actions, trimmed as the actions beside it say."""
+    """The text outside actions, trimmed as the actions beside it say."""
 
     value: str
     position: int

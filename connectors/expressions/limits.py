@@ -36,7 +36,7 @@ STEP_ITEMS = 64
 
 
 class Buffer:
-    """Bytes that are put together, never more than MAX_OUTPUT."""
+    """Collects bytes, at most MAX_OUTPUT of them."""
 
     __slots__ = ("_parts", "_size")
 

@@ -14,7 +14,7 @@ from connectors.expressions.values import Value
 
 
 def parse(source: str, specimen: Value = None) -> Program:
-    """Compile; `specimen` is a root with the fields that there will be, against which chains of fields are checked.
+    """Compile; `specimen` is a root with the fields that templates will see; chains of fields are compared with it.
 
     Raises:
         TemplateError: with line and column, where the source leaves the subset.

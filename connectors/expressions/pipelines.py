@@ -1,4 +1,4 @@
-"""The tokens of an action -> a pipeline. What can be known to fail is refused here, at admission."""
+"""The tokens of an action -> a pipeline. Whatever is known to fail is refused here, at admission."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Scope:
     """What names mean at one place of the source, and how deep that place is.
 
     `variables` are places of declarations. `dot_is_root` holds outside of `with` and `range`. `specimen` is a root of
-    the shape that templates will see, None where that is not known.
+    the shape that templates will see, None if that is not known.
     """
 
     source: str
@@ -325,7 +325,7 @@ def static_value(scope: Scope, chain: Chain) -> Value:
 
 
 def unprintable(scope: Scope, pipe: Pipe) -> str | None:
-    """Why what the pipeline writes can never be written; None where that is not known."""
+    """Why the pipeline's value can never be written; None if that is not known."""
     if pipe.rest or pipe.slots or not isinstance(pipe.first, Chain):
         return None
     value = static_value(scope, pipe.first)

@@ -56,7 +56,7 @@ def _write(value: Value, buffer: Buffer, depth: int) -> None:
 
 
 def not_printable(value: Value) -> str | None:
-    """Why a value cannot be written as a whole; None where its kind can."""
+    """Why a value cannot be written as a whole; None if its kind can."""
     match value:
         case Missing():
             return value.problem
@@ -95,7 +95,7 @@ def sprint(values: Sequence[Value]) -> bytes:
 
 
 def format_problem(pattern: bytes, count: int) -> str | None:
-    """What is wrong with a format for `count` values; None where nothing is. Go would write `%!d(...)` instead."""
+    """What is wrong with a format for `count` values; None if nothing is. Go would write `%!d(...)` instead."""
     verbs = [verb for verb in _VERB.findall(pattern) if verb != b"%"]
     if any(verb not in (b"s", b"q", b"d", b"v", b"t") for verb in verbs):
         return f"the format has a verb, a flag or a width that is not known; {_KNOWN}"

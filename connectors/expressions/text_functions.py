@@ -28,8 +28,8 @@ _HOST = re.compile(rb"(?:\[(?P<literal>[^\]]*)\]|(?P<name>[^:\[\]]*))(?::[0-9]*)
 def parse_url(text: bytes) -> Map:
     """The parts of a URL under sprig's names. `path` stays as it is written: percent-encoded.
 
-    sprig decodes it. What templates do with a path is to write it into another URL, where a decoded %2F or %20 would
-    be something else.
+    sprig decodes it. But templates write a path into another URL, where a decoded %2F or %20 would mean something
+    else.
 
     Raises:
         ValueError: it is not a URL.
@@ -78,7 +78,7 @@ def _list(value: Value) -> tuple[Value, ...]:
 
 
 def _within(size: int, most: int = MAX_OUTPUT) -> None:
-    """Ask before a value is made: it may be thousands of times what it is made of."""
+    """Raise before a value is made that would be too long: it may be thousands of times as long as its arguments."""
     if size > most:
         raise ValueError(TOO_LONG if most == MAX_OUTPUT else f"a list has at most {most} items")
 
@@ -91,7 +91,7 @@ def b64enc(arguments: Sequence[Value]) -> bytes:
 
 
 def b64dec(arguments: Sequence[Value]) -> bytes:
-    """The opposite. sprig yields the error's text where it is not Base64; here that is an error."""
+    """Decode Base64. sprig writes an error's text into the result; here it is an error."""
     (value,) = map(_string, arguments)
     try:
         return b64decode(value.replace(b"\n", b"").replace(b"\r", b""), validate=True)

@@ -11,7 +11,7 @@ from typing import TypeAlias, final
 class Missing:
     """What a map yields for a key that it lacks: false in a condition, and an error in any other place.
 
-    `key` is empty where the template computes it: it could be a value of the Secret, and messages name it.
+    `key` is empty if the template computes it: it could be a value of the Secret, and messages name it.
     """
 
     key: str
@@ -79,7 +79,7 @@ _ABSENT = Missing("")
 
 
 def kind_of(value: Value) -> str:
-    """What it is, for messages."""
+    """The kind of a value, for messages."""
     match value:
         case None | Missing():
             return "nil"
@@ -111,7 +111,7 @@ def is_true(value: Value) -> bool:
 
 
 def field_of(value: Value, name: str) -> Value:
-    """`value.name`. What a map lacks stays missing, however deep one looks into it.
+    """`value.name`. A key that a map lacks stays missing, and so do the fields below it.
 
     Raises:
         ValueError: there is no such field, or the value has none at all.

@@ -34,9 +34,9 @@ class BodyReader(Protocol):
     done: bool
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """What of `data` to pass on, and the rest: what lies behind the body's end where it is `done`.
+        """What of `data` to pass on, and the rest. If the body is `done`, the rest lies behind its end.
 
-        Where it is not, the rest is the body's own, and to be fed again in a later turn: this much is enough for one.
+        If it is not, the rest belongs to the body and is to be fed again in a later turn: one turn has done enough.
 
         Raises:
             MessageError: the framing is broken.
@@ -59,7 +59,7 @@ class BodyReader(Protocol):
         ...
 
 
-class NoBody:
+class EmptyBody:
     """A message without a body: everything behind its head belongs to the next message."""
 
     __slots__ = ()
@@ -89,7 +89,7 @@ class LengthBody:
         return self._remaining
 
     def skip(self, count: int) -> None:
-        """So many bytes of it, at most those that are left, have passed without being fed."""
+        """Count bytes that passed without being fed, at most as many as are left."""
         self._remaining -= count
         self.done = self._remaining == 0
 
@@ -216,7 +216,7 @@ class ChunkedBody:
     def _line(self, buffer: _Buffer, position: int, size: int) -> tuple[int, bytes | None]:
         """Read the line or trailer section at `position`: where it ends, and what to pass on instead.
 
-        The end is -1 where it is not complete yet; None: it passes as it is.
+        The end is -1 if it is not complete yet; None: it passes as it is.
         """
         if self._state is _State.SIZE:
             return self._size(buffer, position, size)
@@ -289,7 +289,7 @@ def body_reader(framing: Framing, trailers: TrailerFilter, *, decode: bool = Fal
     """The reader for a framing; `decode` takes the chunked coding off."""
     match framing.kind:
         case BodyKind.NONE:
-            return NoBody()
+            return EmptyBody()
         case BodyKind.LENGTH:
             return LengthBody(framing.length)
         case BodyKind.CHUNKED:

@@ -38,7 +38,7 @@ def request_framing(head: RequestHead) -> Framing:
     """The framing of a request body.
 
     Raises:
-        MessageError: two framings, or one that not every server reads alike: what request smuggling is made of
+        MessageError: two framings, or one that servers read differently: request smuggling uses both
             (threat 11). A transfer coding other than `chunked` alone is refused, as nginx does.
     """
     framing = _declared(head)
@@ -55,7 +55,7 @@ def response_framing(head: ResponseHead, request_method: bytes) -> Framing:
 
 
 def declared_framing(head: ResponseHead) -> Framing | None:
-    """What a response's own fields say of its body; None where they say nothing.
+    """What a response's fields say of its body; None if they say nothing.
 
     Raises:
         MessageError: as for requests, with reason UpstreamProtocol.

@@ -47,7 +47,7 @@ class Version(Enum):
 
 
 class _Head:
-    """What both heads can do. No Struct itself: fields of its own would come before the method or the status."""
+    """What both heads can do. Not a Struct: fields of its own would come before the method or the status."""
 
     __slots__ = ()
     headers: Headers

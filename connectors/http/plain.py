@@ -1,4 +1,4 @@
-"""Plain request heads, taken apart by one expression: what needs no judging but that of the line itself."""
+"""Plain request heads, taken apart by one regular expression: nothing of them but the request line has to be judged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_LINE = 8 * 1024
 # Bytes of a header block that is worth a digest; longer ones cost as much as to judge them.
 MAX_BLOCK = 8 * 1024
 
-# What a path holds without an escape (RFC 3986 section 3.3): no reader sees another path in it.
+# Characters of a path that need no escape (RFC 3986 section 3.3): every reader sees the same path.
 _PLAIN = rb"[A-Za-z0-9\-._~!$&'()*+,;=:@/]*+"
 _SEGMENT = rb"[A-Za-z0-9\-._~!$&'()*+,;=:@]++"
 _LINE = re.compile(
@@ -43,9 +43,9 @@ class Plain(Struct, frozen=True, gc=False):
 
 
 def plain_head(data: bytes) -> Plain | None:
-    """The head that `data` begins with; None where it is not complete, not plain, or too long to be read this way.
+    """The head that `data` begins with; None if it is not complete, not plain, or too long to be read this way.
 
-    Both who remembers a block and who looks one up cut it here, so that they cannot mean different bytes by it.
+    Whatever remembers a block and whatever looks one up cut it here; so both mean the same bytes by it.
     """
     line = _LINE.match(data)
     if line is None or (start := line.end()) > MAX_LINE:

@@ -1,4 +1,4 @@
-"""What a check sees of an answer: the value behind CEL's variable `response`."""
+"""What a check sees of an answer: the value of CEL's variable `response`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Response:
     """One HTTP answer.
 
     `headers` are in the order in which they came, names as they were sent. `body` is what was read of it, with no
-    content coding undone; `complete` is False where there was more than is read.
+    content coding undone; `complete` is False if more came than is read.
     """
 
     status: int

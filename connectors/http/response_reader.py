@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.http.body import BodyReader, NoBody, body_reader
+from connectors.http.body import BodyReader, EmptyBody, body_reader
 from connectors.http.framing import BodyKind, response_framing
 from connectors.http.head import BARE_LF_OR_NUL, HEAD_END, parse_response
 from connectors.http.message import MessageError, ResponseHead
@@ -32,7 +32,7 @@ class ResponseReader:
         self._ahead = bytearray()
         self._interim = 0
         self._head: ResponseHead | None = None
-        self._reader: BodyReader = NoBody()
+        self._reader: BodyReader = EmptyBody()
         self._ends_with_connection = False
         self._body = bytearray()
 
@@ -65,7 +65,7 @@ class ResponseReader:
         return _response(self._head, bytes(self._body), complete=True) if self._reader.done else None
 
     def end(self) -> Response:
-        """The answer, where the connection has ended and `feed` has returned none.
+        """The answer, once the connection has ended and `feed` has not returned one.
 
         Raises:
             MessageError: it breaks off.
@@ -92,7 +92,7 @@ class ResponseReader:
         return b""
 
     def _head_end(self, scanned: int) -> int:
-        """Where the first head ends; 0 if that has not come.
+        """Where the first head ends; 0 if its end has not come yet.
 
         Raises:
             MessageError: it cannot become one. Said at once, since an SSH server sends a line and waits.
@@ -113,6 +113,6 @@ class ResponseReader:
 
 
 def _response(head: ResponseHead, body: bytes, *, complete: bool) -> Response:
-    # What is not UTF-8 is nothing that a check could ask for.
+    # A check cannot ask for what is not UTF-8.
     fields = tuple((name.decode(errors="replace"), value.decode(errors="replace")) for name, value in head.headers)
     return Response(head.status, fields, body, complete)

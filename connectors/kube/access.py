@@ -20,7 +20,7 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class AccessError(Exception):
-    """There is no usable way to the API server; the message says what was looked for and what to do."""
+    """The API server cannot be reached with what is configured; the message says what was looked for and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class Access:
 
 
 def choose_access(flag: str, environment: str, in_cluster: InCluster | None = None) -> Access:
-    """The flag, else the pod's ServiceAccount where there is one, else $KUBECONFIG.
+    """The flag's kubeconfig, else the pod's ServiceAccount if there is one, else $KUBECONFIG.
 
     `flag` is a path, or empty. `environment` is the text of $KUBECONFIG; of the files that it lists, those that do
     not exist are left out.
 
     Raises:
-        AccessError: there is none of the three.
+        AccessError: none of the three exists.
     """
     place = in_cluster or InCluster()
     if flag:
@@ -84,7 +84,7 @@ class Endpoint:
 
     `host` is scheme, host and port, without a slash at the end. `ca_file`: the CA certificates in PEM by which it is
     verified, `authority` what is in it; empty for the system's own. `certificate` and `key`: files of a client
-    certificate. `server_name`: the name in its certificate, empty for that of the host. `verify` is False where a
+    certificate. `server_name`: the name in its certificate, empty for that of the host. `verify` is False if a
     kubeconfig says insecure-skip-tls-verify. `proxy`: the URL of a proxy on the way.
     """
 
@@ -113,7 +113,7 @@ class Connection:
         self.state = state
 
     def changed_on_disk(self) -> bool:
-        """Whether a file is another one than when it was read."""
+        """Whether a file has changed since it was read."""
         return state_of(self.files) != self.state
 
     def same_as(self, other: Connection) -> bool:
@@ -221,10 +221,10 @@ def _files_named(contents: Mapping[Path, dict[str, Any]]) -> Iterator[Path]:
 
 
 def _require_usable(contents: Mapping[Path, dict[str, Any]]) -> None:
-    """A look at what kubernetes-asyncio reports badly, or would do without a word.
+    """Refuse what kubernetes-asyncio reports badly, or does in silence.
 
-    Its own messages may quote a whole entry of a user, token and all (ConfigNode), so they are never passed on. A token
-    of an auth-provider it refreshes without looking at the issuer's certificate (threat 22).
+    Its own messages may quote a whole entry of a user, token and all (ConfigNode), so they are never passed on. It
+    refreshes the token of an auth-provider without looking at the issuer's certificate (threat 22).
     """
     paths = tuple(contents)
     current = next((str(name) for content in contents.values() if (name := content.get("current-context"))), "")
@@ -279,7 +279,7 @@ def _authorization(scheme: str, token: str) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """Nothing if it cannot be read: the session that is opened with it says what is wrong."""
+    """Empty if it cannot be read: the session that is opened with it will say what is wrong."""
     try:
         return path.read_bytes()
     except OSError:

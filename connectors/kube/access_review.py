@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Api(Protocol):
-    """What of KubeClient is needed."""
+    """The part of KubeClient that is needed."""
 
     async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
         """POST; returns the answer's body."""
@@ -55,11 +55,11 @@ async def may(api: Api, user: User, action: ResourceAction) -> bool:
 
 
 async def ask(api: Api, resource: Resource, body: dict[str, Any], answer: msgspec.json.Decoder[T]) -> T:
-    """Ask a question, once more where the connection was lost: it changes nothing, and a kept one may end at any time.
+    """Ask a question, and once more if the connection was lost: a question changes nothing, and a kept one may end.
 
     Raises:
-        KubeError: there is no answer; UnreadableError where what came is none, which is not quoted: it holds what was
-            asked, and that may be a token.
+        KubeError: no answer came; UnreadableError if something else came, which is not quoted: it may repeat the
+            question, and with it a token.
     """
     try:
         raw = await api.create(resource, body)

@@ -44,7 +44,7 @@ class Cache(Generic[K, V]):
         return MappingProxyType(self._items)
 
     def start_list(self) -> None:
-        """What a list before this one has brought is forgotten; what is held stays until `end_list`."""
+        """Forget what an earlier, unfinished list has brought; what is held stays until `end_list`."""
         self._listing = {}
 
     def listed(self, raw: Raw) -> None:
@@ -81,7 +81,7 @@ class Cache(Generic[K, V]):
         return value if self._keep is None or key not in self._items else self._keep(self._items[key], value)
 
     def _tell_all(self, keys: Iterable[K]) -> None:
-        """Each is told, even where telling one raises; then that is raised."""
+        """Tell of each, even if one raises; that is raised at the end."""
         with ExitStack() as stack:
             for key in reversed(list(keys)):
                 stack.callback(self._tell, key)

@@ -23,7 +23,7 @@ LINE_LIMIT = 16 * 1024 * 1024
 
 
 class LineTooLongError(Exception):
-    """A line is longer than LINE_LIMIT: not what an API server sends."""
+    """A line is longer than LINE_LIMIT: no API server sends such a line."""
 
 
 class Lines:
@@ -71,7 +71,7 @@ LIST_TIMEOUT = 60.0
 
 # Seconds without a byte after which a watch is opened again: it may be dead, and TCP would not tell for many minutes.
 #
-# Bookmarks come about every minute where they come in time. Kubernetes 1.20 sends those of a quiet resource later, so
+# Bookmarks usually come about every minute. Kubernetes 1.20 sends those of a quiet resource later, so
 # silence is not a failure.
 WATCH_SILENCE = 90.0
 
@@ -118,7 +118,7 @@ class _ListMeta(Struct, frozen=True, rename="camel"):
 
 class _List(Struct, frozen=True):
     metadata: _ListMeta = _ListMeta()
-    # Go writes an empty slice as null where it is nil.
+    # Go writes a nil slice as null.
     items: list[Raw] | None = None
 
 
@@ -172,7 +172,7 @@ class KubeClient:
         return connection.endpoint if connection else None
 
     def on_renewal(self, tell: Callable[[], None]) -> None:
-        """Call `tell` whenever the credential or the CA was read again and is another."""
+        """Call `tell` whenever the credential or the CA was read again and has changed."""
         self._transport.on_renewal(tell)
 
     async def close(self) -> None:
@@ -270,11 +270,11 @@ class KubeClient:
     ) -> AsyncGenerator[WatchEvent, None]:
         """Events after `resource_version`, with bookmarks; ends when the server ends it, at most `timeout` seconds on.
 
-        `opened` is called when the server has accepted it. To be closed (contextlib.aclosing) by who stops early.
+        `opened` is called when the server has accepted it. A caller that stops early closes it (contextlib.aclosing).
 
         Raises:
             KubeError: GoneError for a version that is too old (as an HTTP status or as an ERROR event),
-                SilentError where nothing comes for `watch_silence`, UnavailableError where the connection breaks.
+                SilentError if nothing comes for `watch_silence`, UnavailableError if the connection breaks.
         """
         query = selector.query | {
             "watch": "true",

@@ -33,7 +33,7 @@ class SilentError(UnavailableError):
 
 
 class UnreadableError(KubeError):
-    """An answer of success that is not about what was asked. To ask again helps no more than to ask others."""
+    """An answer of success that is not about the question. Neither asking again nor another question helps."""
 
 
 class ApiStatusError(KubeError):

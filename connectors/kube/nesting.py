@@ -25,7 +25,7 @@ _LOW = _FLAT
 for _ in range(_SMALL):
     _LOW = _FLAT + rb"(?:[\[{]" + _LOW + rb"[\]}]" + _FLAT + rb")*+"
 _RUN = rb"([\[{]++|[\]}]++)"
-# To the next brackets of one direction. Python sees a run of them as one: there may be millions, of one author.
+# To the next brackets of one direction. A run of them is one match: one author may send millions.
 _STEP = re.compile(_FLAT + _RUN, re.DOTALL)
 # The same, over whatever is closed within _SMALL levels: for where none of these is to be cut.
 _STRIDE = re.compile(_LOW + _RUN, re.DOTALL)
@@ -57,7 +57,7 @@ def members(raw: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
     """The members of an object, whatever their depth, each as it stands there.
 
     For objects that are too deep for a decoder: it costs less than cutting them, and each member can be measured before
-    that. What is not JSON ends it without a word; decoding the members will tell.
+    that. It stops silently at what is not JSON; decoding the members will tell.
 
     Raises:
         msgspec.ValidationError: it is not an object.

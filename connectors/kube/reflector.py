@@ -25,9 +25,9 @@ PAGE = 100
 WATCH_SECONDS = (240, 480)
 # Seconds. After a watch that ended in order after less than that, the next one waits a little.
 SHORT = 1.0
-# Seconds after which a watch counts as one that worked, even if it had nothing to tell.
+# Seconds after which a watch counts as having worked, even if it brought nothing.
 LIVED = 5.0
-# Objects whose trouble is remembered, so that it is logged once.
+# Objects whose failure is remembered, so that each is logged once.
 NAMED = 1000
 
 
@@ -139,12 +139,12 @@ class Reflector:
                 await self._watch()
             except GoneError as error:
                 self._version = ""
-                # In the ordinary course of things one list later a watch is open again.
+                # Nothing has failed: usually a watch is open again one list later.
                 if self._gone and self._opened_at is None:
                     self._lost(error)
                 self._gone = self._opened_at is None
             except SilentError:
-                # Nothing may have happened. Whether the server is away shows when the next one is opened.
+                # Silence alone is not a failure: whether the server is away shows when the next watch is opened.
                 pass
             except KubeError as error:
                 problem = error

@@ -92,7 +92,7 @@ VALIDATING_WEBHOOK_CONFIGURATIONS = Resource(
 )
 
 
-# Annotations may hold a Secret's data: they are no field of this, and so are never read.
+# Annotations may hold a Secret's data. They are not a field here, and so are never read.
 class Metadata(Struct, frozen=True, rename="camel"):
     """The part of metav1.ObjectMeta that names an object and one version of it."""
 

@@ -99,7 +99,7 @@ class Selection(Generic[V]):
         self._logged = 0
 
     def want(self, keys: Iterable[ObjectKey]) -> None:
-        """Replace the set of wanted objects; what is not wanted any more is dropped."""
+        """Replace the set of wanted objects, and drop those that are no longer wanted."""
         wanted = set(keys)
         for key in [key for key in self._wanted if key not in wanted]:
             self.drop(key)
@@ -107,7 +107,7 @@ class Selection(Generic[V]):
             self.add(key)
 
     def add(self, key: ObjectKey) -> None:
-        """One more is wanted."""
+        """Want one more object."""
         if key not in self._wanted:
             self._wanted[key] = _Wanted()
             self._count(key)
@@ -115,7 +115,7 @@ class Selection(Generic[V]):
                 self._ask(key)
 
     def drop(self, key: ObjectKey) -> None:
-        """One is not wanted any more."""
+        """Stop wanting an object."""
         self._wanted.pop(key, None)
         self._values.pop(key, None)
         self._count(key)
@@ -126,7 +126,7 @@ class Selection(Generic[V]):
         return self._anchored and not self._unknown
 
     def get(self, key: ObjectKey) -> V | None:
-        """The object, None where it does not exist or is not fetched yet (see `fetched`)."""
+        """The object, None if it does not exist or is not fetched yet (see `fetched`)."""
         return self._values.get(key)
 
     def fetched(self, key: ObjectKey) -> bool:
@@ -149,13 +149,13 @@ class Selection(Generic[V]):
         return MappingProxyType(self._values)
 
     def start_list(self) -> None:
-        """Nothing: the list only tells where the watch begins."""
+        """Do nothing: the list only tells where the watch begins."""
 
     def listed(self, raw: Raw) -> None:
-        """Nothing: what is wanted is fetched."""
+        """Do nothing: wanted objects are fetched by name."""
 
     def end_list(self) -> None:
-        """Changes before this anchor went unseen: fetch everything. What is held serves on meanwhile."""
+        """Fetch everything, since changes before this anchor were not seen. What is held goes on serving meanwhile."""
         self._anchored = True
         for key in self._wanted:
             self._ask(key)
@@ -185,7 +185,7 @@ class Selection(Generic[V]):
             self._gone(key, entry)
 
     def _count(self, key: ObjectKey) -> None:
-        """So that `synced` need not look at thousands."""
+        """Keep count, so that `synced` need not look at thousands."""
         if key in self._wanted and not self._wanted[key].known:
             self._unknown.add(key)
         else:
@@ -229,7 +229,7 @@ class Selection(Generic[V]):
                 self._ask(key)
 
     async def _calm(self) -> None:
-        """All wait together: a server that cannot answer for one object cannot answer for the next."""
+        """Let all wait together: a server that cannot answer for one object cannot answer for the next."""
         while (wait := self._not_before - self._clock.monotonic()) > 0:
             await self._clock.sleep(wait)
 
@@ -271,7 +271,7 @@ class Selection(Generic[V]):
     def _take(self, key: ObjectKey, entry: _Wanted[V], body: bytes) -> None:
         metadata = metadata_of(body)
         if _key(metadata) != key:
-            # Whatever led there: another object's content must not be given out under this name.
+            # Whatever the cause, the content of another object must not be given out under this name.
             if not entry.odd:
                 entry.odd = True
                 logger.error(
@@ -306,7 +306,7 @@ class Selection(Generic[V]):
         self._backoff.reset()
         self._not_before = 0.0
         if entry.refused is not None:
-            # Before, it could not be known that there is none: this is news.
+            # Until now it was not known that the object does not exist: tell of it.
             entry.refused, entry.known = None, False
         if self._away:
             self._away = False
@@ -318,12 +318,12 @@ class Selection(Generic[V]):
             logger.warning("%s cannot be read, trying again: %s", self._resource.plural, error)
         now = self._clock.monotonic()
         if now >= self._not_before:
-            # Otherwise one of those that ran at the same time has said it already.
+            # Otherwise another fetch, which ran at the same time, has logged it already.
             named = error.retry_after if isinstance(error, UnavailableError) else None
             self._not_before = now + max(self._backoff.next(), named or 0.0)
 
     def _refused(self, key: ObjectKey, entry: _Wanted[V], error: KubeError) -> None:
-        """An answer that says no to this object; others may be readable, so only this one waits."""
+        """Handle an answer that refuses this object; others may be readable, so only this one waits."""
         if entry.refused is None:
             entry.refused = Backoff(cap=REFUSED_CAP, chance=self._chance)
             self._logged += 1

@@ -1,4 +1,4 @@
-"""Sends requests with the credential and the CA that are right now, and maps what can go wrong to errors.py."""
+"""Sends requests with the current credential and CA, and maps failures to errors.py."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class KubeSession:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` ran."""
+        """Whether `close` was called."""
         return self._session.closed
 
 
@@ -153,7 +153,7 @@ class _UntrustedError(UnavailableError):
 
 
 class KubeResponse:
-    """An answer of success, its body not yet read. To be closed."""
+    """An answer of success whose body has not been read yet. Close it."""
 
     def __init__(self, session: KubeSession, response: aiohttp.ClientResponse) -> None:
         self._session = session
@@ -188,7 +188,7 @@ class KubeResponse:
             raise UnavailableError(f"the connection to the API server broke: {_text(error)}") from None
 
     async def close(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end."""
+        """Give the connection back, or close it if the body was not read to its end."""
         self._response.close() if not self._response.content.at_eof() else self._response.release()
         await self._session.left()
 
@@ -210,7 +210,7 @@ class Transport:
 
     @property
     def connection(self) -> Connection | None:
-        """What requests are sent with now; None while it is not open."""
+        """The access that requests are sent with now; None while no session is open."""
         return self._session.connection if self._session else None
 
     def on_renewal(self, tell: Callable[[], None]) -> None:
@@ -236,10 +236,10 @@ class Transport:
         self._session, self._retired = None, []
 
     async def open(self, request: KubeRequest, limits: aiohttp.ClientTimeout) -> KubeResponse:
-        """Send it, once more where a new credential or CA turns up after a 401 or a failed handshake.
+        """Send it, and once more if a new credential or CA turns up after a 401 or a failed handshake.
 
         Raises:
-            KubeError: there is no answer, or one of failure.
+            KubeError: no answer came, or one of failure.
         """
         session = await self._current()
         try:
@@ -259,7 +259,7 @@ class Transport:
         return self._session
 
     async def _renewed(self, old: KubeSession) -> bool:
-        """Read the access again; whether there is another session than `old` now."""
+        """Read the access again. Returns whether the session is another than `old` now."""
         async with self._lock:
             if self._closed or self._session is not old:
                 return not self._closed
@@ -331,5 +331,5 @@ async def _refusal(response: aiohttp.ClientResponse) -> KubeError:
 
 
 def _text(error: BaseException) -> str:
-    """What an operator needs. A timeout has no text of its own."""
+    """The error's text for an operator. A timeout has no text of its own."""
     return (str(error) or type(error).__name__)[:300]

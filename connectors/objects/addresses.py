@@ -59,7 +59,7 @@ class Address:
 
     # The host without a trailing dot: for SNI and the certificate's name (RFC 6066 section 3) and for Host.
     server_name: str = field(init=False, compare=False, repr=False)
-    # What makes two addresses the same server.
+    # Two addresses with the same origin are on the same server.
     origin: Origin = field(init=False, compare=False, repr=False)
     # The Host field's value: the port only where it is not the scheme's own (RFC 9110 section 7.2).
     authority: bytes = field(init=False, compare=False, repr=False)
@@ -123,7 +123,7 @@ def same_address(a: Address, b: Address) -> bool:
 
 
 def place_of(address: Address) -> tuple[object, bytes]:
-    """What two addresses have in common that are the same; can be the key of a dict."""
+    """A key that is equal for two addresses exactly if they are the same."""
     return address.origin, _normal_path(address.prefix)
 
 
@@ -185,11 +185,11 @@ def _ipv6(text: str) -> str:
 
 
 def _ipv4(name: str) -> str:
-    """Four decimal numbers only: resolvers read 127.1, 0x7f.0.0.1 and 017700000001 as addresses too, each their way."""
+    """Four decimal numbers only: resolvers also read 127.1, 0x7f.0.0.1 and 017700000001, and differ in how."""
     try:
         return str(ipaddress.IPv4Address(name))
     except ValueError:
-        raise AddressError("has a host that ends in a number but is no IPv4 address; write it as a.b.c.d") from None
+        raise AddressError("has a host that ends in a number but is not an IPv4 address; write it as a.b.c.d") from None
 
 
 def _ascii(text: str) -> str:

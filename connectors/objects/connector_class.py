@@ -32,7 +32,7 @@ class ParameterSpec(Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
     @property
     def required(self) -> bool:
-        """True where the class gives no default."""
+        """True if the class gives no default."""
         return self.default is UNSET or self.default is None
 
 
@@ -102,14 +102,14 @@ class ApiProbe(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=
 
 
 class Probe(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Exactly one of http and api; neither means that there is nothing to probe."""
+    """Exactly one of http and api; with neither, nothing is probed."""
 
     http: HttpProbe | None = None
     api: ApiProbe | None = None
 
 
 class AuthProbe(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """How a credential of the authentication type `authName` is checked, and the parameters that takes."""
+    """How a credential of the authentication type `authName` is probed, and the parameters that the probe takes."""
 
     auth_name: str = ""
     params: tuple[ParameterSpec, ...] = ()
@@ -128,7 +128,7 @@ class ServiceReference(Struct, frozen=True, rename="camel", omit_defaults=True, 
 
 
 class AuthExtractor(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Where else than in Authorization a caller's token may stand."""
+    """Where a caller's token may stand besides Authorization."""
 
     header: str = ""
     rego: str = ""

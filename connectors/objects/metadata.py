@@ -7,14 +7,14 @@ from functools import lru_cache
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
-# Texts that are remembered; with more of them some are there twice, and nothing else.
+# Texts that are remembered. With more of them, some are in memory twice; nothing else happens.
 MOST = 4096
 # Characters of such a text: a name of one label has 63.
 LONGEST = 64
 
 
 def shared(text: str) -> str:
-    """The one that stands for all that are equal: thousands of objects have the same namespace, class and type.
+    """One instance for all equal texts: thousands of objects have the same namespace, class and type.
 
     Not for what may be a secret: it is remembered.
     """

@@ -22,7 +22,7 @@ _LABEL_RULE = "lower-case letters, digits and '-', beginning and ending with a l
 
 
 def connector_name_problem(name: str) -> str | None:
-    """Why `name` cannot name a Connector, None where it can: `c-NAME` must be the name of a Service, one DNS label."""
+    """Why `name` cannot name a Connector, None if it can: `c-NAME` must be the name of a Service, one DNS label."""
     if "." in name:
         return "must not contain a dot, since c-NAME is the name of a Service; put '-' there"
     most = MAX_LABEL - len(SERVICE_PREFIX)
@@ -32,14 +32,14 @@ def connector_name_problem(name: str) -> str | None:
 
 
 def namespace_problem(namespace: str) -> str | None:
-    """Why `namespace` cannot name a namespace, None where it can."""
+    """Why `namespace` cannot name a namespace, None if it can."""
     if len(namespace) > MAX_LABEL:
         return f"has {len(namespace)} characters; use at most {MAX_LABEL}"
     return _label_problem(namespace)
 
 
 def object_name_problem(name: str) -> str | None:
-    """Why `name` cannot name a ConnectorClass or a Secret (a DNS subdomain), None where it can."""
+    """Why `name` cannot name a ConnectorClass or a Secret (a DNS subdomain), None if it can."""
     if len(name) > MAX_SUBDOMAIN:
         return f"has {len(name)} characters; use at most {MAX_SUBDOMAIN}"
     if name and all(_LABEL.fullmatch(label) for label in name.split(".")):
@@ -83,6 +83,6 @@ class HostForm:
         self._pattern = re.compile(pattern)
 
     def key(self, authority: bytes) -> ConnectorKey | None:
-        """The Connector that `authority` (host and optional port) names; None where it is not in host form."""
+        """The Connector that `authority` (host and optional port) names; None if it is not in host form."""
         match = self._pattern.fullmatch(authority.decode("latin-1").lower())
         return ConnectorKey(match[2], match[1]) if match else None

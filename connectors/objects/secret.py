@@ -16,7 +16,7 @@ REDACTED = "**********"
 class SecretValue:
     """Bytes that only `reveal()` shows; the name is chosen so that a grep finds every place that looks.
 
-    Identity is its only equality, so no comparison of secrets can leak through timing or a test's message.
+    Equal only if the same instance, so no comparison can leak a secret by its timing or a test's message.
     """
 
     __slots__ = ("__value",)
@@ -73,7 +73,7 @@ class Secret:
 class KeyPair:
     """A certificate chain, its leaf first, and the private key, both in PEM.
 
-    Two are never equal: what was authenticated with one is nothing to another.
+    Two are never equal: a connection that was authenticated with one must not be used for another.
     """
 
     chain: bytes = field(repr=False)

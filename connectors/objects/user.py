@@ -1,4 +1,4 @@
-"""Who asks, as the API server tells it: authentication.k8s.io/v1 UserInfo, of token reviews and admission reviews."""
+"""The user behind a request: authentication.k8s.io/v1 UserInfo, as token reviews and admission reviews have it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class User(Struct, frozen=True):
 
     @property
     def pod(self) -> str:
-        """The Pod that the token was made for, as the API server put it into `extra`; empty where it was for none."""
+        """The Pod that the token was made for, as the API server put it into `extra`; empty if it was for none."""
         names = (self.extra or {}).get(_POD_NAME)
         return names[0] if names else ""
 

@@ -34,7 +34,7 @@ class Clock(Protocol):
         """The wall clock, UTC; may step."""
 
     def epoch(self) -> float:
-        """The same in seconds since the epoch, for what asks for each request."""
+        """The same in seconds since the epoch, for code that asks once a request."""
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds of `monotonic`."""
@@ -64,7 +64,7 @@ T = TypeVar("T")
 
 
 async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns or raises; it is cancelled where it takes longer than `seconds`, and when the caller is.
+    """What `work` returns or raises. It is cancelled if it takes longer than `seconds`, or if the caller is cancelled.
 
     Raises:
         TimeoutError: it took longer.

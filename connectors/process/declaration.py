@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 
 class Dataclass(Protocol):
-    """What type checkers know every dataclass by."""
+    """A dataclass, as type checkers recognise it."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
@@ -68,7 +68,7 @@ class Setting(Generic[T_co]):
 
     @property
     def negated(self) -> str | None:
-        """The flag that turns a switch off; None where it is off unless it is given."""
+        """The flag that turns a switch off; None if it is off unless it is given."""
         on = self.parser.switch and self.default == "true"
         return "--no-" + self.flag.removeprefix("--") if on else None
 
@@ -90,7 +90,7 @@ def declared(shared: Setting[T]) -> T:
     Raises:
         ValueError: the parser does not accept the default.
     """
-    # A field's default is what a dataclass takes for its value until it has been read, as dataclasses.field() is typed.
+    # dataclasses.field() is typed as what it holds, though it is only a description until the class has been made.
     value: T = field(default=shared.parser.parse(shared.default), metadata={_KEY: shared})
     return value
 

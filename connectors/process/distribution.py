@@ -16,7 +16,7 @@ class Distribution:
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
-        # What is not counted yet: who observes often may append to it, and call `fold` from AT_ONCE on.
+        # Not counted yet. Code that observes often may append here, and call `fold` from AT_ONCE on.
         self.fresh: list[float] = []
         # Counts, their sum, what is not counted yet: replaced together, for a scrape in another thread.
         self._counted: tuple[list[int], float, list[float]] = [0] * (len(bounds) + 1), 0.0, self.fresh

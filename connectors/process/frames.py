@@ -7,8 +7,8 @@ import socket
 import struct
 from contextlib import suppress
 
-# Bytes of one payload. The largest that is sent is one object with its surroundings, far below; a length above this is
-# no length, and must not make the reader wait for gigabytes.
+# Bytes of one payload. The largest that is sent is one object with its surroundings, far below. A length above this is
+# garbage, and must not make the reader wait for gigabytes.
 MAX_FRAME = 64 * 1024 * 1024
 
 _HEAD = struct.Struct(">IB")
@@ -32,7 +32,7 @@ class Frames:
         return cls(*await asyncio.open_unix_connection(sock=end))
 
     def send(self, kind: int, payload: bytes = b"") -> None:
-        """Queue one frame; `drained` waits until there is room again. To an end that is gone nothing is sent.
+        """Queue one frame; `drained` waits until there is room again. Sends nothing if the other end is gone.
 
         Raises:
             ValueError: the payload is larger than MAX_FRAME.
@@ -40,7 +40,7 @@ class Frames:
         if len(payload) > MAX_FRAME:
             raise ValueError("a frame is too large")
         if self._writer.is_closing():
-            # `receive` and `drained` tell of it. uvloop would raise RuntimeError here, where asyncio says nothing.
+            # `receive` and `drained` raise then. Here uvloop would raise RuntimeError, and asyncio nothing.
             return
         self._writer.write(_HEAD.pack(len(payload), kind) + payload)
 

@@ -12,9 +12,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from connectors.process.parsers import HostPort
 
-# What is still missing before this process can serve, None where nothing is.
+# What is still missing before this process can serve, None if nothing is.
 Readiness = Callable[[], str | None]
-# What an operator should know of a process that serves all the same.
+# What an operator should know about a process, though it serves.
 Details = Callable[[], Iterable[str]]
 
 # Seconds an idle connection stays open; aiohttp's own default is an hour, longer than any load balancer's.
@@ -57,8 +57,8 @@ def health_routes(waits: Sequence[Readiness], shown: Shown, details: Details = t
 
 
 def _exposed(registry: CollectorRegistry) -> bytes:
-    # Else each counter and histogram brings a series of when it was made: as many again as there are, which in this
-    # format no server reads. The library has this switch for all registries alone; to set it again costs nothing.
+    # Without this, each counter and histogram has a second series with the time of its making, which servers do not
+    # read in this format. The switch is for all registries of the process; setting it again costs nothing.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     return generate_latest(registry)
 

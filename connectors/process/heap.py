@@ -1,4 +1,4 @@
-"""What stays for long need not be looked at again and again by the garbage collector."""
+"""Keeps the garbage collector from visiting long-lived objects again and again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Times that only what is new is settled before everything is: with a change a minute, that is once an hour.
+# How often only new objects are settled before all are: with a change a minute, all are settled once an hour.
 WHOLE = 60
 
 
@@ -25,7 +25,7 @@ def settle() -> None:
 
 
 def settle_new() -> None:
-    """The same for what has come since: it takes as long as there is much of that, however much there was before.
+    """The same for objects that were made since: it takes time for these alone, however many there were before.
 
     A cycle that is frozen with it stays until everything is settled.
     """
@@ -35,7 +35,7 @@ def settle_new() -> None:
 
 @contextmanager
 def filling() -> Iterator[None]:
-    """While thousands of objects come that stay: no collection visits them, and they are frozen as they are.
+    """For a time in which thousands of lasting objects are made: no collection visits them, and they are frozen.
 
     Nothing may be served meanwhile: what becomes garbage in a cycle stays until everything is settled.
     """
@@ -46,7 +46,7 @@ def filling() -> Iterator[None]:
 
 @contextmanager
 def growing() -> Iterator[None]:
-    """While much of what stays is made again, under traffic: what is made is frozen unvisited.
+    """For a time in which many lasting objects are made under traffic: they are frozen unvisited.
 
     A cycle of a request that ends meanwhile stays until everything is settled.
     """
@@ -61,7 +61,7 @@ def growing() -> Iterator[None]:
 class Settling:
     """Settles the heap some time after it was asked to, once for all that was asked meanwhile.
 
-    Mostly what is new: with 10,000 Connectors everything takes a quarter of a second, in which no request goes on.
+    Usually only new objects: with 10,000 Connectors, settling all stops requests for a quarter of a second.
     """
 
     def __init__(self, delay: float = 60.0, whole: int = WHOLE) -> None:
@@ -77,7 +77,7 @@ class Settling:
             self._timer = asyncio.get_running_loop().call_later(self._delay, self._settle)
 
     def stop(self) -> None:
-        """Forget what was asked for."""
+        """Do not settle any more, even if that was asked for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

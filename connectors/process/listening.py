@@ -100,7 +100,7 @@ class Counts:
         return counts
 
     def set(self, process: int, count: int) -> None:
-        """So many does this process have."""
+        """Write how many connections this process has."""
         _COUNT.pack_into(self._map, process * _COUNT.size, count)
 
     def of(self, process: int) -> int:
@@ -207,7 +207,7 @@ class Acceptor:
 
     def _again(self, listener: socket.socket) -> None:
         del self._timers[listener]
-        # Only those count that it was left to: others with many connections begin and end some all the time.
+        # Only the processes that the queue was left to count: busy ones begin and end connections all the time.
         if all(self._shared.counts.of(process) <= count for process, count in self._fewer.items()):
             for _ in range(self._alone):
                 if not self._accept(listener):
@@ -218,6 +218,6 @@ class Acceptor:
 
     def _tell(self) -> None:
         if self._closed:
-            # It accepts no more: the others would step back for it as long as it finishes what runs.
+            # It accepts no more; with its count left in place, others would step back for it until it ends.
             return
         self._shared.counts.set(self._shared.process, max(self._open, 0))

@@ -59,9 +59,9 @@ class Logging:
 
 
 class NoHttpQuoted(logging.Filter):
-    """Drops what aiohttp says of a request that is not HTTP: it quotes the line, which may be a token's (threat 14).
+    """Drops what aiohttp says of a request that is not HTTP: it quotes the line, which may hold a token (threat 14).
 
-    It is not missed: the client that sent it gets a 400, and could fill the log with it.
+    It is not missed: the client gets a 400, and could fill the log with it.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -115,9 +115,9 @@ def set_up_logging(log_format: LogFormat, level: LogLevel, stream: TextIO | None
     root.setLevel(threshold)
     for name, lowest in PINNED.items():
         logging.getLogger(name).setLevel(max(lowest, threshold))
-    # Libraries warn of odd certificates, say; by itself Python would write that between the records, as it likes.
+    # Libraries warn, of odd certificates for example. Without this, Python writes that between the records.
     logging.captureWarnings(capture=True)
-    # The same filter again is none.
+    # Adding the same filter again changes nothing.
     logging.getLogger(HTTP_SERVER).addFilter(_NO_HTTP_QUOTED)
 
 

@@ -18,7 +18,7 @@ _CUMULATIVE = frozenset({"counter", "histogram"})
 
 
 class SamplesError(Exception):
-    """What came are not samples."""
+    """The bytes that came do not hold samples."""
 
 
 class Sample(Struct, frozen=True, array_like=True):
@@ -84,7 +84,7 @@ class _Summed:
 
 
 class Sums(Collector):
-    """This process's metrics, those that others told of last, and what of those who ended never falls.
+    """This process's metrics, those that others told last, and the counters of processes that have ended.
 
     `registry` is this process's own. Of gauges named in `least` the lowest value counts: the first certificate to end.
     All others are added up.
@@ -112,7 +112,7 @@ class Sums(Collector):
         self._held = {other: told for other, told in last.items() if other != who}, sums
 
     def forget(self, gone: Container[tuple[str | None, ...]], names: Sequence[str]) -> None:
-        """Drop, of those who ended, the series whose labels of these names have values in `gone`: there is no such."""
+        """Drop series of ended processes whose labels of these names have values in `gone`: what they name is gone."""
         last, ended = self._held
         sums = {name: _copy(summed) for name, summed in ended.items()}
         for summed in sums.values():

@@ -19,7 +19,7 @@ def parse_command_line(
     """
     for setting in settings_of(settings):
         _add(parser, setting)
-    # Intermixed: argparse else loses positional arguments that stand behind an option.
+    # Intermixed, since argparse loses positional arguments behind an option otherwise.
     arguments = parser.parse_intermixed_args(words)
     try:
         return arguments, read_settings(settings, arguments, environment)
@@ -38,7 +38,7 @@ def read_settings(settings: D, arguments: argparse.Namespace, environment: Mappi
 
 
 def foreign_variable(name: str, environment: Mapping[str, str] | None = None) -> str:
-    """A variable that other programs give its meaning, such as KUBECONFIG; empty where it is not set."""
+    """A variable that other programs give its meaning, such as KUBECONFIG; empty if it is not set."""
     environment = os.environ if environment is None else environment
     return environment.get(name, "")
 

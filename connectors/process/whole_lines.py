@@ -1,4 +1,4 @@
-"""A text stream into a descriptor that several processes write to: no other one divides a line."""
+"""A text stream into a descriptor that several processes write to: no line is divided by another's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_file(descriptor: int) -> bool:
 
 
 class WholeLines(io.TextIOBase):
-    """What is written is kept until `flush`, or, as a logging handler wants it, until a line ends and nothing waits."""
+    """Keeps text until `flush`, or, as a logging handler wants it, until a line ends and nothing waits."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class WholeLines(io.TextIOBase):
         self._waiting: list[str] = []
 
     def writable(self) -> bool:
-        """It is."""
+        """True: it can be written to."""
         return True
 
     def write(self, text: str) -> int:

@@ -41,11 +41,11 @@ _BOOT = (
 
 
 class BrokenWorkerError(Exception):
-    """A worker does not keep to what was agreed, and is ended; the message says in what."""
+    """A worker breaks the protocol, and is ended; the message says how."""
 
 
 class Link:
-    """The way to one worker, for as long as that lives."""
+    """The connection to one worker, for as long as it lives."""
 
     def __init__(self, number: int, pid: int, frames: Frames) -> None:
         self.number = number
@@ -148,7 +148,7 @@ class Workers:
         try:
             await asyncio.wait({talking, living}, return_when=asyncio.FIRST_COMPLETED)
             if living.done():
-                # What it said last is still to be read.
+                # Its last words are still to be read.
                 await asyncio.wait({talking}, timeout=LAST_WORDS)
             elif not talking.result():
                 _kill(process)
@@ -173,7 +173,7 @@ class Workers:
             logger.error("%s is ended: %s", link, error)
             return False
         except OSError:
-            pass  # it is ending, and how is told where its exit code is known
+            pass  # it is ending; `_once` tells how, by its exit code
         except Exception:
             logger.exception("%s is ended: talking to it failed; please report it", link)
             return False
@@ -197,7 +197,7 @@ class Workers:
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    # It may have ended by itself just now, of which `wait` has not told yet: then another one has to take its place.
+    # It may have ended by itself just now, before `wait` has told of it: another one still has to take its place.
     with suppress(ProcessLookupError):
         process.kill()
 

@@ -17,7 +17,7 @@ from connectors.rules.values import Given, given, known, validate_addresses, val
 
 
 def validate_auth(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
-    """The chosen authentication type and its Secret; without the class the rules that need none."""
+    """The chosen authentication type and its Secret; without the class, only the rules that need no class."""
     auth = connector.spec.auth or ConnectorAuth()
     if auth.secret_ref is not None:
         yield from _validate_secret_ref(auth.secret_ref, connector.metadata.namespace)

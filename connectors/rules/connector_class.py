@@ -154,7 +154,7 @@ _NOT_GENERATED = frozenset(
         "x-openapi-address",
     }
 )
-# Fields that hardly anybody means for a token: each request would cost a question to the API server.
+# Clients send these for other reasons: as a place for tokens, each request would cost a question to the API server.
 _OF_EVERY_CLIENT = frozenset(
     {
         "accept",
@@ -285,7 +285,7 @@ class JudgedClass(NamedTuple):
     """A class with what is wrong with it. `owned`: what any of its types may inject, and the field that may hold a
     caller's own token (threat 21).
 
-    Of an invalid class too: the names are removed even though no template of it is ever rendered.
+    An invalid class has them too: callers' fields of these names are removed, though no template is rendered.
     """
 
     connector_class: ConnectorClass
@@ -299,7 +299,7 @@ class JudgedClass(NamedTuple):
 
 
 def judge_class(connector_class: ConnectorClass, malformed: Violation | None = None) -> JudgedClass:
-    """Look at it. `malformed`: why it has not the shape of a class; then that is all that is wrong with it."""
+    """Judge a class. `malformed`: why it does not have the shape of a class; then nothing else of it is judged."""
     violations = validate_connector_class(connector_class) if malformed is None else (malformed,)
     header = connector_class.caller_header
     caller = frozenset({fold(header)}) if header else frozenset()

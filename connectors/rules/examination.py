@@ -1,4 +1,4 @@
-"""One Connector, looked at once: what Plans (traffic) and Judgements (status) are both made of. Pure."""
+"""One look at one Connector. Plans (for traffic) and Judgements (for status) are both made of it. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Inputs(NamedTuple):
     """All that a Connector's Plan and Judgement are made of.
 
     `malformed`: why it has not the shape of a Connector; `unread`: why it is not known yet whether its Secret exists.
-    `trust`: whose certificates are believed; `authority`: what spec.caCertSecretRef leads to, None where custom CAs
+    `trust`: whose certificates are believed; `authority`: what spec.caCertSecretRef leads to, None if custom CAs
     are off.
     """
 
@@ -46,7 +46,7 @@ class Inputs(NamedTuple):
 class Examined(NamedTuple):
     """`refusal` is what every request gets instead of the tool's answer; `secret_problem` why the Secret cannot serve.
 
-    `addresses` is keyed by extension name; "" is spec.address. `unread` is set if the problem is that it is not known.
+    `addresses` is keyed by extension name; "" is spec.address. `unread`: why it is not known whether the Secret exists.
     """
 
     inputs: Inputs
@@ -110,7 +110,7 @@ def _credential(inputs: Inputs, connector_class: ConnectorClass) -> tuple[Creden
         return ANONYMOUS, None
     auth_type = connector_class.auth_type(auth.name)
     if secret is None and inputs.unread:
-        # It may exist or not: it does not serve, and no status says that it is missing.
+        # Whether it exists is not known: it does not serve, but no status may say that it is missing.
         return ANONYMOUS, CredentialError(ConditionReason.SECRET_PENDING, inputs.unread)
     if secret is None or auth_type is None:
         message = f'secrets "{auth.secret_ref.name}" not found; create it in namespace {connector.metadata.namespace}'

@@ -56,7 +56,7 @@ def validate_declared(path: str, items: Sequence[Given], declared: Sequence[Para
 
 
 def string_problem(value: Any) -> str | None:
-    """Why `value` cannot serve where a string is asked for; None where it can."""
+    """Why `value` is not an acceptable string; None if it is."""
     match value:
         case str():
             return None
@@ -102,7 +102,7 @@ def validate_addresses(connector: Connector, connector_class: ConnectorClass | N
 
 
 def parsed(value: Any) -> tuple[Address | None, str | None]:
-    """The address and what is wrong with it; neither for what is not a string at all, which other rules name."""
+    """The address and what is wrong with it; neither if it is not a string: another rule says so."""
     if not isinstance(value, str):
         return None, None
     try:
@@ -163,7 +163,7 @@ def validate_destination(path: str, ref: ServiceReference | None, uri: str) -> I
 
 
 def is_absolute(uri: str) -> bool:
-    """Whether it stands for itself. What does not begin with a slash is meant to, and judged as such."""
+    """Whether it is an absolute URL. Whatever does not begin with a slash is meant as one, and judged as one."""
     return bool(uri) and not uri.startswith("/")
 
 

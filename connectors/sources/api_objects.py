@@ -114,7 +114,7 @@ def read_flags(raw: Raw | bytes) -> tuple[FeatureFlags | None, tuple[Violation, 
 
 
 def newer(before: HeldObject[Item, Status], after: HeldObject[Item, Status]) -> HeldObject[Item, Status]:
-    """`after`, with the very item of `before` where nothing but the status moved: a snapshot then keeps it too."""
+    """`after`, but with the instance of `before` if only the status changed: then the snapshot keeps it as well."""
     was, is_now = before.item, after.item
     metadata = replace(is_now.metadata, resource_version=was.metadata.resource_version)
     if before.malformed == after.malformed and was.spec == is_now.spec and was.metadata == metadata:
@@ -161,7 +161,7 @@ def _spec(raw: Raw, kind: type[S]) -> tuple[S, Violation | None]:
     try:
         return msgspec.json.decode(text, type=kind), None
     except msgspec.ValidationError:
-        # Not in one go: nulls mean the same as nothing, and a violation is to name the field in plain words.
+        # In several steps, which cost more: null means no field, and a violation names the field in plain words.
         return _careful(msgspec.json.decode(text), kind)
 
 

@@ -40,7 +40,7 @@ from connectors.trust import LABEL, ca_secret_key_of
 
 
 class References:
-    """Which Secrets are wanted, since Connectors refer to them. It costs what changes, however many there are."""
+    """Which Secrets are wanted, since Connectors refer to them. A change costs the same, however many there are."""
 
     def __init__(self, want: Callable[[ObjectKey], None], drop: Callable[[ObjectKey], None]) -> None:
         """`want` is called with a Secret that is referred to for the first time, `drop` with one that no longer is."""
@@ -50,7 +50,7 @@ class References:
         self._referrers: Referrers[ObjectKey] = Referrers()
 
     def set(self, key: ConnectorKey, wanted: tuple[ObjectKey, ...]) -> None:
-        """This Connector refers to these from now on, each named once; to none where it is gone."""
+        """Set the Secrets that this Connector refers to, each named once; none if the Connector is gone."""
         before = self._of.pop(key, ())
         if wanted:
             self._of[key] = wanted
@@ -138,7 +138,7 @@ class ClusterSource:
         return self._classes.items.get(name)
 
     def wrote(self, key: ConnectorKey | str, raw: bytes) -> None:
-        """What the API server answered to a write of ours: known at once, before the watch tells of it."""
+        """Take in the API server's answer to a write of ours, before the watch tells of it."""
         (self._connectors if isinstance(key, ConnectorKey) else self._classes).changed(Raw(raw))
 
     def subscribe(self, connector: Callable[[ConnectorKey], None], connector_class: Callable[[str], None]) -> None:
@@ -176,7 +176,7 @@ class ClusterSource:
         while True:
             if self._store.ready:
                 await self._dirty.wait()
-            # Before: looked at again and again, since nothing tells that an empty list is complete.
+            # Until the first snapshot it polls, since nothing tells that an empty list is complete.
             await self._refer()
             await self._clock.sleep(SETTLE)
             # What has come meanwhile is in the snapshot too, and may refer to Secrets that were not asked for yet.
@@ -186,7 +186,7 @@ class ClusterSource:
                 await self._store.follow(self._changes())
 
     def _worth_serving(self) -> bool:
-        """Whether what is known makes a snapshot; if not yet, it has itself asked again."""
+        """Whether enough is known for a snapshot; if not, it sees to it that it is asked again."""
         if not all(reflector.health.synced for reflector in self.reflectors):
             return False
         if self._secrets.synced:
@@ -201,7 +201,7 @@ class ClusterSource:
         return True
 
     async def _refer(self) -> None:
-        """Want the Secrets that Connectors refer to, and let go of those of which none does any more."""
+        """Want the Secrets that Connectors refer to, and drop those that no Connector refers to any more."""
         flags = self._read_flags()
         if flags != self._referred_under:
             self._referred_under = flags
@@ -235,7 +235,7 @@ class ClusterSource:
         )
 
     def _secret(self, key: SecretKey) -> Secret | None:
-        """What Connectors refer to is the freshest; a token or a CA for all may be referred to as well."""
+        """The Secret, from the watch that has it first-hand: by reference, then as a CA for all, then as a token."""
         found = self._secrets.get(ObjectKey(*key))
         return found or self._authorities.items.get(key) or self._tokens.items.get(key)
 
@@ -243,7 +243,7 @@ class ClusterSource:
         return tuple(secret for secret in self._authorities.items.values() if secret is not None)
 
     def _why_unread(self, secret_key: SecretKey) -> str:
-        """Empty where it is known whether there is such a Secret."""
+        """Empty if it is known whether there is such a Secret."""
         key = ObjectKey(*secret_key)
         if not self._secrets.unread(key):
             return ""
@@ -315,7 +315,7 @@ class ClusterSource:
 
 @dataclass(slots=True)
 class _Touched:
-    """What is other than the snapshot has it."""
+    """What has changed since the last snapshot."""
 
     connectors: set[ConnectorKey] = field(default_factory=set)
     classes: set[str] = field(default_factory=set)

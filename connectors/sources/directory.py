@@ -32,7 +32,7 @@ from connectors.sources.place import Identity, about_file
 
 
 def builtin_classes() -> Mapping[Identity, Manifest]:
-    """The built-in ConnectorClasses: connectors/classes/*.yaml, read by the same parser as everybody else's."""
+    """The built-in ConnectorClasses: connectors/classes/*.yaml, read by the same parser as any other."""
     files = sorted(resources.files("connectors").joinpath("classes").iterdir(), key=lambda file: file.name)
     manifests = (read_manifests(file.read_bytes()) for file in files if file.name.endswith(".yaml"))
     return {entry.identity: entry for found in manifests for entry in found.entries}
@@ -63,7 +63,7 @@ class DirectorySource:
         with self._lock:
             self._read_all(list_files(self._paths))
             changes = self._merged.changes()
-            # The first time these are all that there is; later, who asks again has missed some.
+            # At the first call these are all objects. At a later one, the caller has missed some changes.
             self._last = self._loaded(changes if self._last is None else None)
             return self._last
 
@@ -88,7 +88,7 @@ class DirectorySource:
                     yield loaded
 
     def _concerned(self, reported: frozenset[str] | None) -> frozenset[str] | None:
-        """The files to look at alone, since nothing else that counts was reported; None: look everywhere."""
+        """The only files to look at, since nothing else of interest was reported; None: look everywhere."""
         files = self._merged.files
         if reported is None:
             return None
@@ -129,7 +129,7 @@ class DirectorySource:
         self._merged.reorder(name for name in names if name in self._merged.files)
 
     def _read(self, listed: Mapping[str, Signature]) -> None:
-        """Read those again that have changed."""
+        """Read the changed files again."""
         files = self._merged.files
         stale = (
             (name, signature)
@@ -168,7 +168,7 @@ class DirectorySource:
 
 
 def _batches(files: Iterable[tuple[str, Signature]]) -> Iterator[list[tuple[str, Signature]]]:
-    """Some at a time: to go from the kernel to the parser and back with each costs a third of reading thousands."""
+    """Fetch some files at a time: alternating between kernel and parser for each adds half to reading thousands."""
     batch: list[tuple[str, Signature]] = []
     size = 0
     for name, signature in files:

@@ -42,7 +42,7 @@ def unknown_fields(data: Any, kind: type[Struct], path: str, tolerated: Iterable
     """Fields that `kind` does not have, at any depth; those in `tolerated` may stand at the top."""
     allowed = frozenset(tolerated)
     if isinstance(data, dict) and _known(data, _shape(kind), allowed):
-        return  # as nearly always: no path has to be written out
+        return  # nearly always; no path has to be written out
     known = {name: value for name, value in data.items() if name not in allowed} if isinstance(data, dict) else data
     yield from _unknown(known, _info(kind), path)
 

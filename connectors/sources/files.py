@@ -73,7 +73,7 @@ def is_foreign(path: str, known: Iterable[str]) -> bool:
 
 
 def look_at(names: Iterable[str]) -> dict[str, Signature] | None:
-    """The signatures of these files now; None where one has gone, or is none any more."""
+    """The signatures of these files now; None if one has gone, or is none any more."""
     files = {}
     for name in names:
         try:

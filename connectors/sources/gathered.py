@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 
 class Gathered:
-    """Changes put together: what came last about a name counts, so it never holds more than one thing a name."""
+    """Changes put together: the last one of a name counts, so it never holds more than one change a name."""
 
     def __init__(self, *, all_there_is: bool = False) -> None:
         """`all_there_is`: what is gone is left out, since nothing is known before that it would end."""
@@ -26,11 +26,11 @@ class Gathered:
         self._held = _empty()
 
     def __len__(self) -> int:
-        """How many Connectors it is about."""
+        """How many Connectors have changes."""
         return len(self._held.connectors)
 
     def add(self, changes: Changes) -> None:
-        """These came after all that was added before."""
+        """Add changes that came after those added before."""
         held = self._held
         self._put(held.connectors, changes.connectors)
         self._put(held.classes, changes.classes)
@@ -43,7 +43,7 @@ class Gathered:
         self._held = held
 
     def changes(self) -> Changes:
-        """All of it as one value, of which later ones change nothing."""
+        """All of it as one value, which later changes do not touch."""
         held = self._held
         return replace(
             held,
@@ -60,7 +60,7 @@ class Gathered:
         return taken
 
     def _put(self, held: Mapping[Key, Value], new: Mapping[Key, Value]) -> None:
-        # Of these alone is known that they are dicts of this object's own (_empty).
+        # Only these are known to be this object's own dicts (_empty), which it may change.
         own = cast("dict[Key, Value]", held)
         for key, value in new.items():
             if self._all and (value is None or value == ""):
@@ -84,7 +84,7 @@ class Recipient:
             self.add(known, generation)
 
     def add(self, changes: Changes, generation: int) -> None:
-        """These serve, and make the snapshot of that generation."""
+        """Note the changes that made the snapshot of that generation."""
         self._waiting.add(changes)
         self._generation = generation
         self._news.set()
@@ -109,13 +109,13 @@ class Recipients:
         store.hear(self._heard)
 
     def join(self) -> Recipient:
-        """A new one, who is told of all that there is first."""
+        """Add a recipient, and tell it of all objects first."""
         recipient = Recipient(self._known.changes(), self.generation)
         self._recipients.add(recipient)
         return recipient
 
     def leave(self, recipient: Recipient) -> None:
-        """It is told no more."""
+        """Remove a recipient."""
         self._recipients.discard(recipient)
 
     def _heard(self, changes: Changes, generation: int) -> None:

@@ -103,10 +103,10 @@ def encode(changes: Changes, odd: set[ConnectorKey | str] | None = None) -> Iter
 
 
 def decode(piece: bytes) -> Changes:
-    """The part of Changes that a piece says.
+    """The part of Changes that a piece holds.
 
     Raises:
-        HandoverError: it is none.
+        HandoverError: the bytes are not a piece.
     """
     try:
         found = _PIECE.decode(piece)
@@ -147,7 +147,7 @@ class _Making:
         return encoded
 
     def secret(self, secret: Secret) -> _Secret:
-        """With its values."""
+        """A Secret with its values."""
         data = {name: value.reveal() for name, value in secret.data.items()}
         self._size += sum(map(len, data.values())) + 256
         return _Secret(secret.metadata, secret.type, data)
@@ -163,7 +163,7 @@ class _Making:
         well = {of for of in odd if of in changes.connectors or of in changes.classes} - self.odd.keys()
         for of in self.odd:
             self.malformed(of, Violation("spec", _NOT_HANDED_ON))
-        # Their source has nothing to say of it: for that they were never malformed.
+        # The source never called these malformed, so it will not say that they are well again.
         for of in well - changes.malformed.keys():
             self.malformed(of, None)
         odd.difference_update(well)

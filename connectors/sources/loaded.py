@@ -12,7 +12,7 @@ from connectors.sources.place import Identity, Place, Problem
 
 
 class Ignored(NamedTuple):
-    """A kind of object that is none of this project's, and a file that has one."""
+    """A kind of object that this project does not read, and a file that has one."""
 
     kind: str
     file: str
@@ -29,7 +29,7 @@ class Loaded:
     `problems` lists what is wrong with files and with objects as their manifests stand; rules that look at an object
     together with its class or Secret are the Snapshot's. `unreadable` are those problems, among them, of files and
     directories that could not be read at all. `place` finds an object's file and place; it is of this moment only until
-    the source is asked for the next. `changes` is what is other than in the moment before, None where that is not
+    the source is asked for the next. `changes` is what is other than in the moment before, None if that is not
     known.
     """
 
@@ -49,7 +49,7 @@ class Loaded:
         return Problem(file, place.line_of(violation.path), identity, violation)
 
     def tells_the_same(self, other: Loaded) -> bool:
-        """Whether there is nothing new in `other`, but for lines that moved."""
+        """Whether `other` brings nothing new, apart from line numbers."""
         same_objects = not self.changes if self.changes is not None else self.objects == other.objects
         return (
             same_objects

@@ -13,7 +13,7 @@ from connectors.sources.place import Identity, Problem, about_file
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """`objects` is what serves; `signature` is that of the content it was read from, None where to read it again."""
+    """`objects` is what serves; `signature` is that of the content it was read from, None if it is to be read again."""
 
     name: str
     signature: Signature | None = None
@@ -38,7 +38,7 @@ def fetch(name: str) -> Fetched:
 
 
 def reread(before: ManifestFile, signature: Signature | None, raw: Fetched) -> ManifestFile | None:
-    """The file as it is now, `raw` having been fetched; None where it has gone."""
+    """The file as it is now, `raw` having been fetched; None if it has gone."""
     name = before.name
     if raw is None:
         return None

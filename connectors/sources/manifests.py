@@ -54,7 +54,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """Everything in one file; `ignored` names the kinds that are none of this project's."""
+    """Everything in one file; `ignored` names the kinds that this project does not read."""
 
     entries: tuple[Manifest, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ def _identity(kind: str, data: dict[str, Any]) -> Identity:
 
 
 def _validate_head(kind: str, data: dict[str, Any]) -> Iterator[Violation]:
-    """What must hold before anything else is worth a look."""
+    """The rules that must hold before any other is worth looking at."""
     wanted = _KINDS[kind].api_version
     if data.get("apiVersion") != wanted:
         yield Violation("apiVersion", f"must be {wanted}")

@@ -43,7 +43,7 @@ class Ledger:
         return entry.value if entry else None
 
     def settle(self, identity: Identity, manifest: Manifest | None) -> Manifest | None:
-        """The manifest with its object numbered; None if there is none, or none of use: then it is forgotten."""
+        """The manifest with its object numbered; None if it holds no usable object: then that is forgotten."""
         before = self._entries.get(identity)
         if before is not None and manifest is not None and before.content == manifest.content:
             # Its lines may have moved.
@@ -100,7 +100,7 @@ class _Kinds:
 
 @dataclass(slots=True)
 class _Changed:
-    """What is other than before."""
+    """What has changed."""
 
     connectors: dict[ConnectorKey, Connector | None] = field(default_factory=dict)
     classes: dict[str, ConnectorClass | None] = field(default_factory=dict)
@@ -188,7 +188,7 @@ class Merged:
         )
 
     def changes(self) -> Changes:
-        """What is other than at the last call."""
+        """What has changed since the last call."""
         changed, self._changed = self._changed, _Changed()
         for_all = tuple(self._kinds.authorities.values()) if changed.for_all else None
         return Changes(changed.connectors, changed.classes, changed.secrets, changed.flags, authorities=for_all)
@@ -220,7 +220,7 @@ class Merged:
         manifest = self._files[holders[0]].objects[identity] if holders else self._builtin.get(identity)
         settled = self._ledger.settle(identity, manifest)
         if holders and settled is not None:
-            # One instance for both, or each object would be there twice.
+            # One instance for both places, or each object would be in memory twice.
             self._files[holders[0]].objects[identity] = settled
         value = settled.value if settled else None
         if value is not before:

@@ -87,7 +87,7 @@ def _child(node: Node, key: str) -> Node | None:
 
 @lru_cache(maxsize=4096)
 def shared(node: Branch) -> Branch:
-    """The one that stands for all that are equal."""
+    """One instance for all that are equal."""
     return node
 
 

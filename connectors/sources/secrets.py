@@ -63,7 +63,7 @@ def _collect(field: str, items: Any, values: dict[str, SecretValue], violations:
 
 
 def _value(field: str, text: Any) -> SecretValue | str:
-    """The value, or why it is none."""
+    """The value, or why it is not one."""
     if not isinstance(text, str):
         return "must be a string; put it in quotes"
     if field == "stringData":

@@ -13,10 +13,10 @@ from connectors.objects.connector import Connector, ConnectorKey
 from connectors.snapshot import EVERYTHING, Changes, Objects, Snapshot, Wanted
 from connectors.trust import NONE, Authorities
 
-# Seconds of work after which everything else has its turn: a request waits no longer for a snapshot that is made.
+# Seconds of work after which everything else has its turn: requests wait no longer for a snapshot to be made.
 SLICE = 0.005
 
-# Steps of work from which on a snapshot is one of many changes.
+# With more steps of work than this, a snapshot counts as one of many changes.
 LARGE = 1000
 
 # What is called with a snapshot. The steps that it may return are for work that grows with what has changed.
@@ -80,7 +80,7 @@ class SnapshotStore:
         return self._inventory.count
 
     def connector(self, key: ConnectorKey) -> Connector | None:
-        """The Connector of which the last snapshot was made, or the next one is being made."""
+        """The Connector as the last snapshot has it, or as the next one will."""
         return self._inventory.connector(key)
 
     async def follow(self, news: Changes | Objects) -> Snapshot:
@@ -96,7 +96,7 @@ class SnapshotStore:
             return snapshot
 
     def swap(self, objects: Objects) -> Snapshot:
-        """The same in one piece, where these objects are all that there is."""
+        """The same in one piece, from all objects."""
         self._take(self._inventory.difference(objects))
         snapshot = self._inventory.made()
         for _ in self._serve(snapshot):

@@ -82,7 +82,7 @@ def read_bundle(data: Mapping[str, SecretValue]) -> Bundle:
                 certificates.setdefault(item.fingerprint, item)
             else:
                 problems.append(f"{key}: {item}")
-        # A key of its own beside the certificates is how a kubernetes.io/tls Secret looks: nothing is wrong with that.
+        # A Secret of type kubernetes.io/tls has a private key beside its certificates: nothing is wrong with that.
         if not found and named:
             problems.append(f"{key}: {NO_BLOCK}")
     return _bundle(certificates, problems)
@@ -108,7 +108,7 @@ def as_pem(certificate: Certificate) -> bytes:
 
 
 def _blocks(raw: bytes) -> Iterator[Certificate | str]:
-    """Each CERTIFICATE block (RFC 7468 section 5), or why it is none; blocks of other kinds are passed over."""
+    """Each CERTIFICATE block (RFC 7468 section 5), or what is wrong with it; blocks of other kinds are passed over."""
     # Cut with split() and not with an expression: the author of a Secret may put a megabyte of anything there.
     parts = (part.removeprefix(_BEGIN) for part in raw.split(_HEADER)[1:] if part.startswith(_BEGIN))
     for number, part in enumerate(parts, start=1):

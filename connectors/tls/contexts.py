@@ -58,7 +58,7 @@ class Contexts:
             while len(self._kept) > MAX_CONTEXTS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(tls)
-        # Shielded: one who leaves does not take it from the others. One that is there costs each connection nothing.
+        # Shielded: a caller that is cancelled does not take it from the others. A finished one costs nothing.
         return found.result() if found.done() else await asyncio.shield(found)
 
     def keep_only(self, used: Container[ClientTls]) -> None:
@@ -104,7 +104,7 @@ def _load_system_store(context: ssl.SSLContext) -> None:
     if _has_system_store():
         return
     if any(foreign_variable(name) for name in STORE_VARIABLES):
-        # The user has said whom to trust: that it is not there is not a reason to trust half of the world instead.
+        # The user has said whom to trust. A missing store is not a reason to trust half of the world instead.
         logger.error("%s name no store of CA certificates: no public CA is trusted", " and ".join(STORE_VARIABLES))
     else:
         logger.warning("this machine has no store of CA certificates where OpenSSL looks: using those of certifi")

@@ -13,9 +13,9 @@ from connectors.objects.secret import KeyPair
 
 
 class KeyPairError(OSError):
-    """A chain and a key that cannot be shown to anybody; the message holds nothing of either.
+    """A chain and a key cannot be used in a handshake; the message holds nothing of either.
 
-    An OSError, as ssl.SSLError is: to the code that dials it is one more reason why there is no connection.
+    An OSError, as ssl.SSLError is: for code that dials, it is one more reason for having no connection.
     """
 
 
@@ -38,7 +38,7 @@ def load_key_pair(context: ssl.SSLContext, pair: KeyPair) -> None:
 
 
 def _no_password() -> str:
-    """Without it OpenSSL would ask for one on the terminal, of a key that is encrypted."""
+    """Refuse to give a passphrase: without this, OpenSSL asks for one on the terminal if a key is encrypted."""
     raise ValueError("the key is encrypted")
 
 

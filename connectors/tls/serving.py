@@ -43,7 +43,7 @@ class Serving:
 
     @property
     def now(self) -> ssl.SSLContext:
-        """For one connection, where the listener can choose.
+        """The context for one connection.
 
         No session can be resumed with it that began under another certificate; nor has it a callback, for which Python
         decodes the name that a client asks for, and prints a traceback if that is not ASCII.
@@ -51,12 +51,12 @@ class Serving:
         return self._current or self.context
 
     def serve(self, pair: KeyPair) -> bool:
-        """From now on this one; False where it is served already. Connections that there are keep theirs.
+        """From now on this one; False if it is served already. Connections that there are keep theirs.
 
         Raises:
             KeyPairError: it cannot be; the one before stays.
         """
-        # Of both: a wrong key beside the chain that is served would be found out at the next start only.
+        # Both are compared: a wrong key beside the chain that is served would only show at the next start.
         served = hashlib.sha256(pair.chain + b"\0" + pair.key.reveal().strip()).digest()
         if served == self._served:
             return False

@@ -153,7 +153,7 @@ def held(material: Material, now: datetime) -> Held:
 
 
 def due(found: Held, names: Iterable[str], lives: Lives, now: datetime) -> str:
-    """Why a certificate that can be served is to be exchanged all the same; empty where it is not."""
+    """Why a certificate that can be served is to be exchanged all the same; empty if it is not."""
     if found.ends - lives.left <= now:
         return "the certificate ends soon"
     return "" if canonical(names) <= found.names else "the certificate lacks a name"
@@ -170,7 +170,7 @@ def authorities(bundle: bytes, now: datetime) -> dict[str, bytes]:
 
 
 def canonical(names: Iterable[str]) -> frozenset[str]:
-    """IP addresses as a certificate says them: of the ways to write one, a second would be lacking for ever."""
+    """IP addresses as a certificate writes them: in another spelling, an address would always count as missing."""
     return frozenset(_canonical(name) for name in names)
 
 
@@ -186,7 +186,7 @@ def _valid(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def _certificates(pem: bytes) -> list[x509.Certificate]:
-    """Those of PEM blocks; nothing where one of them cannot be read: what is half broken is made again."""
+    """The certificates of PEM blocks; none if one cannot be read: then a new pair is made."""
     try:
         found = x509.load_pem_x509_certificates(pem) if pem.strip() else []
         for certificate in found:

@@ -21,7 +21,7 @@ class ReviewResult(StrEnum):
 
 
 class AdmissionMetrics(Collector):
-    """All families. Labels name what there is, never what somebody sent."""
+    """All families. Labels name what exists, never what a client sent."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._reviews = Counter(

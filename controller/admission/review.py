@@ -112,13 +112,13 @@ def decode_review(body: bytes) -> Review:
     """The question.
 
     Raises:
-        ReviewError: the bytes are none, of another version, or about something else than our two kinds; or they are
-            both many and deep.
+        ReviewError: the bytes are not a review, are of another version, or about another kind than our two; or they
+            are both many and nested deeply.
     """
     try:
         return _review(_request(body))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ReviewError("it is no AdmissionReview of an object that can be read") from None
+        raise ReviewError("it is not an AdmissionReview of an object that can be read") from None
     except nesting.TooDeepError:
         raise ReviewError(f"it is nested too deeply for its size; use less than {LONGEST_CUT} bytes") from None
 
@@ -126,7 +126,7 @@ def decode_review(body: bytes) -> Review:
 def _request(body: bytes) -> _Request:
     review = nesting.decode(body, _REVIEW, LONGEST_CUT)
     if (review.api_version, review.kind) != (REVIEW_VERSION, "AdmissionReview") or review.request is None:
-        raise ReviewError(f"it is no AdmissionReview of {REVIEW_VERSION} with a request")
+        raise ReviewError(f"it is not an AdmissionReview of {REVIEW_VERSION} with a request")
     request = review.request
     if not 0 < len(request.uid) <= MAX_NAME or request.operation not in set(Operation):
         raise ReviewError("its request has no uid or a long one, or another operation than CREATE, UPDATE and DELETE")
@@ -166,7 +166,7 @@ def _same_class(new: HeldClass | None, old: HeldClass | None, new_raw: Raw | Non
 
 
 def _same_spec(new: H | None, old: H | None, new_raw: Raw | None, old_raw: Raw | None) -> bool:
-    """By their bytes where one cannot be read: two specs that cannot look alike, and may differ in all that counts."""
+    """Compare by bytes if one cannot be read: two unreadable specs look alike, and may differ in all that counts."""
     if new is None or old is None or new_raw is None or old_raw is None:
         return False
     if _spec_bytes(new_raw) == _spec_bytes(old_raw):

@@ -1,4 +1,4 @@
-"""Threat 7, the confused deputy: who connects a Secret to an address must be allowed to read that Secret. Pure."""
+"""Threat 7, the confused deputy: a user who connects a Secret to an address must be allowed to read it. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AccessAnswer:
 
 
 def questions(review: ConnectorReview) -> tuple[Question, ...]:
-    """What must be asked before the Connector is let through; nothing where the Secrets go where they went before.
+    """What must be asked before the Connector is let through; nothing if the Secrets go where they went before.
 
     An object with a deletionTimestamp is asked about like any other: it is served until its last finalizer goes, which
     may be never.
@@ -44,13 +44,13 @@ def questions(review: ConnectorReview) -> tuple[Question, ...]:
         # What cannot be read refers to nothing, and is not served.
         return ()
     if old is not None and _connects(old) == _connects(new):
-        # One that could not be read connected nothing.
+        # An object that could not be read connected nothing.
         return ()
     return tuple(_referred(new.item))
 
 
 def denial_of(user: User, answers: Sequence[AccessAnswer]) -> Denial | None:
-    """None if every answer is a yes. Without an answer it is a no, said in other words."""
+    """None if every answer is yes. A missing answer counts as no, and is told in other words."""
     if forbidden := [answer.question for answer in answers if answer.allowed is False]:
         return denied(HTTPStatus.FORBIDDEN, "Forbidden", [_may_not(user, item) for item in forbidden])
     if unknown := [answer for answer in answers if answer.allowed is None]:
@@ -86,7 +86,7 @@ def _may_not(user: User, question: Question) -> Violation:
 
 def _unknown(user: User, answer: AccessAnswer) -> Violation:
     asked = _about(user, answer.question, "may get")
-    return Violation(answer.question.path, f"nobody could say whether {asked}: {answer.problem}; try again")
+    return Violation(answer.question.path, f"nobody could say whether {asked}:{answer.problem}; try again")
 
 
 def _about(user: User, question: Question, may: str) -> str:

@@ -139,14 +139,14 @@ class Rotation:
             elif self._served and self._served.issuer == found.issuer and settled(found, lives, now):
                 found = await self._write(manifest, found.alone, now, "the authority before is dropped")
         finally:
-            # What is there and still good is published and served, whatever cannot be written.
+            # A certificate that is still good is published and served, even if nothing can be written.
             if found is not None:
                 pending = await self._show(found, configuration)
         self._forget()
         return (lives.heard if pending else lives.look).total_seconds()
 
     def _judged(self, manifest: Manifest, now: datetime) -> tuple[Held | None, str]:
-        """The certificate that the Secret holds, and why it is to be exchanged: empty where it is not."""
+        """The certificate that the Secret holds, and why it is to be exchanged: empty if it is not."""
         secret, _ = decode_secret(without_nulls(manifest))
         try:
             found = held(material_of(secret.data if secret else {}), now)
@@ -220,7 +220,7 @@ class Rotation:
         return found
 
     async def _pause(self, seconds: float) -> None:
-        """Until that time is over, or something changed; a change is looked at after SETTLE."""
+        """Wait until that time is over, or SETTLE after a change."""
         sleeping = asyncio.create_task(self._clock.sleep(seconds))
         waiting = asyncio.create_task(self._changed.wait())
         try:
@@ -237,14 +237,14 @@ class Rotation:
         self._warn(f"the webhook's certificate cannot be kept current, trying again: {problem}")
 
     def _warn(self, message: str) -> None:
-        """Once for each message, as long as it is remembered."""
+        """Log each message once, for as long as it is remembered."""
         self._wrong.add(message)
         if message not in self._told:
             self._told.append(message)
             logger.warning("%s", message)
 
     def _forget(self) -> None:
-        """After a look at everything: what is not wrong any more is told again when it comes back."""
+        """Forget problems that are over, after a look at everything: they are logged again if they come back."""
         for message in [item for item in self._told if item not in self._wrong]:
             self._told.remove(message)
 
@@ -263,7 +263,7 @@ def _manifest(raw: bytes) -> Manifest:
     """An object of the API server.
 
     Raises:
-        UnreadableError: it is none, whatever the status of the answer.
+        UnreadableError: it is not an object, whatever the status of the answer.
     """
     try:
         found = msgspec.json.decode(raw)
@@ -281,7 +281,7 @@ def published(configuration: Manifest | None, now: datetime) -> Mapping[str, byt
 
 
 def with_bundle(configuration: Manifest, bundle: bytes) -> bool:
-    """Put it into every webhook of `configuration`, which is changed; False where it was there already."""
+    """Put it into every webhook of `configuration`, which is changed; False if it was there already."""
     text = base64.b64encode(bundle).decode()
     wrong = [client for client in _clients(configuration) if client.get("caBundle") != text]
     for client in wrong:

@@ -48,7 +48,7 @@ class ReviewVerdict:
 
 
 def judged(violations: tuple[Violation, ...]) -> ReviewVerdict:
-    """No where one of them is an error; the others are warnings."""
+    """No if one of them is an error; the others are warnings."""
     warnings = warned(item for item in violations if item.severity is Severity.WARNING)
     fatal = errors(violations)
     if not fatal:
@@ -95,7 +95,7 @@ def flat(text: str) -> str:
 
 
 def bounded_name(name: str) -> str:
-    """A name of anybody's choice, as long as a reader needs it."""
+    """A name that a user chose, cut to what a reader needs."""
     return _bounded(name, MAX_NAME)
 
 

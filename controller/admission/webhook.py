@@ -67,7 +67,7 @@ class BusyError(Exception):
 
 
 class Turns:
-    """Who waits has sent its head alone; what came of its body stays with the kernel and aiohttp, 128 KiB at most."""
+    """A client that waits has sent its head; up to 128 KiB of its body are with the kernel and aiohttp."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -95,7 +95,7 @@ class Turns:
                 raise BusyError(str(error)) from None
             yield
         finally:
-            # Also where this was cancelled in the moment in which the turn came.
+            # Also if this was cancelled at the moment when the turn came.
             for one in held:
                 one.release()
 
@@ -212,7 +212,7 @@ class Webhook:
 
 
 def _class_named(review: ConnectorReview) -> str:
-    """The class to look for; empty if there is none, or where its name is none: it must not become a path."""
+    """The class to look for; empty if there is none, or if its name is not a name: it must not become a path."""
     if review.new is None or review.new.malformed is not None:
         return ""
     name = review.new.item.spec.connector_class_name
@@ -220,7 +220,7 @@ def _class_named(review: ConnectorReview) -> str:
 
 
 def _unanswered(path: str, problem: str) -> ReviewVerdict:
-    """Unknown means no."""
+    """A no, since the answer is not known."""
     message = f"{problem}; try again, and if that lasts, look at the log of the controller"
     what = Violation(path, message) if path else Violation("metadata", message)
     return ReviewVerdict(denied(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", [what]), warned(()))

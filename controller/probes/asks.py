@@ -17,7 +17,7 @@ from controller.probes.request import Ask, api_ask, http_ask, undeclared
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """The probes of a Connector; None where its class has none, or where it cannot be probed as it is."""
+    """The probes of a Connector; None if its class has none, or where it cannot be probed as it is."""
 
     liveness: Ask | ProbeOutcome | None = None
     auth: Ask | ProbeOutcome | None = None

@@ -56,7 +56,7 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What is known of one object as it is now; None where that was not probed yet.
+    """What is known of one object as it is now; None if that was not probed yet.
 
     `fresh`: since this process began it was not probed, and nothing of it has changed: what an earlier process
     wrote is as true as it can be until the first probe, some seconds from now. `pending`: why there is nothing yet.

@@ -167,7 +167,7 @@ class Prober:
         await self._probed(job, record, record.asks[job.purpose])
 
     def _waits(self, job: Job) -> None:
-        """A tool that hangs has its Connectors stand in line for hours."""
+        """Note how long a job waits: the Connectors of a tool that hangs may be in line for hours."""
         record, limit = self._records[job.key], self._settings.longest
         waited = record.wait(job.purpose, self._around.clock.monotonic())
         if waited < limit:
@@ -184,7 +184,7 @@ class Prober:
         self._lanes.took(ask.request.address.origin, took)
         current = self._records.get(job.key)
         if current is None or current.inputs != record.inputs or job.purpose not in current.asks:
-            # What was asked is not what counts now: `follow` has added the job again, where it is one.
+            # The question is out of date: `follow` has added the job again if it is still one.
             return report
         before = current.found.get(job.purpose)
         _log(job, before.outcome if before else None, report.outcome)

@@ -1,4 +1,4 @@
-"""Where a redirect leads a probe, and what it takes there (RFC 9110 section 15.4). Pure."""
+"""Where a redirect leads a probe, and what the probe takes there (RFC 9110 section 15.4). Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from controller.probes.request import MAX_TARGET, ProbeRequest, origin_of
 # Redirects followed in one probe: a login page is two or three away, and a loop ends soon (threat 1).
 MAX_HOPS = 5
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
-# As every client does it: 307 and 308 alone keep the method (RFC 9110 section 15.4).
+# As every client does: only 307 and 308 keep the method (RFC 9110 section 15.4).
 _BECOMES_GET = frozenset({301, 302, 303})
 _URL = re.compile(r"(?P<origin>https?://[^/?#]+)(?P<target>[^#]*)", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^!-~]")
@@ -26,7 +26,7 @@ def is_redirect(response: Response) -> bool:
 
 
 def redirected(request: ProbeRequest, response: Response) -> ProbeRequest | None:
-    """The request that an answer leads to; None where it does not, or to what cannot be followed.
+    """The request that an answer leads to; None if it does not, or to what cannot be followed.
 
     What was made of the Secret stays behind at a change of scheme, host or port, and does not come back (threat 25);
     so does the client certificate.

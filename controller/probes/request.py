@@ -113,7 +113,7 @@ def nothing_to_probe(purpose: Purpose, why: str) -> ProbeOutcome:
 
 
 def rendered_path(source: str, subject: Subject) -> Rendering | None:
-    """A path template as a request target, None where a template renders empty: then there is nothing to ask for.
+    """A path template as a request target, None if a template renders empty: then there is nothing to ask for.
 
     Raises:
         TemplateError: it cannot be rendered, or not to a path.
@@ -127,7 +127,7 @@ def rendered_path(source: str, subject: Subject) -> Rendering | None:
         return None
     target = text if text.startswith(b"/") else b"/" + text
     if len(target) > MAX_TARGET or not TARGET.fullmatch(target):
-        message = f"path: renders to what is no path of at most {MAX_TARGET} visible ASCII characters; use urlquery"
+        message = f"path: does not render to a path of at most {MAX_TARGET} visible ASCII characters; use urlquery"
         raise TemplateError(message)
     return Rendering(SecretValue(target), rendering.from_secret)
 
@@ -151,7 +151,7 @@ def _address(probe: HttpProbe, own: Address) -> Address:
     Without a scheme the Connector's counts where the host is the Connector's, else http.
 
     Raises:
-        TemplateError: the class's host is none.
+        TemplateError: the class's host is not one.
     """
     if not probe.host:
         return _with_scheme(own, probe.scheme or own.scheme)
@@ -181,7 +181,7 @@ def _made_of_secret(request: ProbeRequest) -> str:
 def undeclared(what: str, request: ProbeRequest) -> str:
     """Why nothing was sent: `what` goes to addresses of the Connector alone (threat 25)."""
     return (
-        f"{what}: made of the Secret, and {origin_of(request.address)} is no address that the Connector declares, "
+        f"{what}: made of the Secret, and {origin_of(request.address)} is not an address that the Connector declares, "
         "so nothing was sent; declare it under spec.addressExtensions, or correct the class's probe"
     )
 
@@ -216,7 +216,7 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
     if path is None:
         return nothing_to_probe(purpose, EMPTY_PATH)
     if path.from_secret:
-        message = "path: made of the Secret, and the class's API is no address that the Connector declares"
+        message = "path: made of the Secret, and the class's API is not an address that the Connector declares"
         return failed(ConditionReason.ADDRESS_NOT_DECLARED, message)
     about = {"X-Plugin-Meta": msgspec.json.encode({"baseURL": subject.connector.spec.address})}
     if subject.secret is not None:
@@ -227,7 +227,7 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
 
 
 def class_ask(connector_class: ConnectorClass, platform: Platform | None, trust: Trust) -> Ask | ProbeOutcome | None:
-    """The request that tells whether a class's API can be reached; None where it has none."""
+    """The request that tells whether a class's API can be reached; None if it has none."""
     base = api_address(connector_class, platform)
     if base is None or isinstance(base, ProbeOutcome):
         return base
@@ -254,7 +254,7 @@ def api_address(connector_class: ConnectorClass, platform: Platform | None) -> A
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request of a probe, and the status of its answer; None where there was none."""
+    """One request of a probe, and the status of its answer; None if there was none."""
 
     request: ProbeRequest
     status: int | None = None
@@ -262,7 +262,7 @@ class Hop:
 
 @dataclass(slots=True)
 class Report:
-    """A probe as it went. `ask` is None where there was nothing to ask for."""
+    """A probe as it went. `ask` is None if there was nothing to ask for."""
 
     ask: Ask | None
     outcome: ProbeOutcome

@@ -12,7 +12,7 @@ from connectors.tls.pool import Trust
 from controller.probes.outcome import LATE, RETELL, Probed, ProbeOutcome, Probes, Purpose
 from controller.probes.request import Ask
 
-# A tenth of a pause, either way: what was begun together drifts apart, and "every 60 s" stays true.
+# A tenth of a pause, either way: probes that began together drift apart, and "every 60 s" stays true.
 JITTER = 0.1
 
 
@@ -130,7 +130,7 @@ class ProbeRecord:
         return Probes(*known, self.fresh, LATE) if self.late else Probes(*known, self.fresh)
 
     def keep(self, purpose: Purpose, before: ProbeRecord) -> None:
-        """What is known of the same inputs stays known."""
+        """Take over what `before`, a record of the same inputs, knows."""
         self.found[purpose] = before.found[purpose]
         self.failures[purpose] = before.failures.get(purpose, 0)
         if purpose in before.in_line:
@@ -144,7 +144,7 @@ class ProbeRecord:
         return self.failures[purpose]
 
     def find(self, purpose: Purpose, probed: Probed, now: float) -> bool:
-        """Keep what was found. Returns whether somebody should hear of it."""
+        """Keep what was found. Returns whether it is worth telling."""
         before, was_complete = self.found.get(purpose), self.complete
         new = not was_complete or before is None or before.outcome != probed.outcome or purpose in self.late
         self.found[purpose] = probed
@@ -161,7 +161,7 @@ class ProbeRecord:
         return now - self.in_line.setdefault(purpose, now)
 
     def give_up(self, purpose: Purpose) -> bool:
-        """It has stood for too long: what was well before that is not known to be so. Returns whether that is news."""
+        """Note that it has waited too long: whether all is still well is not known. Returns whether that is news."""
         before = self.found.get(purpose)
         if purpose in self.late or (before is not None and before.outcome.failed):
             return False

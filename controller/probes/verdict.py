@@ -28,7 +28,7 @@ def judge(ask: Ask, response: Response, *, dropped: bool = False) -> ProbeOutcom
 
 
 def too_many_redirects(response: Response, limit: int) -> ProbeOutcome:
-    """The outcome where the answer behind `limit` redirects is one more."""
+    """The outcome if `limit` redirects lead to one more."""
     return failed(ConditionReason.UNEXPECTED_STATUS, f"{_says(response)} after {limit} redirects; is it a loop?")
 
 
@@ -42,7 +42,7 @@ def unreachable(failure: DialFailure) -> ProbeOutcome:
 
 
 def _problem(ask: Ask, response: Response) -> ProbeOutcome | None:
-    """What is wrong with an answer; None where nothing is."""
+    """What is wrong with an answer; None if nothing is."""
     refused = ask.purpose is Purpose.AUTH and response.status in _REFUSED_LOGIN
     denied = failed(ConditionReason.AUTHENTICATION_FAILED, f"Authentication failed: {_says(response)}")
     if ask.check is None:

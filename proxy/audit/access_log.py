@@ -15,7 +15,7 @@ from proxy.settings import AccessLogFormat
 
 # Seconds between two writes while requests come one after the other.
 INTERVAL = 0.02
-# Lines that are put into words in one go, a millisecond's work; more only where they come in the same turn.
+# Lines that are formatted in one go, a millisecond's work; more only if they come in the same turn.
 AT_ONCE = 512
 
 # Visible ASCII without quote and backslash.
@@ -51,9 +51,9 @@ class AccessLog:
         self.enabled = log_format is not AccessLogFormat.OFF
 
     def write(self, line: AccessLine) -> None:
-        """Queue one line: for the end of this turn of the event loop, or where lines were just written, a little later.
+        """Queue one line for the end of this turn of the event loop; if lines were written just now, a little later.
 
-        So it is there at once where requests come now and then.
+        So the line of a request that comes alone is there at once.
         """
         if not self._lines:
             loop = asyncio.get_running_loop()
@@ -77,7 +77,7 @@ class AccessLog:
             self._due = asyncio.get_running_loop().time() + self._interval
 
     def close(self) -> None:
-        """Write what is queued: the process ends. Who is cut off by that is told of later, and no line waits then."""
+        """Write what is queued: the process ends. Later lines, of requests that are cut off, are written at once."""
         self._interval = 0.0
         with suppress(OSError, ValueError):  # the stream fails or is closed: there is no place left to say so
             self.flush()

@@ -20,7 +20,7 @@ class RequestIds:
     """What a user quotes and an operator finds in both logs: `PREFIX-NUMBER` in hexadecimal.
 
     The prefix is chosen by chance once per process: 64 bits, so that neither a restart nor another replica repeats an
-    id. Within the process the number does. A chance for each request would ask the kernel for each.
+    id. Within the process the number tells them apart. A random id would ask the kernel once a request.
     """
 
     def __init__(self) -> None:
@@ -42,9 +42,9 @@ _REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
 
 
 class Record:
-    """One request as it goes on; what the audit reads of it, also when it ended badly.
+    """One request while it runs, and what the audit reads of it however it ended.
 
-    Times are in seconds of the monotonic clock, 0 where it has not come to that: `decided`, that it was let through,
+    Times are in seconds of the monotonic clock, 0 until then: `decided`, that it was let through,
     `first_byte_at`, the tool's first byte. `target` is the client's, `number` that of the request's id. `answered` is
     the status that the tool gave, `sent` whether the request, credential included, went to the tool. `ending` names an
     end that the client was not told of in a status: "" for none. Bytes are of bodies. What is set in the class is what
@@ -82,20 +82,20 @@ class Record:
 
     @property
     def decision(self) -> Decision:
-        """Whether it was let through; a request whose client left before was not."""
+        """Whether it was let through; it was not if its client left before the decision."""
         late = self.refusal is not None and self.refusal.reason in _REFUSED_LATER
         return Decision.REFUSED if self.forward is None or late else Decision.ALLOWED
 
     @property
     def status(self) -> int:
-        """The status that the client got; 499 where it left before one."""
+        """The status that the client got; 499 if it left before."""
         if self.answered:
             return self.answered
         return self.refusal.status.value if self.refusal else CLIENT_CLOSED_REQUEST
 
     @property
     def reason(self) -> str:
-        """Why the proxy answered itself, or how the exchange broke off; empty where all went well."""
+        """Why the proxy answered itself, or how the exchange broke off; empty if all went well."""
         return self.refusal.reason.value if self.refusal else self.ending
 
 
@@ -134,7 +134,7 @@ class Audit:
             self._log(self._line(record, duration, upstream or 0.0), record)
 
     def malformed(self, refusal: Refusal) -> str:
-        """A head that could not be parsed was refused: there is no request to speak of. Returns the id of what came."""
+        """Note that a head that could not be parsed was refused: no request has begun. Returns an id for the answer."""
         self._metrics.refused(refusal.reason)
         request_id = self._ids.text(self._ids.take())
         if self._logs:

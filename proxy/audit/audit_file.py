@@ -11,7 +11,7 @@ from connectors.process.whole_lines import at_most_whole_lines, is_file
 STANDARD_OUTPUT = "-"
 
 _STDOUT = 1
-# O_NONBLOCK means nothing to a file; opening a named pipe that no program reads would else stop the whole process.
+# O_NONBLOCK changes nothing for a file; without it, opening a named pipe without a reader stops the whole process.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 # Who asked for what is for the operator alone. A file that exists keeps its own mode.
 _MODE = 0o600
@@ -65,7 +65,7 @@ class AuditFile:
 
     @property
     def torn(self) -> bool:
-        """Whether what is in the file ends within a line; of a pipe that is not known."""
+        """Whether the file ends within a line; for a pipe that is not known, and False."""
         if self._path is None:
             return False
         try:

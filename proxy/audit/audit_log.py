@@ -45,7 +45,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One request: names and numbers, never a header's value, a query, a token or a Secret's value (threats 14 and 27).
 
     Durations in seconds: `duration` to its end, `authorization` until the decision, `upstream` until the tool's first
-    byte, 0 where there was none. Bytes are of bodies. `address` is the tool's, as declared, where one was chosen.
+    byte, 0 if there was none. Bytes are of bodies. `address` is the tool's, as declared, where one was chosen.
     `caller` is None if callers are not asked, or no valid answer came, `secret` where none was used.
     """
 
@@ -134,7 +134,7 @@ class AuditLog:
             self._complain(_NOT_OPENED, error)
 
     def reopen(self) -> None:
-        """What a hang-up asks for: go on in the file that bears the name, whatever it is."""
+        """Go on in the file that bears the name now, as a hang-up asks for."""
         try:
             self._file.open()
             self._torn = self._file.torn
@@ -167,7 +167,7 @@ class AuditLog:
 
 
 def _unwritten(lines: Sequence[bytes], written: int) -> int:
-    """How many of `lines` are not there as a whole, where `written` bytes of them are."""
+    """How many of `lines` are missing or cut off if only `written` bytes of them were written."""
     for position, line in enumerate(lines):
         written -= len(line)
         if written < 0:

@@ -38,8 +38,8 @@ class Inquiry(NamedTuple, Generic[V]):
     """One question. `key` is its digest; `put` asks it: None is the answer no, KubeError that there is no answer.
 
     `ends`: when the token does, seconds since the epoch; `client`: who asks. `evidence` hears of the answer.
-    `of_nothing`: it is about what does not exist. Then a yes is of no use to any caller: it is not remembered, and
-    counts as a failure of this client's, who could else ask without end and push out what others need.
+    `of_nothing`: it is about an object that does not exist. Then a yes helps no caller: it is not remembered, and
+    counts as a failure of this client, who could otherwise ask without end and push out other answers.
     """
 
     key: bytes
@@ -65,8 +65,8 @@ class Reviews(Generic[V]):
         """The answer, remembered or asked for; None is no.
 
         Raises:
-            UnansweredError: there is no answer now.
-            TooManyFailuresError: too many of this client's questions had no for an answer.
+            UnansweredError: the API server does not answer now.
+            TooManyFailuresError: too many of this client's questions were answered with no.
         """
         review = self._cache.fresh(inquiry.key, self._clock.monotonic(), self._clock.epoch())
         if review is not None:
@@ -89,13 +89,13 @@ class Reviews(Generic[V]):
             return stale.value
 
     async def _asked(self, inquiry: Inquiry[V]) -> V | None:
-        # First of all: what is not waited for goes on, and tells of a revocation all the same.
+        # Asked first of all: if it is not waited for, the question goes on, and still tells of a revocation.
         answer, turn = self._running.get(inquiry.key) or self._begin(inquiry)
         patience = None
         if self._stale(inquiry):
             patience = SLOW_AFTER
             self._limiter.require_prompt(self._clock.monotonic())
-            # A queue of our own is not the API server's fault, unless that has become slow meanwhile.
+            # Waiting in our own queue says nothing about the API server, unless it has become slow meanwhile.
             while not turn.done():
                 await asyncio.wait((turn,), timeout=patience)
                 self._limiter.require_prompt(self._clock.monotonic())
@@ -107,7 +107,7 @@ class Reviews(Generic[V]):
 
     def _begin(self, inquiry: Inquiry[V]) -> tuple[asyncio.Task[V | None], asyncio.Future[None]]:
         known, turn = self._cache.knows(inquiry.key), asyncio.get_running_loop().create_future()
-        # Raises what is refused as it comes: a flood costs no tasks.
+        # A refusal is raised here, before a task is made: a flood costs no tasks.
         if self._limiter.enter(inquiry.client, partial(_tell, turn), self._clock.monotonic(), known=known):
             turn.set_result(None)
         answer = asyncio.create_task(self._ask(inquiry, turn, known=known))
@@ -221,7 +221,7 @@ class KubernetesReviewer:
                 allowed = await may(self._api, user, ResourceAction("*", CONNECTORS, *name, subresource="proxy"))
             return allowed or None
 
-        # What can be no name costs no question: nothing has it, and a caller can make up any number of them.
+        # An impossible name costs no question: no object has it, and a caller can make up any number of them.
         if _can_be(approach):
             key = self._digest(digest, *name, "proxy" if full else "")
             of_nothing = name not in approach.snapshot.plans
@@ -231,7 +231,7 @@ class KubernetesReviewer:
         return Permission(message=_lacking(user, name, full=full))
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
-        """To read claims each time would cost a third of the look. A token can have a thousand audiences."""
+        """Keep a token's claims: reading them each time would cost a third of the look-up. A few are too long."""
         if len(claims.audiences) > MAX_AUDIENCES:
             return
         if len(self._claims) >= MAX_REMEMBERED:
@@ -239,12 +239,12 @@ class KubernetesReviewer:
         self._claims[digest] = claims
 
     def _digest(self, start: bytes, *parts: str) -> bytes:
-        """Of a token, or of its digest and names, which hold no line break: no two lists of them read the same."""
+        """A digest of a token, or of its digest and names. Names hold no line break, so no two lists read the same."""
         return blake2b("\n".join(("", *parts)).encode() + start, key=self._key, digest_size=16).digest()
 
 
 def _can_be(approach: Approach) -> bool:
-    """Whether an object can have that name at all; one that is there can, and most are."""
+    """Whether an object can have that name. Most names are a Connector's, and need no look at the rules."""
     key = approach.key
     return key in approach.snapshot.plans or not (namespace_problem(key.namespace) or object_name_problem(key.name))
 

@@ -14,10 +14,10 @@ from connectors.objects.reasons import Reason, Refusal, RefusedError
 
 logger = logging.getLogger("connectors.identity")
 
-# About callers who were let in before, and as many about strangers: what this program is granted must not be used up,
-# and strangers must not keep waiting whom the API server knows.
+# For callers who were let in before, and the same number for strangers: together they must leave some of this program's
+# share of the API server, and strangers must not delay known callers.
 QUESTIONS_AT_ONCE = 16
-# Seconds without a question after one that was not answered, so that an outage makes no flood, and no wait each time.
+# Seconds without a question after one that was not answered: an outage makes no flood, and not every request waits.
 OUTAGE_PAUSE = 1.0
 # Seconds that a question may take if the last answer could serve as well: an API server that takes connections and
 # never answers is as good as away, and must not cost each request the whole timeout.
@@ -50,7 +50,7 @@ _TOO_MANY = Refusal(
 
 
 class UnansweredError(RefusedError):
-    """There is no answer now. `away`: to no question, so that earlier answers may count; else to this one alone."""
+    """No answer comes now. `away`: to any question, so that earlier answers may count; else only to this one."""
 
     def __init__(self, *, away: bool) -> None:
         # No 401: clients drop their stored login at one.
@@ -76,7 +76,7 @@ class Limiter:
     def __init__(self, rate: float, questions_at_once: int = QUESTIONS_AT_ONCE) -> None:
         """`rate`: failures a second of one address; 0: no limit."""
         self._rate = rate
-        # When the bucket of an address is full again: later by 1 / `rate` for each failure. One number says it all.
+        # When the bucket of an address is full again: later by 1 / `rate` for each failure. So one number is enough.
         self._full_at: OrderedDict[str, float] = OrderedDict()
         self._free = {True: questions_at_once, False: questions_at_once}
         self._waiting: dict[bool, deque[tuple[str, Callable[[RefusedError | None], None]]]]
@@ -89,10 +89,10 @@ class Limiter:
         """Whether a question of the client's may be asked now. If not, `tell` hears when it may (None), or why not.
 
         Raises:
-            UnansweredError: there is no hope of an answer.
+            UnansweredError: the API server is away.
             TooManyFailuresError: the client has no failures left.
         """
-        # Also before it waits: of a client that has no failures left, any number of questions could wait else.
+        # Before it waits as well: otherwise any number of questions of a client without failures left could wait.
         self._require_hope(client, now, known=known)
         if self._free[known]:
             self._free[known] -= 1
@@ -115,10 +115,10 @@ class Limiter:
                 tell(None)
 
     def require_prompt(self, now: float) -> None:
-        """Whether there is hope of an answer within SLOW_AFTER.
+        """Return if an answer may come within SLOW_AFTER.
 
         Raises:
-            UnansweredError: there is none.
+            UnansweredError: the API server is away, or slow.
         """
         if now < max(self._away_until, self._slow_until):
             raise UnansweredError(away=True)
@@ -157,7 +157,7 @@ class Limiter:
             self._full_at.popitem(last=False)
 
     def _require_hope(self, client: str, now: float, *, known: bool) -> None:
-        """Whether there is hope of an answer, and the client may ask for one."""
+        """Return if an answer may come, and the client may ask for one."""
         if now < self._away_until:
             raise UnansweredError(away=True)
         if not known:

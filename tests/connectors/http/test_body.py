@@ -12,8 +12,8 @@ from connectors.http.body import (
     MAX_TRAILERS,
     BodyReader,
     ChunkedBody,
+    EmptyBody,
     LengthBody,
-    NoBody,
     UntilCloseBody,
     body_reader,
     is_one_chunk,
@@ -161,7 +161,7 @@ def test_a_body_of_known_length_that_stays_where_it_is(length: int) -> None:
     pieces, position = reader.take(bytearray(b"..abcde..."), 2, 7)
     assert (b"".join(pieces), position, reader.left) == (b"abcde"[:length], 2 + min(length, 5), max(0, length - 5))
     assert UntilCloseBody().take(bytearray(b"..abcde..."), 2, 7) == ([b"abcde"], 7)
-    assert NoBody().take(bytearray(b"..abcde..."), 2, 7) == ([], 2)
+    assert EmptyBody().take(bytearray(b"..abcde..."), 2, 7) == ([], 2)
 
 
 def chunks_of(data: list[bytes], extension: bytes, trailers: Headers) -> bytes:
@@ -247,7 +247,7 @@ def test_a_body_of_known_length_ends_there(data: bytes, behind: bytes, cuts: lis
 
 
 def test_no_body_passes_nothing_and_until_close_everything() -> None:
-    assert NoBody().feed(b"next") == (b"", b"next")
+    assert EmptyBody().feed(b"next") == (b"", b"next")
     assert UntilCloseBody().feed(b"data") == (b"data", b"")
     assert not UntilCloseBody().done
 
@@ -255,7 +255,7 @@ def test_no_body_passes_nothing_and_until_close_everything() -> None:
 @pytest.mark.parametrize(
     ("framing", "kind"),
     [
-        (NO_BODY, NoBody),
+        (NO_BODY, EmptyBody),
         (Framing(BodyKind.LENGTH, 3), LengthBody),
         (CHUNKED, ChunkedBody),
         (UNTIL_CLOSE, UntilCloseBody),
