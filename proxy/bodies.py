@@ -229,7 +229,7 @@ class Bodies(ABC):
     def _through(self, behind: bytes) -> None:
         """The response has ended. `behind` are further bytes that have come, or empty.
 
-        Such bytes were not asked for:the connection cannot be trusted with another request (threat 15).
+        Such bytes were not asked for: the connection cannot be trusted with another request (threat 15).
         """
         self.upstream_reusable = self._persistent and not behind and self._request_body.done
         self._complete()

@@ -86,7 +86,7 @@ def _may_not(user: User, question: Question) -> Violation:
 
 def _unknown(user: User, answer: AccessAnswer) -> Violation:
     asked = _about(user, answer.question, "may get")
-    return Violation(answer.question.path, f"nobody could say whether {asked}:{answer.problem}; try again")
+    return Violation(answer.question.path, f"nobody could say whether {asked}: {answer.problem}; try again")
 
 
 def _about(user: User, question: Question, may: str) -> str:
