@@ -145,7 +145,9 @@ class Inventory:
         todo = self._todo
         while self._taken:
             yield from self._taking(self._taken[0])
+            # Only now: if the caller stops in between, the next one takes all of it once more.
             del self._taken[0]
+        # Classes and CAs first: Connectors are made of them.
         for name in list(todo.classes):
             self._judge(name)
             del todo.classes[name]
@@ -204,6 +206,7 @@ class Inventory:
             self._new.put(key, None, None)
             return
         inputs = self._inputs(connector)
+        # The same instances stay: another Judgement would wake the controller for nothing.
         if self._made.get(key, inputs):
             return
         examined = examine(inputs)

@@ -185,11 +185,13 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
             shared.uid,
             shared.secret,
             address.origin,
+            # Without TLS no CA has vouched for the tool, so a change of CAs need not close anything.
             pool.digest if with_tls else "",
             certificate is not None,
         ),
         tls=_tls(pool, certificate) if with_tls else None,
         refusal=refusal,
+        # Judged by the name alone: an address that leads here by another name is found when it is dialled.
         proxy_of=hosts.key(address.authority),
     )
 
@@ -221,6 +223,7 @@ def _tls(pool: Pool, certificate: KeyPair | None) -> ClientTls:
 _NOTHING = SecretValue(b"")
 
 
+# Joined once for each change: a request only copies them.
 def _lines(credential: Credential) -> SecretValue:
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in revealed(credential))
     return SecretValue(lines) if lines else _NOTHING

@@ -227,6 +227,7 @@ class TokenOwners:
             del self._claims[digest][key]
             self._settle(digest)
         token = secret.data.get("token") if secret and secret.type == SERVICE_ACCOUNT_TOKEN else None
+        # An empty value must not become the token of callers who send an empty one.
         if secret is None or token is None or not token.reveal():
             return
         name = secret.metadata.annotations.get("kubernetes.io/service-account.name", secret.metadata.name)
@@ -243,6 +244,7 @@ class TokenOwners:
     def _settle(self, digest: bytes) -> None:
         claims = self._claims[digest]
         if claims:
+            # The first by name, in whatever order they came: so a restart changes nothing.
             self._owners[digest] = claims[min(claims)]
         else:
             del self._claims[digest], self._owners[digest]
@@ -285,6 +287,7 @@ class Handshakes:
                 self._counts[tls] = count
             else:
                 del self._counts[tls]
+            # It has just come or gone; otherwise the set is the same.
             if count == 0 or count == step:
                 self._current = None
 

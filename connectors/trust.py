@@ -19,11 +19,13 @@ LABEL = "connectors.cpaas.io/ca-cert"
 
 def is_for_all(secret: Secret, system_namespace: str) -> bool:
     """Whether the certificates of this Secret are trusted for every Connector."""
+    # Only there: elsewhere, the author of any Secret could make all Connectors trust a CA of their own.
     return secret.metadata.namespace == system_namespace and secret.metadata.labels.get(LABEL) == "true"
 
 
 def ca_secret_key_of(connector: Connector) -> SecretKey | None:
     """The Secret of spec.caCertSecretRef: always of the Connector's own namespace; None if it names none."""
+    # Its own namespace, never another (threat 7): a message about the Secret would tell of what is in it.
     reference = connector.spec.ca_cert_secret_ref
     if reference is None or not reference.name:
         return None

@@ -138,12 +138,14 @@ class Controller:
                 leading.cancel()
                 lost.cancel()
                 await asyncio.wait((leading, lost))
+                # The replica that leads next looks at everything; what is left here would be done twice.
                 self.queue.clear()
                 self._unanswered.clear()
                 self._prober.clear()
                 self._events.clear()
                 self._authorities.clear()
                 self._metrics.follows()
+            # It ends by itself only with an error: that ends the process, and another replica takes over.
             if not leading.cancelled():
                 leading.result()
 
@@ -152,6 +154,7 @@ class Controller:
         snapshot = self._around.store.current
         self._prober.follow(snapshot)
         self._authorities.follow(snapshot.authorities)
+        # All of it: the leader before may have ended between a look and its write.
         everything: list[Key] = [*snapshot.classes, *snapshot.judgements]
         for key in everything:
             self.queue.add(key)

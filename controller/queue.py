@@ -49,6 +49,7 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K) -> None:
         """Queue a key, for the next free worker."""
+        # Never two workers on one key: they would write the same object from two looks at it.
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
@@ -130,6 +131,7 @@ class WorkQueue(Generic[K]):
         now = self._clock.monotonic()
         while self._heap and self._heap[0][0] <= now:
             due, _, key = heapq.heappop(self._heap)
+            # Otherwise a shorter delay has replaced this entry, and released the key already.
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add(key)

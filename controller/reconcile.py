@@ -141,7 +141,7 @@ class Reconciler:
         try:
             return replace(proxy, service=await self._applier.service(plan.service))
         except (ConflictError, NotFoundError, UnauthorizedError):
-            raise
+            raise  # over by the next try: told in a status, it would come and go there
         except ApiStatusError as error:
             return replace(proxy, problem=str(error))
 
@@ -189,6 +189,7 @@ class Reconciler:
         with self._echo(key, (held.item, plan.status)):
             raw = await self._applier.status(resource, metadata, held.resource_version, plan.status)
             self._told(key, held, raw)
+        # After the write: a status that could not be written is planned again, and would tell of them twice.
         for event in plan.events:
             self._events.record(Regarding.of(resource, metadata), event)
         return True

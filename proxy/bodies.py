@@ -119,12 +119,13 @@ class Bodies(ABC):
             self._to_tool(data)
             return b""
         if self._request_body.done or self._phase is _OVER:
-            return data
+            return data  # pipelined: it belongs to the next request
         try:
             passed, rest = self._request_body.feed(data)
         except MessageError as error:
             self._client_broke(error)
             return b""
+        # It sends without having waited for a 100, as RFC 9110 section 10.1.1 allows: it can be too slow from now on.
         self._awaits_continue = False
         self._to_tool(passed)
         if self._request_body.done:
@@ -179,6 +180,7 @@ class Bodies(ABC):
 
     def _update_upstream_reading(self) -> None:
         if self._phase is not _OVER:
+            # Remembered for the end of the exchange: a connection must not go back to its pool while reading is paused.
             self.held_upstream = True
             self.upstream.pause_reading(self._client_full or (self._down is not None and self._down.holds))
 
@@ -205,6 +207,7 @@ class Bodies(ABC):
         try:
             passed, rest = self._response_body.feed(data)
         except MessageError:
+            # The client is to see the tool's status before its connection is reset.
             self.client.write(head)
             raise
         self._to_client(passed, head)
@@ -269,6 +272,7 @@ class Bodies(ABC):
     def _touch(self) -> None:
         if self._phase is not _OVER:
             timeouts = self._terms.bounds.timeouts
+            # An attribute, which the watchdog looks at: a timer for each piece would cost more than the piece.
             waiting = self._phase is _HEAD
             self.client.deadline = time.monotonic() + (timeouts.first_byte if waiting else timeouts.idle)
 

@@ -24,7 +24,7 @@ from proxy.watchdog import NEVER, Watchdog
 
 # Bytes held for later: pipelined requests, and a body before its upstream is there. With more, nothing is read.
 MAX_BUFFERED = 64 * 1024
-LINGER_IDLE = 5.0
+LINGER_IDLE = 5.0  # seconds without a byte of that body, then it is closed (nginx: lingering_timeout)
 # Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close).
 LINGER_TOTAL = 30.0
 

@@ -14,6 +14,7 @@ from proxy.callers.tokens import Presented
 class Permission(NamedTuple):
     """Whether a caller may use a Connector; if not, `message` says what it lacks. Without an answer it may not."""
 
+    # No, unless something has said yes.
     allowed: bool = False
     message: str = "it is not known that this caller may use this Connector"
 

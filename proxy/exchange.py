@@ -87,6 +87,7 @@ class Exchange:
         """Begin the request that `data` begins with, if its block is known; whether it was."""
         began, memory = time.monotonic(), self._memory
         plain = plain_head(data)
+        # Another snapshot may serve already, while `serve` has not been told: what was remembered must not count then.
         if plain is None or memory.snapshot is not self._store.serves:
             return False
         passage = memory.find(plain)
@@ -152,6 +153,7 @@ class Exchange:
         record.caller = facts.caller
         forward = decide(request.head, route, snapshot, facts)
         memory, plain = self._memory, asked.plain
+        # Asked again: the decision may have waited for the API server while CAs, or the snapshot, have changed.
         pool = self._upstreams.pool(target_now(forward, self._store.current).pool)
         passage = Passage(request, forward, facts, pool, memory.lines_of(forward.plan.key))
         if memory.snapshot is snapshot and plain and may_be_used_again(passage, request, plain, forward):
@@ -218,6 +220,7 @@ class Exchange:
     def _ended(self, relay: Relay) -> None:
         """A relay is over: its connections go on or end, and what it came to is told."""
         upstream, record, client, now = relay.upstream, relay.record, relay.client, time.monotonic()
+        # From now on whatever the tool sends was not asked for, and ends the connection.
         upstream.receiver = None
         if relay.held_upstream:
             upstream.pause_reading(False)

@@ -20,6 +20,7 @@ def not_forwarded(head: RequestHead | ResponseHead) -> frozenset[bytes]:
     nominated = connection_tokens(head)
     if not nominated - HOP_BY_HOP:
         return HOP_BY_HOP
+    # `Connection: Content-Length` must not take the framing away: the tool would find another end (threat 11).
     return HOP_BY_HOP | {fold(name) for name in nominated} - FRAMING
 
 
@@ -61,6 +62,7 @@ def stripped(head: RequestHead, forward: Forward) -> RequestHead:
     ends_here = not_forwarded(head)
     dropped = target.dropped if ends_here is HOP_BY_HOP else target.dropped | ends_here
     headers = _without_token(tuple(field for field in head.headers if fold(field[0]) not in dropped), forward)
+    # The credential comes last: nothing behind this line takes a field away (threat 3).
     headers = _with_host(headers, target.address.authority) + _own_hop(head) + revealed(forward.plan.credential)
     request_target = forward.request_target
     if target.query:

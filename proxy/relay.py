@@ -126,6 +126,7 @@ class Relay(Bodies):
                 # More of it follows, or a handshake's last word stands before it, and goes in one packet with it.
                 outbox.flush()
                 transport.write(head)
+        # Before an answer, and even without one: the credential has left, and the audit log must say so.
         self.record.sent = True
         client = self.client
         client.deadline = now + self._terms.bounds.timeouts.first_byte
@@ -214,6 +215,7 @@ class Relay(Bodies):
             self._send_then_cut("upstream closed early")
         elif self._response_head:
             self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, "the tool closed the connection within a response head"))
+        # A kept connection may have died unseen; only then may a request go out again (RFC 9112 section 9.3.1).
         elif self.upstream.used_before and not self.record.first_byte_at:
             self._over(End.STALE)
         else:
@@ -259,6 +261,7 @@ class Relay(Bodies):
         self.client.write(write_response(switched))
         if rest := buffer.take_all():
             self.from_upstream(rest)
+        # Read ahead before the 101 came: it belongs to the tunnel, and not to a next request.
         if early := self.client.take_buffered():
             self.from_client(early)
 
@@ -302,6 +305,7 @@ class Relay(Bodies):
             if client.transport is not None:
                 self._terms.outbox.put(client.transport, head + b"\r\n" + rest)
             record.bytes_out += len(rest)
+            # While a part of the request is still to come, the tool would take another request for that part.
             self.upstream_reusable = answer.persistent and complete
             if complete:
                 self._phase = _OVER
@@ -336,6 +340,7 @@ class Relay(Bodies):
     def _cut(self, ending: str) -> None:
         """A response that cannot be completed must not look complete: reset the client's connection."""
         self.record.ending = ending
+        # First of all: while another descriptor of the connection is open, the kernel sends no reset.
         self.let_go()
         self.client_reusable = False
         self.upstream_reusable = False

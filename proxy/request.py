@@ -63,6 +63,7 @@ class Passage:
         self, request: ParsedRequest, forward: Forward, facts: Facts, pool: IdlePool, known: KnownLines
     ) -> None:
         head = request.head
+        # A passage serves other requests too: nothing of this one's line, and no token, may stay in it.
         self.forward = forward._replace(request_target=b"", spent=None)
         self.plan = forward.plan
         self.caller: User | None = facts.caller
@@ -76,6 +77,7 @@ class Passage:
         self.known = NOTHING_KNOWN if self.old else known
         made = stripped(head, forward)
         self.tail = Block(b"%b%b\r\n" % (_LINE_END, write_fields(made.headers)))
+        # Kept a second time, as fields, only if something is made from them for each request.
         self._headers = made.headers if forward.target.mint else ()
         self.as_it_is = forward.target.query is None and forward.target.mint is None
         self.path_rule = forward.path_rule
@@ -110,5 +112,6 @@ def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, fo
         return False
     if forward.spent is not None and request.framing.kind is BodyKind.CHUNKED:
         return False  # the caller's token is looked for in trailers, too, and is not kept
+    # llhttp and the expression for plain heads must have read the same request line, and lead to the same target.
     same_line = (head.method, head.target) == (plain.method, plain.path + plain.query)
     return same_line and passage.path_rule.target(plain.path, plain.query) == forward.request_target

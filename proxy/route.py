@@ -36,6 +36,7 @@ def choose_target(route: Route, plan: Plan, head: RequestHead) -> Forward:
     base = prefix + route.tool_prefix
     bare = base + b"/" if route.tool_prefix else target.address.path
     rule = PathRule(base, len(route.client_prefix), bare or b"/")
+    # Registries answer with paths with /v2 and without it: each has a mount of its own.
     mounts: tuple[Mount, ...] = (Mount(route.client_prefix, base),)
     if route.tool_prefix:
         mounts += (Mount(route.client_prefix.removeprefix(route.tool_prefix), prefix),)
@@ -56,6 +57,7 @@ def require_no_loop(target: Target, snapshot: Snapshot) -> None:
 
 
 def _choose(route: Route, plan: Plan, chosen: Sequence[bytes]) -> Target:
+    # Two readers could pick different ones (threat 2).
     if len(chosen) > 1:
         raise RefusedError(Refusal(Reason.REQUEST_MALFORMED, "X-Openapi-Address may stand only once"))
     by_path = _named(plan, route.extension)
@@ -75,6 +77,7 @@ def _by_header(plan: Plan, choice: str) -> Target:
         wanted = parse_address(choice)
     except AddressError:
         raise _not_declared(plan) from None
+    # Declared addresses only: with any other URL, a caller would choose where the credential goes.
     for target in plan.targets.values():
         if same_address(target.address, wanted):
             return target
@@ -117,6 +120,7 @@ def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     target = request_target(head)
     by_host = hosts.key(target.authority)
     by_path = _path_form(target.path)
+    # Behind a host form the path is the tool's own, even if it looks like a path form of another Connector.
     if by_path and (by_host is None or by_path.key == by_host or _path_resolver(snapshot, by_host)):
         return Route(
             key=by_path.key,
@@ -147,6 +151,7 @@ def _path_resolver(snapshot: Snapshot, key: ConnectorKey) -> bool:
 
 def _path_form(path: bytes) -> _PathForm | None:
     """Whole segments are compared, percent-decoded; what lies behind them stays as it was sent (threat 29)."""
+    # "namespaces/" has an s before its slash: most paths are told apart without being cut and decoded.
     if b"s/" not in path and b"%" not in path:
         return None
     tool_prefix = _REGISTRY_ROOT if path.startswith(_REGISTRY_ROOT + b"/") else b""
@@ -158,6 +163,7 @@ def _path_form(path: bytes) -> _PathForm | None:
         return None
     client_prefix = tool_prefix + b"/".join(segments)
     name, _, extension = name.partition(b"@")
+    # Latin-1 decodes every byte; a name outside ASCII is then just not found.
     key = ConnectorKey(namespace.decode("latin-1"), name.decode("latin-1"))
     return _PathForm(key, extension.decode("latin-1"), client_prefix, tool_prefix, path[len(client_prefix) :])
 
@@ -228,4 +234,5 @@ def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) ->
     plan = authorize(route, facts)
     forward = choose_target(route, plan, head)
     require_no_loop(forward.target, snapshot)
+    # The token goes along, so that it can be kept out of whatever reaches the tool (threat 21).
     return forward._replace(spent=facts.presented)

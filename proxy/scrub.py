@@ -68,6 +68,7 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
         name = attribute.partition(b"=")[0].strip().lower()
         if name == b"domain":
             continue
+        # Clients drop a Secure cookie that comes over http (RFC 6265bis, "Storage Model").
         if name == b"secure" and client_scheme == "http" and forward.target.address.scheme == "https":
             continue
         if name == b"path":

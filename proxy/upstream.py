@@ -231,6 +231,7 @@ class Upstreams:
         """
         idle = pool.idle
         while idle:
+            # The last one that came back: those that a burst has left behind grow old unused, and are closed.
             connection = idle.pop()
             # The watchdog strikes late by up to its interval; the tool does not.
             fresh = repeatable or now - connection.idle_since <= MAX_IDLE_TO_REPEAT_NOTHING
@@ -295,6 +296,7 @@ class Upstreams:
 
         Their TLS sessions go with them.
         """
+        # A session is proof of a handshake under the CAs and the Secret of before.
         self._sessions.forget(pools)
         for key in pools:
             pool = self._pools.pop(key, None)

@@ -72,6 +72,7 @@ def _network(text: str) -> Network:
         network = ip_network(text, strict=False)
     except ValueError:
         raise ValueError("it takes networks in CIDR form or IP addresses, separated by commas") from None
+    # 10.0.0.5/8 is a slip of the keyboard, and would deny or allow 16 million addresses.
     if str(network.network_address) != str(ip_address(text.partition("/")[0])):
         raise ValueError("a network has host bits set; write its first address before the slash, or an address alone")
     return network
@@ -104,6 +105,7 @@ class DialGuard:
         if ip in self._known:
             return self._known[ip]
         if len(self._known) >= _MAX_KNOWN:
+            # All at once: name servers choose these addresses, and an order of use would cost more than a verdict.
             self._known.clear()
         verdict = self._known[ip] = self._verdict(ip)
         return verdict
@@ -112,10 +114,11 @@ class DialGuard:
         try:
             address = ip_address(ip)
         except ValueError:
-            return "not an IP address"
+            return "not an IP address"  # unknown means deny
         return next((name for form in _forms(address) if (name := self._judged(form))), None)
 
     def _judged(self, ip: IPAddress) -> str | None:
+        # An operator's no holds within what is allowed, too.
         if _within(ip, self.deny):
             return "by --deny-upstream"
         if _within(ip, self.allow):

@@ -104,7 +104,7 @@ class Reflector:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.watched = watched
-        self.restarts = -1
+        self.restarts = -1  # the first watch is not a restart
         self._client = client
         self._sink = sink
         self._clock = clock or SystemClock()
@@ -154,6 +154,7 @@ class Reflector:
     def _wait(self, problem: KubeError | None) -> float:
         """Seconds until the next try; also after a watch that ended in order, if it ended at once."""
         lived = 0.0 if self._opened_at is None else self._clock.monotonic() - self._opened_at
+        # A server that ends each watch at once must be asked less and less often, though each was opened.
         if self._delivered or lived >= LIVED:
             self._backoff.reset()
         if problem is None and lived >= SHORT:
@@ -213,6 +214,7 @@ class Reflector:
             self._give(self._sink.changed, event.raw)
         elif event.kind == "DELETED":
             self._give(self._sink.deleted, event.raw)
+        # Of bookmarks too: without them, a quiet resource's version is soon too old to resume from.
         self._version = metadata_of(event.raw).resource_version or self._version
 
     def _give(self, take: Callable[[Raw], None], raw: Raw) -> None:
@@ -239,6 +241,7 @@ class Reflector:
         self._set(connected=True)
 
     def _lost(self, error: KubeError) -> None:
+        # Once: an API server that is away for an hour is one line.
         if not self._health.problem:
             logger.warning("no watch on %s, trying again: %s", self.watched, error)
         self._set(connected=False, problem=str(error))
