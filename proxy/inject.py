@@ -42,7 +42,7 @@ def accepts_trailers(head: RequestHead) -> bool:
     return any(b"trailers" in tokens(value) for value in head.values(b"te"))
 
 
-# A shorter text may be in another field by chance; a real token has hundreds of bytes.
+# Bytes of a token that stands nowhere by chance; a real one has hundreds.
 _UNMISTAKABLE = 16
 
 
@@ -62,7 +62,6 @@ def stripped(head: RequestHead, forward: Forward) -> RequestHead:
     ends_here = not_forwarded(head)
     dropped = target.dropped if ends_here is HOP_BY_HOP else target.dropped | ends_here
     headers = _without_token(tuple(field for field in head.headers if fold(field[0]) not in dropped), forward)
-    # The credential comes last: nothing behind this line takes a field away (threat 3).
     headers = _with_host(headers, target.address.authority) + _own_hop(head) + revealed(forward.plan.credential)
     request_target = forward.request_target
     if target.query:

@@ -36,7 +36,7 @@ _PRIVATE = re.compile(
 # Statuses whose answers have no body, whatever their fields say (RFC 9112 section 6.3).
 BODYLESS = (204, 304)
 
-# (folded name, value) -> the value for the client; None if the field is left out.
+# (folded name, value) -> the value for the client; None where the field is left out.
 Rewrite = Callable[[bytes, bytes], bytes | None]
 
 
@@ -69,7 +69,7 @@ class Answer(Struct, gc=False):
     `framing` is what the head declares, None for a body that ends with the connection: the request's method and the
     status may take it away. `persistent`: the tool keeps its connection; `keep_alive` is its Keep-Alive field.
     `length_if_kept` is that of the body behind a head that anything but HEAD asked for, where both sides' connections
-    are kept, and `head_if_kept` the whole head then; -1 if that cannot be said in advance.
+    are kept, and `head_if_kept` the whole head then; -1 where that cannot be said in advance.
     """
 
     status: int
@@ -121,7 +121,7 @@ class KnownLines:
             self._heads_size += cost
 
     def treated(self, line: bytes, rewrite: Rewrite) -> Line | None:
-        """A line that is not known, and perhaps is from now on; None if its name is new, or llhttp has to judge."""
+        """A line that is not known, and perhaps is from now on; None where its name is new, or llhttp has to judge."""
         found = _FIELD.fullmatch(line)
         name = self._names.get(found[1]) if found is not None else None
         if found is None or name is None:
@@ -165,7 +165,7 @@ NOTHING_KNOWN: Final = KnownLines(0)
 
 
 class _Name(NamedTuple):
-    """A field's name, in lower case. `treatment`: of every line of it; None if the value decides.
+    """A field's name, in lower case. `treatment`: of every line of it; None where the value decides.
 
     `private`: no line of it is kept.
     """
@@ -189,7 +189,7 @@ _MEANING = (b"content-length", b"transfer-encoding", b"connection", b"keep-alive
 
 
 def _by_value(name: bytes, value: bytes) -> Treatment | None:
-    """None if it decides about other fields, or about the body in a way that has to be judged."""
+    """None where it decides about other fields, or about the body in a way that has to be judged."""
     match name:
         case b"content-length":
             plain = value.isdigit() and len(value) <= MAX_LENGTH_DIGITS
@@ -205,7 +205,7 @@ def _by_value(name: bytes, value: bytes) -> Treatment | None:
 
 
 def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) -> Answer | None:
-    """What a head that is not in `known.heads` comes to where each line is known; None if it has to be judged whole.
+    """What a head that is not in `known.heads` comes to where each line is known; None where it has to be judged whole.
 
     That is so as well where one line speaks about another: two lengths, or a length beside a coding; or where it has
     more than `most` fields. `head` ends before its last line end.

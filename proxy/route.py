@@ -234,5 +234,4 @@ def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) ->
     plan = authorize(route, facts)
     forward = choose_target(route, plan, head)
     require_no_loop(forward.target, snapshot)
-    # The token goes along, so that it can be kept out of whatever reaches the tool (threat 21).
     return forward._replace(spent=facts.presented)

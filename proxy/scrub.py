@@ -68,7 +68,6 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
         name = attribute.partition(b"=")[0].strip().lower()
         if name == b"domain":
             continue
-        # Clients drop a Secure cookie that comes over http (RFC 6265bis, "Storage Model").
         if name == b"secure" and client_scheme == "http" and forward.target.address.scheme == "https":
             continue
         if name == b"path":
@@ -110,7 +109,7 @@ _MAX_FIELD = 4096
 
 
 def without_bearer(value: bytes) -> bytes | None:
-    """The field without its Bearer challenges, byte for byte otherwise; None if nothing is left."""
+    """The field without its Bearer challenges, byte for byte otherwise; None where nothing is left."""
     if b"bearer" not in value.lower():
         return value
     if len(value) > _MAX_FIELD:
@@ -164,7 +163,7 @@ def response_trailers(trailers: Headers) -> Headers:
 
 
 def field_for_client(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
-    """The field's value for the client; None if the field is not passed on."""
+    """The field's value for the client; None where the field is not passed on."""
     if forward.target.query is not None:
         shown = without_credential(name, value, forward.target.query)
         if shown is None:

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class _NoRoom(asyncio.Protocol):
-    """A connection beyond the limit, which is closed at once."""
+    """A connection that is one too many."""
 
     def __init__(self, gone: Callable[[], None]) -> None:
         self._gone = gone
@@ -154,7 +154,7 @@ class Server:
             self._all_gone.set()
 
     def _refuse(self, refusal: Refusal, connection: ClientConnection) -> None:
-        """Answer a head that could not be parsed. No request has begun, and nothing behind it can be trusted."""
+        """Answer a head that could not be parsed: there is no request, and behind it nothing can be trusted."""
         request_id = self._on_malformed(refusal)
         connection.write(refusal_response(refusal, time.time(), Answered(request_id)))
 
