@@ -14,9 +14,9 @@ from connectors.http.head import (
     BARE_LF_OR_NUL,
     HEAD_END,
     ParsedRequest,
-    check_unfinished,
     parse_request,
     parse_response,
+    require_completable,
 )
 from connectors.http.message import MessageError, ResponseHead
 from connectors.objects.reasons import Reason
@@ -82,7 +82,7 @@ class RequestBuffer(HeadBuffer):
         if not raw:
             unfinished, limits = self._unfinished(), self._limits
             scanned = max(0, self._scanned - self._start)
-            check_unfinished(
+            require_completable(
                 unfinished, target_bytes=limits.target_bytes, head_bytes=limits.head_bytes, scanned=scanned
             )
             self._scanned = len(self._data)
@@ -111,7 +111,7 @@ class ResponseBuffer(HeadBuffer):
         """
         raw = self._take_head()
         if not raw:
-            self._check_unfinished()
+            self._require_completable()
             self._scanned = len(self._data)
             return None
         head = parse_response(raw, header_count=self._limits.header_count)
@@ -121,7 +121,7 @@ class ResponseBuffer(HeadBuffer):
             raise MessageError(f"the tool sent more than {MAX_INTERIM} interim responses", Reason.UPSTREAM_PROTOCOL)
         return head
 
-    def _check_unfinished(self) -> None:
+    def _require_completable(self) -> None:
         unfinished = self._unfinished()
         if not b"HTTP/".startswith(unfinished[:5]) or len(unfinished) > self._limits.head_bytes:
             raise MessageError("the tool's answer does not begin with an HTTP/1.1 head", Reason.UPSTREAM_PROTOCOL)

@@ -72,7 +72,7 @@ def parse_request(raw: bytes, *, header_count: int) -> ParsedRequest:
         raise MessageError("the request line is not method, target and version with one space between them")
     if len(head.headers) > header_count:
         raise MessageError(f"the request has more than {header_count} header fields", Reason.HEAD_TOO_LARGE)
-    _check_host(head)
+    _require_one_host(head)
     return ParsedRequest(head, request_framing(head), _keeps_alive(head))
 
 
@@ -94,7 +94,7 @@ def parse_response(raw: bytes, *, header_count: int) -> ResponseHead:
     return ResponseHead(status, collector.status_text, tuple(collector.headers), version)
 
 
-def check_unfinished(raw: bytes, *, target_bytes: int, head_bytes: int, scanned: int = 0) -> None:
+def require_completable(raw: bytes, *, target_bytes: int, head_bytes: int, scanned: int = 0) -> None:
     """Refuse early a request head that is not complete yet but can no longer become acceptable.
 
     `scanned` bytes were looked at before: without it a head that comes byte by byte would cost its length squared.
@@ -186,7 +186,7 @@ def _feed(
         raise MessageError(f"{message}: {error}", reason) from None
 
 
-def _check_host(head: RequestHead) -> None:
+def _require_one_host(head: RequestHead) -> None:
     """Exactly one Host in HTTP/1.1, at most one in HTTP/1.0 (RFC 9112 section 3.2; threat 2)."""
     hosts = len(head.values(b"host"))
     if hosts > 1 or (hosts == 0 and head.version is Version.HTTP_1_1):

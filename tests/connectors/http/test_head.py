@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from connectors.http.framing import CHUNKED, NO_BODY, BodyKind, Framing
 from connectors.http.head import (
-    check_unfinished,
     connection_tokens,
     parse_request,
     parse_response,
     parse_trailers,
+    require_completable,
     tokens,
     write_request,
     write_response,
@@ -69,7 +69,7 @@ def test_no_beginning_of_an_acceptable_head_is_refused(head: RequestHead, cut: i
     raw = write_request(head)
     # The tightest limits under which client.py takes this head as a whole.
     tightest = {"target_bytes": len(head.target), "head_bytes": len(raw) - len(b"\r\n\r\n")}
-    check_unfinished(raw[: min(cut, len(raw) - 1)], **tightest)
+    require_completable(raw[: min(cut, len(raw) - 1)], **tightest)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_no_beginning_of_an_acceptable_head_is_refused(head: RequestHead, cut: i
 )
 def test_hopeless_beginnings_are_refused_early(raw: bytes, target_bytes: int, head_bytes: int, reason: Reason) -> None:
     with pytest.raises(MessageError) as refused:
-        check_unfinished(raw, target_bytes=target_bytes, head_bytes=head_bytes)
+        require_completable(raw, target_bytes=target_bytes, head_bytes=head_bytes)
     assert refused.value.refusal.reason is reason
 
 
@@ -251,6 +251,6 @@ def test_tokens() -> None:
 @pytest.mark.parametrize("cut", range(len(b"GET / HTTP/1.1\r\nA: b\n") - 1))
 def test_a_bare_line_feed_is_found_wherever_the_head_was_split(cut: int) -> None:
     raw = b"GET / HTTP/1.1\r\nA: b\n"
-    check_unfinished(raw[:cut], target_bytes=99, head_bytes=99)
+    require_completable(raw[:cut], target_bytes=99, head_bytes=99)
     with pytest.raises(MessageError):
-        check_unfinished(raw, target_bytes=99, head_bytes=99, scanned=cut)
+        require_completable(raw, target_bytes=99, head_bytes=99, scanned=cut)
