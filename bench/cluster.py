@@ -33,6 +33,16 @@ class BenchError(Exception):
     """Something is lacking or did not come about; the message says what."""
 
 
+def printed(measuring: Coroutine[Any, Any, str]) -> int:
+    """Print what is measured, or what was lacking. Returns the exit code."""
+    try:
+        print(asyncio.run(measuring))
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def on_api_server(measure: Callable[[ApiServer, Path], Coroutine[Any, Any, list[str]]]) -> int:
     """Print the lines that `measure` has of a new API server, which gets a folder too. Returns the exit code."""
     assets = assets_folder()

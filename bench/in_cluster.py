@@ -21,7 +21,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from bench.cluster import MIB, Api, BenchError, all_of, counts, quiet, rest, secret, until
+from bench.cluster import MIB, Api, BenchError, all_of, counts, printed, quiet, rest, secret, until
 from tests.cluster.installed import account_kubeconfig, condition
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy, start_controller
 from tests.peers.manifests import auth, connector
@@ -155,12 +155,7 @@ def main() -> int:
     parser.add_argument("--secrets", type=int, default=20_000)
     parser.add_argument("--rest", type=float, default=60.0, help="seconds")
     given = parser.parse_args()
-    try:
-        print(asyncio.run(measure(Size(given.namespaces, given.connectors, given.secrets), given.rest)))
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return printed(measure(Size(given.namespaces, given.connectors, given.secrets), given.rest))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ and kubectl.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import statistics
 import sys
@@ -20,7 +19,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cluster import MIB, Api, BenchError, Rest, all_of, quiet, rest, secret, until
+from bench.cluster import MIB, Api, BenchError, Rest, all_of, printed, quiet, rest, secret, until
 from bench.tools import LIVE, USER, Manner, Told, ToolsRun
 from tests.cluster.installed import GROUP, account_kubeconfig, condition
 from tests.peers.cluster_processes import ClusterProcess, start_controller
@@ -276,12 +275,7 @@ def main() -> int:
     manners = (Manner.WELL,) * (given.tools - len(bad)) + bad
     size = Size(given.namespaces, given.connectors, manners, given.after)
     crowded = Size(given.namespaces, given.crowd, (Manner.WELL,), given.after)
-    try:
-        print(asyncio.run(measure(size, crowded, given.window)))
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return printed(measure(size, crowded, given.window))
 
 
 if __name__ == "__main__":

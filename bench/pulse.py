@@ -26,14 +26,23 @@ def beat(connection: socket.socket) -> float:
         OSError: there is none.
     """
     began = time.perf_counter()
-    connection.sendall(ASKED)
+    ask(connection, ASKED)
+    return time.perf_counter() - began
+
+
+def ask(connection: socket.socket, request: bytes) -> None:
+    """Send a request, and read its answer to the end.
+
+    Raises:
+        OSError: it does not come.
+    """
+    connection.sendall(request)
     received = b""
     while not complete(received):
         piece = connection.recv(64 * 1024)
         if not piece:
             raise ConnectionError("the proxy closed the connection")
         received += piece
-    return time.perf_counter() - began
 
 
 def complete(received: bytes) -> bool:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from bench.alone.serving import Serving, host
 from bench.measure import resident
-from bench.pulse import complete
+from bench.pulse import ask
 
 REQUEST = f"GET /small/idle HTTP/1.1\r\nHost: {host(0)}\r\n\r\n".encode()
 WARM = 64
@@ -41,10 +41,4 @@ def allow_files(count: int) -> None:
 def _connect(exits: ExitStack, port: int, count: int) -> None:
     for _ in range(count):
         connection = exits.enter_context(socket.create_connection(("127.0.0.1", port), 10.0))
-        connection.sendall(REQUEST)
-        received = b""
-        while not complete(received):
-            piece = connection.recv(64 * 1024)
-            if not piece:
-                raise ConnectionError("the proxy closed a client's connection")
-            received += piece
+        ask(connection, REQUEST)
