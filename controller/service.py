@@ -52,7 +52,7 @@ class Port(Struct, frozen=True, rename="camel", kw_only=True):
     protocol: str = "TCP"
 
 
-# What every Service of a Connector has. An ExternalName forwards no port; it is there for those who look one up.
+# The port of every Connector's Service. An ExternalName forwards no port; this is for programs that look one up.
 PORTS = (Port(name="http", port=80),)
 
 
@@ -140,7 +140,7 @@ def service_key(connector: Connector) -> ServiceKey:
 
 
 def is_owned(held: HeldService, connector: Connector) -> bool:
-    """Whether it is this Connector's. Its uid decides and nothing else: anybody can write a label (threat 26).
+    """Whether it is this Connector's. Only its uid decides, since any author can write a label (threat 26).
 
     Not where another object is its controller: there can be only one (ValidateOwnerReferences), so it is not ours.
     """

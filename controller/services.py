@@ -117,7 +117,7 @@ def newer(before: HeldService, after: HeldService) -> HeldService:
     """`after`, unless it is an older version: the watch may tell of it behind the answer to a write of ours.
 
     Versions of one object are compared as numbers, which the API conventions allow since Kubernetes 1.35 and etcd has
-    always granted. Where they are none, the later word counts.
+    always granted. If they are not numbers, the later word counts.
     """
     old, new = before.resource_version, after.resource_version
     comparable = before.uid == after.uid and old.isdecimal() and new.isdecimal()

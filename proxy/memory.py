@@ -43,14 +43,14 @@ class _Share:
         self.size = 0
 
     def add(self, caller: str, key: bytes, cost: int) -> None:
-        """Count one more."""
+        """Count a passage."""
         self._callers.setdefault(caller, {})[key] = None
         self._sizes[caller] = self._sizes.get(caller, 0) + cost
         self._costs[key] = caller, cost
         self.size += cost
 
     def drop(self, key: bytes) -> None:
-        """Count it no more, if it is counted."""
+        """Stop counting a passage, if it is counted."""
         if key not in self._costs:
             return
         caller, cost = self._costs.pop(key)
@@ -61,7 +61,7 @@ class _Share:
             del self._callers[caller], self._sizes[caller]
 
     def oldest(self) -> bytes:
-        """The oldest of the caller who has most: so shares are equal without a fixed number of callers."""
+        """The oldest passage of the caller who has the most: so shares are equal, for any number of callers."""
         return next(iter(self._callers[max(self._sizes, key=self._sizes.__getitem__)]))
 
     def sees_again(self, key: bytes, most: int) -> bool:
@@ -75,7 +75,7 @@ class _Share:
 
 
 class Memory:
-    """The passages and known lines of one snapshot; with it they are forgotten, whole and in the turn of the swap."""
+    """The passages and known lines of one snapshot. They are forgotten with it, all in the turn of the swap."""
 
     def __init__(self, snapshot: Snapshot | None) -> None:
         """`snapshot` None: nothing serves yet."""
@@ -96,7 +96,7 @@ class Memory:
         return found
 
     def find(self, plain: Plain) -> Passage | None:
-        """The passage of this block under this prefix, if there is one that still holds."""
+        """The passage of this block under this prefix, if one is kept and still holds."""
         key = self._key(plain)
         found = self._passages.get(key)
         if found is None or found.evidence is None or found.evidence.holds():
@@ -105,7 +105,7 @@ class Memory:
         return None
 
     def learn(self, plain: Plain, passage: Passage) -> None:
-        """Keep what was decided, from the second time on; most blocks that are seen once are never seen again."""
+        """Keep a decision when its block comes a second time: most blocks that are seen once are never seen again."""
         key, cost = self._key(plain), _cost(plain, passage)
         share = self._shares.get(_owner(passage))
         if share is None:

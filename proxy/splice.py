@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Protocol
 
 # Linux alone has both.
 POSSIBLE: Final = hasattr(os, "splice") and hasattr(fcntl, "F_SETPIPE_SZ")
-# Bytes from which a body is moved so: to set it up costs about as much as it costs to copy 200 KiB.
+# Bytes from which a body is moved so: the set-up costs about as much as copying 200 KiB.
 WORTH: Final = 1024 * 1024
 # Bytes asked of the kernel for a pipe, and moved at once: never more of one body than this is under way.
 PIPE: Final = 1024 * 1024
@@ -49,7 +49,7 @@ class SpliceEnd(Enum):
     # The sink takes nothing any more.
     SINK_LOST = auto()
     # There is something that splice(2) does not take, as urgent data (RFC 9293 section 3.8.5); what came before is
-    # through, and the rest of the body is for who reads as usual.
+    # through, and the rest of the body is to be read as usual.
     GIVEN_UP = auto()
 
 
@@ -96,7 +96,7 @@ class Pipes:
         return ends
 
     def end(self, ends: tuple[int, int]) -> None:
-        """Close one, with what is in it: a pipe with a rest of one body must never serve another."""
+        """Close a pipe with what is in it: the rest of one body must never get into another."""
         self._left += 1
         close_all(*ends)
 
@@ -129,11 +129,11 @@ class Splice:
 
     @property
     def blocked(self) -> bool:
-        """Whether it is the sink that keeps the other waiting."""
+        """Whether the source waits for the sink."""
         return self._state is SpliceState.SINK
 
     def close(self) -> None:
-        """Let go of everything, at once: a reset is sent only when no duplicate of its descriptor is open any more."""
+        """Close everything at once: the kernel sends a reset only when no duplicate of the descriptor is open."""
         if self._state is SpliceState.OVER:
             return
         self._unwatch()
@@ -147,7 +147,7 @@ class Splice:
             self._drain()
             self._go_on()
         elif self._state is SpliceState.SOURCE:
-            # There is something, and it cannot be had: to wait for it once more would be to turn in circles.
+            # Something is there that cannot be taken: waiting for it again would go round in circles.
             self._end(SpliceEnd.GIVEN_UP)
 
     def _writable(self) -> None:
@@ -196,7 +196,7 @@ class Splice:
         return True
 
     def _go_on(self) -> None:
-        """The one place that decides which of the two is watched: never both, nor one of which nothing is wanted."""
+        """The one place that decides which of the two is watched: one at most, and only if something is wanted of it."""
         state = SpliceState.SINK if self._inside else SpliceState.SOURCE
         if self._state in (state, SpliceState.OVER):
             return

@@ -62,7 +62,7 @@ def api_routes(current: Callable[[], Board]) -> list[web.RouteDef]:
 
 
 def list_connectors(board: Board, namespace: str | None) -> ConnectorList:
-    """The Connectors of one namespace, of all where it is None."""
+    """The Connectors of one namespace; None: of all."""
     chosen = (entry for key, entry in board.connectors.items() if namespace in {None, key.namespace})
     return connector_list(
         (connector_object(entry.judgement.connector, entry.status) for entry in chosen), board.generation
@@ -106,7 +106,7 @@ UNSUPPORTED = ApiFailure(
 def probe_routes(prober: Prober, board: StatusBoard) -> list[web.RouteDef]:
     """POST .../connectors/NAME/probe, which `connectors probe` asks: run a Connector's probes now.
 
-    One Connector at a time, so that no client makes this process a hammer.
+    One Connector at a time, so that no client can hammer tools by way of this process.
     """
     turn = asyncio.Lock()
 

@@ -26,11 +26,11 @@ class ChildError(Exception):
 
 
 class Process(Protocol):
-    """What is wanted of a process that was started: that of asyncio.subprocess does."""
+    """The part of a started process that is needed; asyncio.subprocess's has it."""
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process's number (PID)."""
 
     @property
     def returncode(self) -> int | None:

@@ -48,7 +48,7 @@ class Seen:
 
 
 def require_tools() -> None:
-    """Raise QuickstartError where git, or the checkout with its examples, is missing."""
+    """Raise QuickstartError if git, or the checkout with its examples, is missing."""
     if not GIT_SERVER.is_file():
         raise QuickstartError(f"{GIT_SERVER} is missing; run this from a checkout of the project, not from a package")
     if shutil.which("git") is None:
@@ -339,7 +339,7 @@ def _connector(admin: str) -> dict[str, Any]:
 
 
 def _probed(admin: str) -> str:
-    """LivenessReady and AuthReady, once both are known: there is no probe after that while the demo runs."""
+    """LivenessReady and AuthReady, once both are known: no further probe runs during the demo."""
     end = time.monotonic() + PROBED_WITHIN
     while True:
         conditions = _connector(admin)["status"]["conditions"]

@@ -40,7 +40,7 @@ NAMESPACE = Setting("--namespace", "default", Parser(str, "NAMESPACE"), "namespa
 
 @dataclass(frozen=True, slots=True)
 class GetOptions:
-    """The command line of `connectors get`, but for what it is to show."""
+    """The command line of `connectors get`, without its positional arguments."""
 
     namespace: str = declared(NAMESPACE)
     everywhere: bool = setting("--all-namespaces", "false", SWITCH, "look in every namespace", "true", "-A")

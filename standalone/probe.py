@@ -46,7 +46,7 @@ async def probe_connector(sender: Sender, judgement: Judgement, timeout: float) 
 
 
 def probed_status(judgement: Judgement, reports: Mapping[Purpose, Report], now: str) -> ConnectorStatus:
-    """The status of a Connector of which nothing is known but these. `now` is RFC 3339."""
+    """The status of a Connector, from these facts alone. `now` is RFC 3339."""
     found = {purpose: Probed(report.outcome, now) for purpose, report in reports.items()}
     probes = Probes(found.get(Purpose.LIVENESS), found.get(Purpose.AUTH))
     return connector.plan(judgement, None, connector.ConnectorFacts(LocalProxy(""), probes), now).status
@@ -57,7 +57,7 @@ FAILED, NOT_ASKED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class ProbeOptions:
-    """The command line of `connectors probe`, but for what it is to ask. `timeout` in seconds."""
+    """The command line of `connectors probe`, without its positional arguments. `timeout` in seconds."""
 
     namespace: str = declared(NAMESPACE)
     server: str = declared(SERVER)
@@ -76,7 +76,7 @@ class ProbeError(Exception):
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Probe one Connector and print requests, answers and conditions, credentials masked.
 
-    Returns 0 if both conditions hold, 1 where one does not, 2 if no tool was asked.
+    Returns 0 if both conditions hold, 1 if one does not, 2 if no tool was asked.
     """
     parser = argparse.ArgumentParser("connectors probe", description=__doc__, allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="the Connector")

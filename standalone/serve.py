@@ -24,7 +24,7 @@ from standalone.table import connectors_table
 
 logger = logging.getLogger("connectors.serve")
 
-# Seconds that the table waits for them: what is near has answered by then, what is not says ProbePending.
+# Seconds that the table waits for probes: near tools have answered by then, others are shown as ProbePending.
 FIRST_PROBES = 2.0
 
 
@@ -54,7 +54,7 @@ async def _serve(settings: ServiceSettings) -> int:
         await service.start()
     except ServeError as error:
         return refuse("connectors serve", str(error))
-    # Standard output is for records alone where they go there: what reads them takes every line for one.
+    # If records go to standard output, nothing else may: a program that reads them takes every line for one.
     telling = asyncio.create_task(
         _announce(service, sys.stderr if settings.proxy.audit_log == STANDARD_OUTPUT else sys.stdout)
     )

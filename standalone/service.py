@@ -243,7 +243,7 @@ class Service:
             raise ServeError(str(error)) from error
 
     def _follow(self, snapshot: Snapshot) -> Iterator[None]:
-        """What there is to be probed before what is known of it: a status must not tell of an earlier Secret."""
+        """Update the probes before the statuses: a status must not tell of an earlier Secret."""
         return chain(self._prober.following(snapshot), self._board.follow(snapshot))
 
     def _probed(self, key: ConnectorKey | str) -> None:

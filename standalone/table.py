@@ -26,7 +26,7 @@ _STEPS = (
 
 
 def age(created: str | None, now: datetime) -> str:
-    """How long ago the RFC 3339 time `created` was, as `5m`, `3h20m` or `12d`; `<unknown>` where it cannot be said."""
+    """How long ago the RFC 3339 time `created` was, as `5m`, `3h20m` or `12d`; `<unknown>` if it is not a time."""
     try:
         seconds = int((now - datetime.fromisoformat(created or "")).total_seconds())
     except (ValueError, TypeError):

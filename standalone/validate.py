@@ -21,7 +21,7 @@ INVALID, UNREADABLE = 1, 2
 def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Print violations to standard output and warnings to standard error.
 
-    Returns 1 if there is a violation, 2 where something could not be read, else 0. A Secret
+    Returns 1 if there is a violation, 2 if something could not be read, else 0. A Secret
     that the manifests lack is not a violation: it may be kept elsewhere.
     """
     parser = argparse.ArgumentParser("connectors validate", description=__doc__, allow_abbrev=False)

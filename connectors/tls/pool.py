@@ -60,7 +60,7 @@ class ApiServer:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom one Connector trusts: `pool`, and `at_api_server` where its tool is the cluster's own API server."""
+    """The CAs that one Connector trusts: `pool`, and `at_api_server` if its tool is the cluster's own API server."""
 
     pool: Pool = SYSTEM
     at_api_server: Pool = SYSTEM
@@ -72,7 +72,7 @@ class Trust:
 
     @property
     def digests(self) -> tuple[str, str]:
-        """What is new where anything about it is."""
+        """The new value, unless it equals the one before."""
         return self.pool.digest, self.at_api_server.digest
 
 
@@ -89,7 +89,7 @@ def trust_of(certificates: Iterable[Certificate], api_server: ApiServer | None) 
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """What this end brings to a handshake with a tool: whom it believes, and the certificate it shows, if any.
+    """What this end brings to a handshake with a tool: the CAs that it trusts, and the certificate it shows, if any.
 
     `choice`: 0 for the whole pool. OpenSSL looks for an issuer by its subject, and tries one of that name: a CA that
     was made again under its old name, as most are, hides the other. With N from 1 on the Nth of each name is loaded.
@@ -111,7 +111,7 @@ class ClientTls:
 
     @property
     def choices(self) -> tuple[ClientTls, ...]:
-        """What to try after the whole pool; nothing where every name is its own."""
+        """What to try after the whole pool; nothing if no two certificates share a name."""
         if self.pool.namesakes == 1:
             return ()
         return tuple(replace(self, choice=number + 1) for number in range(self.pool.namesakes))

@@ -51,10 +51,10 @@ class Serving:
         return self._current or self.context
 
     def serve(self, pair: KeyPair) -> bool:
-        """From now on this one; False if it is served already. Connections that there are keep theirs.
+        """Serve this one from now on; False if it is served already. Open connections keep theirs.
 
         Raises:
-            KeyPairError: it cannot be; the one before stays.
+            KeyPairError: it cannot be served; the one before stays.
         """
         # Both are compared: a wrong key beside the chain that is served would only show at the next start.
         served = hashlib.sha256(pair.chain + b"\0" + pair.key.reveal().strip()).digest()
@@ -91,7 +91,7 @@ def _context(minimum: TlsVersion) -> ssl.SSLContext:
 logger = logging.getLogger("connectors.tls")
 
 # Seconds between two looks. Both files are a few kilobytes in memory; the kubelet changes them once in weeks, by
-# exchanging the link `..data`, of which reports of the file system tell only to who knows of it.
+# exchanging the link `..data`, of which the file system tells only programs that watch that link.
 POLL = 2.0
 # Of one file: a Secret holds no more, and a chain is a hundredth of it.
 MAX_BYTES = 1 << 20

@@ -45,7 +45,7 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionSettings:
-    """`folder`: where somebody else's certificate is; None: it makes its own.
+    """`folder`: where a certificate made by others is; None: it makes its own.
 
     `namespace` and `cluster_domain`: of Service connectors-webhook-service. `names`: further ones it is reached by.
     """

@@ -27,7 +27,7 @@ TRUSTED, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 # The key of the authority of earlier versions. It is dropped with the next write: it signs nothing any more.
 FORMER_KEY = "ca.key"
 # A certificate is valid so long before it is made, for API servers whose clock is behind that of the replica that made
-# it: hours are soon had where somebody took local time for UTC. Lives count from when it was made.
+# it: taking local time for UTC makes hours. Lives count from when it was made.
 BACKDATE = timedelta(days=1)
 # Authorities that stay trusted beside a new one. Usually there is one; but a caBundle may hold a megabyte of anything,
 # which would not fit into the Secret.
