@@ -196,7 +196,7 @@ class Splice:
         return True
 
     def _go_on(self) -> None:
-        """The one place that decides which of the two is watched: one at most, and only if something is wanted of it."""
+        """The one place that decides which of the two is watched: at most one, if something is wanted of it."""
         state = SpliceState.SINK if self._inside else SpliceState.SOURCE
         if self._state in (state, SpliceState.OVER):
             return
