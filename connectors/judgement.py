@@ -39,7 +39,7 @@ class Judgement:
     fatal: tuple[Violation, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        # Each reconcile asks for them several times, and they change with the Judgement alone.
+        # Each reconcile asks for them several times, and they change only with the Judgement. Frozen: hence the setter.
         object.__setattr__(self, "fatal", errors(self.violations))
 
 

@@ -136,6 +136,7 @@ class Memo(Generic[Key, Made]):
     sources keep an object's instance for as long as its content stays.
     """
 
+    # One for each Connector and class, of thousands.
     __slots__ = ("_kept",)
 
     def __init__(self) -> None:

@@ -112,6 +112,7 @@ class Layers:
     def own(self, key: SecretKey, secret: Secret | None, unread: str) -> bool:
         """Set what Connectors get from the Secret that they refer to. Returns whether that has changed."""
         before = (self._trust.get(key), self._state.get(key))
+        # Without its own Secret a Connector keeps the CAs that all have: it is served, and its status tells.
         if secret is None:
             self._own.pop(key, None)
             self._trust.pop(key, None)

@@ -115,6 +115,7 @@ class Controller:
             self._swapped(self._around.store.current)
         try:
             async with asyncio.TaskGroup() as tasks:
+                # Before competing: it must know which Services exist, or it would make them again.
                 tasks.create_task(self.services.run())
                 await self._synced()
                 tasks.create_task(self._around.leadership.run())

@@ -105,6 +105,7 @@ class WorkQueue(Generic[K]):
                 await self._arrived.wait()
             key = self._ready.popleft()
             self._waiting.discard(key)
+            # From here on an `add` means another look afterwards: this one may have read its facts already.
             self._working.add(key)
             try:
                 await work(key)

@@ -186,6 +186,7 @@ class Reconciler:
         if plan.status == held.status:
             return False
         metadata = held.item.metadata
+        # The watch often tells of a write before its answer is here: without this, each write would cause another look.
         with self._echo(key, (held.item, plan.status)):
             raw = await self._applier.status(resource, metadata, held.resource_version, plan.status)
             self._told(key, held, raw)

@@ -123,6 +123,7 @@ class Exchange:
         record = self._audit.begin(head.method, head.target, time.monotonic())
         asked = _Asked(request, client, plain, record)
         try:
+            # Before anything is asked about the caller: what is refused anyway must not hold up the end.
             if client.draining:
                 raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
             snapshot = self._store.current
@@ -224,10 +225,11 @@ class Exchange:
         upstream.receiver = None
         if relay.held_upstream:
             upstream.pause_reading(False)
-        # Kept only after a response that ended well; any other connection is closed at once (threat 15).
+        # Given back only after a response that ended well; any other connection is closed at once (threat 15).
         if relay.upstream_reusable:
             self._upstreams.give_back(upstream, now, relay.upstream_keep_alive)
         elif relay.tunnelled:
+            # In order: an end of a tunnel is no error, and the tool may still read what was sent last.
             self._upstreams.finish(upstream)
         else:
             upstream.abort()
@@ -261,6 +263,7 @@ class Exchange:
         client.over(After.KEEP if keep else After.LINGER if manners.has_body else After.CLOSE, now)
 
     def _left(self, record: Record, client: ClientConnection) -> None:
+        # Whatever has set it first knows best: a body that broke off may make the client leave.
         if client.left:
             record.ending = record.ending or "client closed"
         record.ending = record.ending or "shut down"

@@ -107,6 +107,7 @@ class Relay(Bodies):
         """
         passage, head = self.passage, self.head
         framing = passage.framing
+        # One write for both: most uploads are small, and a second write is a second call of the kernel.
         if framing.kind is _LENGTH and framing.length == len(ahead):
             # All of the body is here, and goes out with the head.
             self.record.bytes_in += len(ahead)
@@ -234,6 +235,7 @@ class Relay(Bodies):
 
     def _known(self, head: bytes) -> Answer | None:
         limits = self._terms.bounds.limits
+        # As the long way would judge it: what is known in parts must not pass a limit as a whole.
         if len(head) > limits.head_bytes:
             return None
         return known_answer(head, self.passage.known, self._for_client, limits.header_count)
@@ -249,6 +251,7 @@ class Relay(Bodies):
 
     def _switch(self, head: ResponseHead, buffer: ResponseBuffer) -> None:
         """101: only for the WebSocket that the client asked for, and only now does a byte pass unread (threat 20)."""
+        # Compared with what the client asked for: a tool that switches by itself would open a way past every rule here.
         upgrade = [value.lower() for value in head.values(b"upgrade")]
         if not self.passage.websocket or upgrade != [b"websocket"]:
             raise MessageError("the tool switched protocols without being asked", Reason.UPSTREAM_PROTOCOL)

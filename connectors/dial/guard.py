@@ -135,6 +135,7 @@ def _within(ip: IPAddress, networks: Networks) -> bool:
 def _forms(ip: IPAddress) -> Iterator[IPAddress]:
     """The address, and each IPv4 address that it can stand for. A zone changes nothing about the networks it is in."""
     yield ip
+    # ::1 and :: look IPv4-compatible, and are not 0.0.0.1 and 0.0.0.0 (RFC 4291 sections 2.5.2 and 2.5.3).
     if isinstance(ip, IPv4Address) or ip in _ITSELF:
         return
     octets = ip.packed
