@@ -229,7 +229,7 @@ class Exchange:
         if relay.upstream_reusable:
             self._upstreams.give_back(upstream, now, relay.upstream_keep_alive)
         elif relay.tunnelled:
-            # In order: an end of a tunnel is no error, and the tool may still read what was sent last.
+            # In order: a tunnel may end at any time, and the tool may still read what was sent last.
             self._upstreams.finish(upstream)
         else:
             upstream.abort()
