@@ -171,7 +171,7 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
     pool = shared.trust.toward(address.origin)
     refusal = None
     if certificate is not None and not with_tls:
-        # Without TLS it cannot be shown. Rules look at the Connector's own addresses; a default of the class is found here.
+        # Without TLS it cannot be shown. Rules look at the Connector's addresses; a default of the class is found here.
         message = f"Connector {shared.key} shows a client certificate, but the chosen address is not https"
         refusal = Refusal(Reason.CONNECTOR_INVALID, message)
     return Target(
