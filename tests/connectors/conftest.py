@@ -1,12 +1,20 @@
-"""A fake API server."""
+"""A fake API server, and a system's store that is soon read."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import trustme
 
 from tests.peers.fake_api_server import FakeApiServer
+from tests.peers.trust import system_store_of
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _system_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with system_store_of(trustme.CA(), tmp_path_factory.mktemp("store")):
+        yield
 
 
 @pytest.fixture

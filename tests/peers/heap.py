@@ -5,16 +5,38 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import BuiltinFunctionType, FrameType, FunctionType, MethodType, ModuleType
 
 _TEXTS = (bytes, bytearray, str)
+_HARNESS = ("_pytest.", "pytest_asyncio.", "pluggy.", "xdist.")
 _THE_PROGRAMS = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 
 
-def texts() -> Iterator[bytes | bytearray | str]:
-    """Every text that some object refers to, but for what the callers' own frames hold."""
+@contextmanager
+def beginning() -> Iterator[None]:
+    """A block in which `texts` looks for what came since, and through all that modules hold.
+
+    Else it would visit the thousands of tests that pytest has collected again and again, which takes ten times as long.
+    """
     gc.collect()
-    layer: list[object] = [found for found in gc.get_objects() if not isinstance(found, FrameType)]
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def texts() -> Iterator[bytes | bytearray | str]:
+    """Every text that some object refers to, but for what the callers' own frames hold.
+
+    Within `beginning` what was frozen is followed from the modules alone, and what is pytest's is not followed: a table
+    of a module or a cache that is older than the block is looked through, the tests to come are not.
+    """
+    gc.collect()
+    left_out = _LeftOut()
+    layer: list[object] = [found for found in gc.get_objects() if not left_out[type(found)]]
+    layer += [vars(module) for module in list(sys.modules.values())]
     seen = set(map(id, layer))
     while layer:
         # A whole layer in one call: most of the millions of references of a test run lead to what was seen before.
@@ -26,8 +48,17 @@ def texts() -> Iterator[bytes | bytearray | str]:
             seen.add(id(found))
             if isinstance(found, _TEXTS):
                 yield found
-            elif not isinstance(found, FrameType):
+            elif not left_out[type(found)]:
                 layer.append(found)
+
+
+class _LeftOut(dict[type, bool]):
+    """Whether objects of a type are not followed: frames, and what is pytest's."""
+
+    def __missing__(self, kind: type) -> bool:
+        # A fixture's request leads to the session, and that to every test there is.
+        self[kind] = issubclass(kind, FrameType) or str(kind.__module__).startswith(_HARNESS)
+        return self[kind]
 
 
 def holds(what: Callable[[], bytes]) -> list[str]:

@@ -25,7 +25,7 @@ class RawStream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._cursor = 0
-        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._writable = True
         self.eof = False
         self.lost = False
@@ -42,6 +42,15 @@ class RawStream(asyncio.Protocol):
     def unread(self) -> bytes:
         """What `read_*` have not consumed yet."""
         return bytes(self._received[self._cursor :])
+
+    @property
+    def consumed(self) -> int:
+        """How many bytes of `received` `read_*` have consumed."""
+        return self._cursor
+
+    def received_from(self, start: int) -> bytes:
+        """What was received behind the first `start` bytes."""
+        return bytes(self._received[start:])
 
     @property
     def is_closed(self) -> bool:
@@ -155,21 +164,28 @@ class RawStream(asyncio.Protocol):
         self._notify()
 
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
 
     def _take(self, count: int) -> bytes:
-        taken = bytes(self._received[self._cursor : self._cursor + count])
+        with memoryview(self._received) as received:
+            taken = bytes(received[self._cursor : self._cursor + count])  # a slice of it alone would be copied twice
         self._cursor += count
         return taken
 
     async def _wait(self, ready: Callable[[], bool], what: str, seconds: float, *, past_eof: bool = False) -> None:
+        if ready():
+            return
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
                 while not ready():
                     if self.lost or (self.eof and not past_eof):
                         raise PeerTimeoutError(f"the connection ended ({self.error}) before {what}; {self._shown()}")
-                    await self._changed.wait()
+                    self._waiting.append(loop.create_future())
+                    await self._waiting[-1]
         except TimeoutError:
             raise PeerTimeoutError(f"no {what} within {seconds:g} s; {self._shown()}") from None
 

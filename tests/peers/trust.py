@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
@@ -15,6 +20,20 @@ from connectors.tls.pool import ClientTls, Pool, Trust, pool_of
 
 LOOPBACK = DialGuard(loopback=True)
 """Tests' peers are on loopback."""
+
+
+@contextmanager
+def system_store_of(authority: trustme.CA, folder: Path) -> Iterator[None]:
+    """This authority is all that the machine trusts; its certificate is written into `folder`.
+
+    OpenSSL takes 20 ms to read a real store, which each of thousands of contexts would do.
+    """
+    file = folder / "store.pem"
+    authority.cert_pem.write_to_path(str(file))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(file))
+        patch.setenv("SSL_CERT_DIR", str(folder / "none"))
+        yield
 
 
 def pem(*authorities: trustme.CA) -> str:

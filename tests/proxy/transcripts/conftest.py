@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import uvloop
 
 from connectors.dial.dialer import Dialer
@@ -20,6 +20,7 @@ from tests.peers.inner_proxy import InnerProxy, start_inner_proxy
 from tests.peers.manifests import Manifest, connector
 from tests.peers.raw_client import connect
 from tests.peers.raw_upstream import RawUpstream
+from tests.peers.trust import system_store_of
 
 Serve = Callable[..., Awaitable[InnerProxy]]
 """(*manifests, settings=None, cluster=None, dialer=None) -> InnerProxy"""
@@ -36,11 +37,10 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
-@pytest.fixture(autouse=True)
-def system_store(authority_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One authority is all that the machine trusts; reading the real store would take longer than a whole test."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
-    monkeypatch.setenv("SSL_CERT_DIR", str(authority_file.parent / "none"))
+@pytest.fixture(scope="package", autouse=True)
+def _system_store(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with system_store_of(authority, tmp_path_factory.mktemp("store")):
+        yield
 
 
 @pytest.fixture

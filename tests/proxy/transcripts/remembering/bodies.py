@@ -25,8 +25,13 @@ Paths = pytest.mark.parametrize("path", ["plain", "TLS listener", "TLS tool"])
 
 @cache
 def content(tag: bytes, size: int) -> bytes:
-    """So many bytes, every sixteen of which say whose they are and where they stand."""
-    return b"".join(b"%b%015d" % (tag, number) for number in range(size // 16))
+    """So many bytes, every sixteen of which say whose they are, by a letter, and where they stand."""
+    return _places()[:size].replace(b"?", tag)
+
+
+@cache
+def _places() -> bytes:
+    return b"".join(b"?%015d" % number for number in range(LARGE // 16))
 
 
 def head(size: int, *lines: bytes) -> bytes:

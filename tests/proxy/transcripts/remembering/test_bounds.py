@@ -16,7 +16,7 @@ from proxy.wiring import Cluster
 from tests.peers.answering_tool import AnsweringTool
 from tests.peers.clock import FakeClock
 from tests.peers.dialogue import message
-from tests.peers.heap import holds, texts
+from tests.peers.heap import beginning, holds, texts
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector
 from tests.peers.reviewer import Reviewer
 from tests.peers.work import counted
@@ -35,6 +35,12 @@ TWICE = 2
 """Nothing is remembered at first sight."""
 SLACK = 5
 """Calls by which the work for one and the same request may differ."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _heap() -> Iterator[None]:
+    with beginning():
+        yield
 
 
 def two(address: str) -> tuple[Manifest, ...]:
