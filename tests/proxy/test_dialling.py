@@ -285,7 +285,7 @@ def sockets() -> set[str]:
 @pytest.mark.parametrize("answer", [["127.0.0.1"], ["127.0.0.1", "127.0.0.2"]], ids=["one", "several"])
 def test_no_dial_leaves_a_socket_behind(peers: Peers, run: Run, scheme: str, end: str, answer: list[str]) -> None:
     async def body() -> None:
-        made = upstreams(Answers(answer), timeouts=Timeouts(connect=0.05 if end == "in time" else 10.0))
+        made = upstreams(Answers(answer), timeouts=Timeouts(connect=0.02 if end == "in time" else 10.0))
         made._dialling._is_own_address = lambda ip, port, local: end == "own" and bool(local)
         address = parse_address(f"{scheme}://tool.example:{peers.port}")
         key = pool_key(plan_of(tool()))
@@ -295,7 +295,7 @@ def test_no_dial_leaves_a_socket_behind(peers: Peers, run: Run, scheme: str, end
             before = before if number > 1 else sockets()
             dial = asyncio.ensure_future(made.dial(key, address, SYSTEM_TLS))
             if end == "cancelled":
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.01)
                 dial.cancel()
             with pytest.raises((RefusedError, asyncio.CancelledError)):
                 await dial

@@ -339,8 +339,8 @@ async def test_a_port_that_nobody_listens_on() -> None:
 
 async def test_a_tool_that_never_finishes_its_handshake(raw_upstream: RawUpstream) -> None:
     address = parse_address(raw_upstream.address.replace("http:", "https:"))
-    # A second, for a busy machine: the trust of a system is read within it, too.
-    assert await refused(dial(address, timeouts=Timeouts(connect=1.0))) is Reason.UPSTREAM_TIMEOUT
+    # The trust of a system is read within it, too.
+    assert await refused(dial(address, timeouts=Timeouts(connect=0.4))) is Reason.UPSTREAM_TIMEOUT
     peer = await raw_upstream.accept()
     await peer.wait_closed()
 

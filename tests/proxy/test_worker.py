@@ -31,6 +31,8 @@ from tests.peers.raw_upstream import RawUpstream
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n"
 SECONDS = 10.0
+MANY = 500
+"""Samples of which each takes 4 KB: what they make is more than what a socket holds."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -85,8 +87,8 @@ def with_many() -> CollectorRegistry:
     """Metrics larger than a socket's buffers."""
     registry = CollectorRegistry()
     many = Gauge("many", "Many.", ("name",), registry=registry)
-    for name in range(40_000):
-        many.labels(str(name)).set(1)
+    for number in range(MANY):
+        many.labels(f"{number}-{'x' * 4000}").set(1)
     return registry
 
 
@@ -150,7 +152,7 @@ async def test_its_last_metrics_do_not_come_between_those_of_a_scrape() -> None:
         scene.parent.send(FrameKind.COUNT)
         answers = [[await scene.got()]]
         scene.parent.send(FrameKind.DRAIN)
-        await asyncio.sleep(0.5)  # until the last ones are made, too; nothing is read meanwhile
+        await asyncio.sleep(0.2)  # until the last ones are made, too; nothing is read meanwhile
         while (frame := await scene.parent.receive()) is not None:
             answers[-1].append(frame)
             if frame[0] == FrameKind.COUNTED:
@@ -158,11 +160,12 @@ async def test_its_last_metrics_do_not_come_between_those_of_a_scrape() -> None:
         assert await scene.ended() == 0
     for answer in answers[:-1]:
         told = [read_family(payload) for kind, payload in answer if kind == FrameKind.FAMILY]
-        assert sum(len(family.samples) for family in told if family.name == "many") == 40_000
+        assert sum(len(family.samples) for family in told if family.name == "many") == MANY
     assert len(answers) == 3
 
 
-async def test_one_that_is_told_to_end_before_it_serves_begins_nothing() -> None:
+async def test_one_that_is_told_to_end_before_it_serves_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.worker.LAST_WORDS", 0.2)  # seconds for its last metrics, which are not read here
     tools = [connector(f"tool-{number}", address="https://tool.example") for number in range(2000)]
     async with working(with_many()) as scene:
         for piece in encode(

@@ -77,7 +77,10 @@ async def test_the_generation_is_that_of_the_slowest() -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_one_that_does_not_answer_costs_a_scrape_its_deadline_and_no_numbers() -> None:
+async def test_one_that_does_not_answer_costs_a_scrape_its_deadline_and_no_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.workers.COUNT_DEADLINE", 0.5)
     async with serving() as (workers, _):
         await workers.gather()
         slow = workers._talks[0]._link.pid

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sources.files import INTERVAL, PATIENCE, REST, Listing, list_files, settled, ticks
+from connectors.sources.files import REST, Listing, list_files, settled, ticks
+
+INTERVAL, PATIENCE = 0.2, 0.4
+"""Seconds, as if the product had so little patience: its own would only be waited for."""
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.sources.files.INTERVAL", INTERVAL)
+    monkeypatch.setattr("connectors.sources.files.PATIENCE", PATIENCE)
 
 
 async def test_the_first_tick_comes_at_once_and_others_without_any_change(tmp_path: Path) -> None:

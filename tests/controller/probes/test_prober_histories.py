@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
@@ -218,7 +218,6 @@ STEPS = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_whatever_happened_the_last_word_is_about_what_is_there(steps: list[tuple[str, str, str, float]]) -> None:
     async def live_through() -> None:

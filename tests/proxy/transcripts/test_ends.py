@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.settings import ProxySettings, Timeouts
 from tests.peers.dialogue import get, message, seen
 from tests.peers.manifests import connector
 from tests.peers.raw_stream import PeerTimeoutError
@@ -117,7 +118,8 @@ async def test_t15_client_abort_during_the_request_body_closes_the_upstream(talk
 @pytest.mark.parametrize("end", ["reset", "close"])
 async def test_t15_client_that_leaves_while_it_is_not_read_from_closes_the_upstream(talk: Talk, end: str) -> None:
     """More than 64 KiB behind the request: the proxy stops reading, and must learn of the end in another way."""
-    line = await talk()
+    # Looked for four times in the shortest of these times; none of them runs while the tool is waited for.
+    line = await talk(settings=ProxySettings(timeouts=Timeouts(idle=0.4)))
     line.client_sends(get())
     await line.tool_sees(seen())
     line.client_sends(b"GET /" + b"x" * 200_000)

@@ -229,8 +229,8 @@ async def plain(connection) -> None:  # type: ignore[no-untyped-def]
 
 async def test_dial_that_takes_too_long(talk: Talk) -> None:
     """The tool's port answers TCP and says nothing in TLS."""
-    # A second, for a busy machine: the trust of a system is read within it, too.
-    line = await talk(settings=ProxySettings(timeouts=Timeouts(connect=1.0)))
+    # The trust of a system is read within it, too.
+    line = await talk(settings=ProxySettings(timeouts=Timeouts(connect=0.4)))
     line.proxy.swap(connector("tool", line.upstream.address.replace("http:", "https:")))
     line.client_sends(get())
     await refusal(line, 504, "Gateway Timeout", "UpstreamTimeout")
