@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from connectors.process.heap import growing
 from tests.peers.tools import LACKING, NOT_DEBIANS, PACKAGES, path_without
 
 pytest_plugins = ["tests.peers.cluster_fixtures", "tests.peers.fixtures"]
@@ -39,6 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     changed.setenv("PATH", path_without(lacking, Path(folder.name)))
     if "kube-apiserver" in lacking:
         changed.delenv("KUBEBUILDER_ASSETS", raising=False)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[None]:
+    """Thousands of tests come, and stay: no collection of garbage visits them, neither now nor while they run."""
+    with growing():
+        return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("connectors", "proxy", "controller", "standalone")
@@ -69,6 +72,15 @@ def text(path: str) -> str:
 @cache
 def tree(path: str) -> ast.Module:
     return ast.parse(text(path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees() -> Iterator[None]:
+    """Eight hundred trees are millions of objects, which the collector would visit again and again."""
+    gc.disable()
+    yield
+    tree.cache_clear()
+    gc.enable()
 
 
 def functions(path: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -194,11 +206,7 @@ def test_no_logic_in_init() -> None:
 
 
 def test_t14_secrets_are_revealed_in_listed_modules_only() -> None:
-    calls = [
-        f"{path}:{node.lineno}"
-        for path, node in attributes("reveal", sources(*PACKAGES))
-        if path not in REVEALS
-    ]
+    calls = [f"{path}:{node.lineno}" for path, node in attributes("reveal", sources(*PACKAGES)) if path not in REVEALS]
     assert not calls, f"reveal() is for the modules listed in tests/test_layout.py: {calls}"
 
 

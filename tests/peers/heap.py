@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import BuiltinFunctionType, FrameType, FunctionType, MethodType, ModuleType
 
 _TEXTS = (bytes, bytearray, str)
@@ -13,25 +12,20 @@ _HARNESS = ("_pytest.", "pytest_asyncio.", "pluggy.", "xdist.")
 _THE_PROGRAMS = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 
 
-@contextmanager
-def beginning() -> Iterator[None]:
-    """A block in which `texts` looks for what came since, and through all that modules hold.
+def begin() -> None:
+    """From now on `texts` looks for what comes, and through all that modules hold.
 
     Else it would visit the thousands of tests that pytest has collected again and again, which takes ten times as long.
     """
     gc.collect()
     gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def texts() -> Iterator[bytes | bytearray | str]:
     """Every text that some object refers to, but for what the callers' own frames hold.
 
-    Within `beginning` what was frozen is followed from the modules alone, and what is pytest's is not followed: a table
-    of a module or a cache that is older than the block is looked through, the tests to come are not.
+    Behind `begin` what is older is followed from the modules alone, and what is pytest's is not followed: an old table
+    of a module or an old cache is looked through, the tests to come are not.
     """
     gc.collect()
     left_out = _LeftOut()

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from connectors.kube.access import Access
 from connectors.process.frames import Frames
+from connectors.process.heap import settle_new
 from connectors.process.listening import ABSENT, Counts, listen
 from connectors.process.logs import Logging
 from connectors.process.samples import read_family
@@ -90,6 +91,12 @@ def with_many() -> CollectorRegistry:
     for number in range(MANY):
         many.labels(f"{number}-{'x' * 4000}").set(1)
     return registry
+
+
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest has collected stays frozen: to visit it takes longer than each of these tests."""
+    monkeypatch.setattr("connectors.process.heap.settle", settle_new)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from connectors.process.heap import settle_new
 from connectors.process.parsers import HostPort
 from controller.probes.schedule import ProbeSettings
 from proxy.settings import AccessLogFormat, ProxySettings, Timeouts
@@ -27,6 +28,12 @@ def settings_for(
     """Without `probes`, an interval in seconds, the tool sees what the test sends and nothing else."""
     settings = ProxySettings(host=host, port=port, access_log=AccessLogFormat.OFF, timeouts=Timeouts(drain=5.0))
     return ServiceSettings((path,), admin, settings, ProbeSettings(interval=probes))
+
+
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest has collected stays frozen: to visit it takes longer than each of these tests."""
+    monkeypatch.setattr("connectors.process.heap.settle", settle_new)
 
 
 @pytest.fixture

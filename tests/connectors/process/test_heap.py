@@ -14,6 +14,13 @@ class Kept:
     """Something that lives for long."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_again() -> Iterator[None]:
+    """As it was: what pytest has collected is frozen for all tests."""
+    yield
+    settle()
+
+
 @pytest.fixture(autouse=True)
 def _thawed() -> Iterator[None]:
     yield

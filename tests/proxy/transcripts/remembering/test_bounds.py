@@ -7,6 +7,7 @@ import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import cache
 from itertools import count, permutations
 
 import pytest
@@ -16,7 +17,7 @@ from proxy.wiring import Cluster
 from tests.peers.answering_tool import AnsweringTool
 from tests.peers.clock import FakeClock
 from tests.peers.dialogue import message
-from tests.peers.heap import beginning, holds, texts
+from tests.peers.heap import begin, holds, texts
 from tests.peers.manifests import Manifest, auth, bearer_token, caller_token, connector
 from tests.peers.reviewer import Reviewer
 from tests.peers.work import counted
@@ -38,9 +39,31 @@ SLACK = 5
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _heap() -> Iterator[None]:
-    with beginning():
-        yield
+def _heap() -> None:
+    begin()
+
+
+_OLD_TABLE: dict[str, bytes] = {}
+
+
+@cache
+def _old_cache(_: str) -> bytes:
+    return old()
+
+
+def old() -> bytes:
+    return canary(b"dlo")
+
+
+def test_what_lies_in_something_old_is_found() -> None:
+    """Of the means of these tests: modules and their caches were there before them."""
+    _OLD_TABLE["x"] = _old_cache("x")
+    _OLD_TABLE["y"] = old()
+    assert len(holds(old)) == 2
+    _OLD_TABLE.clear()
+    assert len(holds(old)) == 1
+    _old_cache.cache_clear()
+    assert holds(old) == []
 
 
 def two(address: str) -> tuple[Manifest, ...]:
