@@ -139,7 +139,7 @@ async def test_a_frame_that_breaks_off() -> None:
 
 
 async def test_one_that_hangs_is_ended() -> None:
-    async with talking(deadline=0.2) as scene:
+    async with talking(deadline=0.1) as scene:
         for _ in range(2):
             assert await scene.got() == (FrameKind.COUNT, b"")
             scene.worker.send(FrameKind.COUNTED)

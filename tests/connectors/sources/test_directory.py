@@ -227,14 +227,15 @@ async def test_a_half_written_file_is_not_read(tmp_path: Path) -> None:
     assert loaded.problems == ()
 
 
-async def test_nothing_new_is_no_change(tmp_path: Path) -> None:
+async def test_nothing_new_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.sources.files.INTERVAL", 0.2)  # seconds between two looks at everything
     file = tmp_path / "a.yaml"
     file.write_text(manifest("a"))
     async with watching(source(tmp_path)) as changes:
         file.touch()
         (tmp_path / "notes.txt").write_text("x")
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(anext(changes), 1.0)
+            await asyncio.wait_for(anext(changes), 0.5)
 
 
 async def test_a_change_before_watching_began_is_seen(tmp_path: Path) -> None:

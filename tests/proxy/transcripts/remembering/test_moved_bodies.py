@@ -181,7 +181,7 @@ async def test_r24_however_a_body_up_ends_nothing_stays_open(speak: Talk, who: s
 
 async def test_r24_a_tool_that_takes_nothing_is_what_an_upload_waits_for(speak: Talk, descriptors: Descriptors) -> None:
     """And not its client, which would be cut off for that."""
-    line = await speak(settings=ProxySettings(timeouts=Timeouts(first_byte=0.5)))
+    line = await speak(settings=ProxySettings(timeouts=Timeouts(first_byte=0.3)))
     length = b"Content-Length: %d" % (4 * LARGE)
     line.client_sends(message(PUT, b"Host: <proxy>", length) + content(b"a", MIDDLE))
     await line.tool_sees(message(PUT, b"Host: <tool>", length))
@@ -198,7 +198,7 @@ async def test_r24_a_tool_that_takes_nothing_is_what_an_upload_waits_for(speak: 
 async def test_r24_a_client_that_sends_nothing_more_is_what_an_upload_waits_for(
     speak: Talk, descriptors: Descriptors
 ) -> None:
-    line = await speak(settings=ProxySettings(timeouts=Timeouts(first_byte=0.5)))
+    line = await speak(settings=ProxySettings(timeouts=Timeouts(first_byte=0.3)))
     await begin_upload(line, descriptors)
     await line.client_is_reset()
     assert 'reason="client timeout"' in line.proxy.log.getvalue()
