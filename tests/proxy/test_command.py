@@ -25,6 +25,7 @@ from tests.peers.manifests import connector, connector_class
 from tests.peers.raw_upstream import RawUpstream
 from tests.peers.trust import key_pair
 from tests.peers.volume import Volume
+from tests.peers.warm_python import start_warm
 
 HOST = b"GET /x HTTP/1.1\r\nHost: c-tool.team.svc.cluster.local\r\n\r\n"
 
@@ -72,15 +73,19 @@ async def test_a_second_signal_ends_running_requests_at_once(proxy: ClusterProce
     writer.close()
 
 
+def words(kubeconfig: Path, *options: str) -> tuple[str, ...]:
+    return ("--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0", *LOCAL_TOOLS, *options)
+
+
 async def start(kubeconfig: Path, *options: str) -> Child:
-    command = [sys.executable, "-m", "proxy", "--kubeconfig", str(kubeconfig), "--admin", "127.0.0.1:0"]
-    command += [*LOCAL_TOOLS, *options]
-    return await Child.start("python -m proxy", command, env={"PATH": os.defpath}, cwd=CHECKOUT)
+    return await start_warm("python -m proxy", "proxy", *words(kubeconfig, *options))
 
 
 async def test_told_to_stop_before_it_is_ready(server: FakeApiServer, tmp_path: Path) -> None:
+    """Started as a user does."""
     server.hold_lists()
-    child = await start(server.kubeconfig(tmp_path), "--listen", "127.0.0.1:0")
+    command = [sys.executable, "-m", "proxy", *words(server.kubeconfig(tmp_path), "--listen", "127.0.0.1:0")]
+    child = await Child.start("python -m proxy", command, env={"PATH": os.defpath}, cwd=CHECKOUT)
     await child.line("admin port on ")
     assert await child.stop() == 0
     server.release_lists()
