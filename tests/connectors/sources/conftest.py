@@ -15,9 +15,7 @@ from tests.peers.fake_api_server import FakeApiServer
 
 
 @pytest.fixture
-async def follow(server: FakeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Follow]:
-    # What a source waits for more changes after each: real seconds here, in which what tests put at once comes too.
-    monkeypatch.setattr("connectors.sources.cluster.SETTLE", 0.03)
+async def follow(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Follow]:
     client = KubeClient(Access(tmp_path / "kubeconfig"))
     server.kubeconfig(tmp_path)
     await client.start()
