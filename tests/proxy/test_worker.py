@@ -32,8 +32,8 @@ from tests.peers.raw_upstream import RawUpstream
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n"
 SECONDS = 10.0
-MANY = 500
-"""Samples of which each takes 4 KB: what they make is more than what a socket holds."""
+MANY = 10_000
+"""Samples: pieces enough that two who count get into each other's way, each larger than what a socket holds."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -89,7 +89,7 @@ def with_many() -> CollectorRegistry:
     registry = CollectorRegistry()
     many = Gauge("many", "Many.", ("name",), registry=registry)
     for number in range(MANY):
-        many.labels(f"{number}-{'x' * 4000}").set(1)
+        many.labels(f"{number}-{'x' * 400}").set(1)
     return registry
 
 
