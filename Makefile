@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-clients test-fast test-bare count lint check mutate bench bench-quick bench-pairs bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
+.PHONY: help demo serve test test-clients test-fast test-python test-bare count lint check mutate bench bench-quick bench-pairs bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
   format house pictures clean
 
 help: ## Show the targets
@@ -33,15 +33,19 @@ test: $(VENV)/.dev ## Run the test suite (five minutes on two cores)
 test-clients: $(VENV)/.dev ## Run the long matrices of real clients, which `make test` leaves out (a minute on two cores)
 	@$(PYTEST) -m clients tests/e2e
 
+UNIT := -m 'not (apiserver or curl or e2e or git or kubectl or nginx or slow)' \
+  tests/connectors tests/controller tests/proxy tests/standalone tests/test_layout.py
+
+test-fast: $(VENV)/.dev ## Run the unit tests: without other programs, and without the long proofs about what is remembered (a minute on two cores)
+	@$(PYTEST) $(UNIT) --ignore tests/proxy/transcripts/remembering
+
 # CI runs these on the lowest Python and on the images' too.
-test-fast: $(VENV)/.dev ## Run the tests beside the modules that need no other program (two minutes on two cores)
-	@$(PYTEST) -m 'not (apiserver or curl or e2e or git or kubectl or nginx or slow)' \
-	  tests/connectors tests/controller tests/proxy tests/standalone tests/test_layout.py
+test-python: $(VENV)/.dev ## Run all tests that need no other program: what another Python may change (a minute and a half on two cores)
+	@$(PYTEST) $(UNIT)
 
 # "all": of every program that tests/peers/tools.py names. Here are the tests that may want one.
 test-bare: $(VENV)/.dev ## Run the tests that need other programs as on a machine that lacks them all: each is skipped by name
 	@$(PYTEST) --without all -m 'not slow' tests/cluster tests/deploy tests/e2e tests/examples tests/peers
-
 
 count: $(VENV)/.dev ## Count the test functions, and the cases that they make
 	@$(BIN)/python -m tests.counted
