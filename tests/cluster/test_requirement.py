@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from standalone.demo import CHECKOUT
-from tests.cluster.conftest import Running, Start
-from tests.cluster.installed import SYSTEM, Cluster, condition, summary
+from tests.cluster.conftest import Running
+from tests.cluster.installed import SYSTEM, Cluster, account_kubeconfig, condition, summary
 from tests.peers.api_server import ADMIN_TOKEN, ApiServerError
+from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio(loop_scope="module")]
 
 MANIFESTS = CHECKOUT / "tests" / "deploy" / "manifests"
 ORDER = [
@@ -50,6 +51,12 @@ def without_class(reason: str) -> dict[str, tuple[str, str]]:
     """Nothing that needs the class can be judged."""
     unknown = dict.fromkeys(ORDER[1:-1], ("Unknown", reason))
     return {"ConnectorClassReady": ("False", reason), **unknown, "Ready": ("False", reason)}
+
+
+@pytest.fixture
+def running(cluster: Cluster, both: tuple[ClusterProcess, ClusterProcess]) -> Running:
+    """A fresh namespace; the processes are those of the whole file."""
+    return Running(cluster, *both)
 
 
 CASES = [
@@ -253,7 +260,7 @@ async def test_created_anew_under_the_same_name(running: Running) -> None:
     await cluster.until("services", "c-tool", owned)
 
 
-async def test_a_value_nested_beyond_measure_harms_nobody(running: Running, start: Start) -> None:
+async def test_a_value_nested_beyond_measure_harms_nobody(running: Running, tmp_path: Path) -> None:
     """The API server takes about 10,000 levels of anybody, ten times what Python's recursion bears."""
     cluster = running.cluster
     tool = {"apiVersion": "connectors.alauda.io/v1alpha1", "kind": "Connector", "metadata": {"name": "deep"}}
@@ -271,7 +278,9 @@ async def test_a_value_nested_beyond_measure_harms_nobody(running: Running, star
     shallow = {**tool, "metadata": {"name": "tool"}, "spec": spec | {"params": []}}
     await cluster.apply(shallow)
     await cluster.until_ready("tool")
-    await start("proxy", "--client-auth", "none")  # it reads the list anew
+    kubeconfig = account_kubeconfig(cluster.server, "proxy", tmp_path)
+    second = await start_cluster_proxy(kubeconfig, "--client-auth", "none")  # it reads the whole list
+    await second.child.stop()
     assert (running.proxy.child.exit_code, running.controller.child.exit_code) == (None, None)
     await asyncio.to_thread(cluster.kubectl.run, "delete", "connector", "deep", "-n", cluster.namespace)
 
