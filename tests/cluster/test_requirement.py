@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 
 from standalone.demo import CHECKOUT
 from tests.cluster.conftest import Running
-from tests.cluster.installed import SYSTEM, Cluster, account_kubeconfig, condition, summary
+from tests.cluster.installed import IN_EFFECT, POLL, SYSTEM, Cluster, account_kubeconfig, condition, summary
 from tests.peers.api_server import ADMIN_TOKEN, ApiServerError
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
 
@@ -166,9 +167,17 @@ async def test_conditions_move_and_remember_since_when(running: Running) -> None
     right = wrong | {"type": "kubernetes.io/basic-auth", "data": {"username": "dQ==", "password": "cA=="}}
     await cluster.ask("POST", cluster.path("secrets"), right)
     await cluster.until_ready("tool")
-    events = await cluster.ask("GET", cluster.path("events"))
-    told = {(item["type"], item["reason"]) for item in events["items"] if item["involvedObject"]["name"] == "tool"}
-    assert {("Warning", "SecretNotFound"), ("Normal", "Ready")} <= told
+    # The Event follows the status that it tells of.
+    wanted, end = {("Warning", "SecretNotFound"), ("Normal", "Ready")}, time.monotonic() + IN_EFFECT
+    while not wanted <= (told := await events(cluster, "tool")):
+        assert time.monotonic() < end, told
+        await asyncio.sleep(POLL)
+
+
+async def events(cluster: Cluster, name: str) -> set[tuple[str, str]]:
+    """Types and reasons of the Events about an object."""
+    found = await cluster.ask("GET", cluster.path("events"))
+    return {(item["type"], item["reason"]) for item in found["items"] if item["involvedObject"]["name"] == name}
 
 
 def has(found: dict[str, Any] | None, kind: str, status: str, reason: str) -> bool:
