@@ -126,6 +126,21 @@ class Reviewed:
         return await self.ask("POST", path + ("?dryRun=All" if dry else ""), body)
 
 
+def until_nobody_is_asked(server: ApiServer) -> None:
+    """Until the API server has noticed that there is no webhook configuration."""
+    body = {
+        "apiVersion": "connectors.alauda.io/v1alpha1",
+        "kind": "Connector",
+        "metadata": {"name": "probe"},
+        "spec": {"connectorClassName": "git", "address": "ftp://x"},
+    }
+    path, end = f"{GROUP}/namespaces/default/connectors?dryRun=All", time.monotonic() + IN_FORCE
+    while (answer := server.ask("POST", path, body)).status != 201:
+        if time.monotonic() > end:
+            raise AssertionError(f"the webhook is still asked: {answer}")
+        time.sleep(POLL)
+
+
 async def grant(reviewed: Reviewed, name: str, subject: dict[str, str], *rules: dict[str, Any]) -> None:
     """A role of the namespace with these rules, for one subject."""
     group = "rbac.authorization.k8s.io"

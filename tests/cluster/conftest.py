@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
-from tests.cluster.admission import LISTENS, NAMES, Reviewed
-from tests.cluster.installed import Cluster, account_kubeconfig, install
+from standalone.demo import CHECKOUT
+from tests.cluster.admission import LISTENS, NAMES, Reviewed, until_nobody_is_asked
+from tests.cluster.installed import CONFIGURATION_PATH, Cluster, account_kubeconfig, install
 from tests.peers.api_server import ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy, start_controller
 from tests.peers.kubectl import Kubectl
 from tests.peers.tool import serve_tool
-
-_NAMESPACES = count(1)
 
 Start = Callable[..., Awaitable[ClusterProcess]]
 
@@ -64,6 +63,20 @@ async def running(cluster: Cluster, start: Start) -> Running:
     return Running(cluster, await start("proxy", "--client-auth", "none"), await start("controller"))
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def both(
+    api_server: ApiServer, installed: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[ClusterProcess, ClusterProcess]]:
+    """One proxy and one controller for the tests of a file, as `running` has them for one test."""
+    folder = tmp_path_factory.mktemp("both")
+    async with AsyncExitStack() as stack:
+        proxy = await start_cluster_proxy(account_kubeconfig(api_server, "proxy", folder), "--client-auth", "none")
+        stack.push_async_callback(proxy.child.stop)
+        controller = await start_controller(account_kubeconfig(api_server, "controller", folder))
+        stack.push_async_callback(controller.child.stop)
+        yield proxy, controller
+
+
 @dataclass(frozen=True, slots=True)
 class Echo:
     """A tool that answers with the target it was asked for and the Authorization field it got."""
@@ -79,25 +92,20 @@ async def echo(exits: AsyncExitStack) -> Echo:
     return Echo(await serve_tool(exits, answer))
 
 
-# Of the package, not the session: what is over when its last test is takes nothing from the tests behind it.
-@pytest.fixture(scope="package")
-def reviewed_server(
-    kube_assets: Path, kubectl: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[ApiServer, Kubectl]]:
-    """An API server of its own, with deploy/ and its webhook configuration: whoever starts a controller is asked."""
-    with ApiServer(kube_assets, tmp_path_factory.mktemp("reviewed")) as server:
-        admin = Kubectl(kubectl, tmp_path_factory.mktemp("kubectl"), server.kubeconfig)
-        install(server, admin, admission=True)
-        yield server, admin
+# Of a file: to write one configuration and take it away again costs less than an API server that has it.
+@pytest.fixture(scope="module")
+def admission(api_server: ApiServer, installed: Kubectl) -> Iterator[None]:
+    """The webhook configuration of deploy/ is in the API server: it asks the controller that a test starts."""
+    installed.run("apply", "-f", str(CHECKOUT / "deploy" / "webhook.yaml"))
+    yield
+    api_server.must("DELETE", CONFIGURATION_PATH)
+    until_nobody_is_asked(api_server)
 
 
 @pytest.fixture
-def reviewed(reviewed_server: tuple[ApiServer, Kubectl]) -> Reviewed:
-    """A fresh namespace of it."""
-    server, admin = reviewed_server
-    name = f"team-{next(_NAMESPACES)}"
-    server.create_namespace(name)
-    return Reviewed(Cluster(server, admin, name))
+def reviewed(admission: None, cluster: Cluster) -> Reviewed:
+    """A fresh namespace of that API server."""
+    return Reviewed(cluster)
 
 
 @pytest.fixture
@@ -105,10 +113,25 @@ def start_reviewer(reviewed: Reviewed, exits: AsyncExitStack, tmp_path: Path) ->
     """start_reviewer(*options): a controller as its ServiceAccount, which the API server asks from now on."""
 
     async def begin(*options: str) -> ClusterProcess:
-        kubeconfig = account_kubeconfig(reviewed.server, "controller", tmp_path)
-        process = await start_controller(kubeconfig, *NAMES, *options)
-        exits.push_async_callback(process.child.stop)
-        await reviewed.point_at((await process.child.line(LISTENS))[1])
-        return process
+        return await _reviewing(reviewed, exits, tmp_path, *options)
 
     return begin
+
+
+# On a loop of the file's, as its tests must be: what a process says is read there.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reviewer(
+    admission: None, api_server: ApiServer, installed: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ClusterProcess]:
+    """One controller that the API server asks, for the tests of a file that want nothing else of it."""
+    async with AsyncExitStack() as stack:
+        anywhere = Reviewed(Cluster(api_server, installed, "default"))
+        yield await _reviewing(anywhere, stack, tmp_path_factory.mktemp("reviewer"))
+
+
+async def _reviewing(reviewed: Reviewed, exits: AsyncExitStack, folder: Path, *options: str) -> ClusterProcess:
+    kubeconfig = account_kubeconfig(reviewed.server, "controller", folder)
+    process = await start_controller(kubeconfig, *NAMES, *options)
+    exits.push_async_callback(process.child.stop)
+    await reviewed.point_at((await process.child.line(LISTENS))[1])
+    return process

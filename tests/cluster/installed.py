@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import yaml
 
 from standalone.demo import CHECKOUT
 from tests.peers.api_server import ApiServer
+from tests.peers.cluster_processes import ClusterProcess
 from tests.peers.crds import install_crds
 from tests.peers.kubectl import Kubectl
 from tests.peers.manifests import Manifest
@@ -28,14 +30,14 @@ CONFIGURATION_PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookcon
 ACCOUNTS = {"proxy": "connectors-proxy", "controller": "connectors-controller-manager"}
 
 
-def install(server: ApiServer, kubectl: Kubectl, *, admission: bool = False) -> None:
+def install(server: ApiServer, kubectl: Kubectl) -> None:
     """What docs/cluster.md tells a user to do.
 
     The classes lose their probes again, what these declare stays: the requirement's own Connectors point at tools out
     in the world, which must not decide how a test ends. test_probes.py has classes that probe.
 
-    Without `admission` its configuration is taken away again: nothing here makes Services reach anybody, so the API
-    server would ask a webhook that is not there, and refuse every Connector.
+    The webhook configuration is taken away again: nothing here makes Services reach anybody, so the API server would
+    ask a webhook that is not there, and refuse every Connector. Tests of admission put it back (conftest.py).
     """
     kubectl.run("apply", "-k", str(CHECKOUT / "deploy" / "crds"))
     install_crds(server)  # waits until they are served
@@ -45,8 +47,6 @@ def install(server: ApiServer, kubectl: Kubectl, *, admission: bool = False) -> 
         checks = [{key: value for key, value in check.items() if key != "probe"} for check in _checks(item)]
         body = {"spec": {"livenessProbe": None, "authProbes": checks or None}}
         server.must("PATCH", f"{GROUP}/connectorclasses/{item['metadata']['name']}", body)
-    if admission:
-        kubectl.run("apply", "-f", str(CHECKOUT / "deploy" / "webhook.yaml"))
 
 
 def _checks(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -105,6 +105,13 @@ class Cluster:
         found = await self.get("connectors", name)
         assert found is not None
         return found
+
+
+async def metric(process: ClusterProcess, line: str) -> float:
+    """The value of one line of /metrics; 0 if it has no such line."""
+    async with aiohttp.ClientSession() as session, session.get(process.admin + "/metrics") as answer:
+        found = [text for text in (await answer.text()).splitlines() if text.startswith(line + " ")]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0
 
 
 def condition(found: dict[str, Any] | None, kind: str) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
-from tests.cluster.admission import Applied, Reviewed, field_paths
-from tests.cluster.conftest import Start
+from tests.cluster.admission import Reviewed, field_paths
 from tests.cluster.installed import GROUP, condition
+from tests.peers.cluster_processes import ClusterProcess
 from tests.peers.manifests import Manifest, auth, connector, connector_class
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 ADDRESS = "https://tool.example"
 CHECK = [{"authName": "checked", "params": [{"name": "repository", "type": "string"}]}]
@@ -111,7 +111,7 @@ CONNECTORS: list[tuple[Manifest, set[str]]] = [
     (rich(caCertSecretRef={"name": ""}), {"spec.caCertSecretRef.name"}),
     (rich(caCertSecretRef={"name": "A b"}), {"spec.caCertSecretRef.name"}),
     # Several at once: all are told.
-    (bare("a.b", "", "rich"), {"metadata.name", "spec.address", "spec.addressExtensions", "spec.params"}),
+    (bare("c.d", "", "rich"), {"metadata.name", "spec.address", "spec.addressExtensions", "spec.params"}),
 ]
 """Each Connector that must not be stored, and the field paths that kubectl must print."""
 
@@ -169,29 +169,39 @@ CLASSES: list[tuple[Manifest, set[str]]] = [
 ]
 
 
-async def refused(reviewed: Reviewed, cases: list[tuple[Manifest, set[str]]]) -> list[tuple[Manifest, Applied]]:
-    """Those that were stored after all, or refused in other words."""
-    at_once = asyncio.Semaphore(4)
-
-    async def tried(manifest: Manifest, paths: set[str]) -> tuple[Manifest, Applied] | None:
-        async with at_once:
-            applied = await reviewed.apply(manifest)
-        well = not applied.ok and field_paths(applied.said) == paths and "is invalid" in applied.said
-        return None if well else (manifest, applied)
-
-    done = await asyncio.gather(*(tried(*case) for case in cases))
-    return [case for case in done if case is not None]
+def named(cases: Iterable[tuple[Manifest, set[str]]]) -> Iterator[tuple[Manifest, set[str]]]:
+    """Each under a name of its own, but for those that are about the name."""
+    for number, (manifest, paths) in enumerate(cases):
+        name = manifest["metadata"]["name"]
+        own = {} if "metadata.name" in paths else {"name": f"{name}-{number}"}
+        yield {**manifest, "metadata": manifest["metadata"] | own}, paths
 
 
-async def test_every_rule_is_refused_with_its_field_path(reviewed: Reviewed, start_reviewer: Start) -> None:
-    await start_reviewer()
+async def test_every_rule_is_refused_with_its_field_path(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
+    """One kubectl for the whole table: it goes on behind what is refused, and tells of each in their order."""
     assert (await reviewed.apply(RICH)).ok
-    assert (await reviewed.apply(rich())).ok, "what every case differs from"
-    assert not await refused(reviewed, CONNECTORS + CLASSES)
+    cases = list(named(CONNECTORS + CLASSES))
+    names = [manifest["metadata"]["name"] for manifest, _ in cases]
+    assert len(set(names)) == len(names)
+    stored = [name for name in names if name.startswith("tool-")]
+    before = await reviewed.apply(*({**rich(), "metadata": {"name": name}} for name in stored))
+    assert before.ok, "what every case differs from: " + before.said
+    applied = await reviewed.apply(*(manifest for manifest, _ in cases))
+    said = applied.said.split("Error from server ")[1:]
+    assert len(said) == len(cases), applied.said
+    refused = [
+        words.startswith("(Invalid)") and field_paths(words.partition("denied the request: ")[2]) == paths
+        for (_, paths), words in zip(cases, said, strict=True)
+    ]
+    assert not [item for item, well in zip(zip(cases, said, strict=True), refused, strict=True) if not well]
+    # Of an object by itself it has words of its own.
+    alone = await reviewed.apply(bare(stored[0], "ftp://tool.example"))
+    assert not alone.ok
+    assert "is invalid" in alone.said
+    assert field_paths(alone.said) == {"spec.address"}
 
 
-async def test_a_class_and_its_connector_in_one_apply(reviewed: Reviewed, start_reviewer: Start) -> None:
-    await start_reviewer()
+async def test_a_class_and_its_connector_in_one_apply(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
     name = f"new-{reviewed.cluster.namespace}"
     one = connector_class(name, addressExtensions=[{"name": "api", "type": "string"}])
     tool = bare("tool", class_name=name, addressExtensions=EXTENSIONS)
@@ -200,9 +210,8 @@ async def test_a_class_and_its_connector_in_one_apply(reviewed: Reviewed, start_
     assert "not found" not in applied.said
 
 
-async def test_a_class_that_has_just_changed_is_what_counts(reviewed: Reviewed, start_reviewer: Start) -> None:
+async def test_a_class_that_has_just_changed_is_what_counts(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
     """Without kubectl between them: the watch tells of the class behind the question about the Connector."""
-    await start_reviewer()
     name = f"moves-{reviewed.cluster.namespace}"
     assert (await reviewed.apply(connector_class(name))).ok
     path = f"{GROUP}/connectorclasses/{name}"
@@ -216,8 +225,7 @@ async def test_a_class_that_has_just_changed_is_what_counts(reviewed: Reviewed, 
     assert said == [201] * 20
 
 
-async def test_warnings(reviewed: Reviewed, start_reviewer: Start) -> None:
-    await start_reviewer()
+async def test_warnings(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
     missing = await reviewed.apply(bare("tool", class_name="nosuch"))
     assert missing.ok
     assert 'Warning: spec.connectorClassName: connectorclass "nosuch" not found' in missing.said
@@ -226,8 +234,7 @@ async def test_warnings(reviewed: Reviewed, start_reviewer: Start) -> None:
     assert "Warning: spec.address: the credential travels to the tool in clear text" in clear.said
 
 
-async def test_what_a_class_s_change_and_deletion_mean_is_told(reviewed: Reviewed, start_reviewer: Start) -> None:
-    await start_reviewer()
+async def test_what_a_class_s_change_and_deletion_mean_is_told(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
     name = f"shared-{reviewed.cluster.namespace}"
     assert (await reviewed.apply(connector_class(name))).ok
     for index in range(12):
@@ -243,9 +250,8 @@ async def test_what_a_class_s_change_and_deletion_mean_is_told(reviewed: Reviewe
     assert f"Warning: Connectors not served any more without class {name} (12): " in gone.said
 
 
-async def test_an_invalid_object_does_not_keep_its_finalizers(reviewed: Reviewed, start_reviewer: Start) -> None:
+async def test_an_invalid_object_does_not_keep_its_finalizers(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
     name = f"strict-{reviewed.cluster.namespace}"
-    await start_reviewer()
     assert (await reviewed.apply(connector_class(name))).ok
     held = bare("tool", class_name=name)
     held["metadata"]["finalizers"] = ["example.com/held"]
@@ -265,8 +271,7 @@ async def test_an_invalid_object_does_not_keep_its_finalizers(reviewed: Reviewed
 ADDRESS_PATCH = '{"spec":{"address":"https://other.example"}}'
 
 
-async def test_names_that_the_server_makes_are_judged_too(reviewed: Reviewed, start_reviewer: Start) -> None:
-    await start_reviewer()
+async def test_names_that_the_server_makes_are_judged_too(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
     made = {"apiVersion": "connectors.alauda.io/v1alpha1", "kind": "Connector"}
     spec = {"connectorClassName": "git", "address": ADDRESS}
     path = f"{GROUP}/namespaces/{reviewed.cluster.namespace}/connectors"
@@ -277,8 +282,7 @@ async def test_names_that_the_server_makes_are_judged_too(reviewed: Reviewed, st
     assert long.body["details"]["causes"][0]["field"] == "metadata.name"
 
 
-async def test_a_dry_run_is_judged_and_a_status_is_not(reviewed: Reviewed, start_reviewer: Start) -> None:
-    await start_reviewer()
+async def test_a_dry_run_is_judged_and_a_status_is_not(reviewed: Reviewed, reviewer: ClusterProcess) -> None:
     assert (await reviewed.create("tool", dry=True, connectorClassName="git", address="ftp://x")).status == 422
     assert (await reviewed.create("tool", connectorClassName="git", address=ADDRESS)).status == 201
     found = await reviewed.cluster.until_ready("tool")
@@ -288,9 +292,8 @@ async def test_a_dry_run_is_judged_and_a_status_is_not(reviewed: Reviewed, start
 
 
 async def test_what_is_too_large_or_too_deep_is_refused_and_harms_nobody(
-    reviewed: Reviewed, start_reviewer: Start
+    reviewed: Reviewed, reviewer: ClusterProcess
 ) -> None:
-    controller = await start_reviewer()
     deep: Any = "x"
     for _ in range(900):  # as deep as json.dumps goes
         deep = [deep]
@@ -299,5 +302,5 @@ async def test_what_is_too_large_or_too_deep_is_refused_and_harms_nobody(
         answer = await reviewed.create("tool", connectorClassName="git", address=ADDRESS, params=params)
         assert answer.status == 422
         assert field in [cause["field"] for cause in answer.body["details"]["causes"]]
-    assert controller.child.exit_code is None
+    assert reviewer.child.exit_code is None
     assert (await reviewed.create("tool", connectorClassName="git", address=ADDRESS)).status == 201

@@ -12,16 +12,17 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import trustme
 
-from tests.cluster.conftest import Running, Start
+from tests.cluster.conftest import Running
 from tests.cluster.installed import IN_EFFECT, POLL, SYSTEM, Cluster, condition
 from tests.peers.cluster_processes import ClusterProcess
 from tests.peers.manifests import connector, connector_class
 from tests.peers.raw_upstream import RawUpstream, answering
 from tests.peers.trust import pem
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio(loop_scope="module")]
 
 CONFIG = f"/api/v1/namespaces/{SYSTEM}/configmaps/connectors-config"
 SECRETS = f"/api/v1/namespaces/{SYSTEM}/secrets"
@@ -96,24 +97,26 @@ async def metrics(process: ClusterProcess) -> str:
         return await answer.text()
 
 
-@pytest.fixture
-async def tools(exits: AsyncExitStack) -> dict[str, tuple[trustme.CA, str]]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def tools() -> AsyncIterator[dict[str, tuple[trustme.CA, str]]]:
     """Two tools, each with an authority of its own: authority and address by the Connector's name."""
     made = {}
-    for name in ("plain", "own"):
-        authority = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(context)
-        tool = await exits.enter_async_context(RawUpstream(answering(OK), tls=context))
-        made[name] = (authority, tool.address)
-    return made
+    async with AsyncExitStack() as exits:
+        for name in ("plain", "own"):
+            authority = trustme.CA()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("localhost").configure_cert(context)
+            tool = await exits.enter_async_context(RawUpstream(answering(OK), tls=context))
+            made[name] = (authority, tool.address)
+        yield made
 
 
-@pytest.fixture
-async def scene(cluster: Cluster, start: Start, tools: dict[str, tuple[trustme.CA, str]]) -> AsyncIterator[Scene]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(
+    cluster: Cluster, both: tuple[ClusterProcess, ClusterProcess], tools: dict[str, tuple[trustme.CA, str]]
+) -> AsyncIterator[Scene]:
     """Probed once a minute: what is found sooner, a change of CAs has brought about. Then the flag is off again."""
-    running = Running(cluster, await start("proxy", "--client-auth", "none"), await start("controller"))
-    made = Scene(running, f"shared-{cluster.namespace}")
+    made = Scene(Running(cluster, *both), f"shared-{cluster.namespace}")
     kind = connector_class(f"tls-{cluster.namespace}", livenessProbe={"http": {"path": "/"}})
     await cluster.apply(kind)
     name, space = kind["metadata"]["name"], cluster.namespace

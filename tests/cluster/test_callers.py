@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.cluster import grants
 from tests.cluster.grants import GET, PROXY, account, group, rule
-from tests.cluster.installed import SYSTEM, Cluster, account_kubeconfig, install
+from tests.cluster.installed import SYSTEM, Cluster, account_kubeconfig
 from tests.cluster.tokens import bound_to_secret, claims_of, signed, signing_key, unsigned
 from tests.peers.api_server import ADMIN_TOKEN, ApiServer
 from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
@@ -30,7 +30,7 @@ from tests.peers.tool import serve_tool
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.slow, pytest.mark.timeout(240)]
 
-TEAM, ELSE = "team", "else"
+TEAM, ELSE, PIPELINES = "callers-team", "callers-else", "callers-pipelines"
 URL = f"http://c-tool.{TEAM}.svc.cluster.local"
 FLIP_SECONDS = 2.0
 DAY = 24 * 3600
@@ -164,13 +164,13 @@ ROWS = [
     Row("by path", "getter", bearer, path("tool"), 200),
     Row("by path, no role", "nobody", bearer, path("tool"), *NO),
     Row("by path, no token", "getter", nothing, path("tool"), *UNKNOWN),
-    Row("by path on its own host", "getter", bearer, path("tool", on="c-tool.team.svc"), 200),
-    Row("path resolver", "getter", bearer, path("harbor", on="c-harbor.team.svc.cluster.local"), 200),
-    Row("path resolver, flag", "getter", bearer, path("harbor", on="c-harbor.team.svc"), *NO, flag=True),
-    Row("path resolver, no role", "nobody", bearer, path("harbor", on="c-harbor.team.svc"), *NO),
-    Row("path of one, Host of another", "named", bearer, path("tool", on="c-harbor.team.svc"), *NO),
-    Row("path of one, Host of another, both allowed", "getter", bearer, path("tool", on="c-harbor.team.svc"), 200),
-    Row("path of else, Host of ours", "getter", bearer, path("tool", ELSE, on="c-harbor.team.svc"), *NO),
+    Row("by path on its own host", "getter", bearer, path("tool", on=f"c-tool.{TEAM}.svc"), 200),
+    Row("path resolver", "getter", bearer, path("harbor", on=f"c-harbor.{TEAM}.svc.cluster.local"), 200),
+    Row("path resolver, flag", "getter", bearer, path("harbor", on=f"c-harbor.{TEAM}.svc"), *NO, flag=True),
+    Row("path resolver, no role", "nobody", bearer, path("harbor", on=f"c-harbor.{TEAM}.svc"), *NO),
+    Row("path of one, Host of another", "named", bearer, path("tool", on=f"c-harbor.{TEAM}.svc"), *NO),
+    Row("path of one, Host of another, both allowed", "getter", bearer, path("tool", on=f"c-harbor.{TEAM}.svc"), 200),
+    Row("path of else, Host of ours", "getter", bearer, path("tool", ELSE, on=f"c-harbor.{TEAM}.svc"), *NO),
     # The class.
     Row("the class's header", "getter", private, host("gitlab"), 200),
     Row("the standard header beside it", "getter", bearer, host("gitlab"), 200),
@@ -239,7 +239,7 @@ class World:
         yield connector("tool", self.tool, namespace=ELSE)
 
     def prepare(self) -> None:
-        for namespace in (TEAM, ELSE, "pipelines"):
+        for namespace in (TEAM, ELSE, PIPELINES):
             self.server.create_namespace(namespace)
         for manifest in self.manifests():
             plural = "connectorclasses" if manifest["kind"] == "ConnectorClass" else "connectors"
@@ -262,7 +262,7 @@ class World:
             grants.grant(server, TEAM, name, account(TEAM, name), *rules)
         grants.grant(server, ELSE, "getter-of-else", account(TEAM, "getter-of-else"), GET)
         grants.grant(server, TEAM, "visitor", account(ELSE, "visitor"), GET)
-        grants.grant(server, TEAM, "grouped", group("system:serviceaccounts:pipelines"), GET)
+        grants.grant(server, TEAM, "grouped", group(f"system:serviceaccounts:{PIPELINES}"), GET)
         grants.bind_cluster_role(server, "viewers", "connectors-connector-viewer-role", account(TEAM, "viewer"))
         grants.bind_cluster_role(server, "users", "connectors-connector-user-role", account(TEAM, "user"), TEAM)
 
@@ -273,7 +273,7 @@ class World:
         self.token("proxy getter", "proxy-getter")
         self.token("getter of else", "getter-of-else")
         self.token("visitor", "visitor", namespace=ELSE)
-        self.token("grouped", "runner", namespace="pipelines")
+        self.token("grouped", "runner", namespace=PIPELINES)
         self.token("for the URL", "getter", URL)
         self.token("for the GitLab URL", "getter", URL.replace("c-tool", "c-gitlab"))
         self.token("for the path URL", "getter", URL + f"/namespaces/{TEAM}/connectors/tool")
@@ -319,19 +319,18 @@ class World:
 
 
 @pytest.fixture
-async def world(own_api_server: ApiServer, kubectl: str, exits: AsyncExitStack, tmp_path: Path) -> World:
+async def world(api_server: ApiServer, installed: Kubectl, exits: AsyncExitStack) -> AsyncIterator[World]:
     seen: list[Mapping[str, str]] = []
 
     async def answer(request: web.Request) -> web.Response:
         seen.append({name.lower(): value for name, value in request.headers.items()})
         return web.Response(text="from the tool")
 
-    admin = Kubectl(kubectl, tmp_path, own_api_server.kubeconfig)
-    await asyncio.to_thread(install, own_api_server, admin)
     tool = await serve_tool(exits, answer)
-    made = World(own_api_server, Cluster(own_api_server, admin, TEAM), tool, seen)
+    made = World(api_server, Cluster(api_server, installed, TEAM), tool, seen)
     await asyncio.to_thread(made.prepare)
-    return made
+    yield made
+    await asyncio.to_thread(made.flip, False)  # it is the flag of all namespaces, and so of the tests after this one
 
 
 async def start(world: World, exits: AsyncExitStack, folder: Path, *options: str) -> ClusterProcess:

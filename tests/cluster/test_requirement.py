@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 import yaml
 
 from standalone.demo import CHECKOUT
-from tests.cluster.conftest import Running, Start
-from tests.cluster.installed import SYSTEM, Cluster, condition, summary
+from tests.cluster.conftest import Running
+from tests.cluster.installed import IN_EFFECT, POLL, SYSTEM, Cluster, account_kubeconfig, condition, summary
 from tests.peers.api_server import ADMIN_TOKEN, ApiServerError
+from tests.peers.cluster_processes import ClusterProcess, start_cluster_proxy
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio(loop_scope="module")]
 
 MANIFESTS = CHECKOUT / "tests" / "deploy" / "manifests"
 ORDER = [
@@ -50,6 +52,12 @@ def without_class(reason: str) -> dict[str, tuple[str, str]]:
     """Nothing that needs the class can be judged."""
     unknown = dict.fromkeys(ORDER[1:-1], ("Unknown", reason))
     return {"ConnectorClassReady": ("False", reason), **unknown, "Ready": ("False", reason)}
+
+
+@pytest.fixture
+def running(cluster: Cluster, both: tuple[ClusterProcess, ClusterProcess]) -> Running:
+    """A fresh namespace; the processes are those of the whole file."""
+    return Running(cluster, *both)
 
 
 CASES = [
@@ -159,9 +167,17 @@ async def test_conditions_move_and_remember_since_when(running: Running) -> None
     right = wrong | {"type": "kubernetes.io/basic-auth", "data": {"username": "dQ==", "password": "cA=="}}
     await cluster.ask("POST", cluster.path("secrets"), right)
     await cluster.until_ready("tool")
-    events = await cluster.ask("GET", cluster.path("events"))
-    told = {(item["type"], item["reason"]) for item in events["items"] if item["involvedObject"]["name"] == "tool"}
-    assert {("Warning", "SecretNotFound"), ("Normal", "Ready")} <= told
+    # The Event follows the status that it tells of.
+    wanted, end = {("Warning", "SecretNotFound"), ("Normal", "Ready")}, time.monotonic() + IN_EFFECT
+    while not wanted <= (told := await events(cluster, "tool")):
+        assert time.monotonic() < end, told
+        await asyncio.sleep(POLL)
+
+
+async def events(cluster: Cluster, name: str) -> set[tuple[str, str]]:
+    """Types and reasons of the Events about an object."""
+    found = await cluster.ask("GET", cluster.path("events"))
+    return {(item["type"], item["reason"]) for item in found["items"] if item["involvedObject"]["name"] == name}
 
 
 def has(found: dict[str, Any] | None, kind: str, status: str, reason: str) -> bool:
@@ -253,7 +269,7 @@ async def test_created_anew_under_the_same_name(running: Running) -> None:
     await cluster.until("services", "c-tool", owned)
 
 
-async def test_a_value_nested_beyond_measure_harms_nobody(running: Running, start: Start) -> None:
+async def test_a_value_nested_beyond_measure_harms_nobody(running: Running, tmp_path: Path) -> None:
     """The API server takes about 10,000 levels of anybody, ten times what Python's recursion bears."""
     cluster = running.cluster
     tool = {"apiVersion": "connectors.alauda.io/v1alpha1", "kind": "Connector", "metadata": {"name": "deep"}}
@@ -271,7 +287,9 @@ async def test_a_value_nested_beyond_measure_harms_nobody(running: Running, star
     shallow = {**tool, "metadata": {"name": "tool"}, "spec": spec | {"params": []}}
     await cluster.apply(shallow)
     await cluster.until_ready("tool")
-    await start("proxy", "--client-auth", "none")  # it reads the list anew
+    kubeconfig = account_kubeconfig(cluster.server, "proxy", tmp_path)
+    second = await start_cluster_proxy(kubeconfig, "--client-auth", "none")  # it reads the whole list
+    await second.child.stop()
     assert (running.proxy.child.exit_code, running.controller.child.exit_code) == (None, None)
     await asyncio.to_thread(cluster.kubectl.run, "delete", "connector", "deep", "-n", cluster.namespace)
 

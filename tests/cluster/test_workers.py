@@ -13,9 +13,8 @@ import pytest
 from tests.cluster import grants
 from tests.cluster.conftest import Echo, Start
 from tests.cluster.grants import GET, account
-from tests.cluster.installed import Cluster
+from tests.cluster.installed import Cluster, metric
 from tests.cluster.test_traffic import without_namespace
-from tests.cluster.test_weather import metric
 from tests.peers.cluster_processes import ClusterProcess
 from tests.peers.manifests import auth, basic_auth, connector
 

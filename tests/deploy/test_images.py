@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,23 +111,38 @@ def _text(file: str) -> list[str]:
 IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The Python of a clean environment with what a list of requirements pins; lists that pin the same share one."""
+    made: dict[frozenset[str], str] = {}
+
+    def install(requirements: str) -> str:
+        pinned = frozenset(pins(requirements).values())
+        if pinned not in made:
+            venv = tmp_path_factory.mktemp("image") / "venv"
+            run(sys.executable, "-m", "venv", "--without-pip", str(venv))
+            made[pinned] = str(venv / "bin" / "python")
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", made[pinned]]
+            options = ("--no-compile", "--only-binary=:all:", "--require-hashes", "-r", str(ROOT / requirements))
+            run(*pip, "install", *options)
+        return made[pinned]
+
+    return install
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @each_image
-def test_the_copied_set_imports_in_a_clean_environment(image: str, tmp_path: Path) -> None:
+def test_the_copied_set_imports_in_a_clean_environment(
+    image: str, installed: Callable[[str], str], tmp_path: Path
+) -> None:
     builder, _ = stages(image)
     requirements = next(source for copy in copies(builder) for source in copy.sources if source.endswith(".txt"))
-    venv, app = tmp_path / "venv", tmp_path / "app"
-    app.mkdir()
     for source in ("connectors", image):
-        (app / source).symlink_to(ROOT / source)
-    run(sys.executable, "-m", "venv", "--without-pip", str(venv))
-    python = str(venv / "bin" / "python")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", python, "install"]
-    run(*pip, "--no-compile", "--only-binary=:all:", "--require-hashes", "-r", str(ROOT / requirements))
+        (tmp_path / source).symlink_to(ROOT / source)
     names = sorted(closure(entry_points(image)).modules - {f"{image}.__main__"})
     assert len(names) > 10
-    run(python, "-B", "-W", "error", "-c", IMPORT_ALL, *names, cwd=app)
+    run(installed(requirements), "-B", "-W", "error", "-c", IMPORT_ALL, *names, cwd=tmp_path)
 
 
 def run(*command: str, cwd: Path | None = None) -> None:

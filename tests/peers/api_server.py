@@ -14,8 +14,8 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,8 @@ START_ATTEMPTS = 3
 """A port that the kernel chose can be taken by somebody else before the server listens on it."""
 POLL_SECONDS = 0.05
 STOP_SECONDS = 20.0
+KEPT_SECONDS = 30.0
+"""How long a connection is used again; kube-apiserver closes it after 90 seconds without a request."""
 
 
 class ApiServerError(Exception):
@@ -65,6 +67,7 @@ class ApiServer:
         self._etcd_port = 0
         self._etcd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
+        self._kept: list[tuple[http.client.HTTPSConnection, float]] = []
         self._authority = trustme.CA()
         self.context = ssl.create_default_context(cadata=self._authority.cert_pem.bytes().decode())
 
@@ -105,6 +108,8 @@ class ApiServer:
         if self._server:
             _end(self._server, how)
             self._server = None
+        while self._kept:
+            self._kept.pop()[0].close()
 
     def start_api_server(self) -> None:
         """Start kube-apiserver again on the port it had, and wait until it is ready.
@@ -152,13 +157,11 @@ class ApiServer:
         """
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self.context)
-        try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        content = json.dumps(body) if body is not None else None
+        with self._connection() as connection:
+            connection.request(method, path, content, headers)
             response = connection.getresponse()
             text = response.read().decode()
-        finally:
-            connection.close()
         is_json = response.headers.get_content_type() == "application/json"
         return Answer(response.status, json.loads(text) if is_json else {"text": text})
 
@@ -199,6 +202,24 @@ class ApiServer:
         }
         path.write_text(json.dumps(config), encoding="utf-8")
         return path
+
+    @contextmanager
+    def _connection(self) -> Iterator[http.client.HTTPSConnection]:
+        """One that is kept from the request before, else a new one: a handshake costs both ends a millisecond."""
+        connection, since = None, 0.0
+        # Another thread may take the last one meanwhile; to pop is one step.
+        with suppress(IndexError):
+            connection, since = self._kept.pop()
+        if connection is None or time.monotonic() - since > KEPT_SECONDS:
+            if connection:
+                connection.close()
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self.context)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept.append((connection, time.monotonic()))
 
     def _write_files(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

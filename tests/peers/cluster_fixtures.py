@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -40,28 +40,6 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """One real API server for all tests, which keep apart by namespaces; nobody stops it."""
     with ApiServer(_assets(), tmp_path_factory.mktemp("api-server")) as server:
         yield server
-
-
-@pytest.fixture
-def own_api_server(tmp_path: Path) -> Iterator[ApiServer]:
-    """A real and empty API server of the test's own, to stop, restart and compact."""
-    with ApiServer(_assets(), tmp_path / "api-server") as server:
-        yield server
-
-
-@pytest.fixture
-def start_own_api_server(tmp_path: Path) -> Iterator[Callable[..., ApiServer]]:
-    """As own_api_server, with flags for kube-apiserver: start("--watch-cache=false")."""
-    started: list[ApiServer] = []
-
-    def start(*flags: str) -> ApiServer:
-        server = ApiServer(_assets(), tmp_path / f"api-server-{len(started)}", flags)
-        started.append(server)
-        return server.__enter__()
-
-    yield start
-    for server in started:
-        server.close()
 
 
 @pytest.fixture

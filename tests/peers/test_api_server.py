@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +13,26 @@ from tests.peers.kubectl import Kubectl
 pytestmark = pytest.mark.apiserver
 
 
-def test_an_outage_loses_nothing(own_api_server: ApiServer) -> None:
-    own_api_server.create_namespace("kept")
-    port = own_api_server.port
-    own_api_server.stop_api_server()
+@pytest.fixture(scope="module")
+def own_server(kube_assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server to stop and to compact; without a watch cache, which would serve old versions from memory."""
+    with ApiServer(kube_assets, tmp_path_factory.mktemp("api-server"), ["--watch-cache=false"]) as server:
+        yield server
+
+
+def test_an_outage_loses_nothing(own_server: ApiServer) -> None:
+    own_server.create_namespace("kept")
+    port = own_server.port
+    own_server.stop_api_server()
     with pytest.raises(ConnectionRefusedError):
-        own_api_server.ask("GET", "/readyz")
-    own_api_server.start_api_server()
-    assert own_api_server.port == port
-    assert own_api_server.ask("GET", "/api/v1/namespaces/kept").status == 200
+        own_server.ask("GET", "/readyz")
+    own_server.start_api_server()
+    assert own_server.port == port
+    assert own_server.ask("GET", "/api/v1/namespaces/kept").status == 200
 
 
-def test_a_compaction_makes_old_versions_gone(start_own_api_server: Callable[..., ApiServer]) -> None:
-    server = start_own_api_server("--watch-cache=false")
+def test_a_compaction_makes_old_versions_gone(own_server: ApiServer) -> None:
+    server = own_server
     old = server.must("GET", "/api/v1/namespaces")["metadata"]["resourceVersion"]
     server.create_namespace("newer")
     watch = f"/api/v1/namespaces?watch=1&timeoutSeconds=1&resourceVersion={old}"
