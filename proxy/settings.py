@@ -58,8 +58,14 @@ class Limits:
     # With heads of 64 KiB that are never finished these are 256 MiB at the worst; a pipeline's client has a handful,
     # and nginx's examples say 1,024 for each of its processes.
     connections: int = setting(
-        "--max-connections", "4096", COUNT, "client connections at once; more are closed", "1024"
-    )
+        "--max-connections", "4096", COUNT,
+        "client connections at once; beyond that those that wait make room, or new ones are closed", "1024",
+    )  # fmt: skip
+    # Off: behind a load balancer all clients have one address.
+    connections_per_client: int = setting(
+        "--max-connections-per-client", "0", Parser(parse_count_or_zero, "N"),
+        "client connections at once from one address (of IPv6: one /64); 0: no limit", "64",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,11 @@ def share_of(settings: ProxySettings) -> ProxySettings:
     never allow more than the whole and one less than their number.
     """
     number = settings.workers
-    limits = replace(settings.limits, connections=math.ceil(settings.limits.connections / number))
+    limits = replace(
+        settings.limits,
+        connections=math.ceil(settings.limits.connections / number),
+        connections_per_client=math.ceil(settings.limits.connections_per_client / number),
+    )
     callers = replace(
         settings.callers,
         failure_rate=float(math.ceil(settings.callers.failure_rate / number)),
