@@ -66,6 +66,16 @@ class Limits:
         "--max-connections-per-client", "0", Parser(parse_count_or_zero, "N"),
         "client connections at once from one address (of IPv6: one /64); 0: no limit", "64",
     )  # fmt: skip
+    # Half: one tool that does not answer leaves the other half of all connections to all others.
+    requests_per_connector: int = setting(
+        "--max-requests-per-connector", "0", Parser(parse_count_or_zero, "N"),
+        "requests in flight for one Connector, tunnels too; more get 429; 0: half of --max-connections", "256",
+    )  # fmt: skip
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests of one Connector may be in flight."""
+        return self.requests_per_connector or math.ceil(self.connections / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,7 @@ def share_of(settings: ProxySettings) -> ProxySettings:
         settings.limits,
         connections=math.ceil(settings.limits.connections / number),
         connections_per_client=math.ceil(settings.limits.connections_per_client / number),
+        requests_per_connector=math.ceil(settings.limits.requests_per_connector / number),
     )
     callers = replace(
         settings.callers,
