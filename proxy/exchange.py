@@ -283,7 +283,7 @@ def _after(relay: Relay) -> After:
 
 
 def _too_many(connector: ConnectorKey, requests: int) -> Refusal:
-    message = f"Connector {connector} has {requests} requests in flight, as many as one may have; send the request again later"
+    message = f"Connector {connector} has {requests} requests in flight, as many as one may have; try again later"
     return Refusal(Reason.TOO_MANY_REQUESTS, message)
 
 

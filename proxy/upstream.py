@@ -297,7 +297,7 @@ class Upstreams:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
         connection = UpstreamConnection(self.pool(key), self._lost)
-        await self._dialling.connect(key, address, tls, connection)
+        await self._dialling.connect(key, address, tls, connection, key.connector.namespace)
         self._all.add(connection)
         self._watchdog.watch(connection)
         return connection
