@@ -22,8 +22,13 @@ from connectors.http.message import MessageError, ResponseHead
 from connectors.objects.reasons import Reason
 from proxy.settings import Limits
 
+# How a record of TLS that begins a handshake begins (RFC 8446 section 5.1).
+TLS_HANDSHAKE = b"\x16\x03"
+
 # 1xx responses before a final one. A 102 every few seconds lasts for minutes with that; a flood of them ends.
 MAX_INTERIM = 100
+
+SPEAKS_PLAIN = "a client speaks TLS, and this port plain HTTP: use http://, or serve TLS with --tls-cert and --tls-key"
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
@@ -80,6 +85,8 @@ class RequestBuffer(HeadBuffer):
             self._scanned = max(self._scanned, self._start)
         raw = self._take_head()
         if not raw:
+            if self._data.startswith(TLS_HANDSHAKE, self._start):
+                raise MessageError(SPEAKS_PLAIN)
             unfinished, limits = self._unfinished(), self._limits
             scanned = max(0, self._scanned - self._start)
             require_completable(

@@ -7,20 +7,17 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
-from connectors.http.head import ParsedRequest
 from connectors.http.message import MessageError
-from connectors.http.plain import Plain, plain_head
-from connectors.objects.reasons import Refusal
+from connectors.http.plain import plain_head
 from proxy.buffers import RequestBuffer
-from proxy.outbox import Outbox
 from proxy.relay import Relay
-from proxy.settings import Limits, Timeouts
-from proxy.watchdog import NEVER, Watchdog
+from proxy.watchdog import NEVER
+
+if TYPE_CHECKING:
+    from proxy.server import ClientTerms  # which makes these connections
 
 # Bytes held for later: pipelined requests, and a body before its upstream is there. With more, nothing is read.
 MAX_BUFFERED = 64 * 1024
@@ -66,29 +63,6 @@ _READY, _HEAD, _FULL, _BUSY, _RELAYED, _NEXT, _LINGERING, _CLOSED = State
 _AWAITED = frozenset({_READY, _HEAD, _LINGERING})
 
 
-class Requests(Protocol):
-    """Runs the requests of connections (proxy/exchange.py), and calls `over` of the connection at the end of each."""
-
-    def begin(self, data: bytes, client: ClientConnection) -> bool:
-        """Begin the request that `data` begins with, if its head is known; whether it was."""
-
-    def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
-        """Begin a request that was parsed. `plain` is its head apart, where that came whole and plain."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTerms:
-    """What client connections are bound by. `refuse` answers a head that cannot be parsed; `gone` hears of the end."""
-
-    limits: Limits
-    timeouts: Timeouts
-    watchdog: Watchdog
-    requests: Requests
-    outbox: Outbox
-    refuse: Callable[[Refusal, ClientConnection], None]
-    gone: Callable[[ClientConnection], None]
-
-
 class ClientConnection(asyncio.Protocol):
     """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun.
 
@@ -99,8 +73,8 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_buffer", "_held_back", "_lingers_until", "_paused", "_relay", "_state", "_terms", "_waiting", "_writable",
-        "cut_off", "deadline", "draining", "loop", "transport",
+        "_began", "_buffer", "_held_back", "_lingers_until", "_paused", "_relay", "_state", "_terms", "_waiting",
+        "_writable", "cut_off", "deadline", "draining", "loop", "transport",
     )  # fmt: skip
 
     def __init__(self, terms: ClientTerms) -> None:
@@ -115,6 +89,7 @@ class ClientConnection(asyncio.Protocol):
         self._held_back = False
         self._paused = False
         self._lingers_until = 0.0
+        self._began = 0.0
         self.draining = False
         self.cut_off = False
         self.deadline = NEVER
@@ -122,8 +97,12 @@ class ClientConnection(asyncio.Protocol):
     # -- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve."""
+        """Begin to serve, if there is a place."""
         self.transport = cast("asyncio.Transport", transport)
+        self._began = time.monotonic()
+        if not self._terms.came(self):
+            self.transport.abort()
+            return
         self._terms.watchdog.watch(self)
         # If draining began before it was accepted, it serves nothing: a request is parsed, and refused.
         self._enter(_HEAD if self.draining else _READY, self._terms.timeouts.head)
@@ -290,6 +269,20 @@ class ClientConnection(asyncio.Protocol):
         # Of a head that has begun, the rest may come: its request is refused, and so is told why.
         if self._state is _READY or (self._state is _LINGERING and self._writable):
             self._close()
+
+    @property
+    def waits_since(self) -> float:
+        """Since when it waits for its client alone, in seconds of time.monotonic(); NEVER while a request runs."""
+        state, times = self._state, self._terms.timeouts
+        lasts = {_READY: times.keep_alive, _HEAD: times.head, _FULL: times.idle, _LINGERING: times.idle}
+        # One that has not sent anything yet has the deadline of a head, before which it cannot have waited.
+        return max(self._began, self.deadline - lasts[state]) if state in lasts else NEVER
+
+    def make_room(self) -> None:
+        """Close at once, since others need the place: no request runs whose answer could be lost."""
+        taken = self.transport is not None and not self.transport.get_write_buffer_size()
+        # What the client has not taken would keep the descriptor.
+        self._close() if taken and self._state is _READY else self.abort()
 
     def look_for_peer(self) -> None:
         """Notice a client that has left while nothing is read from it: the kernel knows, but tells only who reads."""

@@ -55,10 +55,12 @@ class Dialling(Generic[Key]):
         self._is_own_address = is_own_address
         self._sessions = sessions
 
-    async def connect(self, pool: Key, address: Address, tls: ClientTls, protocol: asyncio.Protocol) -> None:
+    async def connect(
+        self, pool: Key, address: Address, tls: ClientTls, protocol: asyncio.Protocol, namespace: str = ""
+    ) -> None:
         """Connect `protocol`: the name is resolved once, each address is checked, and exactly those are tried.
 
-        `pool`: the connections that it may resume a TLS session of.
+        `pool`: the connections that it may resume a TLS session of. `namespace`: of the Connector.
 
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
@@ -66,7 +68,7 @@ class Dialling(Generic[Key]):
         candidates: list[str] = []
         try:
             async with asyncio.timeout(self._seconds):
-                candidates = await self._dialer.candidates(address)
+                candidates = await self._dialer.candidates(address, namespace)
                 for candidate in candidates:
                     self._refuse_own(candidate, address.port, "")
                 transport = await self._dialer.connected(

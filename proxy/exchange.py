@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from connectors.http.head import HEAD_END, ParsedRequest
 from connectors.http.plain import Plain, plain_head
+from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.snapshot import Snapshot
@@ -74,6 +75,7 @@ class Exchange:
         self._audit = parts.audit
         self._most_head = parts.bounds.limits.head_bytes + len(HEAD_END)
         self._most_target = parts.bounds.limits.target_bytes
+        self._most_in_flight = parts.bounds.limits.in_flight
         self._terms = Terms(parts.bounds, self._ended, parts.outbox)
         self._memory = Memory(None)
 
@@ -169,10 +171,17 @@ class Exchange:
         `ahead` came with the head. Returns what was not sent of it: it belongs to the next request, or has to wait.
 
         Raises:
-            RefusedError: what must be made for this very request cannot be.
+            RefusedError: its Connector has as many in flight as it may, or what must be made for this very request
+                cannot be.
         """
         record, passage = relay.record, relay.passage
         record.plan, record.forward, record.decided = passage.plan, passage.forward, now
+        # Behind the decision: a stranger's request does not count for the Connector that it names.
+        load = passage.pool.load
+        if load.requests >= self._most_in_flight:
+            raise RefusedError(_too_many(passage.plan.key, load.requests))
+        load.requests += 1
+        record.load = load
         if passage.as_it_is:
             relay.head = record.method + b" " + relay.target + passage.tail
         else:
@@ -277,6 +286,11 @@ class Exchange:
 def _after(relay: Relay) -> After:
     """How to end a client's connection that cannot stay."""
     return After.CLOSE if relay.request_complete else After.LINGER
+
+
+def _too_many(connector: ConnectorKey, requests: int) -> Refusal:
+    message = f"Connector {connector} has {requests} requests in flight, as many as one may have; try again later"
+    return Refusal(Reason.TOO_MANY_REQUESTS, message)
 
 
 _KEEP, _DONE = After.KEEP, End.DONE

@@ -19,6 +19,7 @@ from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
 from connectors.trust import Authorities
 from proxy.callers.answers import AnswerSource
+from proxy.slots import Slots
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"})
 # Seconds: from a cached answer over loopback to a large push.
@@ -78,6 +79,7 @@ class ProxyMetrics(Collector):
         self._begun: list[ConnectorKey] = []
         self._refusals: Counter[Reason] = Counter()
         self._connections: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self._slots = Slots(0, 0)
         self._auth_answers: Mapping[str, Mapping[AnswerSource, int]] = {}
         self._generation = 0
         self._serving_since = time.monotonic()
@@ -107,9 +109,9 @@ class ProxyMetrics(Collector):
         """The certificate that clients are shown from now on ends then (Unix time)."""
         self._tls_until = moment
 
-    def connections(self, counts: Callable[[], tuple[int, int]]) -> None:
-        """Where the numbers of active and idle upstream connections come from."""
-        self._connections = counts
+    def connections(self, slots: Slots, counts: Callable[[], tuple[int, int]]) -> None:
+        """Where the numbers of clients' connections come from, and of active and idle ones toward tools."""
+        self._slots, self._connections = slots, counts
 
     def snapshot_serves(self, generation: int, changed: Iterable[ConnectorKey], keys: Container[ConnectorKey]) -> None:
         """A new snapshot serves from now on; the numbers of Connectors that are gone go too, or they would pile up.
@@ -154,6 +156,7 @@ class ProxyMetrics(Collector):
         yield GaugeMetricFamily(
             "connectors_proxy_requests_in_flight", "Requests that are being served.", value=self.in_flight
         )
+        yield from _clients(self._slots)
         upstream = GaugeMetricFamily(
             "connectors_proxy_upstream_connections", "Connections toward tools.", labels=("state",)
         )
@@ -200,6 +203,19 @@ def _auth_answers(sources: Mapping[str, Mapping[AnswerSource, int]]) -> Metric:
         for source in AnswerSource:
             family.add_metric((question, source.value), counts.get(source, 0))
     return family
+
+
+def _clients(slots: Slots) -> Iterator[Metric]:
+    yield GaugeMetricFamily("connectors_proxy_client_connections", "Connections of clients.", value=len(slots))
+    closed = CounterMetricFamily(
+        "connectors_proxy_client_connections_closed",
+        "Connections of clients that were closed for want of room: they waited and made room, or were new and found "
+        "none, in all or for their client.",
+        labels=("reason",),
+    )
+    for why, count in slots.closed.items():
+        closed.add_metric((why.value,), count)
+    yield closed
 
 
 def _certificate(until: float | None) -> Metric:

@@ -26,6 +26,9 @@ FULL: Final = MOST - RECORD
 # Bytes of answers to the protocol itself in a connection's life: a handshake's, and a thousand key updates'.
 MAX_ANSWERED = 64 * 1024
 
+# What OpenSSL says of a handshake that begins with something else than TLS.
+_NOT_TLS = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,13 +41,16 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         client: asyncio.Protocol,
         server_name: str | None = None,
         session: ssl.SSLSession | None = None,
+        answer_plain: Callable[[], bytes] | None = None,
     ) -> None:
         """`server_name`: whom this end calls, and whose certificate it takes; None: this end is the server.
 
-        `session`: one of this context's that may be resumed.
+        `session`: one of this context's that may be resumed. `answer_plain` makes what a client is told that does not
+        speak TLS.
         """
         super().__init__()
         self._client = client
+        self._answer_plain = answer_plain
         self._deliver: Callable[[bytes], object] = client.data_received
         self._lent: Reading | None = None
         self._tcp: asyncio.Transport | None = None
@@ -334,6 +340,10 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         """It is not TLS: another protocol, a scan, or a client that does not trust the certificate. No news."""
         logger.debug("a client's TLS failed: %s", error.reason)
         self._flush()  # the alert that says why
+        if self._answer_plain and self._tcp and not self._shaken and error.reason in _NOT_TLS:
+            # OpenSSL has taken what would be a record's head; the rest of a request line is still there.
+            line, _, _ = self._incoming.read(CHUNK).partition(b"\r\n")
+            self._tcp.write(self._answer_plain() if b" HTTP/1." in line else b"")
         self._ended = True
         self._client.eof_received()
         self.close()

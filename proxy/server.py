@@ -9,34 +9,63 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass
+from typing import Protocol
 
-from connectors.objects.reasons import Refusal
+from connectors.http.head import ParsedRequest
+from connectors.http.plain import Plain
+from connectors.objects.reasons import Reason, Refusal
 from connectors.process.listening import Acceptor, Shared
-from proxy.client import ClientConnection, ClientTerms, Requests
+from proxy.buffers import SPEAKS_PLAIN
+from proxy.client import ClientConnection
 from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response
 from proxy.secured import Secured
-from proxy.settings import ProxySettings
+from proxy.settings import Limits, ProxySettings, Timeouts
+from proxy.slots import Closed, Slots
 from proxy.watchdog import Watchdog
 
 # Connections that wait for accept(); the kernel caps it at net.core.somaxconn.
 BACKLOG = 4096
 
+_SAID = {
+    Closed.MADE_ROOM: "%d client connections are open: those of the clients with the most that have waited longest "
+    "are closed for new ones; see --max-connections and --max-connections-per-client",
+    Closed.NO_ROOM: "%d client connections are open, and requests run on all that could make room: new ones are "
+    "closed; see --max-connections",
+    Closed.CLIENT_LIMIT: "%d client connections are open; of one client as many as it may have, all with requests: "
+    "its new ones are closed; see --max-connections-per-client",
+}
+SPEAKS_TLS = "a client speaks plain HTTP, and this port TLS: use https://"
+
 logger = logging.getLogger(__name__)
 
 
-class _NoRoom(asyncio.Protocol):
-    """A connection that is one too many."""
+class Requests(Protocol):
+    """Runs the requests of connections (proxy/exchange.py), and calls `over` of the connection at the end of each."""
 
-    def __init__(self, gone: Callable[[], None]) -> None:
-        self._gone = gone
+    def begin(self, data: bytes, client: ClientConnection) -> bool:
+        """Begin the request that `data` begins with, if its head is known; whether it was."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()
+    def handle(self, request: ParsedRequest, client: ClientConnection, plain: Plain | None) -> None:
+        """Begin a request that was parsed. `plain` is its head apart, where that came whole and plain."""
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._gone()
+
+@dataclass(frozen=True, slots=True)
+class ClientTerms:
+    """What client connections are bound by.
+
+    `came` tells whether there is a place for one, `gone` hears of its end; `refuse` answers a head that is none.
+    """
+
+    limits: Limits
+    timeouts: Timeouts
+    watchdog: Watchdog
+    requests: Requests
+    outbox: Outbox
+    came: Callable[[ClientConnection], bool]
+    refuse: Callable[[Refusal, ClientConnection], None]
+    gone: Callable[[ClientConnection], None]
 
 
 class Server:
@@ -56,7 +85,8 @@ class Server:
         self._tls = tls
         self._on_malformed = on_malformed
         limits, timeouts = settings.limits, settings.timeouts
-        self._terms = ClientTerms(limits, timeouts, watchdog, requests, outbox, self._refuse, self._gone)
+        self._slots = Slots(limits.connections, limits.connections_per_client)
+        self._terms = ClientTerms(limits, timeouts, watchdog, requests, outbox, self._came, self._refuse, self._gone)
         self._connections: set[ClientConnection] = set()
         if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
             watchdog.on_tick(self._look_for_peers)
@@ -64,7 +94,7 @@ class Server:
         self._acceptor: Acceptor | None = None
         self._bound: list[tuple[str, int]] = []
         self._all_gone: asyncio.Event = asyncio.Event()
-        self._silent_until = 0.0
+        self._silent_until: dict[str, float] = {}
 
     async def start(self, shared: Shared | None = None) -> None:
         """Begin to accept, from `shared` sockets, which other processes accept from too, if they are given.
@@ -83,6 +113,11 @@ class Server:
         )
         # Once: every connection to a tool is compared with it.
         self._bound = [listener.getsockname() for listener in self._listener.sockets]
+
+    @property
+    def slots(self) -> Slots:
+        """Who holds its places."""
+        return self._slots
 
     @property
     def port(self) -> int:
@@ -126,37 +161,48 @@ class Server:
             connection.look_for_peer()
 
     def _connected(self) -> asyncio.Protocol:
-        if len(self._connections) >= self._settings.limits.connections:
-            self._say_full()
-            return _NoRoom(self._over)
         connection = ClientConnection(self._terms)
-        protocol = Secured(self._tls(), connection) if self._tls else connection
+        protocol = Secured(self._tls(), connection, answer_plain=self._answer_plain) if self._tls else connection
         self._connections.add(connection)
         self._all_gone.clear()
         return protocol
 
-    def _say_full(self) -> None:
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + 60.0
-            limit = self._settings.limits.connections
-            logger.warning("%d client connections are open: new ones are closed; see --max-connections", limit)
+    def _came(self, connection: ClientConnection) -> bool:
+        """Whether there is a place for it."""
+        now, made_room = time.monotonic(), self._slots.closed[Closed.MADE_ROOM]
+        refused = self._slots.take(connection, connection.peer, now)
+        if self._slots.closed[Closed.MADE_ROOM] != made_room:
+            self._say(_SAID[Closed.MADE_ROOM], now, len(self._slots))
+        if refused:
+            self._say(_SAID[refused], now, len(self._slots))
+        return refused is None
 
-    def _over(self) -> None:
-        if self._acceptor:
-            self._acceptor.gone()
+    def _say(self, what: str, now: float, *told: object) -> None:
+        """Once a minute."""
+        if now >= self._silent_until.get(what, now):
+            self._silent_until[what] = now + 60.0
+            logger.warning(what, *told)
 
     def _gone(self, connection: ClientConnection) -> None:
-        if connection in self._connections:
-            self._over()
+        self._slots.leave(connection)
         self._connections.discard(connection)
+        if self._acceptor:
+            self._acceptor.gone()
         if not self._connections:
             self._all_gone.set()
 
     def _refuse(self, refusal: Refusal, connection: ClientConnection) -> None:
         """Answer a head that could not be parsed: there is no request, and behind it nothing can be trusted."""
+        if refusal.message == SPEAKS_PLAIN:
+            self._say(SPEAKS_PLAIN, time.monotonic())
         request_id = self._on_malformed(refusal)
         connection.write(refusal_response(refusal, time.time(), Answered(request_id)))
+
+    def _answer_plain(self) -> bytes:
+        """For a client that speaks no TLS to a port that does, as nginx and Apache have it."""
+        self._say(SPEAKS_TLS, time.monotonic())
+        refusal = Refusal(Reason.REQUEST_MALFORMED, SPEAKS_TLS)
+        return refusal_response(refusal, time.time(), Answered(self._on_malformed(refusal)))
 
 
 def _plain(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -58,8 +58,24 @@ class Limits:
     # With heads of 64 KiB that are never finished these are 256 MiB at the worst; a pipeline's client has a handful,
     # and nginx's examples say 1,024 for each of its processes.
     connections: int = setting(
-        "--max-connections", "4096", COUNT, "client connections at once; more are closed", "1024"
-    )
+        "--max-connections", "4096", COUNT,
+        "client connections at once; beyond that those that wait make room, or new ones are closed", "1024",
+    )  # fmt: skip
+    # Off: behind a load balancer all clients have one address.
+    connections_per_client: int = setting(
+        "--max-connections-per-client", "0", Parser(parse_count_or_zero, "N"),
+        "client connections at once from one address (of IPv6: one /64); 0: no limit", "64",
+    )  # fmt: skip
+    # Half: one tool that does not answer leaves the other half of all connections to all others.
+    requests_per_connector: int = setting(
+        "--max-requests-per-connector", "0", Parser(parse_count_or_zero, "N"),
+        "requests in flight for one Connector, tunnels too; more get 429; 0: half of --max-connections", "256",
+    )  # fmt: skip
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests of one Connector may be in flight."""
+        return self.requests_per_connector or math.ceil(self.connections / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +191,12 @@ def share_of(settings: ProxySettings) -> ProxySettings:
     never allow more than the whole and one less than their number.
     """
     number = settings.workers
-    limits = replace(settings.limits, connections=math.ceil(settings.limits.connections / number))
+    limits = replace(
+        settings.limits,
+        connections=math.ceil(settings.limits.connections / number),
+        connections_per_client=math.ceil(settings.limits.connections_per_client / number),
+        requests_per_connector=math.ceil(settings.limits.requests_per_connector / number),
+    )
     callers = replace(
         settings.callers,
         failure_rate=float(math.ceil(settings.callers.failure_rate / number)),

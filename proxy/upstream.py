@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from connectors.dial.dialer import Dialer
 from connectors.objects.addresses import Address
+from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
@@ -78,13 +79,23 @@ class Receiver(Protocol):
         ...
 
 
+class Load:
+    """What one Connector uses of this process now: `requests` that were let through and are not over."""
+
+    __slots__ = ("__weakref__", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+
 class IdlePool:
-    """The idle connections of one key, the most recently used last."""
+    """The idle connections of one key, the most recently used last; `load` is that of its Connector."""
 
-    __slots__ = ("__weakref__", "idle", "key")
+    __slots__ = ("__weakref__", "idle", "key", "load")
 
-    def __init__(self, key: PoolKey) -> None:
+    def __init__(self, key: PoolKey, load: Load | None = None) -> None:
         self.key = key
+        self.load = load or Load()
         self.idle: list[UpstreamConnection] = []
 
 
@@ -203,6 +214,8 @@ class Upstreams:
         self._all: set[UpstreamConnection] = set()
         # A pool is there for as long as a passage or a connection refers to it.
         self._pools: WeakValueDictionary[PoolKey, IdlePool] = WeakValueDictionary()
+        # So is a Connector's load: it outlives a change of its Secret, and is shared by its addresses.
+        self._loads: WeakValueDictionary[ConnectorKey, Load] = WeakValueDictionary()
         self._generation = 1
 
     @property
@@ -220,7 +233,10 @@ class Upstreams:
         """The pool of this key: the same one for as long as anything refers to it."""
         found = self._pools.get(key)
         if found is None:
-            found = self._pools[key] = IdlePool(key)
+            load = self._loads.get(key.connector)
+            if load is None:
+                load = self._loads[key.connector] = Load()
+            found = self._pools[key] = IdlePool(key, load)
         return found
 
     def take(self, pool: IdlePool, now: float, *, repeatable: bool) -> UpstreamConnection | None:
@@ -282,7 +298,7 @@ class Upstreams:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
         connection = UpstreamConnection(self.pool(key), self._lost)
-        await self._dialling.connect(key, address, tls, connection)
+        await self._dialling.connect(key, address, tls, connection, key.connector.namespace)
         self._all.add(connection)
         self._watchdog.watch(connection)
         return connection

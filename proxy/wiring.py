@@ -150,7 +150,6 @@ def build_proxy(
         lambda *end: server.is_own_address(*end),  # noqa: PLW0108 - made below
         lambda key: is_current(key, store.current),
     )
-    metrics.connections(lambda: (upstreams.active, upstreams.idle))
     parts = Parts(
         store=store,
         identity=CallerIdentity(reviewer),
@@ -164,6 +163,7 @@ def build_proxy(
     store.subscribe(exchange.serve)
     context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, exchange, outbox, audit.malformed, context)
+    metrics.connections(server.slots, lambda: (upstreams.active, upstreams.idle))
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, logs, certificate)
 

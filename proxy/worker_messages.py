@@ -66,6 +66,7 @@ class _Dialing(Struct, frozen=True):
     deny: tuple[str, ...]
     loopback: bool
     dns_cache: float
+    lookups: int
     minimum: TlsVersion
 
 
@@ -97,6 +98,7 @@ def encode_settings(settings: WorkerSettings) -> bytes:
             tuple(map(str, guard.deny)),
             guard.loopback,
             proxy.dialing.dns_cache,
+            proxy.dialing.lookups,
             proxy.dialing.minimum,
         ),
         settings.access,
@@ -120,6 +122,7 @@ def decode_settings(payload: bytes) -> WorkerSettings:
                 wire.dialing.loopback,
             ),
             wire.dialing.dns_cache,
+            wire.dialing.lookups,
             wire.dialing.minimum,
         )
         proxy = replace(ProxySettings(), **plain, dialing=dialing)

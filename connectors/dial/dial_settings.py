@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from connectors.dial.guard import DialGuard
 from connectors.process.declaration import Parser, setting
-from connectors.process.parsers import choice, parse_duration_or_zero
+from connectors.process.parsers import COUNT, choice, parse_duration_or_zero
 from connectors.tls.pool import TlsVersion
 
 # Seconds. A name server's own answers tell how long they count, and the system does not pass that on.
@@ -32,7 +32,7 @@ TLS_VERSION = Parser(choice(TlsVersion), "1.2|1.3")
 class DialSettings:
     """`guard`: which addresses may be dialled. `dns_cache`: seconds that a name server's answer counts, 0 for once.
 
-    `minimum`: the lowest version of TLS toward tools.
+    `lookups`: at once, of one namespace. `minimum`: the lowest version of TLS toward tools.
     """
 
     guard: DialGuard = field(default_factory=DialGuard)
@@ -41,6 +41,9 @@ class DialSettings:
         "--dns-cache", "5s", Parser(parse_dns_cache, "DURATION"),
         "that the addresses of a tool's name count; 0: they are looked up each time",
     )  # fmt: skip
+    lookups: int = setting(
+        "--max-lookups-per-namespace", "32", COUNT, "names of one namespace's tools looked up at once; more wait", "64"
+    )
     minimum: TlsVersion = setting("--upstream-tls-min", "1.2", TLS_VERSION, "lowest version of TLS toward tools", "1.3")
 
 

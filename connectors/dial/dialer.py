@@ -20,7 +20,9 @@ from connectors.tls.contexts import Contexts
 from connectors.tls.pool import ClientTls
 
 
-async def allowed_addresses(resolver: NameResolver, guard: DialGuard, address: Address) -> list[str]:
+async def allowed_addresses(
+    resolver: NameResolver, guard: DialGuard, address: Address, namespace: str = ""
+) -> list[str]:
     """Look the host up, once, and leave out what the guard denies; the order stays. An IP address is judged too.
 
     The caller must dial these and not look the name up again: a second answer may be another one (DNS rebinding).
@@ -29,7 +31,7 @@ async def allowed_addresses(resolver: NameResolver, guard: DialGuard, address: A
         DeniedError: the guard denies all of them.
         OSError: the name does not resolve, or too many are being looked up.
     """
-    found = await resolver.addresses(address.host, address.port)
+    found = await resolver.addresses(address.host, address.port, namespace)
     allowed = [ip for ip in dict.fromkeys(found) if guard.denied(ip) is None]
     if not allowed:
         # Sorted: name servers change the order from one answer to the next, and a message should not.
@@ -74,12 +76,12 @@ class Dialer:
 
     def __init__(self, settings: DialSettings, resolver: NameResolver | None = None) -> None:
         self._guard = settings.guard
-        self._resolver = resolver or NameResolver(cache=settings.dns_cache)
+        self._resolver = resolver or NameResolver(cache=settings.dns_cache, of_namespace=settings.lookups)
         self.contexts = Contexts(settings.minimum)
 
-    async def candidates(self, address: Address) -> list[str]:
-        """See allowed_addresses."""
-        return await allowed_addresses(self._resolver, self._guard, address)
+    async def candidates(self, address: Address, namespace: str = "") -> list[str]:
+        """See allowed_addresses. `namespace`: of the Connector whose address it is; lookups are shared out by it."""
+        return await allowed_addresses(self._resolver, self._guard, address, namespace)
 
     async def connected(
         self, address: Address, tls: ClientTls, connect: Callable[[ssl.SSLContext | None], Awaitable[T]]

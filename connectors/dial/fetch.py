@@ -56,13 +56,17 @@ class FetchFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII."""
+    """One request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII.
+
+    `namespace`: of the Connector that it is about, "" of none.
+    """
 
     method: str
     address: Address
     target: SecretValue
     headers: tuple[tuple[str, SecretValue], ...] = ()
     tls: ClientTls = SYSTEM_TLS
+    namespace: str = ""
 
 
 class HttpClient:
@@ -109,7 +113,7 @@ class HttpClient:
         if self._closed:
             return exchange_failure(ConnectionAbortedError(), address, begun=False)
         try:
-            candidates = await self._dialer.candidates(address)
+            candidates = await self._dialer.candidates(address, request.namespace)
             streams = await self._dialer.connected(
                 address, request.tls, lambda context: _opened(candidates, address, context)
             )

@@ -68,4 +68,7 @@ def _with_tls(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutco
 
 def _trusting(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutcome:
     """Whom the Connector's traffic trusts, its probes do (threat 23)."""
-    return ask if isinstance(ask, ProbeOutcome) else replace(ask, request=replace(ask.request, trust=judgement.trust))
+    if isinstance(ask, ProbeOutcome):
+        return ask
+    namespace = judgement.connector.metadata.namespace
+    return replace(ask, request=replace(ask.request, trust=judgement.trust, namespace=namespace))

@@ -27,7 +27,7 @@ class ProbeClient:
         """
         tls = ClientTls(request.trust.toward(request.address.origin), request.certificate)
         headers = tuple((header.name, header.value) for header in request.headers)
-        sent = HttpRequest(request.method, request.address, request.target, headers, tls)
+        sent = HttpRequest(request.method, request.address, request.target, headers, tls, request.namespace)
         return await self._client.send(sent, read_body=read_body)
 
     def close(self) -> None:

@@ -47,6 +47,7 @@ class ProbeRequest:
     """One HTTP request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII.
 
     `trust`: whose certificates are believed, also behind a redirect. `certificate`: what is shown there if asked for.
+    `namespace`: of the Connector, "" of a class.
     """
 
     method: str
@@ -56,6 +57,7 @@ class ProbeRequest:
     target_from_secret: bool = False
     trust: Trust = SYSTEM_TRUST
     certificate: KeyPair | None = None
+    namespace: str = ""
 
     @property
     def holds_secret(self) -> bool:

@@ -14,6 +14,7 @@ from proxy.audit.access_log import AccessLine, AccessLog, timestamp
 from proxy.audit.audit_log import AuditLog, AuditRecord, Decision, UsedSecret, audit_caller
 from proxy.decision import Forward
 from proxy.metrics import NO_CONNECTOR, ProxyMetrics
+from proxy.upstream import Load
 
 
 class RequestIds:
@@ -37,8 +38,8 @@ class RequestIds:
 CLIENT_CLOSED_REQUEST = 499
 # Characters of a path in the log.
 _MAX_PATH = 512
-# Refusals that can come behind the decision, of the address that is about to be dialled.
-_REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED})
+# Refusals that can come behind the decision: of the address that is about to be dialled, of a limit that is reached.
+_REFUSED_LATER = frozenset({Reason.TARGET_DENIED, Reason.LOOP_DETECTED, Reason.TOO_MANY_REQUESTS})
 
 
 class Record:
@@ -47,7 +48,8 @@ class Record:
     Times are in seconds of the monotonic clock, 0 until then: `decided`, that it was let through,
     `first_byte_at`, the tool's first byte. `target` is the client's, `number` that of the request's id. `answered` is
     the status that the tool gave, `sent` whether the request, credential included, went to the tool. `ending` names an
-    end that the client was not told of in a status: "" for none. Bytes are of bodies. What is set in the class is what
+    end that the client was not told of in a status: "" for none. `load` is what it counts for, once it was let through
+    and as long as it runs. Bytes are of bodies. What is set in the class is what
     has not come yet, or never comes: most requests set a few of these, and to set all of them took longer.
     """
 
@@ -60,6 +62,7 @@ class Record:
     first_byte_at: float = 0.0
     sent: bool = False
     ending: str = ""
+    load: Load | None = None
 
     def __init__(
         self,
@@ -125,6 +128,8 @@ class Audit:
         metrics, plan, began, first_byte_at = self._metrics, record.plan, record.began, record.first_byte_at
         duration, upstream = now - began, first_byte_at - began if first_byte_at else None
         metrics.in_flight -= 1
+        if (load := record.load) is not None:
+            load.requests -= 1
         label = plan.class_name if plan is not None else "", record.method, record.answered or record.status
         numbers = metrics.of(plan.key if plan is not None else NO_CONNECTOR)
         numbers.count(label, duration, upstream, record.bytes_in, record.bytes_out)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from connectors.http.head import ParsedRequest
 from connectors.http.plain import Plain
 from connectors.objects.reasons import Reason, Refusal
-from proxy.client import LINGER_IDLE, MAX_BUFFERED, After, ClientConnection, ClientTerms
+from proxy.client import LINGER_IDLE, MAX_BUFFERED, After, ClientConnection
 from proxy.outbox import Outbox
 from proxy.relay import Relay
+from proxy.server import ClientTerms
 from proxy.settings import Limits, Timeouts
 from proxy.watchdog import NEVER, Watchdog
 
@@ -61,7 +62,8 @@ class Wire(asyncio.Transport):
 class Desk:
     """One client connection whose requests the test answers."""
 
-    def __init__(self, answer: Callable[[ParsedRequest], After] = lambda _: After.KEEP) -> None:
+    def __init__(self, answer: Callable[[ParsedRequest], After] = lambda _: After.KEEP, room: bool = True) -> None:
+        self.room = room
         self.requests: list[bytes] = []
         self.plain: list[Plain | None] = []
         self.refusals: list[Refusal] = []
@@ -69,9 +71,14 @@ class Desk:
         self.hold: asyncio.Event | None = None
         self._answer = answer
         self.outbox = Outbox()
-        terms = ClientTerms(Limits(), Timeouts(), Watchdog(1.0), self, self.outbox, self._refuse, self._gone)
+        terms = ClientTerms(
+            Limits(), Timeouts(), Watchdog(1.0), self, self.outbox, self._came, self._refuse, self._gone
+        )
         self.client, self.wire = ClientConnection(terms), Wire()
         self.client.connection_made(self.wire)
+
+    def _came(self, client: ClientConnection) -> bool:
+        return self.room
 
     def begin(self, data: bytes, client: ClientConnection) -> bool:
         """No head is known."""

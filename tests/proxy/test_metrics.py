@@ -10,6 +10,8 @@ from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
 from proxy.callers.answers import AnswerSource
 from proxy.metrics import BUCKETS, NO_CONNECTOR, ProxyMetrics
+from proxy.slots import Closed, Slots
+from tests.proxy.test_slots import Held
 
 KEY = ConnectorKey("team", "tool")
 PLACE = {"namespace": "team", "connector": "tool"}
@@ -46,6 +48,8 @@ def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMe
         "connectors_proxy_audit_records_lost_total": "counter",
         "connectors_proxy_tls_certificate_expiry_seconds": "gauge",
         "connectors_proxy_requests_in_flight": "gauge",
+        "connectors_proxy_client_connections": "gauge",
+        "connectors_proxy_client_connections_closed_total": "counter",
         "connectors_proxy_upstream_connections": "gauge",
         "connectors_proxy_snapshot_generation": "gauge",
         "connectors_proxy_snapshot_age_seconds": "gauge",
@@ -127,7 +131,13 @@ def test_every_reason_is_there_from_the_start(
 
 def test_gauges(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
     metrics.in_flight += 3
-    metrics.connections(lambda: (1, 2))
+    slots = Slots(1, 0)
+    assert slots.take(Held(), "192.0.2.1", 0.0) is None
+    assert slots.take(Held(), "192.0.2.1", 0.0) is Closed.NO_ROOM
+    metrics.connections(slots, lambda: (1, 2))
+    assert registry.get_sample_value("connectors_proxy_client_connections") == 1
+    closed = "connectors_proxy_client_connections_closed_total"
+    assert [registry.get_sample_value(closed, {"reason": why}) for why in Closed] == [0, 1, 0]
     metrics.snapshot_serves(7, (), ())
     assert registry.get_sample_value("connectors_proxy_requests_in_flight") == 3
     for state, count in (("active", 1), ("idle", 2)):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 
@@ -131,18 +132,54 @@ async def test_a_malformed_head_is_answered_and_told(desk: Desk) -> None:
         assert [refusal.reason for refusal in desk.malformed] == [Reason.REQUEST_MALFORMED]
 
 
-async def test_one_connection_too_many_is_closed_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_that_speaks_tls_is_said_to_do_so_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    context = ssl.create_default_context()
+    for _ in range(2):
+        with pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"):
+            async with connected(desk.server.port, tls=context):
+                pass
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "use http://" in caplog.text
+    assert [refusal.reason for refusal in desk.malformed] == [Reason.REQUEST_MALFORMED] * 2
+
+
+async def test_where_requests_run_on_all_a_new_one_is_closed_which_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     desk = Desk(limits=Limits(connections=1))
     await desk.server.start()
-    desk.go_on.set()
     async with connected(desk.server.port) as first:
         first.send(GET)
-        assert await first.read_head() == OK
+        await desk.begun.acquire()
         for _ in range(2):
             async with connected(desk.server.port) as second:
                 await second.wait_closed()
-        first.send(GET)
+        desk.go_on.set()
         assert await first.read_head() == OK
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "--max-connections" in caplog.text
+    await desk.server.drain(0.0)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", GET], ids=["nothing", "half a head", "a request"])
+async def test_t33_one_that_waits_makes_room(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(limits=Limits(connections=2))
+    await desk.server.start()
+    desk.go_on.set()
+    async with connected(desk.server.port) as first, connected(desk.server.port) as second:
+        first.send(sent)
+        if sent == GET:
+            assert await first.read_head() == OK
+        second.send(GET)
+        assert await second.read_head() == OK
+        async with connected(desk.server.port) as third:
+            third.send(GET)
+            assert await third.read_head() == OK
+            await first.wait_closed()
+            assert not first.received.removeprefix(OK)
+            second.send(GET)
+            assert await second.read_head() == OK
+            assert len(desk.server.slots) == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     await desk.server.drain(0.0)
 

@@ -28,13 +28,14 @@ OTHER = ProxySettings(
     callers=CallerSettings(
         require_audience=True, cache_ttl=1.5, stale_if_error=0.0, failure_rate=3.0, questions_at_once=2
     ),
-    limits=Limits(1, 2, 3, 4),
+    limits=Limits(1, 2, 3, 4, 5, 6),
     timeouts=Timeouts(1, 2, 3, 4, 5, 6, 7),
     cluster_domain="example.org",
     localhost_names=False,
     dialing=DialSettings(
         DialGuard(parse_networks("10.0.0.0/8,2001:db8::/32"), parse_networks("10.1.0.0/16"), loopback=False),
         0.0,
+        3,
         TlsVersion.TLS_1_3,
     ),
     access_log=AccessLogFormat.JSON,

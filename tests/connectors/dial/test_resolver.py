@@ -33,7 +33,7 @@ class Names:
 async def test_slow_names_keep_nobody_else_waiting() -> None:
     names = Names()
     resolver = NameResolver(names)
-    slow = [asyncio.create_task(resolver.addresses(f"slow-{number}", 80)) for number in range(50)]
+    slow = [asyncio.create_task(resolver.addresses(f"slow-{number}", 80, f"team-{number % 2}")) for number in range(50)]
     assert await asyncio.to_thread(names.fifty.wait, 10)
     assert await resolver.addresses("other", 80) == ["192.0.2.1", "192.0.2.80"]
     assert not any(task.done() for task in slow)
@@ -71,16 +71,120 @@ async def test_a_failure_that_nobody_waits_for_is_not_reported() -> None:
         await asking
 
 
-async def test_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def begun(names: Names, number: int) -> None:
+    """Wait until the name server has been asked so often, and let those ask that may."""
+    async with asyncio.timeout(10):
+        while len(names.asked) < number:  # noqa: ASYNC110 - it is asked in threads
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0)
+
+
+def asking(resolver: NameResolver, namespace: str, *hosts: str) -> list[asyncio.Task[list[str]]]:
+    return [asyncio.create_task(resolver.addresses(host, 80, namespace)) for host in hosts]
+
+
+async def test_t33_a_namespace_has_so_many_lookups_at_once_and_the_others_their_own() -> None:
+    names = Names()
+    resolver = NameResolver(names, of_namespace=2)
+    slow = asking(resolver, "loud", *(f"slow-{number}" for number in range(5)))
+    await begun(names, 2)
+    assert await resolver.addresses("other", 80, "quiet") == ["192.0.2.1", "192.0.2.80"]
+    assert names.asked == ["slow-0", "slow-1", "other"], "the rest waits"
+    names.release.set()
+    await asyncio.gather(*slow)
+    assert sorted(names.asked) == ["other", *(f"slow-{number}" for number in range(5))]
+
+
+async def test_t33_a_namespace_without_a_lookup_may_begin_one_however_many_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolver, "MAX_LOOKUPS", 2)
     names = Names()
     bounded = NameResolver(names)
-    slow = [asyncio.create_task(bounded.addresses(f"slow-{number}", 80)) for number in range(2)]
+    slow = asking(bounded, "loud", "slow-0", "slow-1", "slow-2")
+    await begun(names, 2)
+    assert await bounded.addresses("other", 80, "quiet") == ["192.0.2.1", "192.0.2.80"]
+    also = asking(bounded, "quiet", "slow-3", "slow-4")
+    await begun(names, 4)
+    assert names.asked == ["slow-0", "slow-1", "other", "slow-3"]
+    names.release.set()
+    await asyncio.gather(*slow, *also)
+
+
+async def test_t33_a_name_that_another_namespace_waits_for_is_begun_at_once_and_told_to_both() -> None:
+    names = Names()
+    resolver = NameResolver(names, of_namespace=1)
+    blocked = asking(resolver, "loud", "slow-0")
+    await begun(names, 1)
+    blocked += asking(resolver, "loud", "shared", "shared")
     await asyncio.sleep(0)
+    assert await resolver.addresses("shared", 80, "quiet") == ["192.0.2.1", "192.0.2.80"]
+    assert await asyncio.gather(*blocked[1:]) == [["192.0.2.1", "192.0.2.80"]] * 2
+    names.release.set()
+    await asyncio.gather(*blocked)
+    assert names.asked == ["slow-0", "shared"]
+
+
+async def test_t33_a_name_that_runs_for_another_namespace_is_not_begun_twice() -> None:
+    names = Names()
+    resolver = NameResolver(names, of_namespace=1)
+    first = asking(resolver, "loud", "slow-0")
+    await begun(names, 1)
+    waiting = asking(resolver, "loud", "slow-shared", "slow-1")
+    await asyncio.sleep(0)
+    other = asking(resolver, "quiet", "slow-shared")
+    await begun(names, 2)
+    names.release.set()
+    await asyncio.gather(*first, *waiting, *other)
+    assert sorted(names.asked) == ["slow-0", "slow-1", "slow-shared"]
+
+
+async def test_t33_what_is_not_wanted_any_more_is_not_looked_up() -> None:
+    names = Names()
+    resolver = NameResolver(names, of_namespace=1)
+    first = asking(resolver, "loud", "slow-0")
+    await begun(names, 1)
+    left, stayed = asking(resolver, "loud", "left", "stayed")
+    await asyncio.sleep(0)
+    left.cancel()
+    names.release.set()
+    await asyncio.gather(*first, stayed)
+    assert names.asked == ["slow-0", "stayed"]
+
+
+async def test_t33_namespaces_take_turns() -> None:
+    names = Names()
+    resolver = NameResolver(names, of_namespace=1)
+    both = asking(resolver, "a", "slow-a") + asking(resolver, "b", "slow-b")
+    await begun(names, 2)
+    both += asking(resolver, "a", "a1", "a2", "a3") + asking(resolver, "b", "b1", "b2", "b3")
+    await asyncio.sleep(0)
+    names.release.set()
+    await asyncio.gather(*both)
+    order = names.asked[2:]
+    assert all(abs(order.index(f"a{number}") - order.index(f"b{number}")) <= 3 for number in (1, 2, 3)), order
+
+
+async def test_t33_as_many_as_a_namespace_may_let_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MAX_WAITING", 2)
+    names = Names()
+    bounded = NameResolver(names, of_namespace=1)
+    slow = asking(bounded, "loud", "slow-0", "slow-1", "slow-2")
+    await begun(names, 1)
     with pytest.raises(TooManyLookupsError):
-        await bounded.addresses("third", 80)
+        await bounded.addresses("third", 80, "loud")
+    assert await bounded.addresses("other", 80, "quiet") == ["192.0.2.1", "192.0.2.80"]
     names.release.set()
     await asyncio.gather(*slow)
+
+
+async def test_t33_a_name_that_fails_gives_its_place_back() -> None:
+    names = Names()
+    resolver = NameResolver(names, of_namespace=1)
+    for _ in range(3):
+        with pytest.raises(socket.gaierror):
+            await resolver.addresses("missing", 80, "loud")
+    waiting = asking(resolver, "loud", "missing", "first", "missing", "second")
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [isinstance(answer, list) for answer in found] == [False, True, False, True]
 
 
 async def test_a_literal_is_its_own_answer() -> None:

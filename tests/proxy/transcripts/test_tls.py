@@ -142,12 +142,11 @@ async def test_draining_does_not_wait_for_idle_clients(talk: Talk) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        b"GET / HTTP/1.1\r\nHost: c-tool.default\r\n\r\n",
         b"\x16\x03\x01\x00\x05hello",
         b"SSH-2.0-scan\r\n",
         b"\0" * 100_000,
     ],
-    ids=["plain http", "a broken hello", "ssh", "zeros"],
+    ids=["a broken hello", "ssh", "zeros"],
 )
 async def test_what_is_no_tls_is_closed(talk: Talk, sent: bytes) -> None:
     line = await talk()
@@ -168,16 +167,36 @@ async def test_a_client_that_does_not_trust_the_certificate_is_no_news(talk: Tal
     await line.works()
 
 
-async def test_a_handshake_that_stalls_is_cut_off_and_counts(
-    serve: Serve, files: ListenerTls, context: ssl.SSLContext
+@pytest.mark.parametrize("method", [b"GET", b"DELETE", b"CONNECT", b"PROPFIND"])
+async def test_a_client_that_speaks_plain_http_is_told_so(
+    serve: Serve, files: ListenerTls, method: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = ProxySettings(limits=Limits(connections=1), timeouts=Timeouts(head=0.2), tls=files)
-    proxy = await serve(settings=settings)
+    proxy = await serve(settings=ProxySettings(tls=files))
+    for _ in range(2):
+        async with connected(proxy.port) as client:
+            client.send(message(method + b" /x HTTP/1.1", b"Host: c-none.default"))
+            answer = await client.read_to_eof()
+            assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+            assert b"this port TLS: use https://" in answer
+    told = [record for record in caplog.records if "use https://" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING"], "once, and not for each"
+    assert proxy.metric("connectors_proxy_refusals_total", reason="RequestMalformed") == 2
+
+
+async def test_a_handshake_that_stalls_is_cut_off(serve: Serve, files: ListenerTls, context: ssl.SSLContext) -> None:
+    proxy = await serve(settings=ProxySettings(timeouts=Timeouts(head=0.2), tls=files))
     async with connected(proxy.port) as stalled:
         stalled.send(b"\x16\x03\x01")
-        async with connected(proxy.port) as second:  # without a handshake: there is no room for it
-            await second.wait_closed()
         await stalled.wait_closed()
-    async with connected(proxy.port, tls=context) as client:
-        client.send(message(b"GET / HTTP/1.1", b"Host: c-none.default"))
-        assert (await client.read_head()).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_t33_a_handshake_that_stalls_counts_and_makes_room(
+    serve: Serve, files: ListenerTls, context: ssl.SSLContext
+) -> None:
+    proxy = await serve(settings=ProxySettings(limits=Limits(connections=1), tls=files))
+    async with connected(proxy.port) as stalled:
+        stalled.send(b"\x16\x03\x01")
+        async with connected(proxy.port, tls=context) as client:
+            client.send(message(b"GET / HTTP/1.1", b"Host: c-none.default"))
+            assert (await client.read_head()).startswith(b"HTTP/1.1 404 ")
+        await stalled.wait_closed()
