@@ -104,6 +104,8 @@ class Bodies(ABC):
     _persistent = False
     _awaits_continue = False
     _client_full = False
+    # Interim responses have come that wait for a later turn, or for the client.
+    _heads_wait = False
     _tool_full = False
     _tool_fault: Exception | None = None
     # Bodies that do not come in one read. Each refers back to this relay, which lets go of it at its end.
@@ -182,7 +184,8 @@ class Bodies(ABC):
         if self._phase is not _OVER:
             # Remembered for the end of the exchange: a connection must not go back to its pool while reading is paused.
             self.held_upstream = True
-            self.upstream.pause_reading(self._client_full or (self._down is not None and self._down.holds))
+            held = self._client_full or self._heads_wait or (self._down is not None and self._down.holds)
+            self.upstream.pause_reading(held)
 
     @property
     def _tool_is_full(self) -> bool:

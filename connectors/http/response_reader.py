@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.http.body import BodyReader, EmptyBody, body_reader
 from connectors.http.framing import BodyKind, response_framing
-from connectors.http.head import BARE_LF_OR_NUL, HEAD_END, parse_response
+from connectors.http.head import HEAD_END, has_bare_lf_or_nul, parse_response
 from connectors.http.message import MessageError, ResponseHead
 from connectors.http.response import Response
 from connectors.objects.reasons import Reason
@@ -101,7 +101,7 @@ class ResponseReader:
         end = ahead.find(HEAD_END, scanned, MAX_HEAD)
         too_long = end < 0 and len(ahead) >= MAX_HEAD
         behind = len(ahead) if end < 0 else end
-        if too_long or not _BEGIN.startswith(ahead[: len(_BEGIN)]) or BARE_LF_OR_NUL.search(ahead, scanned, behind):
+        if too_long or not _BEGIN.startswith(ahead[: len(_BEGIN)]) or has_bare_lf_or_nul(ahead, scanned, behind):
             raise MessageError(f"there is no HTTP/1.1 head of {MAX_HEAD} bytes at most", Reason.UPSTREAM_PROTOCOL)
         return end + len(HEAD_END) if end >= 0 else 0
 

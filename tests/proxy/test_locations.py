@@ -7,12 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.decision import Forward, Mount
-from proxy.locations import map_path, rewrite_location
+from proxy.locations import References, map_path
 from tests.proxy.decisions import forward_of, request, tool
 
 NAME = b"/namespaces/team/connectors/tool"
 HOST = b"c-tool.team.localhost:8080"
 GIT = "https://tool.example/git"
+
+
+def rewrite_location(value: bytes, forward: Forward, scheme: str) -> bytes:
+    """Of a head that has no other reference."""
+    return References(forward, scheme).location(value)
 
 
 def by_host(address: str = "https://tool.example") -> Forward:

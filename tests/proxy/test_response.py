@@ -12,6 +12,7 @@ from connectors.http.head import HEAD_END
 from connectors.http.message import MessageError, ResponseHead, Version
 from proxy.buffers import ResponseBuffer
 from proxy.decision import Forward
+from proxy.locations import References
 from proxy.response import COST, MAX_CANDIDATES, Answer, KnownLines, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client
 from proxy.settings import Limits
@@ -75,7 +76,7 @@ HEADS = st.builds(
 
 
 def rewrite(forward: Forward, name: bytes, value: bytes) -> bytes | None:
-    return field_for_client(name, value, forward, SIDE)
+    return field_for_client(name, value, References(forward, SIDE.scheme))
 
 
 def judged(raw: bytes, forward: Forward) -> tuple[Answer, ResponseHead, bytes] | None:
@@ -159,7 +160,7 @@ def answer(*made: bytes | Framing | bool | None) -> Answer:
     ("fields", "expected"),
     [
         ((b"X-A: 1", b"X-A: 2"), answer(b"X-A: 1", b"X-A: 2", None, True, b"")),
-        ((b"Content-Length: 05",), answer(b"Content-Length: 05", Framing(BodyKind.LENGTH, 5), True, b"")),
+        ((b"Content-Length: 50",), answer(b"Content-Length: 50", Framing(BodyKind.LENGTH, 50), True, b"")),
         ((b"Transfer-Encoding: Chunked",), answer(b"Transfer-Encoding: Chunked", CHUNKED, True, b"")),
         ((b"Content_Length: 9", b"X: y"), answer(b"Content_Length: 9", b"X: y", None, True, b"")),
         ((b"Connection: Close",), answer(None, False, b"")),
