@@ -94,7 +94,6 @@ class Relay(Bodies):
     tunnelled = False
     _forward: Forward | None = None
     _response_head: ResponseBuffer | None = None
-    # Those of a head that is read line by line: at most one is, which is final.
     _references: References | None = None
     _response_kind = BodyKind.NONE
 
@@ -169,11 +168,8 @@ class Relay(Bodies):
             return
         if self._phase is not _HEAD:
             self._cut("timeout")
-        elif self._heads_wait:
-            # It is the client that does not take the interim responses before the final one.
-            self._cut("client timeout")
-        elif not (self._request_body.done or self._tool_is_full or self._awaits_continue):
-            # The client has stopped sending its body, so the tool cannot be blamed with a 504.
+        elif self._heads_wait or not (self._request_body.done or self._tool_is_full or self._awaits_continue):
+            # The client takes no interim responses, or has stopped sending its body: the tool cannot be blamed.
             self._cut("client timeout")
         else:
             seconds = self._terms.bounds.timeouts.first_byte

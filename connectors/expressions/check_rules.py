@@ -191,7 +191,7 @@ class _Walk:
         self._patterns += 1
         if self._patterns > MAX_PATTERNS:
             raise self._error(number, f"the expression has more than {MAX_PATTERNS} regular expressions")
-        self._repeated += _repeated(pattern[0].decode(errors="replace"))
+        self._repeated += repeated_parts(pattern[0].decode(errors="replace"))
         if self._repeated > MAX_REPEATED:
             raise self._error(number, f"regular expressions repeat more than {MAX_REPEATED} parts; lower their counts")
 
@@ -218,7 +218,7 @@ _PART = re.compile(
 )
 
 
-def _repeated(pattern: str) -> int:
+def repeated_parts(pattern: str) -> int:
     """How many parts its repetitions hold, those within each other multiplied.
 
     Of each group that is open, and of its last part: how many there are, and how many of them are repeated.
@@ -231,7 +231,7 @@ def _repeated(pattern: str) -> int:
             continue
         groups[-1][0] += size
         groups[-1][1] += repeated
-        size, repeated = 1, 0
+        size, repeated = int(part[0] != "|"), 0
         if part["open"]:
             size = 0
             groups.append([0, 0])

@@ -117,7 +117,8 @@ def has_bare_lf_or_nul(raw: bytes | bytearray, begin: int = 0, end: int | None =
     """
     if raw.find(b"\0", begin, end) >= 0:
         return True
-    return raw.count(b"\n", begin, end) != raw.count(b"\r\n", max(0, begin - 1), end)
+    lines = raw.count(b"\n", begin, end)
+    return lines > 0 and lines != raw.count(b"\r\n", max(0, begin - 1), end)
 
 
 def parse_trailers(section: bytes) -> Headers:

@@ -31,6 +31,8 @@ MAX_UNKNOWN = 64
 DEFAULT_NAMESPACE = "default"
 # How alike two kinds are (difflib's ratio): one letter left out of Connector makes 0.94, ConnectorList 0.82.
 _LIKE = 0.85
+# Characters of a kind that could be meant for one of ours.
+_LONGEST_MEANT = 64
 
 CONNECTOR = "Connector"
 CONNECTOR_CLASS = "ConnectorClass"
@@ -132,7 +134,9 @@ def _is_foreign(kind: str, data: dict[str, Any]) -> bool:
 
 def _meant(kind: str, data: dict[str, Any]) -> str:
     """The kind of ours that a word of our API group misspells; empty if it is another kind of that group."""
-    if not str(data.get("apiVersion")).startswith(f"{GROUP}/"):
+    version = data.get("apiVersion")
+    # A long word is not misspelt, and comparing it would cost its length squared.
+    if not isinstance(version, str) or not version.startswith(f"{GROUP}/") or len(kind) > _LONGEST_MEANT:
         return ""
     ours = {name.casefold(): name for name, shape in _KINDS.items() if shape.api_version == API_VERSION}
     close = get_close_matches(kind.casefold(), ours, 1, _LIKE)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -137,6 +138,38 @@ def test_t31_a_head_that_does_not_end_is_looked_at_once(value: bytes, read: int)
 
     assert cpu_seconds(requests, RefusedError) < BUDGET
     assert cpu_seconds(responses, MessageError) < BUDGET
+
+
+@pytest.mark.parametrize("line", [b"y", b"a: b\r\n", b"\r"])
+def test_t31_a_hundred_heads_that_do_not_end_are_looked_at_in_one_turn(line: bytes) -> None:
+    value = filled(b"X: ", line, VALUE)
+
+    def looks() -> None:
+        for _ in range(100):
+            requests, responses = RequestBuffer(LIMITS), ResponseBuffer(LIMITS)
+            requests.add(b"GET / HTTP/1.1\r\n" + value)
+            responses.add(b"HTTP/1.1 200 OK\r\n" + value)
+            requests.next_request()
+            responses.next_head()
+
+    assert cpu_seconds(looks) < BUDGET
+
+
+@given(st.lists(st.integers(1, 40_000), min_size=1, max_size=50))
+def test_a_head_is_as_long_as_it_may_be_however_it_is_read(reads: list[int]) -> None:
+    """No read ends a buffer's patience early, and none lets more through."""
+    raw = filled(b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"y", LIMITS.head_bytes - 1)
+    for more, refused in ((b"", False), (b"y" * 5, True)):
+        buffer, begin, refusals = RequestBuffer(LIMITS), 0, 0
+        for size in [*reads, LIMITS.head_bytes, LIMITS.head_bytes]:
+            piece, begin = (raw + more)[begin : begin + size], begin + size
+            buffer.add(piece)
+            try:
+                assert buffer.next_request() is None
+            except MessageError:
+                refusals += 1
+                break
+        assert bool(refusals) is refused
 
 
 INTERIM = [b"<../>,", b"</git/a>,", b"<a>", b"a", b"<"]

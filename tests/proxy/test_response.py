@@ -229,6 +229,14 @@ def test_a_status_line_is_kept_where_it_is_written_as_it_came(status_line: bytes
         assert check_both_ways(status_line, lines, FORWARDS[0]) is (seen > 0 and status_line in as_it_came)
 
 
+@pytest.mark.parametrize("status_line", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"])
+def test_t11_what_has_no_body_is_judged_where_it_promises_one(status_line: bytes) -> None:
+    chunked, length = b"\r\nTransfer-Encoding: chunked", b"\r\nContent-Length: 5"
+    lines = taught(OK + chunked, OK + length, status_line)
+    assert known(status_line + chunked, lines, FORWARDS[0]) is None
+    assert known(status_line + length, lines, FORWARDS[0]) is not None
+
+
 def test_the_status_line_of_an_interim_answer_is_not_kept() -> None:
     lines = KnownLines(BUDGET)
     lines.learn(b"HTTP/1.1 103 Early Hints", ResponseHead(103, b"Early Hints", ()))
