@@ -179,6 +179,8 @@ class Bodies(ABC):
             self._last.go_on()
         self._update_upstream_reading()
         self._touch()
+        if writable and self._heads_wait:
+            self._next_heads()
 
     def _update_upstream_reading(self) -> None:
         if self._phase is not _OVER:
@@ -286,6 +288,10 @@ class Bodies(ABC):
     @abstractmethod
     def upstream_lost(self, error: Exception | None) -> None:
         """The tool's side of the connection is gone."""
+
+    @abstractmethod
+    def _next_heads(self, *, last: bool = False) -> None:
+        """Pass on interim responses that have come; `last`: there will be no later turn."""
 
     @abstractmethod
     def _client_broke(self, error: MessageError) -> None:

@@ -212,8 +212,7 @@ class Relay(Bodies):
         error = error or self._tool_fault
         if self._down is not None:
             self._down.flush()
-        if self._heads_wait and self._response_head is not None:
-            self._next_heads(last=True)
+        self._next_heads(last=True)
         if self._phase is _OVER:
             return
         if self._phase is _TUNNEL or (self._response_kind is _CLOSE and error is None):
@@ -266,12 +265,6 @@ class Relay(Bodies):
         except MessageError as error:
             self._broken(error)
         self._touch()
-
-    def client_writable(self, writable: bool) -> None:
-        """Back-pressure, of interim responses too."""
-        super().client_writable(writable)
-        if writable and self._heads_wait:
-            self._next_heads()
 
     def _known(self, head: bytes) -> Answer | None:
         limits = self._terms.bounds.limits
