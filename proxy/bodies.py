@@ -104,6 +104,8 @@ class Bodies(ABC):
     _persistent = False
     _awaits_continue = False
     _client_full = False
+    # Interim responses have come that wait for a later turn, or for the client.
+    _heads_wait = False
     _tool_full = False
     _tool_fault: Exception | None = None
     # Bodies that do not come in one read. Each refers back to this relay, which lets go of it at its end.
@@ -177,12 +179,15 @@ class Bodies(ABC):
             self._last.go_on()
         self._update_upstream_reading()
         self._touch()
+        if writable and self._heads_wait:
+            self._next_heads()
 
     def _update_upstream_reading(self) -> None:
         if self._phase is not _OVER:
             # Remembered for the end of the exchange: a connection must not go back to its pool while reading is paused.
             self.held_upstream = True
-            self.upstream.pause_reading(self._client_full or (self._down is not None and self._down.holds))
+            held = self._client_full or self._heads_wait or (self._down is not None and self._down.holds)
+            self.upstream.pause_reading(held)
 
     @property
     def _tool_is_full(self) -> bool:
@@ -283,6 +288,10 @@ class Bodies(ABC):
     @abstractmethod
     def upstream_lost(self, error: Exception | None) -> None:
         """The tool's side of the connection is gone."""
+
+    @abstractmethod
+    def _next_heads(self, *, last: bool = False) -> None:
+        """Pass on interim responses that have come; `last`: there will be no later turn."""
 
     @abstractmethod
     def _client_broke(self, error: MessageError) -> None:

@@ -11,9 +11,9 @@ from typing import Final, cast
 
 from connectors.http.body import MAX_TRAILERS
 from connectors.http.head import (
-    BARE_LF_OR_NUL,
     HEAD_END,
     ParsedRequest,
+    has_bare_lf_or_nul,
     parse_request,
     parse_response,
     require_completable,
@@ -132,7 +132,7 @@ class ResponseBuffer(HeadBuffer):
         unfinished = self._unfinished()
         if not b"HTTP/".startswith(unfinished[:5]) or len(unfinished) > self._limits.head_bytes:
             raise MessageError("the tool's answer does not begin with an HTTP/1.1 head", Reason.UPSTREAM_PROTOCOL)
-        if BARE_LF_OR_NUL.search(unfinished, max(0, self._scanned - self._start)):
+        if has_bare_lf_or_nul(unfinished, max(0, self._scanned - self._start)):
             raise MessageError("the tool's response head has a NUL or lines without CRLF", Reason.UPSTREAM_PROTOCOL)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from connectors.http.body import body_reader, is_one_chunk
-from connectors.http.framing import BodyKind, framing_of_response, response_framing
+from connectors.http.framing import BODYLESS, BodyKind, framing_of_response, response_framing
 from connectors.http.head import HEAD_END, write_response
 from connectors.http.message import MessageError, ResponseHead
 from connectors.objects.reasons import Reason, Refusal
@@ -25,9 +25,10 @@ from proxy.callers.tokens import Presented
 from proxy.course import Means
 from proxy.decision import Forward
 from proxy.inject import request_trailers
+from proxy.locations import References
 from proxy.outbox import Outbox
 from proxy.request import Passage
-from proxy.response import BODYLESS, Answer, judged_answer, known_answer, without_coding
+from proxy.response import Answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts
 from proxy.upstream import UpstreamConnection
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from proxy.client import ClientConnection  # which imports this module for the same reason
 
 _SWITCHING_PROTOCOLS = 101
+# Bytes of interim heads that are read before others have a turn: some milliseconds of the costliest fields there are.
+MAX_HEADS_AT_ONCE = 16 * 1024
 
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
 _HEAD, _BODY, _TUNNEL, _OVER = Phase
@@ -91,6 +94,7 @@ class Relay(Bodies):
     tunnelled = False
     _forward: Forward | None = None
     _response_head: ResponseBuffer | None = None
+    _references: References | None = None
     _response_kind = BodyKind.NONE
 
     def __init__(self, terms: Terms, record: Record, passage: Passage, client: ClientConnection, target: bytes) -> None:
@@ -164,8 +168,8 @@ class Relay(Bodies):
             return
         if self._phase is not _HEAD:
             self._cut("timeout")
-        elif not (self._request_body.done or self._tool_is_full or self._awaits_continue):
-            # The client has stopped sending its body, so the tool cannot be blamed with a 504.
+        elif self._heads_wait or not (self._request_body.done or self._tool_is_full or self._awaits_continue):
+            # The client takes no interim responses, or has stopped sending its body: the tool cannot be blamed.
             self._cut("client timeout")
         else:
             seconds = self._terms.bounds.timeouts.first_byte
@@ -208,6 +212,7 @@ class Relay(Bodies):
         error = error or self._tool_fault
         if self._down is not None:
             self._down.flush()
+        self._next_heads(last=True)
         if self._phase is _OVER:
             return
         if self._phase is _TUNNEL or (self._response_kind is _CLOSE and error is None):
@@ -225,13 +230,41 @@ class Relay(Bodies):
     def _heads(self, data: bytes, buffer: ResponseBuffer) -> None:
         """Interim responses and the final response's head (RFC 9110 section 15.2), new ones."""
         buffer.add(data)
-        while self._phase is _HEAD and (head := buffer.next_head()) is not None:
+        if not self._heads_wait:
+            self._take_heads(buffer)
+
+    def _take_heads(self, buffer: ResponseBuffer, *, last: bool = False) -> None:
+        """MAX_HEADS_AT_ONCE of heads, and up to the end of one. The rest waits for a later turn, or for the client.
+
+        No interim response is dropped: a proxy MUST forward them (RFC 9110 section 15.2). So the tool is not read from
+        while one waits. `last`: there will be no later turn.
+        """
+        left = len(buffer) - MAX_HEADS_AT_ONCE
+        waits = False
+        while self._phase is _HEAD and not waits and (head := buffer.next_head()) is not None:
             if head.status == _SWITCHING_PROTOCOLS:
                 self._switch(head, buffer)
             elif head.status < 200:
                 self._interim(head)
+                waits = not last and (self._client_full or 0 < len(buffer) <= left)
             else:
                 self._final(head, buffer)
+        if waits != self._heads_wait:
+            self._heads_wait = waits
+            self._update_upstream_reading()
+        if waits and not self._client_full:
+            self.client.loop.call_soon(self._next_heads)
+
+    def _next_heads(self, *, last: bool = False) -> None:
+        """In a turn of its own, or now that the client takes again what it is sent."""
+        buffer = self._response_head
+        if self._phase is not _HEAD or buffer is None or not self._heads_wait or (self._client_full and not last):
+            return
+        try:
+            self._take_heads(buffer, last=last)
+        except MessageError as error:
+            self._broken(error)
+        self._touch()
 
     def _known(self, head: bytes) -> Answer | None:
         limits = self._terms.bounds.limits
@@ -241,7 +274,9 @@ class Relay(Bodies):
         return known_answer(head, self.passage.known, self._for_client, limits.header_count)
 
     def _for_client(self, name: bytes, value: bytes) -> bytes | None:
-        return field_for_client(name, value, self.forward, self._terms.bounds.side)
+        if self._references is None:
+            self._references = References(self.forward, self._terms.bounds.side.scheme)
+        return field_for_client(name, value, self._references)
 
     def _interim(self, head: ResponseHead) -> None:
         """Pass 1xx on at once; but HTTP/1.0 does not know it (RFC 9110 section 15.2)."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from connectors.credentials.credential import fold
-from connectors.http.framing import CHUNKED, MAX_LENGTH_DIGITS, BodyKind, Framing, declared_framing
+from connectors.http.framing import BODYLESS, CHUNKED, BodyKind, Framing, declared_framing, plain_length
 from connectors.http.head import connection_tokens, write_fields
 from connectors.http.message import HOP_BY_HOP, Headers, ResponseHead, Version
 from proxy.scrub import CHANGED
@@ -32,9 +32,6 @@ _STATUS = re.compile(rb"HTTP/1\.1 ([2-9][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*+)")
 _PRIVATE = re.compile(
     rb"auth|cookie|credential|csrf|jwt|key|link|location|passw|refresh|secret|session|sign|token|x-request"
 )
-
-# Statuses whose answers have no body, whatever their fields say (RFC 9112 section 6.3).
-BODYLESS = (204, 304)
 
 # (folded name, value) -> the value for the client; None where the field is left out.
 Rewrite = Callable[[bytes, bytes], bytes | None]
@@ -192,8 +189,8 @@ def _by_value(name: bytes, value: bytes) -> Treatment | None:
     """None where it decides about other fields, or about the body in a way that has to be judged."""
     match name:
         case b"content-length":
-            plain = value.isdigit() and len(value) <= MAX_LENGTH_DIGITS
-            return Treatment("as it is", passed=True, framing=Framing(BodyKind.LENGTH, int(value))) if plain else None
+            length = plain_length(value)
+            return None if length is None else Treatment("as it is", True, Framing(BodyKind.LENGTH, length))
         case b"transfer-encoding":
             return _CHUNKED if value.lower() == b"chunked" else None
         case b"connection":
@@ -229,6 +226,8 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
                 return None
             framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
             persistent = persistent and meaning is not _CLOSE
+    if framing is not None and framing.kind is BodyKind.CHUNKED and status in BODYLESS:
+        return None  # what it says of a body may not reach the client (proxy/scrub.py)
     answer = Answer(status, lines[0] + b"\r\n" + b"".join(written), framing, persistent, keep_alive)
     if framing is not None and framing.kind is BodyKind.LENGTH and persistent and status not in BODYLESS:
         answer.length_if_kept, answer.head_if_kept = framing.length, answer.head + b"\r\n"

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.credentials.credential import fold, is_shown, without_query
+from connectors.http.framing import BODYLESS
 from connectors.http.message import NEVER_TRAILERS, Headers, ResponseHead
 from connectors.plan import Query
 from proxy.decision import Forward, Mount
 from proxy.inject import not_forwarded
-from proxy.locations import at_root, map_path, rewrite_location
+from proxy.locations import References, at_root, map_path
 
 _WHOLE = re.compile(rb"\A()(.*)\Z", re.DOTALL)
 # Fields that hold addresses; group 2 is the address.
@@ -52,13 +53,17 @@ _CHANGED_ATTRIBUTES = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
 
 
 # Set-Cookie of the tool's, for the address that the client used (RFC 6265 section 5).
-def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
+def rewrite_cookie(value: bytes, references: References) -> bytes:
     """Domain is dropped (the cookie becomes host-only), Path is mapped, Secure follows the scheme.
 
     Without this a client would refuse the cookie, or send one Connector's cookie to another: on a shared host, or where
     a Domain such as `team.svc.cluster.local` stands above the hosts of several (threat 13). Other attributes keep
     their bytes.
+
+    Raises:
+        MessageError: it has more addresses, or longer ones, than a head may have.
     """
+    forward = references.forward
     if forward.mounts == _SAME_PATHS and not _CHANGED_ATTRIBUTES.search(value):
         return value
     pair, *attributes = value.split(b";")
@@ -68,14 +73,15 @@ def rewrite_cookie(value: bytes, forward: Forward, client_scheme: str) -> bytes:
         name = attribute.partition(b"=")[0].strip().lower()
         if name == b"domain":
             continue
-        if name == b"secure" and client_scheme == "http" and forward.target.address.scheme == "https":
+        if name == b"secure" and references.scheme == "http" and forward.target.address.scheme == "https":
             continue
         if name == b"path":
             has_path = _attribute_value(attribute).startswith(b"/")
-            attribute = _path(attribute, forward)  # noqa: PLW2901 - the attribute as the client gets it
+            references.count(1)
+            attribute = references.grown(attribute, _path(attribute, forward))  # noqa: PLW2901 - the attribute as the client gets it
         kept.append(attribute)
     if not has_path and at_root(forward):
-        kept.append(b" Path=" + forward.mounts[-1].client)
+        kept.append(references.grown(b"", b" Path=" + forward.mounts[-1].client))
     return b";".join(kept)
 
 
@@ -134,6 +140,8 @@ _REASON_HEADER = b"x-connectors-reason"
 # Folded names of the fields whose values are looked at; all others pass as they are, or end here.
 CHANGED = ADDRESS_FIELDS | {b"set-cookie", b"www-authenticate", _REASON_HEADER}
 _LINK_TARGET = re.compile(rb"<([^<>]*)>")
+# With what each address begins in the fields that can hold many. What is counted so is never too few.
+_BEGINNINGS = {b"link": b"<", b"refresh": b"url"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +152,37 @@ class ClientSide:
 
 
 def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> ResponseHead:
-    """Every field in its order; only the declared ones are changed (docs/transparency.md)."""
+    """Every field in its order; only the declared ones are changed (docs/transparency.md).
+
+    Raises:
+        MessageError: it has too many addresses, or they become too long, with reason UpstreamProtocol.
+    """
     headers = []
+    references = References(forward, side.scheme)
     dropped = not_forwarded(head)
+    has_no_body = head.status < 200 or head.status in BODYLESS
     for name, value in head.headers:
         folded = fold(name)
         if folded in dropped:
             continue
-        changed = field_for_client(folded, value, forward, side) if folded in CHANGED else value
+        if has_no_body and _frames(folded, head.status):
+            continue
+        changed = field_for_client(folded, value, references) if folded in CHANGED else value
         if changed is not None:
             headers.append((name, changed))
     return ResponseHead(head.status, head.reason, tuple(headers), head.version)
+
+
+def _frames(name: bytes, status: int) -> bool:
+    """Whether the field, `name` folded, promises a body that an answer of this status never has.
+
+    A client that believed it would wait for one, or take the next answer for it (threat 11; RFC 9112 section 6.1, RFC
+    9110 section 8.6). A length behind 204 and 304 stays: every client knows that they have no body, and that of a 304
+    is of what was not sent.
+    """
+    if name == b"content-length":
+        return status < 200
+    return name in (b"transfer-encoding", b"trailer")
 
 
 def response_trailers(trailers: Headers) -> Headers:
@@ -162,28 +190,41 @@ def response_trailers(trailers: Headers) -> Headers:
     return tuple(field for field in trailers if fold(field[0]) not in NEVER_TRAILERS | {_REASON_HEADER})
 
 
-def field_for_client(name: bytes, value: bytes, forward: Forward, side: ClientSide) -> bytes | None:
-    """The field's value for the client; None where the field is not passed on."""
+def field_for_client(name: bytes, value: bytes, references: References) -> bytes | None:
+    """The field's value for the client; None where the field is not passed on. `references` is the whole head's.
+
+    Raises:
+        MessageError: as `client_head`.
+    """
+    forward = references.forward
+    if name in ADDRESS_FIELDS:
+        # Before any of them is looked at: the count is of C, and what follows is not.
+        beginning = _BEGINNINGS.get(name)
+        references.count(1 if beginning is None else value.lower().count(beginning))
     if forward.target.query is not None:
         shown = without_credential(name, value, forward.target.query)
         if shown is None:
             return None
         value = shown
     change = _CHANGES.get(name)
-    return value if change is None else change(value, forward, side.scheme)
+    return value if change is None else change(value, references)
 
 
-def _rewrite_links(value: bytes, forward: Forward, client_scheme: str) -> bytes:
-    return _LINK_TARGET.sub(lambda link: b"<" + rewrite_location(link[1], forward, client_scheme) + b">", value)
+def _rewrite_location(value: bytes, references: References) -> bytes:
+    return references.location(value)
 
 
-_CHANGES: dict[bytes, Callable[[bytes, Forward, str], bytes | None]] = {
-    b"location": rewrite_location,
-    b"content-location": rewrite_location,
+def _rewrite_links(value: bytes, references: References) -> bytes:
+    return _LINK_TARGET.sub(lambda link: b"<" + references.location(link[1]) + b">", value)
+
+
+_CHANGES: dict[bytes, Callable[[bytes, References], bytes | None]] = {
+    b"location": _rewrite_location,
+    b"content-location": _rewrite_location,
     b"link": _rewrite_links,
     b"set-cookie": rewrite_cookie,
     # The client would carry its own token to the realm that a Bearer challenge names (threat 5).
-    b"www-authenticate": lambda value, _, __: without_bearer(value),
+    b"www-authenticate": lambda value, _: without_bearer(value),
     # Only the proxy's own answers carry it; a tool cannot pass its answer off as a refusal.
-    _REASON_HEADER: lambda _, __, ___: None,
+    _REASON_HEADER: lambda _, __: None,
 }

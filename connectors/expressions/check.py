@@ -24,6 +24,10 @@ __all__ = ["MAX_SOURCE", "Check", "CheckError", "compile_check"]
 # Characters of an expression. The longest of the published classes has under 100; compiling this much takes 2 ms.
 MAX_SOURCE = 4096
 
+# Arrays and objects of a body that is read as JSON: an expression may go through all of them several times, and 64 KiB
+# of nothing but brackets have 32,000. Objects of real answers have some twenty bytes each.
+MAX_CONTAINERS = 8192
+
 _ENVIRONMENT = cel.NewEnv(
     variables={
         "response": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
@@ -144,10 +148,12 @@ def _json(response: Response) -> object:
     """The body as a value, if Content-Type says JSON and it is; else None (RFC 8259, RFC 6839 section 3.1).
 
     A body that is nested too deeply counts as no JSON: the library converts values by recursion in C, and a few
-    thousand levels end the process.
+    thousand levels end the process. Nor does one with more than MAX_CONTAINERS.
     """
     media = response.header("content-type").partition(";")[0].strip().lower()
-    if not response.complete or too_deep(response.body) or not (media == "application/json" or media.endswith("+json")):
+    if not response.complete or not (media == "application/json" or media.endswith("+json")):
+        return None
+    if response.body.count(b"[") + response.body.count(b"{") > MAX_CONTAINERS or too_deep(response.body):
         return None
     try:
         decoded: object = _DECODER.decode(response.body)

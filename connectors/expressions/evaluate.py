@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connectors.expressions.limits import MAX_STEPS, STEP_BYTES, STEP_ITEMS, Buffer, TemplateError, error_at
+from connectors.expressions.limits import (
+    MAX_STEPS,
+    STEP_ARGUMENTS,
+    STEP_BYTES,
+    STEP_ITEMS,
+    Buffer,
+    TemplateError,
+    error_at,
+)
 from connectors.expressions.nodes import (
     Body,
     CallNode,
@@ -130,6 +138,8 @@ class _Run:
     def _operand(self, operand: Operand, dot: Value) -> Value:
         if isinstance(operand, Literal):
             return operand.value
+        # A chain of 2,000 names fits a template, and 4,000 turns of a loop: each name is a step.
+        self._step(operand.position, len(operand.names))
         value = self._base(operand.base, dot)
         for name in operand.names:
             try:
@@ -149,6 +159,7 @@ class _Run:
         self._step(call.position)
         function = call.function
         arguments: list[Value] = []
+        self._step(call.position, len(call.arguments) // STEP_ARGUMENTS)
         for operand in call.arguments:
             arguments.append(self._operand(operand, dot))
             if function.stops_at is not None and is_true(arguments[-1]) is function.stops_at:

@@ -194,5 +194,5 @@ FUNCTIONS: dict[str, Function] = {
     "trimPrefix": Function(text.trim_prefix, 2, 2),
     "trimSuffix": Function(text.trim_suffix, 2, 2),
     "upper": Function(text.upper, 1, 1, weight=SLOW),
-    "urlParse": Function(text.url_parse, 1, 1),
+    "urlParse": Function(text.url_parse, 1, 1, weight=SLOW),
 }

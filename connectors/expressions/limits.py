@@ -33,6 +33,8 @@ MAX_STEPS = 20_000
 MAX_ITEMS = 4096
 STEP_BYTES = 256
 STEP_ITEMS = 64
+# Arguments of a call that are a step beside the call's own: most calls have fewer.
+STEP_ARGUMENTS = 2
 
 
 class Buffer:

@@ -10,6 +10,11 @@ from connectors.objects.reasons import Reason
 
 # A Content-Length of 19 digits can pass 2**63 - 1; no body is that long, and peers disagree on what it means.
 MAX_LENGTH_DIGITS = 18
+_ZERO = ord("0")
+
+
+# Final statuses whose answers have no body, whatever their fields say (RFC 9112 section 6.3).
+BODYLESS = (204, 304)
 
 
 class BodyKind(Enum):
@@ -68,7 +73,7 @@ def declared_framing(head: ResponseHead) -> Framing | None:
 
 def framing_of_response(declared: Framing | None, status: int, request_method: bytes) -> Framing:
     """What `declared` comes to: HEAD and some statuses have no body, whatever the fields say."""
-    if request_method == b"HEAD" or status in (204, 304) or status < 200:
+    if request_method == b"HEAD" or status in BODYLESS or status < 200:
         return NO_BODY
     return declared or UNTIL_CLOSE
 
@@ -84,7 +89,16 @@ def _declared(head: RequestHead | ResponseHead) -> Framing | None:
         if head.version is Version.HTTP_1_0:
             raise MessageError("Transfer-Encoding has no meaning in HTTP/1.0")
         return CHUNKED
-    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > MAX_LENGTH_DIGITS:
-        raise MessageError("Content-Length must be one decimal number")
-    length = int(lengths[0])
+    if len(lengths) > 1 or (length := plain_length(lengths[0])) is None:
+        raise MessageError("Content-Length must be one decimal number, without zeros before it")
     return Framing(BodyKind.LENGTH, length)
+
+
+def plain_length(value: bytes) -> int | None:
+    """The number of a Content-Length field; None where not every peer reads the same one (threat 11).
+
+    A zero before other digits is read as octal by those who use C's strtol with base 0: `010` is ten, or eight.
+    """
+    if not value.isdigit() or len(value) > MAX_LENGTH_DIGITS or (value[0] == _ZERO and len(value) > 1):
+        return None
+    return int(value)

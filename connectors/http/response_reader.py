@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.http.body import BodyReader, EmptyBody, body_reader
 from connectors.http.framing import BodyKind, response_framing
-from connectors.http.head import BARE_LF_OR_NUL, HEAD_END, parse_response
+from connectors.http.head import HEAD_END, has_bare_lf_or_nul, parse_response
 from connectors.http.message import MessageError, ResponseHead
 from connectors.http.response import Response
 from connectors.objects.reasons import Reason
@@ -15,8 +15,9 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 128
 # Interim answers (RFC 9110 section 15.2), which are dropped: a tool that takes long may send several a second.
 MAX_INTERIM = 128
-# Bytes of a body that are read. A check looks at a status page of some KiB; a thousand probes at once cost a GiB.
-MAX_BODY = 1024 * 1024
+# Bytes of a body that are read. A check looks at a status page of some KiB. It is asked in one piece, and the tool
+# chooses the body: 1 MiB of brackets took 0.4 s, 3.5 s under a regular expression, and nobody was served meanwhile.
+MAX_BODY = 64 * 1024
 
 _BEGIN = b"HTTP/"
 _SWITCHING_PROTOCOLS = 101
@@ -101,7 +102,7 @@ class ResponseReader:
         end = ahead.find(HEAD_END, scanned, MAX_HEAD)
         too_long = end < 0 and len(ahead) >= MAX_HEAD
         behind = len(ahead) if end < 0 else end
-        if too_long or not _BEGIN.startswith(ahead[: len(_BEGIN)]) or BARE_LF_OR_NUL.search(ahead, scanned, behind):
+        if too_long or not _BEGIN.startswith(ahead[: len(_BEGIN)]) or has_bare_lf_or_nul(ahead, scanned, behind):
             raise MessageError(f"there is no HTTP/1.1 head of {MAX_HEAD} bytes at most", Reason.UPSTREAM_PROTOCOL)
         return end + len(HEAD_END) if end >= 0 else 0
 

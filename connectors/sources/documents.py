@@ -36,17 +36,29 @@ from connectors.sources.place import Node, Place, at, field_path, line_of, share
 MAX_DEPTH = 100
 # Values of a file: some 20,000 Connectors, which take a second or two to read.
 MAX_NODES = 500_000
-# Characters and nodes of a document with its aliases expanded: no file of 8 MiB has more without aliases.
-MAX_WEIGHT = 16 * 1024 * 1024
+# What a value weighs beside its characters: in memory, and where all of them are gone through.
+NODE_WEIGHT = 16
+# Weight of a document with its aliases expanded: no file of 8 MiB has more without aliases.
+MAX_WEIGHT = 8 * 1024 * 1024 + MAX_NODES * NODE_WEIGHT
+# Characters of a plain value that may be something else than text. The longest float64 has 24, a timestamp 35; to make
+# a number of many digits costs their square, and what it is made of is no number to an API server either.
+MAX_PLAIN = 64
+# What is wrong as YAML in one file, each with its path: who has more has saved another kind of file.
+MAX_VIOLATIONS = 1000
+# Characters of a key in a path: a name has 253, and a path is kept for each thing that is wrong.
+MAX_STEP = 256
 
-# Characters and nodes of a document whose lines are compared with those of others: a Connector has some hundred.
-SHARED_WEIGHT = 4096
+# Weight of a document whose lines are compared with those of others: a Connector has some hundred characters.
+SHARED_WEIGHT = 8192
 
 _TAG = "tag:yaml.org,2002:"
 _STR = _TAG + "str"
 # By a value's first character, "" for the empty one: what else than text a value without quotes may be.
 _RESOLVERS = yaml.CSafeLoader.yaml_implicit_resolvers
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge"))
+# 1:30 is text, as for kubectl: no parser of Kubernetes has ever read YAML 1.1's numbers to base 60 (go-yaml: "clearly a
+# poor choice"). PyYAML multiplies them out, which costs the square of their length.
+_NUMBERS = frozenset({_TAG + "int", _TAG + "float"})
 _COLLECTION_TAGS = frozenset({None, "!", _TAG + "map", _TAG + "seq"})
 _SURROGATES = re.compile(rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 
@@ -129,22 +141,41 @@ def _text(path: Path) -> str:
     steps: list[str | int] = []
     while path is not None:
         path, step = path
-        steps.append(step)
+        steps.append(step[:MAX_STEP] if isinstance(step, str) else step)
     text = ""
     for step in reversed(steps):
         text = field_path(text, step)
     return text
 
 
+class _Pieces:
+    """Bytes as libyaml asks for them, some KiB at a time.
+
+    Handed over whole, it reads a value of 8 MiB in one piece, 70 ms in which no other thread of the process runs. A
+    call of Python, as this one, lets the event loop have its turn.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._at = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next ones, at most `size` if that is not negative; none at the end."""
+        piece = self._raw[self._at : self._at + size if size >= 0 else None]
+        self._at += len(piece)
+        return piece
+
+
 class _Reader:
     """Events -> documents. Recurses at most MAX_DEPTH deep."""
 
     def __init__(self, raw: bytes) -> None:
-        self._loader = yaml.CSafeLoader(raw)
+        self._loader = yaml.CSafeLoader(_Pieces(raw))
         self._scalars = SafeConstructor()
         self._anchors: dict[str, _Built] = {}
         self._violations: list[Violation] = []
         self._nodes = 0
+        self._wrong = 0
         self._first = 1
 
     def documents(self) -> Iterator[Document]:
@@ -180,13 +211,11 @@ class _Reader:
     def _node(self, event: Event, path: Path, depth: int) -> _Built:
         if isinstance(event, AliasEvent):
             return self._alias(event, depth)
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            raise DocumentError(self._line(event), f"the file has more than {MAX_NODES} values; split it")
+        self._count(1, self._line(event))
         if depth > MAX_DEPTH:
             raise _too_deep(self._line(event))
         if isinstance(event, ScalarEvent):
-            built = _Built(self._scalar(event, path), self._offset(event), len(event.value) + 1)
+            built = _Built(self._scalar(event, path), self._offset(event), len(event.value) + NODE_WEIGHT)
         elif isinstance(event, SequenceStartEvent):
             built = self._sequence(event, path, depth)
         else:
@@ -196,6 +225,21 @@ class _Reader:
         if isinstance(event, NodeEvent) and event.anchor is not None:
             self._anchors[event.anchor] = built
         return built
+
+    def _count(self, nodes: int, line: int) -> None:
+        """There are so many values more."""
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            raise DocumentError(line, f"the file has more than {MAX_NODES} values; split it")
+
+    def _violation(self, event: Event, path: Path, message: str) -> None:
+        """Something is wrong, and the object is not used. So none may be left out: beyond the limit it is the file."""
+        self._wrong += 1
+        if self._wrong > MAX_VIOLATIONS:
+            raise DocumentError(
+                self._line(event), f"more than {MAX_VIOLATIONS} keys and values are not as they must be"
+            )
+        self._violations.append(Violation(_text(path), message))
 
     def _alias(self, event: AliasEvent, depth: int) -> _Built:
         line = self._line(event)
@@ -212,7 +256,8 @@ class _Reader:
         while not isinstance(item := self._next(), SequenceEndEvent):
             items.append(self._node(item, (path, len(items)), depth + 1))
         node = (self._offset(event), None, tuple(built.node for built in items))
-        weight, height = 1 + sum(built.weight for built in items), 1 + max((built.height for built in items), default=0)
+        weight = NODE_WEIGHT + sum(built.weight for built in items)
+        height = 1 + max((built.height for built in items), default=0)
         return _Built([built.data for built in items], node, weight, height)
 
     def _mapping(self, event: Event, path: Path, depth: int) -> _Built:
@@ -220,7 +265,7 @@ class _Reader:
         data: dict[str, Any] = {}
         nodes: dict[str, Node] = {}
         merged: list[_Built] = []
-        weight, height = 1, 1
+        weight, height = NODE_WEIGHT, 1
         while not isinstance(key := self._next(), MappingEndEvent):
             name, is_merge = self._key(key, path)
             value, node, value_weight, value_height = built = self._node(self._next(), (path, name), depth + 1)
@@ -233,7 +278,7 @@ class _Reader:
             if name in data:
                 first = self._first + line_of(nodes[name])
                 message = f"stands twice in its mapping, first in line {first}; remove one of them"
-                self._violations.append(Violation(_text((path, name)), message))
+                self._violation(key, (path, name), message)
             data[name], nodes[name] = value, at(self._offset(key), node)
         for built in merged:
             self._merge(built, data, nodes)
@@ -248,6 +293,8 @@ class _Reader:
             raise DocumentError(self._first + line, "not YAML: '<<' takes a mapping or a list of mappings")
         children = _held(built.node) if several else (built.node,)
         for source, node in zip(sources, children, strict=True):
+            # Written out it would be so many values; a mapping of thousands can be merged a thousand times.
+            self._count(len(source), self._first + line)
             for (name, value), child in zip(source.items(), _held(node), strict=True):
                 data.setdefault(name, value)
                 nodes.setdefault(name, at(line, child))
@@ -263,7 +310,7 @@ class _Reader:
             return "<<", True
         if tag not in (_STR, _TAG + "value", _TAG + "timestamp"):
             message = "is a key that YAML does not read as text; put it in quotes"
-            self._violations.append(Violation(_text((path, event.value)), message))
+            self._violation(event, (path, event.value), message)
         return str(event.value), False
 
     def _scalar(self, event: ScalarEvent, path: Path) -> Any:
@@ -271,7 +318,9 @@ class _Reader:
         if tag is _STR:
             return event.value
         if tag not in _PLAIN_TAGS:
-            self._violations.append(Violation(_text(path), "has a YAML tag (!); write the value without one"))
+            self._violation(event, path, "has a YAML tag (!); write the value without one")
+        if len(event.value) > MAX_PLAIN or (":" in event.value and tag in _NUMBERS):
+            return event.value  # tagged as a number, which it is not
         node = ScalarNode(tag, event.value)
         try:
             match tag.removeprefix(_TAG):
@@ -283,14 +332,14 @@ class _Reader:
                     return self._scalars.construct_yaml_int(node)
                 case "float":
                     return self._scalars.construct_yaml_float(node)
-        except (ValueError, KeyError):
-            # What only looks like a number (0b_, or thousands of digits) or is tagged as what it is not stays text.
+        except (ValueError, KeyError, IndexError):
+            # What only looks like a number (0b_) or is tagged as what it is not (`!!int` of nothing) stays text.
             pass
         return event.value
 
     def _validate_collection_tag(self, event: Event, path: Path) -> None:
         if isinstance(event, CollectionStartEvent) and event.tag not in _COLLECTION_TAGS:
-            self._violations.append(Violation(_text(path), "has a YAML tag (!); write the value without one"))
+            self._violation(event, path, "has a YAML tag (!); write the value without one")
 
 
 def _held(node: Node) -> tuple[Node, ...]:
@@ -303,7 +352,7 @@ def _tag(event: ScalarEvent) -> str:
         return str(event.tag)
     if event.implicit[0]:
         value = event.value
-        for tag, pattern in _RESOLVERS.get(value[:1], ()):
+        for tag, pattern in _RESOLVERS.get(value[:1], ()) if len(value) <= MAX_PLAIN else ():
             if pattern.match(value):
-                return str(tag)
+                return _STR if tag in _NUMBERS and ":" in value else str(tag)
     return _STR

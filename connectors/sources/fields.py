@@ -143,6 +143,10 @@ def _fields(cls: type[Struct]) -> dict[str, Field]:
     return {field.encode_name: field for field in info.fields} if isinstance(info, StructType) else {}
 
 
+# Characters of a name that could be meant for a field. To compare a longer one costs its length squared.
+_LONGEST_MEANT = 64
+
+
 def _unknown_message(name: str, fields: Iterable[str]) -> str:
-    close = get_close_matches(name, list(fields), n=1, cutoff=0.6)
+    close = get_close_matches(name, list(fields), n=1, cutoff=0.6) if len(name) <= _LONGEST_MEANT else ()
     return f'unknown field; did you mean "{close[0]}"?' if close else "unknown field; remove it"

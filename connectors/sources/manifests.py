@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, field
@@ -24,9 +26,13 @@ from connectors.sources.secrets import decode_secret
 
 # Bytes of a file. An API server takes objects of 1.5 MiB; a file may hold several.
 MAX_FILE = 8 * 1024 * 1024
+# Unknown fields of an object that are named: for each the fields that it could mean are compared with it.
+MAX_UNKNOWN = 64
 DEFAULT_NAMESPACE = "default"
 # How alike two kinds are (difflib's ratio): one letter left out of Connector makes 0.94, ConnectorList 0.82.
 _LIKE = 0.85
+# Characters of a kind that could be meant for one of ours.
+_LONGEST_MEANT = 64
 
 CONNECTOR = "Connector"
 CONNECTOR_CLASS = "ConnectorClass"
@@ -89,16 +95,29 @@ def _expand(document: Document) -> Iterator[Document]:
         yield document
         return
     items = document.place.below("items")
+    of_all, by_item = _sorted(document.violations)
     for index, item in enumerate(data["items"]):
-        place = items.below(str(index))
         prefix = f"items[{index}]"
-        own = (_inside(violation, prefix) for violation in document.violations if _concerns(violation, prefix))
-        yield from _expand(Document(item, place, tuple(own)))
+        own = tuple([_inside(violation, prefix) for violation in by_item.get(prefix, ())])
+        yield from _expand(Document(item, items.below(str(index)), of_all + own if own else of_all))
 
 
-def _concerns(violation: Violation, prefix: str) -> bool:
-    """Whether it is of the item at `prefix`, or of the list as a whole, which leaves every item in doubt."""
-    return violation.path.startswith(prefix) or not violation.path.startswith("items[")
+# Violations of a list as a whole that each of its items repeats: a list has thousands of items.
+_OF_ALL = 8
+_ITEM = re.compile(r"items\[[0-9]+\]")
+
+
+def _sorted(violations: Sequence[Violation]) -> tuple[tuple[Violation, ...], Mapping[str, list[Violation]]]:
+    """Those of the list as a whole, which leave every item in doubt, and those of each item by its prefix."""
+    of_all: list[Violation] = []
+    by_item: dict[str, list[Violation]] = {}
+    for violation in violations:
+        item = _ITEM.match(violation.path)
+        if item is not None:
+            by_item.setdefault(item[0], []).append(violation)
+        elif len(of_all) < _OF_ALL:
+            of_all.append(violation)
+    return tuple(of_all), by_item
 
 
 def _inside(violation: Violation, prefix: str) -> Violation:
@@ -115,7 +134,9 @@ def _is_foreign(kind: str, data: dict[str, Any]) -> bool:
 
 def _meant(kind: str, data: dict[str, Any]) -> str:
     """The kind of ours that a word of our API group misspells; empty if it is another kind of that group."""
-    if not str(data.get("apiVersion")).startswith(f"{GROUP}/"):
+    version = data.get("apiVersion")
+    # A long word is not misspelt, and comparing it would cost its length squared.
+    if not isinstance(version, str) or not version.startswith(f"{GROUP}/") or len(kind) > _LONGEST_MEANT:
         return ""
     ours = {name.casefold(): name for name, shape in _KINDS.items() if shape.api_version == API_VERSION}
     close = get_close_matches(kind.casefold(), ours, 1, _LIKE)
@@ -139,7 +160,7 @@ def _manifest(document: Document) -> Manifest:
     # Nearly no manifest has a null, and a copy of each would cost as much as reading it.
     useful = without_nulls(data) if "None" in text else data
     value, violations = shape.decode(useful)
-    unknown = () if value is None else tuple(_unknown(shape, useful))
+    unknown = () if value is None else tuple(islice(_unknown(shape, useful), MAX_UNKNOWN))
     content = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return Manifest(identity, document.place, content, value, violations + unknown)
 

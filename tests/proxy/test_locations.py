@@ -6,13 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.http.message import MessageError
 from proxy.decision import Forward, Mount
-from proxy.locations import map_path, rewrite_location
+from proxy.locations import MAX_GROWTH, MAX_REFERENCES, References, map_path
 from tests.proxy.decisions import forward_of, request, tool
 
 NAME = b"/namespaces/team/connectors/tool"
 HOST = b"c-tool.team.localhost:8080"
 GIT = "https://tool.example/git"
+
+
+def rewrite_location(value: bytes, forward: Forward, scheme: str) -> bytes:
+    """Of a head that has no other reference."""
+    return References(forward, scheme).location(value)
 
 
 def by_host(address: str = "https://tool.example") -> Forward:
@@ -227,3 +233,55 @@ RELATIVE = [
 )
 def test_t04_a_relative_reference_stays_with_its_connector(forward: Forward, value: bytes, expected: bytes) -> None:
     assert rewrite_location(value, forward, "http") == expected
+
+
+# -- a whole head's
+
+
+SEGMENTS = st.lists(
+    st.sampled_from([b"..", b".", b"a", b"%2e", b"b%2E", b"", b".%2e", b"\\", b"c\\.."]), max_size=6
+).map(b"/".join)
+
+
+def dots_taken_out(path: bytes) -> bytes:
+    """RFC 3986 section 5.2.4, segment by segment, `%2e` a dot and `\\` a slash; as it is where there is none."""
+    segments = path.replace(b"\\", b"/").split(b"/")[1:]
+    plain = [segment.lower().replace(b"%2e", b".") for segment in segments]
+    if not {b".", b".."} & set(plain):
+        return path
+    kept: list[bytes] = []
+    for segment, dots in zip(segments, plain, strict=True):
+        if dots == b"..":
+            del kept[-1:]
+        elif dots != b".":
+            kept.append(segment)
+    return b"/" + b"/".join(kept + [b""] * (plain[-1] in (b".", b"..")))
+
+
+@given(
+    SEGMENTS,
+    SEGMENTS.map(lambda value: value.replace(b"..", b"d").replace(b".%2e", b"d")),
+    st.sampled_from([b"", b"?x/..", b"#/../"]),
+)
+def test_a_relative_reference_is_resolved_against_the_directory(value: bytes, below: bytes, tail: bytes) -> None:
+    reference = b"../" + value.lstrip(b"/\\") + tail
+    forward = by_path(GIT)._replace(request_target=b"/git/x/" + below + b"/last?q=/")
+    path = dots_taken_out(b"/git/x/" + below + b"/../" + value.lstrip(b"/\\"))
+    mapped = map_path(path, forward.mounts)
+    expected = b"https://tool.example" + path + tail if mapped is None else mapped + tail
+    assert rewrite_location(reference, forward, "http") == expected
+
+
+def test_t31_a_head_has_a_limited_number_of_references() -> None:
+    references = References(by_host(), "http")
+    references.count(MAX_REFERENCES)
+    with pytest.raises(MessageError, match=f"more than {MAX_REFERENCES} addresses"):
+        references.count(1)
+
+
+def test_t31_a_head_grows_by_no_more_than_another_one() -> None:
+    forward = by_path(GIT)._replace(request_target=b"/git/" + b"d" * 15_000 + b"/e/f")
+    references = References(forward, "http")
+    with pytest.raises(MessageError, match=f"more than {MAX_GROWTH} bytes"):
+        for _ in range(5):
+            references.location(b"..")

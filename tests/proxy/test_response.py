@@ -12,6 +12,7 @@ from connectors.http.head import HEAD_END
 from connectors.http.message import MessageError, ResponseHead, Version
 from proxy.buffers import ResponseBuffer
 from proxy.decision import Forward
+from proxy.locations import References
 from proxy.response import COST, MAX_CANDIDATES, Answer, KnownLines, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client
 from proxy.settings import Limits
@@ -75,7 +76,7 @@ HEADS = st.builds(
 
 
 def rewrite(forward: Forward, name: bytes, value: bytes) -> bytes | None:
-    return field_for_client(name, value, forward, SIDE)
+    return field_for_client(name, value, References(forward, SIDE.scheme))
 
 
 def judged(raw: bytes, forward: Forward) -> tuple[Answer, ResponseHead, bytes] | None:
@@ -159,7 +160,7 @@ def answer(*made: bytes | Framing | bool | None) -> Answer:
     ("fields", "expected"),
     [
         ((b"X-A: 1", b"X-A: 2"), answer(b"X-A: 1", b"X-A: 2", None, True, b"")),
-        ((b"Content-Length: 05",), answer(b"Content-Length: 05", Framing(BodyKind.LENGTH, 5), True, b"")),
+        ((b"Content-Length: 50",), answer(b"Content-Length: 50", Framing(BodyKind.LENGTH, 50), True, b"")),
         ((b"Transfer-Encoding: Chunked",), answer(b"Transfer-Encoding: Chunked", CHUNKED, True, b"")),
         ((b"Content_Length: 9", b"X: y"), answer(b"Content_Length: 9", b"X: y", None, True, b"")),
         ((b"Connection: Close",), answer(None, False, b"")),
@@ -226,6 +227,14 @@ def test_a_status_line_is_kept_where_it_is_written_as_it_came(status_line: bytes
     lines = KnownLines(BUDGET)
     for seen in range(3):
         assert check_both_ways(status_line, lines, FORWARDS[0]) is (seen > 0 and status_line in as_it_came)
+
+
+@pytest.mark.parametrize("status_line", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"])
+def test_t11_what_has_no_body_is_judged_where_it_promises_one(status_line: bytes) -> None:
+    chunked, length = b"\r\nTransfer-Encoding: chunked", b"\r\nContent-Length: 5"
+    lines = taught(OK + chunked, OK + length, status_line)
+    assert known(status_line + chunked, lines, FORWARDS[0]) is None
+    assert known(status_line + length, lines, FORWARDS[0]) is not None
 
 
 def test_the_status_line_of_an_interim_answer_is_not_kept() -> None:

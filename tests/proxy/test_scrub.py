@@ -61,6 +61,14 @@ def test_t03_nominated_fields_go_but_not_the_framing() -> None:
     assert scrubbed((b"Connection", b"X-Hop, Content-Length"), (b"X-Hop", b"1"), length) == (length,)
 
 
+@pytest.mark.parametrize("status", [100, 103, 199, 204, 304])
+def test_t11_what_has_no_body_does_not_promise_one(status: int) -> None:
+    length = (b"Content-Length", b"5")
+    headers = ((b"Transfer_Encoding", b"chunked"), (b"A", b"1"), (b"transfer-encoding", b"chunked"), (b"Trailer", b"X"))
+    head = client_head(response(*headers, length, status=status), FORWARD, ClientSide())
+    assert head.headers == ((b"A", b"1"), *((length,) if status >= 200 else ()))
+
+
 def test_t05_each_challenge_field_is_judged_alone() -> None:
     assert scrubbed((b"WWW-Authenticate", b"Bearer realm=x"), (b"WWW-Authenticate", b"Basic realm=y")) == (
         (b"WWW-Authenticate", b"Basic realm=y"),

@@ -4,12 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy import scrub
 from proxy.decision import Forward
-from proxy.scrub import rewrite_cookie
+from proxy.locations import References
 from tests.proxy.decisions import forward_of, request, tool
 
 NAME = b"/namespaces/team/connectors/tool"
 GIT = "https://tool.example/git"
+
+
+def rewrite_cookie(value: bytes, forward: Forward, scheme: str) -> bytes:
+    """Of a head that has no other address."""
+    return scrub.rewrite_cookie(value, References(forward, scheme))
 
 
 def by_host(address: str = GIT) -> Forward:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.expressions.check import MAX_SOURCE, CheckError, compile_check
+from connectors.expressions.check import MAX_CONTAINERS, MAX_SOURCE, CheckError, compile_check
 from connectors.http.response import Response
 
 BODY = {"status": "UP", "valid": True, "n": 5, "f": 1.5, "nul": None, "l": [{"n": "a"}, {"n": "b"}]}
@@ -269,3 +269,11 @@ def test_any_answer_has_a_verdict(body: bytes, header: str, complete: bool) -> N
     answer = Response(200, (("Content-Type", "application/json"), ("X-A", header)), body, complete)
     assert compile_check("response.body == null || response.body != null").holds(answer)
     assert compile_check("size(response.bodyString) >= 0 && size(response.headers['x-a'][0]) >= 0").holds(answer)
+
+
+def test_t31_a_body_of_very_many_arrays_is_not_read_as_json() -> None:
+    check = compile_check("bodyJSON == null")
+    fields = (("Content-Type", "application/json"),)
+    for count, is_null in ((MAX_CONTAINERS, False), (MAX_CONTAINERS + 1, True)):
+        body = b"[" + b",".join([b"[]"] * (count - 1)) + b"]"
+        assert check.holds(Response(200, fields, body)) is is_null

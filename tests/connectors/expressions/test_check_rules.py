@@ -5,6 +5,7 @@ from time import thread_time
 import pytest
 
 from connectors.expressions.check import CheckError, compile_check
+from connectors.expressions.check_rules import repeated_parts
 from connectors.http.response import Response
 
 JSON = (("Content-Type", "application/json"),)
@@ -105,3 +106,32 @@ def test_what_is_left_takes_no_seconds(source: str, body: bytes) -> None:
     began = thread_time()
     assert not check.holds(Response(200, JSON, body))
     assert thread_time() - began < 5, "half a second is meant; the rest is for a busy machine"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "parts"),
+    [
+        ("a" * 256, 0),
+        ("a*", 1),
+        ("(ab){0,50}", 100),
+        ("(a?){3}", 3),
+        ("((a{2}){3}){4}", 24),
+        (r"\{9\}", 0),
+        ("(a.{0,900})z", 900),
+        ("(?i)v[0-9]+[.]", 1),
+        ("(a|bc)+d?", 4),
+        ("[]a]{5}[^]b]", 5),
+        ("x{3,}", 3),
+        ("a{", 0),
+        ("((", 0),
+    ],
+)
+def test_t31_counted_repetitions_count_as_if_they_were_written_out(pattern: str, parts: int) -> None:
+    assert repeated_parts(pattern) == parts
+
+
+def test_t31_regular_expressions_repeat_a_limited_number_of_parts_together() -> None:
+    one = "response.bodyString.matches('(ab){0,%d}')"
+    assert compile_check(one % 32 + " && " + one % 32)
+    with pytest.raises(CheckError, match=r"^line 1, column \d+: regular expressions repeat more than 128 parts"):
+        compile_check(one % 32 + " && " + one % 33)

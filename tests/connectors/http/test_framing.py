@@ -30,6 +30,8 @@ AMBIGUOUS = {
     "two lengths": (LENGTH, LENGTH),
     "list": ((b"Content-Length", b"5,5"),),
     "sign": ((b"Content-Length", b"+5"),),
+    "a zero before": ((b"Content-Length", b"010"),),
+    "two zeros": ((b"Content-Length", b"00"),),
     "empty": ((b"Content-Length", b""),),
     "not ASCII digits": ((b"Content-Length", "٥".encode()),),
     "superscript": ((b"Content-Length", b"\xb2"),),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from connectors.http.framing import CHUNKED, NO_BODY, BodyKind, Framing
 from connectors.http.head import (
     connection_tokens,
+    has_bare_lf_or_nul,
     parse_request,
     parse_response,
     parse_trailers,
@@ -196,7 +199,7 @@ def test_errors_never_quote_the_peer() -> None:
     [
         pytest.param(b"", NO_BODY, True, id="neither"),
         pytest.param(b"Content-Length: 0\r\n", NO_BODY, True, id="length 0"),
-        pytest.param(b"Content-Length: 007\r\n", Framing(BodyKind.LENGTH, 7), True, id="leading zeros"),
+        pytest.param(b"Content-Length: 70\r\n", Framing(BodyKind.LENGTH, 70), True, id="a zero behind"),
         pytest.param(b"transfer-encoding: Chunked\r\n", CHUNKED, True, id="chunked in any case"),
         pytest.param(b"Connection: Close\r\n", NO_BODY, False, id="close"),
         pytest.param(b"Connection: keep-alive\r\nConnection: x, close\r\n", NO_BODY, False, id="close wins"),
@@ -254,3 +257,16 @@ def test_a_bare_line_feed_is_found_wherever_the_head_was_split(cut: int) -> None
     require_completable(raw[:cut], target_bytes=99, head_bytes=99)
     with pytest.raises(MessageError):
         require_completable(raw, target_bytes=99, head_bytes=99, scanned=cut)
+
+
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"\0"]), max_size=8).map(b"".join),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+def test_a_bare_lf_or_nul_is_found_where_a_look_behind_would(raw: bytes, begin: int, more: int) -> None:
+    begin = min(begin, len(raw))
+    end = min(begin + more, len(raw))
+    found = re.compile(rb"(?<!\r)\n|\0").search(raw, begin, end) is not None
+    assert has_bare_lf_or_nul(raw, begin, end) is found
+    assert has_bare_lf_or_nul(bytearray(raw), begin, end) is found

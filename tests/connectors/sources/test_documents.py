@@ -148,3 +148,37 @@ def test_any_bytes_are_documents_or_refused(raw: bytes) -> None:
 def test_t14_repr_shows_no_data() -> None:
     (document,) = read_yaml(b"kind: Secret\nstringData: {password: canary}")
     assert "canary" not in repr(document)
+
+
+LONG_NUMBERS = ["9" * 100, "0x" + "f" * 100, "1." + "5" * 100]
+
+
+@pytest.mark.parametrize("text", ["1:30", "190:20:30", "-1:30", "190:20:30.15", *LONG_NUMBERS])
+def test_t31_what_no_api_server_reads_as_a_number_is_text(text: str) -> None:
+    """Numbers to base 60 have never been any for kubectl, and those of many digits cost the square of their length."""
+    (document,) = read_yaml(f"a: {text}\n{text}: b".encode())
+    assert document.data == {"a": text, text: "b"}
+    assert document.violations == ()
+
+
+@pytest.mark.parametrize("text", ["!!int 1:30", "!!float 1:30.5", "!!int ''", "!!int", "!!float ''", "!!bool ''"])
+def test_what_is_tagged_as_what_it_is_not_is_text(text: str) -> None:
+    (document,) = read_yaml(f"a: {text}".encode())
+    assert isinstance(document.data["a"], str)
+
+
+def test_t31_a_file_names_a_limited_number_of_things_that_are_wrong() -> None:
+    with pytest.raises(DocumentError, match="more than 1000 keys"):
+        read_yaml(b"a: 1\n" * 1002)
+
+
+def test_t31_a_path_has_no_key_of_megabytes() -> None:
+    (document,) = read_yaml(b"? " + b"k" * 5000 + b"\n: {a: 1, a: 2}")
+    (violation,) = document.violations
+    assert violation.path == "k" * 256 + ".a"
+
+
+def test_t31_a_merged_mapping_counts_as_if_it_were_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.sources.documents.MAX_NODES", 20)
+    with pytest.raises(DocumentError, match="more than 20 values"):
+        read_yaml(b"a: &a {b: 1, c: 2, d: 3}\ne:\n" + b"- {<<: *a}\n" * 5)

@@ -199,3 +199,18 @@ def test_any_tree_is_read(tree: object) -> None:
     except DocumentError:
         return
     assert all(entry.value is not None or entry.violations for entry in found.entries)
+
+
+def test_t31_a_list_sorts_out_once_which_item_a_violation_is_of() -> None:
+    """And what is wrong with the list as a whole leaves each of them in doubt."""
+    items = "".join(f"- {{kind: Secret, a: {number}, a: 2}}\n" for number in range(12))
+    found = entries(f"kind: List\nitems:\n{items}{'b: 1' + chr(10)}{'b: 1' + chr(10)}")
+    assert len(found) == 12
+    for entry in found:
+        assert {violation.path for violation in entry.violations} >= {"a", "b"}
+        assert sum(violation.path == "a" for violation in entry.violations) == 1
+
+
+def test_t31_an_object_names_a_limited_number_of_unknown_fields() -> None:
+    (found,) = entries(CONNECTOR + "".join(f"x{number}: 1\n" for number in range(200)))
+    assert len(found.violations) == 64

@@ -22,6 +22,7 @@ MALFORMED = {
     "listed length": message(POST, HOST, b"Content-Length: 1, 1"),
     "hexadecimal length": message(POST, HOST, b"Content-Length: 0x1"),
     "length with a blank": message(POST, HOST, b"Content-Length: 1 1"),
+    "length with a zero before": message(POST, HOST, b"Content-Length: 010"),
     "underscored length": message(POST, HOST, b"Content-Length: 1_0"),
     "empty length": message(POST, HOST, b"Content-Length:"),
     "huge length": message(POST, HOST, b"Content-Length: 99999999999999999999"),

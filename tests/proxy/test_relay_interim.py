@@ -1,0 +1,78 @@
+"""Interim responses: with turns for others between them, and only while the client takes them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from connectors.objects.reasons import Reason
+from proxy.relay import MAX_HEADS_AT_ONCE, End
+from tests.proxy.test_client import turns
+from tests.proxy.test_relay import ANSWER, started
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nX: " + b"a" * 5000 + b"\r\n\r\n"
+
+
+async def test_t31_many_interim_responses_are_passed_on_in_turns() -> None:
+    desk = await started()
+    desk.upstream.data_received(HINTS * 12 + ANSWER)
+    assert MAX_HEADS_AT_ONCE <= len(desk.client.sent) < MAX_HEADS_AT_ONCE + len(HINTS)
+    assert not desk.wire.reading
+    await asyncio.wait_for(desk.over.wait(), 5)
+    assert desk.client.sent == HINTS * 12 + ANSWER
+    assert (desk.relay.end, desk.relay.client_reusable, desk.relay.upstream_reusable) == (End.DONE, True, True)
+
+
+async def test_few_interim_responses_wait_for_no_turn() -> None:
+    desk = await started()
+    desk.upstream.data_received(HINTS * 3 + ANSWER)
+    assert desk.client.sent == HINTS * 3 + ANSWER
+
+
+async def test_t31_interim_responses_wait_for_a_client_that_does_not_take_them() -> None:
+    desk = await started()
+    desk.relay.client_writable(False)
+    desk.upstream.data_received(HINTS * 2 + ANSWER)
+    await turns()
+    # One was on its way when it was seen that the client is full: no more come.
+    assert desk.client.sent == HINTS
+    assert not desk.wire.reading
+    desk.relay.client_writable(True)
+    await asyncio.wait_for(desk.over.wait(), 5)
+    assert desk.client.sent == HINTS * 2 + ANSWER
+
+
+async def test_a_client_that_takes_none_for_too_long_is_cut_off() -> None:
+    desk = await started()
+    desk.relay.client_writable(False)
+    desk.upstream.data_received(HINTS * 2)
+    desk.relay.expired()
+    assert desk.client.aborted
+    assert desk.record.ending == "client timeout"
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_what_waits_is_passed_on_when_the_tool_leaves(full: bool) -> None:
+    desk = await started()
+    desk.relay.client_writable(not full)
+    desk.upstream.data_received(HINTS * 12 + ANSWER)
+    desk.upstream.connection_lost(None)
+    assert desk.client.sent == HINTS * 12 + ANSWER
+    assert desk.relay.end is End.DONE
+
+
+async def test_what_is_broken_behind_them_is_refused_in_its_turn() -> None:
+    desk = await started()
+    desk.upstream.data_received(HINTS * 12 + b"HTTP/1.1 200 OK\r\nContent-Length: 010\r\n\r\n")
+    assert await asyncio.wait_for(desk.refusal(), 5) is Reason.UPSTREAM_PROTOCOL
+
+
+async def test_t31_a_head_with_too_many_addresses_is_refused_on_both_roads() -> None:
+    for size in (2, 300, 300):
+        desk = await started()
+        desk.upstream.data_received(b"HTTP/1.1 200 OK\r\nLink: " + b"</a>, " * size + b"\r\nContent-Length: 0\r\n\r\n")
+        if size == 2:
+            assert desk.relay.end is End.DONE
+        else:
+            assert await desk.refusal() is Reason.UPSTREAM_PROTOCOL
