@@ -12,7 +12,7 @@ from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason
 from connectors.objects.secret import BASIC_AUTH, OPAQUE, TLS, KeyPair, Secret, SecretValue
-from connectors.plan import Plan, PoolKey, compile_plan, trusting
+from connectors.plan import PATH_OVERRIDES, Plan, PoolKey, compile_plan, trusting
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Inputs, examine
 from connectors.tls.pool import ClientTls
@@ -52,7 +52,7 @@ def test_what_a_request_needs_is_worked_out() -> None:
     assert (plan.has_proxy, plan.by_path, plan.caller_header) == (True, False, b"")
     assert (plan.secret_name, plan.secret_version) == ("login", LOGIN.metadata.resource_version)
     assert (target.address.prefix, target.address.authority) == (b"/git", b"tool.example.com:8443")
-    assert target.dropped == HOP_BY_HOP | plan.owned.headers
+    assert target.dropped == HOP_BY_HOP | plan.owned.headers | PATH_OVERRIDES
     assert target.injected.reveal() == b"Authorization: Basic dTpw\r\n"
     assert (target.query, target.mint, target.refusal, target.proxy_of) == (None, None, None, None)
     assert target.pool == PoolKey(plan.key, "", "", target.address.origin, "", False)
