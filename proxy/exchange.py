@@ -93,9 +93,9 @@ class Exchange:
         if passage is None:
             return False
         path, query, end, now = plain.path, plain.query, plain.end, time.monotonic()
-        if end > self._most_head or len(path) + (length := len(query)) > self._most_target:
+        if end > self._most_head or len(path) + len(query) > self._most_target:
             return False  # known in part, too long as a whole
-        if length >= passage.long_query:
+        if len(query) >= passage.long_query:
             return False  # the caller's token may stand in it, which is known to the long way alone
         if passage.evidence is not None:
             passage.evidence.count()

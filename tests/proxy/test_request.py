@@ -73,6 +73,9 @@ FIELDS = [
     *(b"X-Copy: " + TOKEN, b"Proxy-Authorization: Basic x", b"X-Openapi-Address: ", b"X_Openapi_Address: api"),
     *(b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"TE: trailers", b"TE: gzip"),
     *(b"Upgrade: websocket", b"Connection: Upgrade", b"HTTP2-Settings: x", b"Upgrade: h2c"),
+    *(b"Origin: http://proxy:1", b"Referer: http://proxy:1" + FORM + b"forge/x", b"X-Original-URL: /x"),
+    *(b"Destination: <here>/y", b"If: <<here>/y> (<urn:x>)", b"Referer: <here>/z?a"),
+    *(b"X-HTTP-Method: PUT", b"X-Login: Basic " + b64encode(b"me:" + TOKEN)),
 ]
 FRAMINGS = {b"Content-Length: 5", b"Transfer-Encoding: chunked"}
 OURS = Facts(True, service_account_user("team", "a"), Permission(allowed=True))
@@ -102,7 +105,9 @@ def requests(draw: st.DrawFn) -> tuple[bytes, bytes, tuple[bytes, ...]]:
     host = draw(st.sampled_from([b"proxy:1", named, *HOSTS] if prefix else HOSTS))
     fields = draw(FIELD_LISTS)
     # Two choices of an address that differ are refused.
-    return host, prefix, tuple(field for field in fields if b"@" not in prefix or b"X-Openapi" not in field)
+    fields = tuple(field for field in fields if b"@" not in prefix or b"X-Openapi" not in field)
+    # A place below the address that is used; any other one is refused.
+    return host, prefix, tuple(field.replace(b"<here>", b"http://" + host + prefix) for field in fields)
 
 
 @settings(max_examples=300)
