@@ -202,10 +202,10 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
 # reads it. An address without a prefix has no outside, so there they pass.
 PATH_OVERRIDES = frozenset(
     {
-        b"path-info",  # gunicorn before 22, and CGI gateways that let HTTP_ fields override their own
-        b"script-name",  # gunicorn: cuts the path at this text's first occurrence
+        b"path-info",  # gateways that let HTTP_PATH_INFO stand for CGI's own PATH_INFO
+        b"script-name",  # gunicorn: what it cuts off the path
         b"x-envoy-original-path",  # Envoy, and what trusts it
-        b"x-forwarded-path",  # Kong, Play
+        b"x-forwarded-path",  # Kong
         b"x-forwarded-prefix",  # Spring, Traefik: the path that the application believes to be mounted at
         b"x-forwarded-uri",  # Traefik's and Caddy's forward authentication
         b"x-original-uri",  # ingress-nginx

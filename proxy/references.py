@@ -26,6 +26,9 @@ _AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 # ends: no parenthesis in a state token, neither parenthesis nor bracket in an entity tag.
 _CONDITION = rb"(?:Not[ \t]*+)?(?:<[^<>()]++>|\[[^<>()\[\]]*+\])[ \t]*+"
 _LISTS = rb"(?:\([ \t]*+(?:%b)++\)[ \t]*+)++" % _CONDITION
+# Parts of an If, two for each tag. A client names the resources that it holds locks on; looking at one costs 4 us, so
+# that a head full of them would hold up all others.
+_MAX_TAGS = 200
 _TAGGED_LISTS = re.compile(rb"(?:<([^<>]*+)>[ \t]*+)?(%b)" % _LISTS, re.IGNORECASE)
 # Folded names of fields that say which method is meant, to tools that read them (Rails, OData, Spring). Of their values
 # those are refused that make a server show a request, the credential included (RFC 9110 section 9.3.8); TRACK is IIS's.
@@ -61,18 +64,20 @@ def _destination(value: bytes, forward: Forward) -> bytes:
 #
 # What stands in a list stays: a state token looks like a URL and is a name that the tool gave.
 def _if(value: bytes, forward: Forward) -> bytes:
-    made, position = b"", 0
+    made: list[bytes] = []
+    position = 0
     while position < len(value):
         found = _TAGGED_LISTS.match(value, position)
-        if found is None:
-            raise MessageError("If is not a list of conditions as in RFC 4918 section 10.4.2")
-        if found[1] is not None:
-            made += b"<" + _within(b"If", found[1], forward) + b">"
-            made += value[found.end(1) + 1 : found.end()]
-        else:
-            made += found[0]
+        if found is None or len(made) > _MAX_TAGS:
+            raise MessageError("If is not a short list of conditions as in RFC 4918 section 10.4.2")
+        tag: bytes | None = found[1]
+        start = found.start()
+        if tag is not None:
+            made.append(b"<" + _within(b"If", tag, forward))
+            start = found.end(1)
+        made.append(value[start : found.end()])
         position = found.end()
-    return made
+    return b"".join(made)
 
 
 # Origin (RFC 6454 section 7) and Referer (RFC 9110 section 10.1.3), by which tools tell their own pages from others'.

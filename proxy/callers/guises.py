@@ -22,7 +22,8 @@ class Guises:
 
     def __init__(self, token: bytes) -> None:
         self._token = token
-        self._encoded = tuple(_core(token, before) for before in range(3))
+        # Made for the first text that is long enough: most requests have none.
+        self._encoded: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
         return "Guises(********)"
@@ -31,6 +32,7 @@ class Guises:
         """Whether the text holds the token."""
         if len(text) < len(self._token):
             return False  # every guise is at least as long
+        self._encoded = self._encoded or tuple(_core(self._token, before) for before in range(3))
         for _ in range(_MAX_ENCODINGS):
             if self._token in text:
                 return True

@@ -23,7 +23,7 @@ WEBSOCKET_PROTOCOL = b"sec-websocket-protocol"
 _BEARER_PROTOCOL = b"base64url.bearer.authorization.k8s.io."
 # Bytes. A token with many audiences has 2 KiB; a longer text is not a token, and is never asked about.
 MAX_TOKEN = 16 * 1024
-# Tokens of one request that are looked at: Authorization's, and those of two declared headers. Each may cost a question
+# Tokens of one request that are looked at: Authorization's, and those of two other fields. Each may cost a question
 # to the API server, and no client has more than one token to show.
 MAX_CANDIDATES = 3
 

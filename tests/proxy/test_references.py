@@ -188,6 +188,7 @@ def test_t37_tags_of_conditions_are_mapped_and_nothing_else(sent: bytes, got: by
         b"(<urn:x>),(<urn:y>)",
         b"(<urn:x>) x",
         b"<(<urn:x>)",
+        b"</a>(<urn:x>)" * 1000,
     ],
 )
 def test_t37_conditions_that_readers_take_apart_differently_are_refused(value: bytes) -> None:
