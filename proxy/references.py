@@ -2,7 +2,8 @@
 
 The path prefix of a Connector's address is a boundary here too (threat 37). What is decided depends on the header
 block, on the part of the path that named the Connector, and on objects; never on the rest of the path, nor on the
-query. So it is remembered with the block (docs/decisions/remembering.md).
+query. So it is remembered with the block (docs/decisions/remembering.md). Fields that are looked at for another reason
+stand in the same table: what they hold is decided by the block alone.
 """
 
 from __future__ import annotations
@@ -193,6 +194,7 @@ _CHANGES: dict[bytes, Callable[[bytes, Forward], bytes | None]] = {
     b"if": _if,
     b"origin": _origin,
     b"referer": _referer,
+    # A caller's token among the protocols is the caller's word to the proxy, as Authorization is (threat 39).
     WEBSOCKET_PROTOCOL: lambda value, _: without_bearer_protocol(value),
     # Amazon S3 and what speaks its protocol, with the names that others gave the field; OpenStack Swift; Azure.
     **dict.fromkeys(
