@@ -79,9 +79,9 @@ class Target:
 class Plan:
     """What the data plane knows of one Connector. Equal only if the same instance: a change makes another.
     `has_proxy`: whether the class gives its Connectors a proxy address; an unknown class may well have one. `by_path`:
-    whether it leaves the naming to the path. `caller_header`: see ConnectorClass. `refusal` is what every request gets
-    instead of the tool's answer; there is no Target then. `secret_name`, `secret_version`: empty if there is no
-    Secret. `targets` is keyed by extension name; "" is spec.address.
+    whether it leaves the naming to the path. `caller_header`, `bearer_protocol`: see ConnectorClass. `refusal` is what
+    every request gets instead of the tool's answer; there is no Target then. `secret_name`, `secret_version`: empty if
+    there is no Secret. `targets` is keyed by extension name; "" is spec.address.
     """
 
     key: ConnectorKey
@@ -90,6 +90,7 @@ class Plan:
     has_proxy: bool
     by_path: bool
     caller_header: bytes
+    bearer_protocol: bool
     refusal: Refusal | None
     owned: Owned
     credential: Credential
@@ -118,6 +119,7 @@ def compile_plan(examined: Examined, hosts: HostForm, key: ConnectorKey | None =
         has_proxy=connector_class is None or connector_class.spec.proxy is not None,
         by_path=connector_class is not None and connector_class.resolver is Resolver.PATH,
         caller_header=connector_class.caller_header if connector_class else b"",
+        bearer_protocol=connector_class is not None and connector_class.bearer_protocol,
         refusal=examined.refusal,
         owned=examined.owned,
         credential=examined.credential,
@@ -144,7 +146,7 @@ class _Shared(NamedTuple):
     secret: str
     trust: Trust
     credential: Credential
-    dropped: frozenset[bytes]
+    owned: frozenset[bytes]
     injected: SecretValue
     query: Query | None
     mint: Mint | None
@@ -158,7 +160,7 @@ def _targets(key: ConnectorKey, examined: Examined, hosts: HostForm) -> dict[str
         secret=inputs.secret.metadata.resource_version if inputs.secret else "",
         trust=inputs.trust,
         credential=credential,
-        dropped=_dropped(owned.headers),
+        owned=owned.headers,
         injected=_lines(credential),
         query=_query(owned.query, credential.query) if owned.query else None,
         mint=partial(add_query, credential.query) if credential.query else None,
@@ -176,7 +178,7 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
         refusal = Refusal(Reason.CONNECTOR_INVALID, message)
     return Target(
         address=address,
-        dropped=shared.dropped,
+        dropped=_dropped(shared.owned, within_prefix=bool(address.prefix)),
         injected=shared.injected,
         query=shared.query,
         mint=shared.mint,
@@ -196,10 +198,31 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
     )
 
 
+# Folded names of fields by which a caller can tell some tools to serve another path than the request-target's: what the
+# address's path prefix keeps out would be reached all the same (threat 37). Each stands for itself in the list of what
+# reads it. An address without a prefix has no outside, so there they pass.
+PATH_OVERRIDES = frozenset(
+    {
+        b"path-info",  # gateways that let HTTP_PATH_INFO stand for CGI's own PATH_INFO
+        b"script-name",  # gunicorn: what it cuts off the path
+        b"x-envoy-original-path",  # Envoy, and what trusts it
+        b"x-forwarded-path",  # Kong
+        b"x-forwarded-prefix",  # Spring, Traefik: the path that the application believes to be mounted at
+        b"x-forwarded-uri",  # Traefik's and Caddy's forward authentication
+        b"x-original-uri",  # ingress-nginx
+        b"x-original-url",  # IIS, Symfony and Zend before 2018 (CVE-2018-14773)
+        b"x-replaced-path",  # Traefik
+        b"x-rewrite-url",  # the same as X-Original-URL
+        b"x-script-name",  # WSGI middleware behind nginx
+        b"x-waws-unencoded-url",  # Azure App Service
+    }
+)
+
+
 # What Connectors of one class, or with the same CAs, have in common is one instance in all of their Plans.
 @lru_cache(maxsize=1024)
-def _dropped(owned: frozenset[bytes]) -> frozenset[bytes]:
-    return HOP_BY_HOP | owned
+def _dropped(owned: frozenset[bytes], *, within_prefix: bool) -> frozenset[bytes]:
+    return HOP_BY_HOP | owned | PATH_OVERRIDES if within_prefix else HOP_BY_HOP | owned
 
 
 @lru_cache(maxsize=1024)

@@ -98,6 +98,8 @@ class Exchange:
         path, query, end, now = plain.path, plain.query, plain.end, time.monotonic()
         if end > self._most_head or len(path) + len(query) > self._most_target:
             return False  # known in part, too long as a whole
+        if len(query) >= passage.long_query:
+            return False  # the caller's token may stand in it, which is known to the long way alone
         if passage.evidence is not None:
             passage.evidence.count()
         record = self._audit.begin(plain.method, path, began, passage.caller, passage.plan)
@@ -186,7 +188,7 @@ class Exchange:
             relay.head = record.method + b" " + relay.target + passage.tail
         else:
             relay.head = passage.head(record.method, relay.target)
-        relay.repeatable = not passage.has_body and record.method in IDEMPOTENT
+        relay.repeatable = not passage.once and record.method in IDEMPOTENT
         upstream = self._upstreams.take(passage.pool, now, repeatable=relay.repeatable)
         if upstream is None:
             self._wait(record, passage.manners, relay.client, self._dial(relay))

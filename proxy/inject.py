@@ -9,7 +9,9 @@ from __future__ import annotations
 from connectors.credentials.credential import fold, revealed, without_query
 from connectors.http.head import connection_tokens, tokens
 from connectors.http.message import FRAMING, HOP_BY_HOP, NEVER_TRAILERS, Headers, RequestHead, ResponseHead, Version
+from proxy.callers.guises import guises_of
 from proxy.decision import Forward
+from proxy.references import LOOKED_AT, field_for_tool, require_once
 
 
 def not_forwarded(head: RequestHead | ResponseHead) -> frozenset[bytes]:
@@ -42,10 +44,6 @@ def accepts_trailers(head: RequestHead) -> bool:
     return any(b"trailers" in tokens(value) for value in head.values(b"te"))
 
 
-# Bytes of a token that stands nowhere by chance; a real one has hundreds.
-_UNMISTAKABLE = 16
-
-
 def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
     """The head to send to `forward.target`: the caller's fields in their order, the tool's Host, the credential.
 
@@ -57,11 +55,27 @@ def outgoing(head: RequestHead, forward: Forward) -> RequestHead:
 
 
 def stripped(head: RequestHead, forward: Forward) -> RequestHead:
-    """The same without what must be made for this very request."""
+    """The same without what must be made for this very request.
+
+    Raises:
+        MessageError: a field asks for what lies outside of the Connector's address (proxy/references.py).
+    """
     target = forward.target
     ends_here = not_forwarded(head)
     dropped = target.dropped if ends_here is HOP_BY_HOP else target.dropped | ends_here
-    headers = _without_token(tuple(field for field in head.headers if fold(field[0]) not in dropped), forward)
+    require_once(head)
+    kept = []
+    for field in head.headers:
+        name = fold(field[0])
+        if name in dropped:
+            continue
+        if name in LOOKED_AT:
+            value = field_for_tool(name, field[1], forward)
+            if value is None:
+                continue
+            field = (field[0], value)  # noqa: PLW2901 - the field as the tool gets it
+        kept.append(field)
+    headers = _without_token(tuple(kept), forward)
     headers = _with_host(headers, target.address.authority) + _own_hop(head) + revealed(forward.plan.credential)
     request_target = forward.request_target
     if target.query:
@@ -71,20 +85,20 @@ def stripped(head: RequestHead, forward: Forward) -> RequestHead:
 
 def request_trailers(forward: Forward, trailers: Headers) -> Headers:
     """The trailers that may follow a request's body: none that could stand for a field stripped from the head."""
-    dropped = forward.plan.owned.headers | NEVER_TRAILERS
+    dropped = forward.target.dropped | NEVER_TRAILERS | LOOKED_AT
     return _without_token(tuple(field for field in trailers if fold(field[0]) not in dropped), forward)
 
 
 def _without_token(headers: Headers, forward: Forward) -> Headers:
-    """Without the fields that hold the caller's token as it is: it may stand in one more than it was found in.
+    """Without the fields that hold the caller's token, however dressed: it may stand in one more than it was found in.
 
     Not what frames the message, whatever it holds: the tool would find another end of the body (threat 11). Nor for a
     text so short that it may stand somewhere by chance.
     """
-    if forward.spent is None or len(forward.spent.token) < _UNMISTAKABLE:
+    guises = guises_of(forward.spent)
+    if guises is None:
         return headers
-    token = forward.spent.token
-    return tuple(field for field in headers if token not in field[1] or field[0].lower() in FRAMING)
+    return tuple(field for field in headers if field[0].lower() in FRAMING or not guises.in_text(field[1]))
 
 
 def _with_host(headers: Headers, authority: bytes) -> Headers:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
-from connectors.credentials.credential import without_query
+from connectors.credentials.credential import fold, without_query
 from connectors.http.framing import BodyKind, Framing
 from connectors.http.head import ParsedRequest, write_fields, write_request
 from connectors.http.message import RequestHead, Version
 from connectors.http.plain import Plain
 from connectors.objects.user import User
 from proxy.callers.answers import Evidence
+from proxy.callers.guises import UNMISTAKABLE
 from proxy.decision import Facts, Forward
 from proxy.inject import stripped, wants_websocket
+from proxy.references import METHOD_OVERRIDES
 from proxy.response import NOTHING_KNOWN, KnownLines
 from proxy.upstream import IdlePool
 
@@ -50,13 +53,14 @@ class Passage:
     `forward` is without what the request line and the caller's token decide: its target is empty, its token left out.
     `tail` follows the target on the wire. `evidence` is what the API server's answers rest on, None if it was not
     asked. `as_it_is`: the request-target is sent as `path_rule` gives it. `pool`: of the connections to use; `known`:
-    lines of responses. `stays`: the client's connection goes on behind the answer, without a word in it. `websocket`,
-    and `waits` for a 100, are rare, and never remembered.
+    lines of responses. `stays`: the client's connection goes on behind the answer, without a word in it. `once`: it may
+    not be sent twice, whatever its method is. `long_query`: from so many bytes on a query could hold the caller's
+    token, and is judged each time. `websocket`, and `waits` for a 100, are rare, and never remembered.
     """
 
     __slots__ = (
         "_headers", "as_it_is", "caller", "evidence", "forward", "framing", "has_body", "keep_alive", "known",
-        "manners", "old", "path_rule", "plan", "pool", "stays", "tail", "waits", "websocket",
+        "long_query", "manners", "old", "once", "path_rule", "plan", "pool", "stays", "tail", "waits", "websocket",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +75,9 @@ class Passage:
         self.framing: Framing = request.framing
         self.manners = manners_of(request)
         self.has_body, self.keep_alive, self.old = self.manners
+        # A GET that is a POST to the tool is as little to be repeated as a POST (threat 30).
+        overridden = any(fold(name) in METHOD_OVERRIDES for name, _ in head.headers)
+        self.once = self.has_body or overridden
         self.stays = self.keep_alive and not self.old
         self.pool = pool
         # HTTP/1.0 has no chunks, so its clients get other lines; these must not be remembered for others.
@@ -81,6 +88,7 @@ class Passage:
         self._headers = made.headers if forward.target.mint else ()
         self.as_it_is = forward.target.query is None and forward.target.mint is None
         self.path_rule = forward.path_rule
+        self.long_query = _long_query(forward)
         self.websocket = wants_websocket(head)
         self.waits = any(value.lower() == b"100-continue" for value in head.values(b"expect"))
 
@@ -101,6 +109,12 @@ class Passage:
         if target.mint is None:
             return method + b" " + request_target + self.tail
         return write_request(target.mint(RequestHead(method, request_target, self._headers)))
+
+
+def _long_query(forward: Forward) -> int:
+    """In none of its guises is the token shorter than it is; how long it is tells no one which it was."""
+    length = len(forward.spent.token) if forward.spent else 0
+    return length if length >= UNMISTAKABLE else sys.maxsize
 
 
 def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, forward: Forward) -> bool:

@@ -17,6 +17,7 @@ from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.plan import Plan, Target
 from connectors.snapshot import Snapshot
+from proxy.callers.guises import guises_of, without_token
 from proxy.decision import Facts, Forward, Mount, PathRule, Route
 
 CHOOSER = b"x-openapi-address"
@@ -234,4 +235,7 @@ def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) ->
     plan = authorize(route, facts)
     forward = choose_target(route, plan, head)
     require_no_loop(forward.target, snapshot)
-    return forward._replace(spent=facts.presented)
+    guises = guises_of(facts.presented)
+    if guises is None:
+        return forward._replace(spent=facts.presented)
+    return forward.asking(without_token(forward.request_target, guises), facts.presented)

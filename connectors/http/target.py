@@ -13,7 +13,19 @@ _ABSOLUTE = re.compile(rb"http://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
 _DOT = rb"(?:\.|\xc0\xae|\xe0\x80\xae|\xef\xbc\x8e)"
 # Also in overlong UTF-8, which old decoders accept, and in full width, which some fold to ASCII.
 _SLASH = rb"(?:[/\\]|\xc0\xaf|\xc1\x9c|\xe0\x80\xaf|\xef\xbc\x8f|\xef\xbc\xbc)"
-_DOT_DOT = re.compile(rb"(?:^|%s)%s{2}[ \t]*(?:%s|[;?#\0]|\Z)" % (_SLASH, _DOT, _SLASH))
+# Control characters (C1 ones as UTF-8 and Latin-1 write them), no-break and wide spaces, what has no width: readers
+# drop them at the ends (Python's and JavaScript's `strip`), everywhere (WHATWG URL: tabs and line ends), or where they
+# write the path again in a character set that lacks them.
+_UNSEEN = (
+    rb"(?:[\0-\x1f\x7f]|\xc2[\x80-\xa0\xad]|[\x80-\xa0]"
+    rb"|\xe1\x9a\x80|\xe2\x80[\x80-\x8f\xa8-\xaf]|\xe2\x81[\x9f-\xaf]|\xe3\x80\x80|\xef\xbb\xbf)"
+)
+_DOT_DOT = re.compile(
+    rb"(?:^|%(slash)s)%(unseen)s*%(dot)s%(unseen)s*%(dot)s(?: |%(unseen)s)*(?:%(slash)s|[;?#\0]|\Z)"
+    % {b"slash": _SLASH, b"dot": _DOT, b"unseen": _UNSEEN}
+)
+# Of no standard (JavaScript's `escape` writes it); IIS and what grew on it read it.
+_WIDE_ESCAPE = re.compile(rb"%u([0-9a-f]{4})", re.IGNORECASE)
 # How often percent-encoding may be nested. Two are seen in the wild; more only serve to hide something.
 _MAX_ENCODINGS = 3
 
@@ -57,18 +69,27 @@ def climbs(path: bytes) -> bool:
     """Whether some reader could see a `..` segment in this path: percent-decoded, with `\\` for `/`, with `;x`.
 
     A decoded `?`, `#` or NUL ends the path for a reader that takes it apart behind its decoding. White space behind the
-    dots is dropped by file systems such as Windows'.
+    dots is dropped by file systems such as Windows'. Characters that are not seen do not make two dots another name.
     """
     if b".." not in path and b"%" not in path and path.isascii():
         return False
     for _ in range(_MAX_ENCODINGS):
         if _DOT_DOT.search(path):
             return True
-        decoded = unquote_to_bytes(path)
+        decoded = _decoded(path)
         if decoded == path:
             return False
         path = decoded
-    return _DOT_DOT.search(path) is not None or unquote_to_bytes(path) != path
+    return _DOT_DOT.search(path) is not None or _decoded(path) != path
+
+
+def _decoded(path: bytes) -> bytes:
+    return unquote_to_bytes(_WIDE_ESCAPE.sub(_narrow, path) if b"%" in path else path)
+
+
+def _narrow(escape: re.Match[bytes]) -> bytes:
+    """The character that `%uXXXX` means, in UTF-8; a half of a surrogate pair is no dot and no slash."""
+    return chr(int(escape[1], 16)).encode("utf-8", "surrogatepass")
 
 
 def _origin_form(target: bytes, authority: bytes) -> bytes:

@@ -10,6 +10,8 @@ from msgspec import UNSET, Struct, UnsetType, field
 from connectors.objects.metadata import ObjectMeta
 
 RESOLVER_ANNOTATION = "connectors.cpaas.io/proxy-resolver"
+# The class of Kubernetes API servers (connectors/classes/k8s.yaml).
+_KUBERNETES = "k8s"
 
 
 class Resolver(StrEnum):
@@ -202,6 +204,14 @@ class ConnectorClass(Struct, frozen=True, rename="camel", omit_defaults=True, kw
         extractor = self.spec.proxy.auth_extractor if self.spec.proxy else None
         header = extractor.header.lower() if extractor else ""
         return b"" if header == "authorization" else header.encode()
+
+    @property
+    def bearer_protocol(self) -> bool:
+        """Whether a caller's token may stand among the WebSocket protocols that are asked for.
+
+        That is how browsers, which can set no Authorization on a WebSocket, send one to a Kubernetes API server.
+        """
+        return self.metadata.name == _KUBERNETES
 
     @property
     def auth_types(self) -> tuple[AuthType, ...]:

@@ -11,10 +11,11 @@ from typing import NamedTuple, Protocol
 from connectors.http.message import RequestHead
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.user import User, service_account_user
+from connectors.plan import Plan
 from connectors.snapshot import Snapshot
 from proxy.callers.answers import Evidence
 from proxy.callers.limiter import TooManyFailuresError, UnansweredError
-from proxy.callers.tokens import AUTHORIZATION, presented_tokens
+from proxy.callers.tokens import AUTHORIZATION, WEBSOCKET_PROTOCOL, presented_tokens
 from proxy.decision import Facts, Permission, Route
 
 
@@ -115,7 +116,7 @@ async def _gathered(reviewer: CallerReviewer, head: RequestHead, route: Route, a
             failure = failure or error  # another token may do: clients send a dummy where they must send something
             continue
         # If there is no such Connector a token may stand anywhere: the answer would tell.
-        misplaced = route.plan is not None and presented.header not in (AUTHORIZATION, route.plan.caller_header)
+        misplaced = route.plan is not None and not _reads(route.plan, presented.header)
         facts = Facts(True, user, permission, misplaced, presented)
         if permission.allowed and not misplaced:
             return facts
@@ -128,6 +129,11 @@ async def _gathered(reviewer: CallerReviewer, head: RequestHead, route: Route, a
     finally:
         # Else it would hold this frame, and so itself, until the garbage collector comes: often, in a flood.
         del failure
+
+
+def _reads(plan: Plan, header: bytes) -> bool:
+    """Whether a token in this field counts for the Connector's class."""
+    return header in (AUTHORIZATION, plan.caller_header) or (plan.bearer_protocol and header == WEBSOCKET_PROTOCOL)
 
 
 async def _judged(

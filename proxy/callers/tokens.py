@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, urlsafe_b64decode
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -16,9 +17,13 @@ from connectors.objects.names import proxy_host
 from connectors.rules.values import is_absolute
 
 AUTHORIZATION = b"authorization"
+WEBSOCKET_PROTOCOL = b"sec-websocket-protocol"
+# Kubernetes' form of Bearer for WebSockets: behind it stands the token in base64url, without padding
+# (k8s.io/apiserver, pkg/authentication/request/websocket).
+_BEARER_PROTOCOL = b"base64url.bearer.authorization.k8s.io."
 # Bytes. A token with many audiences has 2 KiB; a longer text is not a token, and is never asked about.
 MAX_TOKEN = 16 * 1024
-# Tokens of one request that are looked at: Authorization's, and those of two declared headers. Each may cost a question
+# Tokens of one request that are looked at: Authorization's, and those of two other fields. Each may cost a question
 # to the API server, and no client has more than one token to show.
 MAX_CANDIDATES = 3
 
@@ -53,12 +58,14 @@ class _For(Struct, frozen=True):
 def presented_tokens(head: RequestHead, declared: frozenset[bytes]) -> tuple[Presented, ...]:
     """What may be the caller's token, Authorization's first. `declared`: names of further fields, in lower case.
 
-    A field that stands there twice, or cannot be read, holds no token: unknown means deny.
+    A field that stands there twice, or cannot be read, holds no token: unknown means deny. Last comes the one among the
+    WebSocket protocols, which may be spread over several fields (RFC 6455 section 4.1), but hold one token only.
     """
     found = [Presented(_credentials(_single(head, AUTHORIZATION)), AUTHORIZATION)]
     for name in dict.fromkeys(name.lower() for name, _ in head.headers):
         if name in declared:
             found.append(Presented(_single(head, name), name))
+    found.append(Presented(_from_protocols(head.values(WEBSOCKET_PROTOCOL)), WEBSOCKET_PROTOCOL))
     return tuple(item for item in found if _is_token(item.token))[:MAX_CANDIDATES]
 
 
@@ -118,6 +125,34 @@ def _basic(encoded: bytes) -> bytes:
     except binascii.Error:
         return b""
     return (password or username) if colon else b""
+
+
+def _from_protocols(values: Sequence[bytes]) -> bytes:
+    tokens = [protocol for value in values for protocol in _protocols(value) if _bears_token(protocol)]
+    if len(tokens) != 1:
+        return b""
+    encoded = tokens[0][len(_BEARER_PROTOCOL) :]
+    try:
+        return b64decode(encoded + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        return b""
+
+
+def without_bearer_protocol(value: bytes) -> bytes | None:
+    """Sec-WebSocket-Protocol without the callers' tokens in it, valid or not; None where nothing else is in it."""
+    if _BEARER_PROTOCOL not in value.lower():
+        return value
+    kept = [protocol for protocol in _protocols(value) if not _bears_token(protocol)]
+    return b", ".join(kept) or None
+
+
+def _protocols(value: bytes) -> list[bytes]:
+    return [protocol.strip() for protocol in value.split(b",")]
+
+
+def _bears_token(protocol: bytes) -> bool:
+    # In any case, although the API server wants lower case: what it does not read must not reach it either.
+    return protocol.lower().startswith(_BEARER_PROTOCOL)
 
 
 def _is_token(text: bytes) -> bool:

@@ -4,15 +4,17 @@ import pickle
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from connectors.credentials.credential import Credential
 from connectors.http.message import HOP_BY_HOP, RequestHead
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
+from connectors.objects.metadata import ObjectMeta
 from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason
 from connectors.objects.secret import BASIC_AUTH, OPAQUE, TLS, KeyPair, Secret, SecretValue
-from connectors.plan import Plan, PoolKey, compile_plan, trusting
+from connectors.plan import PATH_OVERRIDES, Plan, PoolKey, compile_plan, trusting
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Inputs, examine
 from connectors.tls.pool import ClientTls
@@ -52,11 +54,22 @@ def test_what_a_request_needs_is_worked_out() -> None:
     assert (plan.has_proxy, plan.by_path, plan.caller_header) == (True, False, b"")
     assert (plan.secret_name, plan.secret_version) == ("login", LOGIN.metadata.resource_version)
     assert (target.address.prefix, target.address.authority) == (b"/git", b"tool.example.com:8443")
-    assert target.dropped == HOP_BY_HOP | plan.owned.headers
+    assert target.dropped == HOP_BY_HOP | plan.owned.headers | PATH_OVERRIDES
     assert target.injected.reveal() == b"Authorization: Basic dTpw\r\n"
     assert (target.query, target.mint, target.refusal, target.proxy_of) == (None, None, None, None)
     assert target.pool == PoolKey(plan.key, "", "", target.address.origin, "", False)
     assert target.tls == ClientTls()
+
+
+def test_t37_where_there_is_no_prefix_no_path_is_outside() -> None:
+    target = planned(connector(address="https://tool.example.com/"), basic_class()).targets[""]
+    assert not target.dropped & PATH_OVERRIDES
+
+
+@pytest.mark.parametrize(("name", "reads"), [("k8s", True), ("demo", False), ("k8s-copy", False)])
+def test_t39_whose_callers_may_show_a_token_as_a_websocket_protocol(name: str, reads: bool) -> None:
+    named = replace(basic_class(), metadata=ObjectMeta(name=name))
+    assert planned(connector(), named).bearer_protocol is reads
 
 
 def test_without_tls_there_is_nothing_to_bring_to_a_handshake() -> None:

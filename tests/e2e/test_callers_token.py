@@ -100,8 +100,9 @@ async def test_t27_a_token_in_the_url_is_in_no_log_record_answer_or_metric(
     assert {body.split()[1] for body in bodies} == {"401", "404"}
     assert any("refs/heads/main" in answer for answer in answers)
     scene.assert_token_is_nowhere(*bodies, await exposition(scene.proxy))
-    # The query is the tool's own, and reached it.
-    assert all(entry.authorized and TOKEN in entry.path for entry in server.seen() if entry.path.startswith("/x"))
+    # What was in the query was the token again, so it did not reach the tool (threat 39).
+    seen = [entry for entry in server.seen() if entry.path.startswith("/x")]
+    assert [(entry.authorized, entry.path) for entry in seen] == [(True, "/x")] * 2
     assert len(scene.audit.read_text(encoding="utf-8").splitlines()) >= len(answers)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from base64 import b64encode
-from urllib.parse import unquote_to_bytes
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from connectors.http.message import FRAMING, Headers, RequestHead
 from proxy.callers.tokens import Presented
 from proxy.inject import outgoing, request_trailers
 from tests.peers.manifests import Manifest, auth, basic_auth, connector_class, secret
-from tests.proxy.decisions import OWN_HOST, forward_of, plan_of, request, tool
+from tests.proxy.decisions import OURS, OWN_HOST, forward_of, plan_of, request, tool, verdict_of
 
 CANARY = "canary-71c0"
 BASIC = (tool(auth=auth("basicAuth", "s")), basic_auth("s", "robot", CANARY, namespace="team"))
@@ -221,7 +221,7 @@ def test_t11_framing_is_never_owned_by_a_class() -> None:
 
 def test_trailers_cannot_stand_for_what_was_stripped() -> None:
     forward = forward_of(request(), *KEYLESS)
-    allowed = ((b"X-Checksum", b"1"), (b"grpc-status", b"0"))
+    allowed = ((b"X-Checksum", b"1"), (b"grpc-status", b"0"), (b"X-Original-URL", b"/no/prefix"))
     dropped: Headers = tuple(
         (name, b"x")
         for name in (
@@ -235,9 +235,19 @@ def test_trailers_cannot_stand_for_what_was_stripped() -> None:
             b"Trailer",
             b"Connection",
             b"X-OpenAPI-Address",
+            b"Destination",
+            b"If",
+            b"X_Amz_Copy_Source",
+            b"X-HTTP-Method-Override",
+            b"Sec-WebSocket-Protocol",
         )
     )
     assert request_trailers(forward, allowed[:1] + dropped + allowed[1:]) == allowed
+
+
+def test_t37_no_trailer_says_another_path_behind_a_prefix() -> None:
+    forward = forward_of(request(), tool("https://tool.example/pub"))
+    assert request_trailers(forward, ((b"X-Original-URL", b"/private"), (b"X_Rewrite_Url", b"/private"))) == ()
 
 
 LONG = b"c4ller.t0ken.of.some.length"
@@ -255,6 +265,45 @@ def test_t21_a_copy_of_the_token_goes_wherever_it_stands() -> None:
 def test_t21_a_copy_in_a_trailer_goes_too() -> None:
     forward = forward_of(request(), tool())._replace(spent=Presented(LONG, b"authorization"))
     assert request_trailers(forward, ((b"X-Copy", LONG), (b"X-Kept", b"1"))) == ((b"X-Kept", b"1"),)
+
+
+DRESSED = [
+    b"Basic " + b64encode(b"robot:" + LONG),
+    b"Basic " + b64encode(LONG + b":"),
+    b64encode(LONG),
+    b"x=" + urlsafe_b64encode(b"y" + LONG + b"z").rstrip(b"="),
+    quote_from_bytes(b'{"password": "' + LONG + b'"}', safe="").encode(),
+    quote_from_bytes(b64encode(b"me:" + LONG), safe="").encode(),
+]
+
+
+@pytest.mark.parametrize("value", DRESSED)
+def test_t39_it_goes_in_other_clothes_too(value: bytes) -> None:
+    fields = ((b"X-Forwarded-Authorization", value), (b"X-Kept", b"Basic " + b64encode(b"robot:" + LONG[1:])))
+    assert spent(LONG, request(b"/", fields)).headers == ((b"Host", b"tool.example"), fields[1])
+    forward = forward_of(request(), tool())._replace(spent=Presented(LONG, b"authorization"))
+    assert request_trailers(forward, fields) == fields[1:]
+
+
+BEARS = b"base64url.bearer.authorization.k8s.io." + urlsafe_b64encode(LONG).rstrip(b"=")
+
+
+@pytest.mark.parametrize("manifests", [BASIC, ANONYMOUS, KEYLESS], ids=["basic", "anonymous", "keyless"])
+@pytest.mark.parametrize("name", [b"Sec-WebSocket-Protocol", b"sec_websocket_protocol"])
+def test_t39_a_token_among_websocket_protocols_reaches_no_tool(name: bytes, manifests: tuple[Manifest, ...]) -> None:
+    """Nobody had to prove anything, and still it is the caller's word to whoever reads it."""
+    for value, left in ((b"v4.channel.k8s.io, " + BEARS, [b"v4.channel.k8s.io"]), (BEARS, [])):
+        head = sent(request(b"/", ((name, value), (b"X", b"y"))), *manifests)
+        assert [field[1] for field in head.headers if field[0] == name] == left
+        assert (b"X", b"y") in head.headers
+
+
+@pytest.mark.parametrize("query", [b"?access_token=" + LONG, b"?a;t=" + quote_from_bytes(DRESSED[0]).encode()])
+def test_t39_nor_does_a_query_parameter_of_the_same_value(query: bytes) -> None:
+    facts = OURS._replace(presented=Presented(LONG, b"authorization"))
+    verdict = verdict_of(request(b"/x" + query + b"&b=c"), tool(), facts=facts)
+    assert verdict.forward is not None
+    assert verdict.forward.request_target == (b"/x?a&b=c" if b";" in query else b"/x?b=c")
 
 
 @pytest.mark.parametrize("token", [b"64", b"chunked", b"6" * 20, b"tool.example"])

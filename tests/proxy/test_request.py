@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from base64 import b64encode
 from typing import Any
 
@@ -73,6 +74,9 @@ FIELDS = [
     *(b"X-Copy: " + TOKEN, b"Proxy-Authorization: Basic x", b"X-Openapi-Address: ", b"X_Openapi_Address: api"),
     *(b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"TE: trailers", b"TE: gzip"),
     *(b"Upgrade: websocket", b"Connection: Upgrade", b"HTTP2-Settings: x", b"Upgrade: h2c"),
+    *(b"Origin: http://proxy:1", b"Referer: http://proxy:1" + FORM + b"forge/x", b"X-Original-URL: /x"),
+    *(b"Destination: <here>/y", b"If: <<here>/y> (<urn:x>)", b"Referer: <here>/z?a"),
+    *(b"X-HTTP-Method: PUT", b"X-Login: Basic " + b64encode(b"me:" + TOKEN)),
 ]
 FRAMINGS = {b"Content-Length: 5", b"Transfer-Encoding: chunked"}
 OURS = Facts(True, service_account_user("team", "a"), Permission(allowed=True))
@@ -100,9 +104,11 @@ def requests(draw: st.DrawFn) -> tuple[bytes, bytes, tuple[bytes, ...]]:
     named = b"c-" + prefix.rpartition(b"/")[2].partition(b"@")[0] + b".team.localhost"
     # A Host that says something else than the path wins over it, but for a class that leaves the naming to the path.
     host = draw(st.sampled_from([b"proxy:1", named, *HOSTS] if prefix else HOSTS))
-    fields = draw(FIELD_LISTS)
+    fields = tuple(draw(FIELD_LISTS))
     # Two choices of an address that differ are refused.
-    return host, prefix, tuple(field for field in fields if b"@" not in prefix or b"X-Openapi" not in field)
+    fields = tuple(field for field in fields if b"@" not in prefix or b"X-Openapi" not in field)
+    # A place below the address that is used; any other one is refused.
+    return host, prefix, tuple(field.replace(b"<here>", b"http://" + host + prefix) for field in fields)
 
 
 @settings(max_examples=300)
@@ -165,6 +171,19 @@ def test_the_rule_of_a_path(address: str, prefix: bytes, rule: PathRule) -> None
     assert rule.target(prefix + b"/x", b"?q") == rule.prefix + b"/x?q"
     if prefix:  # without one there is always a path
         assert rule.target(prefix, b"?q") == rule.bare + b"?q"
+
+
+@pytest.mark.parametrize(("token", "length"), [(TOKEN, len(TOKEN)), (b"x" * 15, sys.maxsize)])
+def test_t39_from_which_length_on_a_query_may_hold_the_callers_token(token: bytes, length: int) -> None:
+    facts = OURS._replace(presented=Presented(token, b"authorization"))
+    assert judged(head_of(BEARER), SNAPSHOT, facts).passage.long_query == length
+    assert judged(head_of(), SNAPSHOT).passage.long_query == sys.maxsize
+
+
+def test_t39_a_query_that_held_it_is_not_used_again() -> None:
+    got = judged(head_of(BEARER, line=b"GET /x?t=" + TOKEN + b"&a HTTP/1.1"), SNAPSHOT, with_token())
+    assert got.forward.request_target == b"/git/x?a"
+    assert not got.again
 
 
 # -- what must not be used again

@@ -134,6 +134,29 @@ def test_fragments_are_refused(target: bytes) -> None:
         b"/..%20/x",
         b"/..%09",
         b"/..%20%20;x/y",
+        b"/%u002e%u002e/x",
+        b"/%U002E./x",
+        b"/a%u002f..%u005cb",
+        b"/%25u002e%25u002e/x",
+        b"/%uff0e%uff0e/x",
+        b"/..%u00a0/x",
+        b"/..%c2%a0/x",
+        b"/..%C2%A0",
+        "/..\u00a0/x".encode(),
+        b"/..%a0/x",
+        b"/..%0a/x",
+        b"/..%0d%0a",
+        b"/..%01/x",
+        b"/..%1f;y/x",
+        b"/..%7f/x",
+        b"/..%c2%85/x",
+        b"/..%e2%80%8b/x",
+        b"/..%e3%80%80%20/x",
+        b"/%0a../x",
+        b"/%ef%bb%bf../x",
+        b"/.%0a./x",
+        b"/%2e%09%2e/x",
+        b"/.%00./x",
     ],
 )
 def test_t04_paths_that_climb(path: bytes) -> None:
@@ -163,6 +186,16 @@ def test_t04_paths_that_climb(path: bytes) -> None:
         b"/..%20a",
         b"/%20../x",
         b"/%2525",
+        b"/%u002e/x",
+        b"/a%u002e%u002e",
+        b"/%u00zz../x",
+        b"/%u002",
+        b"/%ud800../x",
+        b"/.../%0a",
+        b"/a%0a../x",
+        b"/..%c3%a9/x",
+        "/\u767e../x".encode(),
+        "/..\u00e9".encode(),
     ],
 )
 def test_t04_paths_that_do_not(path: bytes) -> None:
@@ -182,16 +215,27 @@ ODD = {
 }
 
 
+UNSEEN = [b"\0", b"\n", b"\x7f", b"\xc2\xa0", b"\xe2\x80\x8b"]
+
+
 def naive(path: bytes) -> bool:
     """Every reading there is, one after the other."""
     for _ in range(4):
         plain = path
         for odd, ascii_byte in ODD.items():
             plain = plain.replace(odd, ascii_byte)
-        if any(re.split(rb"[;?#\0]", part)[0].rstrip(b" \t") == b".." for part in re.split(rb"[/\\]", plain)):
-            return True
-        path = unquote_to_bytes(path)
-    return unquote_to_bytes(path) != path
+        for part in re.split(rb"[/\\]", plain):
+            seen = re.split(rb"[;?#]", part)[0]
+            for unseen in UNSEEN:
+                seen = seen.replace(unseen, b"")
+            if seen.rstrip(b" \t") == b".." or re.split(rb"[;?#\0]", part)[0].rstrip(b" \t") == b"..":
+                return True
+        path = decoded(path)
+    return decoded(path) != path
+
+
+def decoded(path: bytes) -> bytes:
+    return unquote_to_bytes(re.sub(rb"%u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)).encode(), path))
 
 
 PIECES = st.lists(
@@ -212,6 +256,12 @@ PIECES = st.lists(
             b"%3B",
             b"%00",
             b"%20",
+            b"%0a",
+            b"%c2%a0",
+            b"%u002e",
+            b"%u002f",
+            b"%u00a0",
+            *UNSEEN,
             *ODD,
         ]
     )

@@ -167,6 +167,22 @@ async def test_where_there_is_no_connector_a_token_may_stand_in_any_field() -> N
     assert not facts.misplaced
 
 
+PROTOCOLS = b"Sec-WebSocket-Protocol", b"v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.Z29vZA"
+
+
+@pytest.mark.parametrize(("class_name", "misplaced"), [("k8s", False), ("generic", True), ("gitlabs", True)])
+async def test_t39_a_token_among_websocket_protocols_counts_for_kubernetes_alone(
+    class_name: str, misplaced: bool
+) -> None:
+    desk = Desk(b"good")
+    facts = await gather(desk, (PROTOCOLS,), snapshot_of(DECLARING, tool(class_name=class_name)))
+    assert (facts.caller, facts.misplaced) == (User("good"), misplaced)
+    assert facts.presented is not None
+    assert facts.presented.token == b"good"
+    # As of any other field: how many questions it takes does not depend on the class.
+    assert [question[:2] for question in desk.asked] == [("whose", b"good"), ("may", b"good")]
+
+
 FIELDS = [
     (key_field(b"good"),),
     (private(b"good"),),

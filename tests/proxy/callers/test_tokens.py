@@ -19,6 +19,7 @@ from proxy.callers.tokens import (
     audiences_of,
     claims_of,
     presented_tokens,
+    without_bearer_protocol,
 )
 from tests.proxy.decisions import request
 
@@ -102,6 +103,54 @@ def test_none_and_two_are_no_token() -> None:
 )
 def test_declared_headers(headers: list[tuple[bytes, bytes]], found: list[tuple[bytes, bytes]]) -> None:
     assert presented_tokens(request(b"/", tuple(headers)), DECLARED) == tuple(Presented(*item) for item in found)
+
+
+BEARS = b"base64url.bearer.authorization.k8s.io."
+
+
+def as_protocol(token: bytes) -> bytes:
+    return BEARS + urlsafe_b64encode(token).rstrip(b"=")
+
+
+@pytest.mark.parametrize(
+    ("values", "token"),
+    [
+        ([as_protocol(b"abc")], b"abc"),
+        ([b"v4.channel.k8s.io, " + as_protocol(b"a?b>c~d")], b"a?b>c~d"),
+        ([b"v4.channel.k8s.io", as_protocol(b"ab") + b",x"], b"ab"),
+        ([as_protocol(b"abc").replace(b"bearer", b"Bearer")], b"abc"),
+        ([as_protocol(b"abc"), as_protocol(b"abc")], None),
+        ([as_protocol(b"abc") + b", " + as_protocol(b"def")], None),
+        ([BEARS], None),
+        ([BEARS + b"!!!"], None),
+        ([BEARS + b"x"], None),
+        ([as_protocol(b"a\nb")], None),
+        ([b"v4.channel.k8s.io"], None),
+        ([b"x." + as_protocol(b"abc")], None),
+        ([], None),
+    ],
+)
+def test_a_token_among_websocket_protocols(values: list[bytes], token: bytes | None) -> None:
+    head = request(b"/", tuple((b"Sec-WebSocket-Protocol", value) for value in values))
+    assert only(head) == token
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        (as_protocol(b"abc"), None),
+        (
+            b"v4.channel.k8s.io," + as_protocol(b"abc") + b" , v5.channel.k8s.io",
+            b"v4.channel.k8s.io, v5.channel.k8s.io",
+        ),
+        (BEARS + b"!!!, x", b"x"),
+        (BEARS.upper() + b"abc, x", b"x"),
+        (b"a,b ,  c", b"a,b ,  c"),
+        (b"", b""),
+    ],
+)
+def test_t39_a_token_among_websocket_protocols_goes_valid_or_not(value: bytes, left: bytes | None) -> None:
+    assert without_bearer_protocol(value) == left
 
 
 def test_what_is_no_token_takes_no_place() -> None:

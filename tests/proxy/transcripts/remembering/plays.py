@@ -19,7 +19,7 @@ PREFIXES = [
 ]
 SEGMENTS = [b"a", b"b%2Fc", b"%2e", b".", b";x", b"~", b"", b"v2", b"namespaces", b"%zz", b"+", b"a..b"]
 CLIMBING = [b"..", b"%2e%2e", b"..;x", b"%252e."]
-QUERIES = [b"", b"", b"?", b"?a=b", b"?API_KEY=1", b"?a;api%5Fkey=2&c", b"?x=/../y", b"?http://h/"]
+QUERIES = [b"", b"", b"?", b"?a=b", b"?t=" + TOKEN, b"?API_KEY=1", b"?a;api%5Fkey=2&c", b"?x=/../y", b"?http://h/"]
 METHODS = [b"GET", b"GET", b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"PROPFIND"]
 ODD_METHODS = [b"TRACE", b"CONNECT", b"FOO", b"get", b"PRI"]
 BASIC_USER = b"Authorization: Basic " + b64encode(TOKEN + b":")
@@ -50,12 +50,19 @@ FIELDS = [
     b"Trailer: X-T",
     b"X-Openapi-Address: api",
     b"Range: bytes=0-1",
-    b"Destination: /x/../y",
+    b"Destination: /x/y",
+    b"Origin: http://c-tool.default.localhost",
+    b"Referer: http://c-other.default.localhost/x/y?z",
+    b"X-Original-URL: /x",
+    b"X-HTTP-Method-Override: PATCH",
+    b"Sec-WebSocket-Protocol: x, base64url.bearer.authorization.k8s.io.eA",
+    b"X-Login: Basic " + b64encode(b"any:" + TOKEN),
     b"Content_Length: 5",
     b"X-High: caf\xe9",
 ]
 ODD_FIELDS = [
     b"Host: c-other.default.localhost",
+    b"Destination: /x/../y",
     b"Content-Length: one",
     b"Transfer-Encoding: gzip",
     b"X-A : y",
