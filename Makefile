@@ -7,8 +7,8 @@ REQS   := requirements
 PEERS  := .venv-peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := bench connectors controller examples proxy standalone tests conftest.py
-# Two processes, each with whole files in their order: docs/decisions/test-processes.md says why.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Three processes, each with whole files in their order: docs/decisions/test-processes.md says why.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Where nothing may be compiled once and for all, each process of the suite rewrites all tests' assertions again: ten
 # seconds of each.
