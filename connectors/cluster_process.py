@@ -13,7 +13,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from connectors.kube.access import Access, AccessError
 from connectors.kube.client import KubeClient
+from connectors.kube.errors import KubeError
 from connectors.kube.metrics import KubeMetrics
+from connectors.kube.resources import NAMESPACES, metadata_of
 from connectors.kube.settings import ClusterOptions
 from connectors.process.clock import SystemClock
 from connectors.process.health import AdminServer, Readiness, Shown, health_routes
@@ -121,6 +123,20 @@ class ClusterProcess:
             settle()
             self.store.subscribe(lambda _: self._settling.soon())
         return self.store.ready
+
+    async def identity(self) -> str | None:
+        """The UID of the system namespace, which all processes of the installation have in common; None if unknown."""
+        namespace = self._settings.options.names.namespace
+        try:
+            return metadata_of(await self.client.get(NAMESPACES, namespace)).uid or None
+        except KubeError as error:
+            logger.warning(
+                "namespace %s cannot be read, so that loops through several replicas end only after some hops; give "
+                "this program's role `get` on it: %s",
+                namespace,
+                error,
+            )
+            return None
 
     def also_missing(self, readiness: Readiness) -> None:
         """Add something that /readyz waits for."""

@@ -61,6 +61,8 @@ async def _serve(cluster: ClusterSettings, settings: ProxySettings, logs: Loggin
     try:
         if not await process.wait_ready(signals.first):
             return 0
+        if identity := await process.identity():
+            proxy.identify(identity)
         return await _traffic(settings, process, proxy, signals)
     finally:
         await process.stop()

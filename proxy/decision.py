@@ -85,7 +85,7 @@ class Forward(NamedTuple):
 
     `request_target` is what is sent, in its origin form, made from the client's path by `path_rule`. `mounts` are tried
     in order when an answer names a place of the tool's own origin. `spent` is the token that let the caller in, of
-    which nothing may reach the tool.
+    which nothing may reach the tool. `mark` is what CDN-Loop says of this hop, empty if nothing (proxy/loops.py).
     """
 
     plan: Plan
@@ -95,11 +95,18 @@ class Forward(NamedTuple):
     authority: bytes
     mounts: tuple[Mount, ...]
     spent: Presented | None = None
+    mark: bytes = b""
+
+    def marked(self, mark: bytes) -> Forward:
+        """The same, leaving a mark."""
+        return self._replace(mark=mark)
 
     def asking(self, request_target: bytes, spent: Presented | None) -> Forward:
         """The same for another request-target and another token of the caller's."""
         # Not _replace: it takes four times as long.
-        return Forward(self.plan, self.target, request_target, self.path_rule, self.authority, self.mounts, spent)
+        return Forward(
+            self.plan, self.target, request_target, self.path_rule, self.authority, self.mounts, spent, self.mark
+        )
 
     def __repr__(self) -> str:
         return f"Forward({self.plan.key}, {self.target.address})"  # see Route

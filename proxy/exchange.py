@@ -21,6 +21,7 @@ from proxy.audit.audit import Audit, Record
 from proxy.callers.identity import CallerIdentity
 from proxy.client import DEFECT, After, ClientConnection
 from proxy.decision import Facts, Route
+from proxy.loops import Loops
 from proxy.memory import Memory
 from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response
@@ -46,6 +47,7 @@ class Parts:
     store: SnapshotStore
     identity: CallerIdentity
     hosts: HostForm
+    loops: Loops
     upstreams: Upstreams
     audit: Audit
     bounds: Bounds
@@ -71,6 +73,7 @@ class Exchange:
         self._store = parts.store
         self._identity = parts.identity
         self._hosts = parts.hosts
+        self._loops = parts.loops
         self._upstreams = parts.upstreams
         self._audit = parts.audit
         self._most_head = parts.bounds.limits.head_bytes + len(HEAD_END)
@@ -156,7 +159,7 @@ class Exchange:
         """
         request, record = asked.request, asked.record
         record.caller = facts.caller
-        forward = decide(request.head, route, snapshot, facts)
+        forward = self._loops.require_none(request.head, decide(request.head, route, snapshot, facts))
         memory, plain = self._memory, asked.plain
         # Asked again: the decision may have waited for the API server while CAs, or the snapshot, have changed.
         pool = self._upstreams.pool(target_now(forward, self._store.current).pool)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from connectors.credentials.credential import fold, revealed, without_query
 from connectors.http.head import connection_tokens, tokens
 from connectors.http.message import FRAMING, HOP_BY_HOP, NEVER_TRAILERS, Headers, RequestHead, ResponseHead, Version
+from proxy import loops
 from proxy.callers.guises import guises_of
 from proxy.decision import Forward
 from proxy.references import LOOKED_AT, field_for_tool, require_once
@@ -22,8 +23,9 @@ def not_forwarded(head: RequestHead | ResponseHead) -> frozenset[bytes]:
     nominated = connection_tokens(head)
     if not nominated - HOP_BY_HOP:
         return HOP_BY_HOP
-    # `Connection: Content-Length` must not take the framing away: the tool would find another end (threat 11).
-    return HOP_BY_HOP | {fold(name) for name in nominated} - FRAMING
+    # `Connection: Content-Length` must not take the framing away: the tool would find another end (threat 11). Nor the
+    # marks of earlier hops: they must not be removed (RFC 8586 section 2; threat 34).
+    return HOP_BY_HOP | {fold(name) for name in nominated} - FRAMING - {loops.FIELD}
 
 
 def wants_websocket(head: RequestHead) -> bool:
@@ -76,7 +78,8 @@ def stripped(head: RequestHead, forward: Forward) -> RequestHead:
             field = (field[0], value)  # noqa: PLW2901 - the field as the tool gets it
         kept.append(field)
     headers = _without_token(tuple(kept), forward)
-    headers = _with_host(headers, target.address.authority) + _own_hop(head) + revealed(forward.plan.credential)
+    headers = _with_host(headers, target.address.authority) + _own_hop(head) + loops.fields(forward.mark)
+    headers += revealed(forward.plan.credential)
     request_target = forward.request_target
     if target.query:
         request_target = without_query(request_target, target.query.owned)

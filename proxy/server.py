@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 import socket
 import ssl
 import time
@@ -28,6 +29,7 @@ from proxy.watchdog import Watchdog
 # Connections that wait for accept(); the kernel caps it at net.core.somaxconn.
 BACKLOG = 4096
 
+_NUMERIC = re.compile(r"[0-9.]+|.*:.*")
 _SAID = {
     Closed.MADE_ROOM: "%d client connections are open: those of the clients with the most that have waited longest "
     "are closed for new ones; see --max-connections and --max-connections-per-client",
@@ -125,11 +127,16 @@ class Server:
         return int(self._bound[0][1])
 
     def is_own_address(self, ip: str, port: int, local_ip: str) -> bool:
-        """Whether ip:port is this listener. `local_ip` is this end of a connection to it, "" before there is one."""
-        for host, own_port, *_ in self._bound:
+        """Whether ip:port is this listener, or another of this process.
+
+        `local_ip` is this end of a connection to it, "" before there is one.
+        """
+        others = [(where.host, where.port) for where in self._settings.installation.listens if where.port]
+        for host, own_port, *_ in (*self._bound, *others):
             if port != own_port:
                 continue
-            own, other = _plain(host), _plain(ip)
+            # A name of this machine's may stand for any of its addresses.
+            own, other = _plain(host if _NUMERIC.fullmatch(host) else "::"), _plain(ip)
             if other == own or (own.is_unspecified and (other.is_loopback or ip == local_ip)):
                 return True
         return False

@@ -151,6 +151,19 @@ class ListenerTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Installation:
+    """What belongs to the same installation as this proxy, so that no Connector leads there (threats 34 and 35).
+
+    `identity` is one for all of its processes and of no other installation; empty: one is made at the start.
+    `services`: names of its Services, without a dot at their end. `listens`: where its other ports are.
+    """
+
+    identity: str = ""
+    services: frozenset[str] = frozenset()
+    listens: tuple[HostPort, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySettings:
     """Everything proxy/wiring.py needs to know; the defaults are those of `connectors serve`, a laptop's.
 
@@ -172,6 +185,7 @@ class ProxySettings:
     audit_log: str = ""
     tls: ListenerTls | None = None
     workers: int = 1
+    installation: Installation = field(default_factory=Installation)
 
     @property
     def hosts(self) -> HostForm:
@@ -259,6 +273,16 @@ class TrafficOptions:
         )
 
 
+# Of the controller, and of the metrics of both (deploy/webhook.yaml, deploy/components/monitoring/services.yaml).
+OTHER_SERVICES = ("connectors-webhook-service", "connectors-proxy-metrics", "connectors-controller-metrics")
+
+
+def own_services(names: ClusterNames) -> frozenset[str]:
+    """Every name of the installation's own Services, also the short ones, which the proxy's pod could look up."""
+    suffixes = ("", f".{names.namespace}", f".{names.namespace}.svc", f".{names.namespace}.svc.{names.cluster_domain}")
+    return frozenset(service + suffix for service in (names.proxy_service, *OTHER_SERVICES) for suffix in suffixes)
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
     """The command line of `python -m proxy`."""
@@ -288,5 +312,6 @@ class ProxyOptions:
             callers=self.callers,
             cluster_domain=self.cluster.names.cluster_domain,
             localhost_names=False,
+            installation=Installation(services=own_services(self.cluster.names), listens=(self.cluster.admin,)),
         )
         return self.traffic.proxy_settings(decided, self.logging.format)

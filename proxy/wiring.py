@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from proxy.audit.audit_log import AuditLog
 from proxy.callers.identity import CallerIdentity, CallerReviewer, TokenSecrets
 from proxy.callers.kubernetes import KubernetesReviewer
 from proxy.exchange import Exchange, Parts
+from proxy.loops import Loops
 from proxy.metrics import ProxyAuthorityMetrics, ProxyMetrics
 from proxy.outbox import Outbox
 from proxy.relay import Bounds
@@ -43,6 +45,14 @@ class _Logs(NamedTuple):
     audit: AuditLog | None
 
 
+class _Beside(NamedTuple):
+    """What works beside the connections. `certificate` is shown to clients, None over plain HTTP."""
+
+    logs: _Logs
+    loops: Loops
+    certificate: Mounted | None
+
+
 class Proxy:
     """The data plane as one thing that starts and drains."""
 
@@ -52,16 +62,18 @@ class Proxy:
         server: Server,
         upstreams: Upstreams,
         watchdog: Watchdog,
-        logs: _Logs,
-        certificate: Mounted | None,
+        beside: _Beside,
     ) -> None:
         self._settings = settings
         self._server = server
         self._upstreams = upstreams
         self._watchdog = watchdog
-        self._logs = logs
-        self._certificate = certificate
+        self._logs, self._loops, self._certificate = beside
         self._following: asyncio.Task[None] | None = None
+
+    def identify(self, identity: str) -> None:
+        """Go on under this identity (proxy/loops.py). To be called before `start`."""
+        self._loops.identify(identity)
 
     async def start(self, shared: Shared | None = None) -> None:
         """Begin to serve, on `shared` sockets if they are given.
@@ -150,10 +162,12 @@ def build_proxy(
         lambda *end: server.is_own_address(*end),  # noqa: PLW0108 - made below
         lambda key: is_current(key, store.current),
     )
+    loops = Loops(settings.installation, settings.installation.identity or new_identity())
     parts = Parts(
         store=store,
         identity=CallerIdentity(reviewer),
         hosts=settings.hosts,
+        loops=loops,
         upstreams=upstreams,
         audit=audit,
         bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
@@ -165,7 +179,12 @@ def build_proxy(
     server = Server(settings, watchdog, exchange, outbox, audit.malformed, context)
     metrics.connections(server.slots, lambda: (upstreams.active, upstreams.idle))
     _follow(store, metrics, dials, upstreams)
-    return Proxy(settings, server, upstreams, watchdog, logs, certificate)
+    return Proxy(settings, server, upstreams, watchdog, _Beside(logs, loops, certificate))
+
+
+def new_identity() -> str:
+    """Of an installation that has none of its own: one process and its workers."""
+    return secrets.token_hex(16)
 
 
 def require_files(settings: ProxySettings) -> None:

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -23,7 +23,7 @@ from connectors.sources.gathered import Recipients
 from connectors.sources.store import SnapshotStore
 from proxy.server import BACKLOG
 from proxy.settings import ProxySettings, share_of
-from proxy.wiring import require_files
+from proxy.wiring import new_identity, require_files
 from proxy.worker_messages import FrameKind, WorkerSettings, encode_settings
 from proxy.worker_talk import WorkerTalk
 
@@ -92,6 +92,8 @@ class ProxyWorkers:
         """
         require_files(settings.proxy)
         self._settings = settings
+        # Here, not in each worker: a loop meets another of them at each turn.
+        self.identify(settings.proxy.installation.identity or new_identity())
         self._metrics = WorkerMetrics(registry)
         self._sums = Sums(registry, LEAST)
         self.registry = CollectorRegistry()
@@ -104,6 +106,12 @@ class ProxyWorkers:
         self._counts: Counts | None = None
         self._workers: Workers | None = None
         self._draining = False
+
+    def identify(self, identity: str) -> None:
+        """See Proxy (proxy/wiring.py)."""
+        proxy = self._settings.proxy
+        installation = replace(proxy.installation, identity=identity)
+        self._settings = replace(self._settings, proxy=replace(proxy, installation=installation))
 
     async def start(self) -> None:
         """Listen, and start the workers; `serving` waits for them. Connections wait in the queue meanwhile.

@@ -10,7 +10,7 @@ from connectors.process.declaration import Parser, SettingError, declared, setti
 from connectors.process.logs import Logging
 from connectors.process.parsers import HOST_PORT, HostPort, optional
 from controller.probes.schedule import ProbeSettings
-from proxy.settings import ClientAuth, ProxySettings, TrafficOptions
+from proxy.settings import ClientAuth, Installation, ProxySettings, TrafficOptions
 
 _LISTEN = HostPort(ProxySettings().host, ProxySettings().port)
 
@@ -53,7 +53,11 @@ class ServeOptions:
             SettingError: the settings do not fit together.
         """
         decided = ProxySettings(
-            self.listen.host, self.listen.port, self._client_auth(), cluster_domain=self.cluster_domain
+            self.listen.host,
+            self.listen.port,
+            self._client_auth(),
+            cluster_domain=self.cluster_domain,
+            installation=Installation(listens=(self.admin,)),
         )
         return self.traffic.proxy_settings(decided, self.logging.format)
 

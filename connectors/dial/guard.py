@@ -128,6 +128,17 @@ class DialGuard:
         return next((name for name, networks in DENIED if _within(ip, networks)), None)
 
 
+def is_public(host: str) -> bool:
+    """Whether `host` is an IP address that is the same machine from everywhere (IANA's registries: "global").
+
+    An IPv6 address that stands for an IPv4 address is judged as both. A name is not: it can resolve to anything.
+    """
+    try:
+        return all(form.is_global for form in _forms(ip_address(host)))
+    except ValueError:
+        return False
+
+
 def _within(ip: IPAddress, networks: Networks) -> bool:
     return any(ip in network for network in networks)
 

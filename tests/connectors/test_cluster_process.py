@@ -94,3 +94,15 @@ async def test_no_access_and_no_port_are_said(server: FakeApiServer, tmp_path: P
         admin = HostPort("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(StartError, match=rf"cannot listen on {admin}: Address already in use; .* --admin"):
             await ClusterProcess(settings(server, tmp_path, admin)).start(never())
+
+
+async def test_its_identity_is_the_uid_of_the_system_namespace(
+    server: FakeApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = ClusterProcess(settings(server, tmp_path))
+    await process.start()
+    assert await process.identity() is None
+    assert "namespace connectors-system cannot be read" in caplog.text
+    stored = server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "connectors-system"}})
+    assert await process.identity() == stored["metadata"]["uid"] != ""
+    await process.stop()

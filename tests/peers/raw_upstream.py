@@ -18,7 +18,8 @@ class RawUpstream:
     """Listens on a port of 127.0.0.1, or on `listener`. Use as `async with RawUpstream() as tool:`.
 
     Without a script the test takes connections with `accept()`. A script runs once for each connection; what it raises
-    is raised again when the block ends. `paused` connections read nothing until `resume_reading()`.
+    is raised again when the block ends. `paused` connections read nothing until `resume_reading()`. `whole`: the lines
+    that mark requests against loops stay in their heads (tests/peers/raw_stream.py).
     """
 
     def __init__(
@@ -28,11 +29,13 @@ class RawUpstream:
         tls: ssl.SSLContext | None = None,
         paused: bool = False,
         listener: socket.socket | None = None,
+        whole: bool = False,
     ) -> None:
         self.connections: list[RawStream] = []
         self._script = script
         self._tls = tls
         self._paused = paused
+        self._whole = whole
         self._listener = listener
         self._accepted: asyncio.Queue[RawStream] = asyncio.Queue()
         self._running: list[asyncio.Task[None]] = []
@@ -44,7 +47,9 @@ class RawUpstream:
         listener = self._listener or bound("127.0.0.1")[0]
         self.port = listener.getsockname()[1]
         self._server = await loop.create_server(
-            lambda: RawStream(self._connected, paused=self._paused), sock=listener, ssl=self._tls
+            lambda: RawStream(self._connected, paused=self._paused, marked=not self._whole),
+            sock=listener,
+            ssl=self._tls,
         )
         return self
 

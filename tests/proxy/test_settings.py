@@ -4,24 +4,31 @@ import argparse
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from connectors.dial.dial_settings import DialSettings
+from connectors.kube.settings import ClusterNames
 from connectors.process.declaration import SettingError
+from connectors.process.parsers import HostPort
 from connectors.process.settings import parse_command_line
 from connectors.tls.pool import TlsVersion
 from proxy.callers.limiter import QUESTIONS_AT_ONCE
 from proxy.settings import (
+    OTHER_SERVICES,
     AccessLogFormat,
     CallerSettings,
     ClientAuth,
+    Installation,
     Limits,
     ListenerTls,
     ProxyOptions,
     ProxySettings,
     Timeouts,
+    own_services,
     parse_workers,
     share_of,
 )
+from tests.deploy.rendered import DEPLOY
 
 
 def parsed(words: str = "") -> ProxyOptions:
@@ -57,8 +64,30 @@ def test_defaults_of_the_contract() -> None:
 
 def test_defaults_are_those_of_the_values() -> None:
     assert made("--listen h:1 --client-auth token") == ProxySettings(
-        host="h", port=1, client_auth=ClientAuth.TOKEN, localhost_names=False, dialing=DialSettings()
+        host="h",
+        port=1,
+        client_auth=ClientAuth.TOKEN,
+        localhost_names=False,
+        dialing=DialSettings(),
+        installation=Installation(services=own_services(ClusterNames()), listens=(HostPort("0.0.0.0", 8081),)),  # noqa: S104 - the default
     )
+
+
+def test_t35_the_services_of_the_installation_are_known_by_every_name() -> None:
+    given = made("--namespace sys --proxy-service gate --cluster-domain corp").installation.services
+    for name in ("gate", "gate.sys", "gate.sys.svc", "gate.sys.svc.corp", "connectors-webhook-service.sys.svc"):
+        assert name in given
+    assert "gate.other" not in given
+
+
+def test_t35_every_service_that_is_deployed_is_known() -> None:
+    deployed = {
+        item["metadata"]["name"]
+        for file in DEPLOY.rglob("*.yaml")
+        for item in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        if item and item.get("kind") == "Service"
+    }
+    assert deployed == {ClusterNames().proxy_service, *OTHER_SERVICES}
 
 
 def test_every_one_arrives_where_it_belongs() -> None:

@@ -9,11 +9,13 @@ from connectors.dial.dial_settings import DialSettings
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.kube.access import Access, InCluster
 from connectors.process.logs import LogFormat, Logging, LogLevel
+from connectors.process.parsers import HostPort
 from connectors.tls.pool import TlsVersion
 from proxy.settings import (
     AccessLogFormat,
     CallerSettings,
     ClientAuth,
+    Installation,
     Limits,
     ListenerTls,
     ProxySettings,
@@ -42,6 +44,7 @@ OTHER = ProxySettings(
     audit_log="/var/log/audit.log",
     tls=ListenerTls("/tls.crt", "/tls.key", TlsVersion.TLS_1_3),
     workers=4,
+    installation=Installation("one", frozenset({"proxy.system"}), (HostPort("::", 8081),)),
 )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import pytest
 
 from connectors.process.declaration import SettingError
+from connectors.process.parsers import HostPort
 from connectors.process.settings import parse_command_line
-from proxy.settings import ClientAuth, ProxySettings
+from proxy.settings import ClientAuth, Installation, ProxySettings
 from standalone.serve_settings import ServeOptions, parse_client_auth
 
 
@@ -15,8 +16,16 @@ def parsed(words: str, environment: Mapping[str, str] | None = None) -> ServeOpt
     return parse_command_line(argparse.ArgumentParser(), ServeOptions(), words.split(), environment or {})[1]
 
 
+INSTALLED = Installation(listens=(HostPort("127.0.0.1", 8081),))
+
+
 def test_defaults_are_the_proxys_own() -> None:
-    assert parsed("").proxy_settings() == ProxySettings()
+    assert parsed("").proxy_settings() == ProxySettings(installation=INSTALLED)
+
+
+def test_t35_the_admin_port_is_known_to_the_proxy() -> None:
+    given = parsed("--admin [::1]:9").proxy_settings().installation
+    assert given.listens == (HostPort("::1", 9),)
 
 
 def test_defaults_of_the_contract() -> None:
@@ -57,5 +66,5 @@ def test_kubernetes_is_not_for_standalone() -> None:
 
 
 def test_workers() -> None:
-    assert parsed("--workers 1").proxy_settings() == ProxySettings()
-    assert parsed("--workers 2").proxy_settings() == ProxySettings(workers=2)
+    assert parsed("--workers 1").proxy_settings() == ProxySettings(installation=INSTALLED)
+    assert parsed("--workers 2").proxy_settings() == ProxySettings(workers=2, installation=INSTALLED)
