@@ -159,7 +159,8 @@ class Exchange:
         """
         request, record = asked.request, asked.record
         record.caller = facts.caller
-        forward = self._loops.require_none(request.head, decide(request.head, route, snapshot, facts))
+        forward = decide(request.head, route, snapshot, facts)
+        forward = self._loops.require_none(request.head, forward)
         memory, plain = self._memory, asked.plain
         # Asked again: the decision may have waited for the API server while CAs, or the snapshot, have changed.
         pool = self._upstreams.pool(target_now(forward, self._store.current).pool)

@@ -147,8 +147,7 @@ def build_proxy(
     """
     metrics = ProxyMetrics(registry)
     ProxyAuthorityMetrics(registry, lambda: store.authorities)
-    reviewer = _reviewer(settings, cluster)
-    if isinstance(reviewer, KubernetesReviewer):
+    if isinstance(reviewer := _reviewer(settings, cluster), KubernetesReviewer):
         metrics.auth_answers(reviewer.sources)
     certificate = _certificate(settings.tls, metrics)
     timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
@@ -162,12 +161,11 @@ def build_proxy(
         lambda *end: server.is_own_address(*end),  # noqa: PLW0108 - made below
         lambda key: is_current(key, store.current),
     )
-    loops = Loops(settings.installation, settings.installation.identity or new_identity())
     parts = Parts(
         store=store,
         identity=CallerIdentity(reviewer),
         hosts=settings.hosts,
-        loops=loops,
+        loops=(loops := Loops(settings.installation, settings.installation.identity or new_identity())),
         upstreams=upstreams,
         audit=audit,
         bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
