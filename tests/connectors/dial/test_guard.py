@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.dial.guard import _MAX_KNOWN, DialGuard, Networks, parse_networks
+from connectors.dial.guard import _MAX_KNOWN, DialGuard, Networks, is_public, parse_networks
 
 STANDARD = DialGuard()
 
@@ -195,3 +195,16 @@ def test_what_is_no_network(text: str) -> None:
     with pytest.raises(ValueError, match="CIDR form") as caught:
         parse_networks(text)
     assert text not in str(caught.value) or text in {",", "1"}
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
+def test_what_is_the_same_machine_from_everywhere(host: str) -> None:
+    assert is_public(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "100.64.0.1", "127.1.2.3", "fd00::1", "fe80::1%eth0", "64:ff9b::a00:1", "2002:a00:1::1",
+             "::ffff:10.0.0.1", "example.com", "134744072", "0x8080808", "8.8.8.08", ""],
+)  # fmt: skip
+def test_what_may_be_another_one_elsewhere(host: str) -> None:
+    assert not is_public(host)
