@@ -53,6 +53,7 @@ PASS: Final = Treatment("as it is", passed=True)
 DROP: Final = Treatment("not for the client")
 _CLOSE: Final = Treatment("not for the client, and the tool's connection ends")
 _CHUNKED: Final = Treatment("as it is", passed=True, framing=CHUNKED)
+_OF_BODY: Final = Treatment("as it is, unless the answer has no body", passed=True)
 _REWRITE: Final = Treatment("rewritten for each request")
 
 # What is written of a line, with its line end: nothing of one that is not for the client. Beside it its treatment,
@@ -179,6 +180,8 @@ def _named(name: bytes) -> _Name:
     if lower in _MEANING:
         return _Name(lower, None, private)
     treatment = _REWRITE if folded in CHANGED else DROP if folded in HOP_BY_HOP else PASS
+    if folded in (b"transfer-encoding", b"trailer"):
+        treatment = _OF_BODY  # what some read as framing, too (proxy/scrub.py)
     return _Name(folded, treatment, private)
 
 
@@ -222,7 +225,7 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
         out, meaning = line
         written.append(out)
         if meaning is not None:
-            if meaning.framing and framing:
+            if (meaning.framing and framing) or (meaning is _OF_BODY and status in BODYLESS):
                 return None
             framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
             persistent = persistent and meaning is not _CLOSE

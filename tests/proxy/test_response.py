@@ -230,6 +230,15 @@ def test_a_status_line_is_kept_where_it_is_written_as_it_came(status_line: bytes
 
 
 @pytest.mark.parametrize("status_line", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"])
+@pytest.mark.parametrize("line", [b"Trailer: X-A", b"transfer_encoding: chunked", b"Transfer_Encoding: chunked"])
+def test_t11_what_speaks_of_a_body_is_not_remembered_for_an_answer_without_one(status_line: bytes, line: bytes) -> None:
+    lines = KnownLines(BUDGET)
+    for _ in range(4):
+        check_both_ways(OK + b"\r\n" + line, lines, FORWARDS[0])
+        check_both_ways(status_line + b"\r\n" + line, lines, FORWARDS[0])
+
+
+@pytest.mark.parametrize("status_line", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"])
 def test_t11_what_has_no_body_is_judged_where_it_promises_one(status_line: bytes) -> None:
     chunked, length = b"\r\nTransfer-Encoding: chunked", b"\r\nContent-Length: 5"
     lines = taught(OK + chunked, OK + length, status_line)
