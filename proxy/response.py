@@ -225,7 +225,9 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
         out, meaning = line
         written.append(out)
         if meaning is not None:
-            if (meaning.framing and framing) or (meaning is _OF_BODY and status in BODYLESS):
+            if meaning.framing and framing:
+                return None
+            if meaning is _OF_BODY and status in BODYLESS:
                 return None
             framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
             persistent = persistent and meaning is not _CLOSE
