@@ -214,7 +214,7 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
     status, fields = known.statuses.get(lines[0]), lines[1:]
     if status is None or len(fields) > most:
         return None
-    written, all_known, framing, persistent, keep_alive = [], True, None, True, b""
+    written, all_known, framing, persistent, keep_alive, of_body = [], True, None, True, b"", False
     for field in fields:
         line = known.lines.get(field)
         if line is None:
@@ -227,11 +227,10 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
         if meaning is not None:
             if meaning.framing and framing:
                 return None
-            if meaning is _OF_BODY and status in BODYLESS:
-                return None
             framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
             persistent = persistent and meaning is not _CLOSE
-    if framing is not None and framing.kind is BodyKind.CHUNKED and status in BODYLESS:
+            of_body = of_body or meaning is _OF_BODY or meaning is _CHUNKED
+    if of_body and status in BODYLESS:
         return None  # what it says of a body may not reach the client (proxy/scrub.py)
     answer = Answer(status, lines[0] + b"\r\n" + b"".join(written), framing, persistent, keep_alive)
     if framing is not None and framing.kind is BodyKind.LENGTH and persistent and status not in BODYLESS:
