@@ -20,7 +20,7 @@ from connectors.http.response_reader import ResponseReader
 from connectors.objects.reasons import RefusedError
 from proxy.buffers import RequestBuffer, ResponseBuffer
 from proxy.decision import Forward
-from proxy.locations import References
+from proxy.locations import UriReferences
 from proxy.response import KnownLines, known_answer
 from proxy.scrub import CHANGED, ClientSide, client_head, field_for_client
 from proxy.settings import Limits
@@ -76,7 +76,7 @@ def test_t31_no_response_head_holds_the_loop(name: bytes, value: bytes, fields: 
     known.learn(b"HTTP/1.1 200 OK", response((name, b"")))
 
     def by_line() -> None:
-        references = References(forward, "http")
+        references = UriReferences(forward, "http")
         known_answer(raw[:-4], known, lambda one, this: field_for_client(one, this, references), LIMITS.header_count)
 
     assert cpu_seconds(judged, MessageError) < BUDGET
