@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from connectors.http.message import MessageError
@@ -28,7 +28,8 @@ from tests.e2e.turns import BUDGET, atoms, cpu_seconds, filled, repeated
 from tests.proxy.decisions import forward_of, judge, keyed, request, response, snapshot_of, tool
 from tests.proxy.test_relay import started
 
-SOME = settings(max_examples=60)
+# Not shrunk: examples are large, and one that is too slow would be run for a minute.
+SOME = settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
 KIB = 1024
 LIMITS = Limits()
 VALUE, TARGET = LIMITS.head_bytes - 256, LIMITS.target_bytes
@@ -175,7 +176,7 @@ def test_a_head_is_as_long_as_it_may_be_however_it_is_read(reads: list[int]) -> 
 INTERIM = [b"<../>,", b"</git/a>,", b"<a>", b"a", b"<"]
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])
 @given(repeated(INTERIM, VALUE), st.sampled_from([10, 1000, VALUE]))
 @example(filled(b"", b"a", VALUE), VALUE)
 def test_t31_interim_heads_have_turns(value: bytes, size: int) -> None:
