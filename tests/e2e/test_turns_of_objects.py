@@ -58,7 +58,7 @@ IN_ONE = b"apiVersion: " + API_VERSION.encode() + b"\nkind: Connector\nmetadata:
 @example(IN_ONE + filled(b"[", b"{a: 1},", 128 * KIB, b"]"), False)
 def test_t31_a_manifest_costs_what_it_is_long(raw: bytes, json: bool) -> None:
     """A second for 128 KiB is what a file of values of one character takes under a loaded machine's cold cache."""
-    assert cpu_seconds(lambda: read_manifests(raw, json=json), DocumentError) < 1.0
+    assert cpu_seconds(lambda: read_manifests(raw, json=json), DocumentError, enough=1.0) < 1.0
 
 
 @pytest.mark.parametrize("unit", [b"b ", b"9", b"f", b"_", b"b\n  ", b"#", b"59:", b"\\\\", b"'' ", b"a\t"])
