@@ -21,9 +21,10 @@ class Judgement:
     """A Connector and what status tells of it. Equal only if the same instance: another one is news.
 
     `fatal` are those of the violations that keep it from being used. `secret_problem` is why its Secret cannot serve,
-    None if it can or none is asked for; `unread` is set if it is not known yet whether there is such a Secret, and is
-    then the problem's message. `addresses` is keyed by extension name; "" is spec.address. `trust` is whose
-    certificates are believed; `authority` what spec.caCertSecretRef leads to, None if custom CAs are off.
+    None if it can or none is asked for; `secret_note` what a person should know of one that can; `unread` is set if it
+    is not known yet whether there is such a Secret, and is then the problem's message. `addresses` is keyed by
+    extension name; "" is spec.address. `trust` is whose certificates are believed; `authority` what
+    spec.caCertSecretRef leads to, None if custom CAs are off.
     """
 
     connector: Connector
@@ -36,6 +37,7 @@ class Judgement:
     unread: str = ""
     trust: Trust = SYSTEM_TRUST
     authority: OwnAuthority | None = None
+    secret_note: str = ""
     fatal: tuple[Violation, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,4 +59,5 @@ def judgement_of(examined: Examined) -> Judgement:
         examined.unread,
         inputs.trust,
         inputs.authority,
+        examined.secret_note,
     )

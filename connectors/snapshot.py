@@ -9,6 +9,7 @@ from operator import is_
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from connectors.credentials.reading import as_read
 from connectors.judgement import Judgement
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
@@ -227,7 +228,8 @@ class TokenOwners:
         if (digest := self._digests.pop(key, None)) is not None:
             del self._claims[digest][key]
             self._settle(digest)
-        token = secret.data.get("token") if secret and secret.type == SERVICE_ACCOUNT_TOKEN else None
+        is_token = secret is not None and secret.type == SERVICE_ACCOUNT_TOKEN
+        token = as_read(secret)[0].data.get("token") if secret is not None and is_token else None
         # An empty value must not become the token of callers who send an empty one.
         if secret is None or token is None or not token.reveal():
             return

@@ -39,6 +39,7 @@ MODULES_WITHOUT_TEST: dict[str, str] = {}
 REVEALS = {
     "connectors/credentials/basic_auth.py": "builds the Authorization value",
     "connectors/credentials/bearer_token.py": "builds the Authorization value",
+    "connectors/credentials/reading.py": "takes line ends off values, and looks for what cannot stand in a header",
     "connectors/credentials/credential.py": "puts a credential on a head, last of all",
     "connectors/credentials/generated.py": "checks that a rendered value fits a header",
     "connectors/credentials/client_certificate.py": "looks whether key and certificate belong together",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.credentials.credential import Credential, Owned
+from connectors.credentials.reading import check_filled, check_values
 from connectors.credentials.scheme import field_value, require
 from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
@@ -10,11 +11,14 @@ from connectors.objects.secret import Secret, SecretValue
 
 
 class BearerToken:
-    """`token` of the Secret; a newline at its end, as `kubectl create secret --from-file` leaves one, is dropped."""
+    """`token` of the Secret."""
 
     def owned(self, auth_type: AuthType) -> Owned:
         return Owned(headers=frozenset({b"authorization"}))
 
     def credential(self, auth_type: AuthType, secret: Secret, subject: Subject | None = None) -> Credential:
-        token = field_value(require(secret, "token").reveal(), f"key token of Secret {secret.metadata.name}")
+        value = require(secret, "token")
+        check_filled(secret, "token")
+        check_values(secret, frozenset(("token",)))
+        token = field_value(value.reveal(), f"key token of Secret {secret.metadata.name}")
         return Credential(headers=((b"Authorization", SecretValue(b"Bearer " + token)),))

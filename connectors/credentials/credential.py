@@ -82,6 +82,12 @@ def revealed(credential: Credential) -> Headers:
     return tuple((name, value.reveal()) for name, value in credential.headers)
 
 
+def proves_nothing(credential: Credential) -> bool:
+    """Whether a tool could take a request with it for one without."""
+    values = (*credential.headers, *credential.query)
+    return credential.certificate is None and not any(value.reveal() for _, value in values)
+
+
 def add_query(parameters: Parameters, head: RequestHead) -> RequestHead:
     """Add the parameters behind the caller's, percent-encoded (RFC 3986 section 2.1); the rest of the target stays.
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.client_certificate import ClientCertificate
-from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned
+from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned, proves_nothing
 from connectors.credentials.generated import Generated
+from connectors.credentials.reading import check_filled
 from connectors.credentials.scheme import Scheme, require
 from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
@@ -44,7 +45,8 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
     """The credential that `secret` yields under `auth_type`; templates see the Connector and class of `subject` too.
 
     Raises:
-        CredentialError: the Secret has another type than the class asks for, lacks a key, or no scheme knows the type.
+        CredentialError: the Secret has another type than the class asks for, lacks a key or a key's value, holds what
+            cannot stand in a request, or makes nothing at all; or no scheme knows the type.
     """
     if auth_type.secret_type and secret.type != auth_type.secret_type:
         message = (
@@ -55,6 +57,9 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
     for param in auth_type.params:
         if param.required:
             require(secret, param.name)
+            # Of a user name and a password one is enough: the scheme looks at both.
+            if secret.type != BASIC_AUTH:
+                check_filled(secret, param.name)
     scheme = scheme_for(auth_type)
     if scheme is None:
         message = f"no scheme knows Secret type {auth_type.secret_type}; give the class's type a generator"
@@ -62,5 +67,12 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
     credential = scheme.credential(auth_type, secret, subject)
     if auth_type.secret_type == TLS and credential.certificate is None:
         # A class's own generator makes fields alone; the certificate of the Secret is shown all the same.
-        return replace(credential, certificate=SCHEMES[TLS].credential(auth_type, secret).certificate)
+        credential = replace(credential, certificate=SCHEMES[TLS].credential(auth_type, secret).certificate)
+    if proves_nothing(credential):
+        # The tool would take the request for an anonymous one, and so would the caller (threat 40).
+        message = (
+            f"Secret {secret.metadata.name} makes no credential: all that authentication type {auth_type.name} injects "
+            "is empty; fill the Secret's keys"
+        )
+        raise CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
     return credential

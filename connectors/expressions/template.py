@@ -55,7 +55,7 @@ class Subject:
 class Root:
     """What a template sees of its subject, under the names of Go's types (.Connector) and of JSON (.connector).
 
-    `reads_secret` becomes true as soon as anything looks at its Secret.
+    `reads_secret` becomes true as soon as anything looks at its Secret; `keys` are those of its keys that were read.
 
     Whatever way a template takes there ($, with, range, variables, a mere condition), it begins with reading this one
     field, so that what follows implicitly from the Secret counts too (threat 25).
@@ -63,6 +63,7 @@ class Root:
 
     subject: Subject
     reads_secret: bool = field(default=False, init=False)
+    keys: set[str] = field(default_factory=set, init=False)
 
     def value(self) -> GoStruct:
         """The value behind `.` and `$`."""
@@ -80,7 +81,7 @@ class Root:
 
     def _secret(self, *, go: bool) -> Value:
         self.reads_secret = True
-        return _secret(self.subject.secret, go=go)
+        return _secret(self.subject.secret, self.keys, go=go)
 
 
 def specimen() -> GoStruct:
@@ -90,12 +91,30 @@ def specimen() -> GoStruct:
     return Root(Subject(connector, ConnectorClass(), Secret(ObjectMeta(), "", {}))).value()
 
 
-def _secret(secret: Secret | None, *, go: bool) -> Value:
+class _Read(Mapping[bytes, Value]):
+    """The values of a Secret, which notes the keys that are read in `keys`."""
+
+    def __init__(self, values: dict[bytes, Value], keys: set[str]) -> None:
+        self._values, self._keys = values, keys
+
+    def __getitem__(self, key: bytes) -> Value:
+        value = self._values[key]
+        self._keys.add(key.decode())
+        return value
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _secret(secret: Secret | None, keys: set[str], *, go: bool) -> Value:
     if secret is None:
         return None
-    plain: dict[bytes, Value] = {key.encode(): value.reveal() for key, value in secret.data.items()}
-    data = Deferred(lambda: Map({key.encode(): b64encode(item.reveal()) for key, item in secret.data.items()}, True))
-    string_data = Map(plain, secret=True)
+    plain = {key.encode(): value for key, value in secret.data.items()}
+    data = Deferred(lambda: Map(_Read({key: b64encode(item.reveal()) for key, item in plain.items()}, keys), True))
+    string_data = Map(_Read({key: item.reveal() for key, item in plain.items()}, keys), secret=True)
     meta = secret.metadata
     if go:
         own = _go_metadata(meta)
@@ -256,10 +275,14 @@ _SPECIMEN = specimen()
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What a template wrote. `from_secret`: it looked at the Secret on the way, be it in a condition only."""
+    """What a template wrote. `from_secret`: it looked at the Secret on the way, be it in a condition only.
+
+    `keys`: those of the Secret's keys whose values it read.
+    """
 
     value: SecretValue
     from_secret: bool
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +300,7 @@ class Template:
         """
         root = Root(subject)
         value = SecretValue(evaluate(self._program, root.value()))
-        return Rendering(value, root.reads_secret)
+        return Rendering(value, root.reads_secret, frozenset(root.keys))
 
 
 @lru_cache(maxsize=1024)

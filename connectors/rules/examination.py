@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned
+from connectors.credentials.reading import as_read, trimmed
 from connectors.credentials.registry import credential_of
 from connectors.expressions.template import Subject
 from connectors.objects.addresses import Address, declared_addresses
@@ -46,7 +47,8 @@ class Inputs(NamedTuple):
 class Examined(NamedTuple):
     """`refusal` is what every request gets instead of the tool's answer; `secret_problem` why the Secret cannot serve.
 
-    `addresses` is keyed by extension name; "" is spec.address. `unread`: why it is not known whether the Secret exists.
+    `secret_note` is what a person should know of a Secret that serves. `addresses` is keyed by extension name; "" is
+    spec.address. `unread`: why it is not known whether the Secret exists.
     """
 
     inputs: Inputs
@@ -57,6 +59,7 @@ class Examined(NamedTuple):
     owned: Owned = CALLERS_OWN
     secret_problem: CredentialError | None = None
     unread: str = ""
+    secret_note: str = ""
 
 
 def examine(inputs: Inputs) -> Examined:
@@ -74,12 +77,17 @@ def examine(inputs: Inputs) -> Examined:
     if fatal := errors(violations):
         return Examined(inputs, violations, _invalid(connector, fatal[0]), owned=owned)
     addresses = declared_addresses(connector, connector_class)
+    note = ""
+    if inputs.secret is not None:
+        # Once for all: what traffic sends, what probes send and what is judged is made of the same values (threat 40).
+        secret, ends = as_read(inputs.secret)
+        inputs, note = inputs._replace(secret=secret), trimmed(secret, ends)
     credential, problem = _credential(inputs, connector_class)
     refusal: Refusal | None = None
     if problem:
         refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {problem.message}")
     unread = inputs.unread if problem and problem.reason is ConditionReason.SECRET_PENDING else ""
-    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread)
+    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread, note)
 
 
 def _invalid(connector: Connector, violation: Violation) -> Refusal:

@@ -22,6 +22,7 @@ from connectors.objects.reasons import ConditionReason
 from connectors.objects.violation import Violation
 from controller.conditions import (
     Happening,
+    bounded,
     ca_condition,
     false,
     happenings,
@@ -185,7 +186,7 @@ def _secret_ready(judgement: Judgement) -> Condition:
         if problem.reason is ConditionReason.SECRET_PENDING:
             return unknown(kind, problem.reason, problem.message)
         return false(kind, problem.reason, problem.message)
-    return true(kind)
+    return Condition(type=kind, status=ConditionStatus.TRUE, message=bounded(judgement.secret_note))
 
 
 def _liveness_ready(judgement: Judgement, known: _KnownProbes) -> Condition:

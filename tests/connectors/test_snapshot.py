@@ -109,7 +109,7 @@ def test_a_class_that_is_broken_says_so_on_its_connectors() -> None:
     [
         ((), ConditionReason.SECRET_NOT_FOUND),
         ((secret(username=b"u", password=b"p"),), ConditionReason.SECRET_TYPE_MISMATCH),
-        ((secret(kind=BASIC_AUTH, username=b"u"),), ConditionReason.SECRET_KEY_MISSING),
+        ((secret(kind=BASIC_AUTH, login=b"u"),), ConditionReason.SECRET_KEY_MISSING),
     ],
     ids=["missing", "of another type", "lacks a key"],
 )

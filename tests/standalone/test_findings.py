@@ -43,9 +43,17 @@ def test_a_secret_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_is_there_must_fit(tmp_path: Path) -> None:
-    (problem,) = found_in(tmp_path, CONNECTOR + SECRET.replace("password:", "pass:"), secrets_elsewhere=True)
+    (problem,) = found_in(
+        tmp_path, CONNECTOR + SECRET.replace("kubernetes.io/basic-auth", "Opaque"), secrets_elsewhere=True
+    )
     assert problem.startswith("10: Connector default/repo: spec.auth.secretRef: ")
-    assert "password" in problem
+    assert "kubernetes.io/basic-auth" in problem
+
+
+def test_t40_a_line_end_behind_a_value_earns_a_warning(tmp_path: Path) -> None:
+    (problem,) = found_in(tmp_path, CONNECTOR + SECRET.replace("canary-4f1d", '"canary-4f1d\\n"'))
+    assert problem.startswith("10: Connector default/repo: spec.auth.secretRef: key password of Secret login: the line")
+    assert "canary" not in problem
 
 
 def test_a_class_breaks_a_rule(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.builders import auth_type, secret
 
 @pytest.mark.parametrize(
     ("username", "password"),
-    [(b"user", b"pass"), (b"", b"token"), (b"user", b""), ("jürgen".encode(), b"a:b"), (b"user", b" kept \n")],
+    [(b"user", b"pass"), (b"", b"token"), (b"user", b""), ("jürgen".encode(), b"a:b"), (b"user", b" kept ")],
 )
 def test_username_and_password_are_joined_as_they_are(username: bytes, password: bytes) -> None:
     made = BasicAuth().credential(auth_type(), secret(kind=BASIC_AUTH, username=username, password=password))
@@ -30,6 +30,27 @@ def test_a_missing_key_is_named(lacking: str, given: Secret) -> None:
     with pytest.raises(CredentialError, match=lacking) as caught:
         BasicAuth().credential(auth_type(), given)
     assert caught.value.reason is ConditionReason.SECRET_KEY_MISSING
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "key"),
+    [
+        (b"", b"", "password"),
+        (b"user:", b"canary", "username"),
+        (b"canary:x", b"", "username"),
+        (b"canary\n", b"p", "username"),
+        (b"u", b"canary\r", "password"),
+        (b"u", b"canary\n\n", "password"),
+        (b"u", b"can\tary", "password"),
+        (b"u", b"can\x00ary", "password"),
+        (b"u", b"\x7fcanary", "password"),
+    ],
+)
+def test_t40_what_a_tool_would_read_as_another_login(username: bytes, password: bytes, key: str) -> None:
+    with pytest.raises(CredentialError, match=f"key {key} of Secret login") as caught:
+        BasicAuth().credential(auth_type(), secret(kind=BASIC_AUTH, username=username, password=password))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "canary" not in caught.value.message
 
 
 def test_a_value_that_no_tool_would_take() -> None:

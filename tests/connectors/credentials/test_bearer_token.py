@@ -8,7 +8,7 @@ from connectors.objects.reasons import ConditionReason
 from tests.builders import auth_type, secret
 
 
-@pytest.mark.parametrize("token", [b"abc", b"abc\n", b" abc\r\n"])
+@pytest.mark.parametrize("token", [b"abc", b"abc ", b" abc "])
 def test_the_token_is_injected_without_white_space_around_it(token: bytes) -> None:
     ((name, value),) = BearerToken().credential(auth_type(), secret(token=token)).headers
     assert (name, value.reveal()) == (b"Authorization", b"Bearer abc")
@@ -17,6 +17,14 @@ def test_the_token_is_injected_without_white_space_around_it(token: bytes) -> No
 def test_a_token_cannot_add_a_header() -> None:
     with pytest.raises(CredentialError) as caught:
         BearerToken().credential(auth_type(), secret(token=b"canary\r\nX-Admin: 1"))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize("token", [b"", b" ", b"can\tary", b"canary\n\n", b"can\x00ary", b"canary\r"])
+def test_t40_a_token_that_is_none(token: bytes) -> None:
+    with pytest.raises(CredentialError, match="key token of Secret login") as caught:
+        BearerToken().credential(auth_type(), secret(token=token))
     assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
     assert "canary" not in caught.value.message
 

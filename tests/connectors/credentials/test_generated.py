@@ -9,14 +9,11 @@ from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
 from tests.builders import auth_type, connector, connector_class, secret
 
-GITLAB = auth_type(
-    generator={
-        "headers": [
-            {"name": "PRIVATE-TOKEN", "value": "{{ .Secret.StringData.token }}"},
-            {"name": "Authorization", "value": 'Basic {{ printf "oauth2:%s" .Secret.StringData.token | b64enc }}'},
-        ]
-    }
-)
+GITLAB_HEADERS = [
+    {"name": "PRIVATE-TOKEN", "value": "{{ .Secret.StringData.token }}"},
+    {"name": "Authorization", "value": 'Basic {{ printf "oauth2:%s" .Secret.StringData.token | b64enc }}'},
+]
+GITLAB = auth_type(generator={"headers": GITLAB_HEADERS})
 KEY_IN_QUERY = auth_type(generator={"query": [{"name": "api_key", "value": "{{ .Secret.StringData.key }}"}]})
 
 
@@ -59,8 +56,35 @@ def test_a_template_that_cannot_be_rendered_says_where() -> None:
 
 
 def test_a_header_that_renders_empty_is_left_out() -> None:
-    made = Generated().credential(GITLAB, secret(token=b"\n"))
+    made = Generated().credential(GITLAB, secret(token=b" "))
     assert [name for name, _ in made.headers] == [b"Authorization"]
+
+
+@pytest.mark.parametrize("token", [b"canary\r", b"can\nary", b"can\x00ary", b"canary\n\n"])
+def test_t40_a_control_character_is_seen_in_base64_too(token: bytes) -> None:
+    kind = auth_type(generator={"headers": GITLAB_HEADERS[1:]})
+    with pytest.raises(CredentialError, match="key token of Secret login holds a") as caught:
+        Generated().credential(kind, secret(token=token))
+    assert caught.value.reason is ConditionReason.SECRET_KEY_INVALID
+    assert "canary" not in caught.value.message
+
+
+def test_t40_a_colon_in_a_user_name_is_seen_and_in_a_password_it_may_stand() -> None:
+    login = 'Basic {{ printf "%s:%s" .Secret.StringData.user .Secret.StringData.key | b64enc }}'
+    kind = auth_type(generator={"headers": [{"name": "Authorization", "value": login}]})
+    with pytest.raises(CredentialError, match="key user of Secret login holds a colon"):
+        Generated().credential(kind, secret(user=b"canary:x", key=b"p"))
+    assert Generated().credential(kind, secret(user=b"u", key=b"a:b")).headers
+
+
+def test_what_the_class_takes_care_of_is_left_to_it() -> None:
+    fields = [
+        {"name": "X-Certificate", "value": "{{ .Secret.StringData.pem | b64enc }}"},
+        {"name": "X-Lines", "value": '{{ .Secret.StringData.pem | replace "\\n" "," }}'},
+        {"name": "Authorization", "value": "basic whatever"},
+    ]
+    made = Generated().credential(auth_type(generator={"headers": fields}), secret(pem=b"a\nb"))
+    assert [value.reveal() for _, value in made.headers] == [b"YQpi", b"a,b", b"basic whatever"]
 
 
 def test_a_missing_key_is_named() -> None:

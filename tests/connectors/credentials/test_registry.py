@@ -21,6 +21,13 @@ OPAQUE_KEY = auth_type(
     params=[{"name": "key"}, {"name": "extra", "default": ""}],
     generator={"query": [{"name": "api_key", "value": "{{ .Secret.StringData.key }}"}]},
 )
+LAX = auth_type(
+    secretType="Opaque",
+    generator={
+        "headers": [{"name": "X-Key", "value": "{{ with .Secret.StringData.key }}{{ . }}{{ end }}"}],
+        "query": [{"name": "key", "value": '{{ .Secret.StringData.key | default "" | trim }}'}],
+    },
+)
 UNKNOWN = auth_type(secretType="kubernetes.io/ssh-auth")
 
 
@@ -59,8 +66,20 @@ def test_the_credential_of_a_secret() -> None:
         (BASIC, secret(token=b"t"), ConditionReason.SECRET_TYPE_MISMATCH, "kubernetes.io/basic-auth"),
         (OPAQUE_KEY, secret(other=b"k"), ConditionReason.SECRET_KEY_MISSING, "key key"),
         (UNKNOWN, secret(kind="kubernetes.io/ssh-auth"), ConditionReason.SECRET_TYPE_MISMATCH, "generator"),
+        (OPAQUE_KEY, secret(key=b""), ConditionReason.SECRET_KEY_INVALID, "key key of Secret login is empty"),
+        (LAX, secret(key=b""), ConditionReason.SECRET_KEY_INVALID, "makes no credential"),
+        (LAX, secret(key=b" "), ConditionReason.SECRET_KEY_INVALID, "makes no credential"),
+        (LAX, secret(), ConditionReason.SECRET_KEY_INVALID, "makes no credential"),
     ],
-    ids=["another type", "a declared key is missing", "no scheme"],
+    ids=[
+        "another type",
+        "a declared key is missing",
+        "no scheme",
+        "a declared key is empty",
+        "empty",
+        "white space",
+        "nothing",
+    ],
 )
 def test_why_a_secret_cannot_serve(kind: AuthType, data: Secret, reason: ConditionReason, said: str) -> None:
     with pytest.raises(CredentialError) as caught:

@@ -22,6 +22,15 @@ def test_a_connector_that_can_serve() -> None:
     assert str(examined.addresses[""]) == "https://tool.example.com"
 
 
+def test_t40_the_secret_is_read_once_for_all() -> None:
+    examined = examine(INPUTS._replace(secret=secret(kind=BASIC_AUTH, username=b"u\n", password=b"p\n")))
+    assert examined.inputs.secret is not None
+    assert [value.reveal() for value in examined.inputs.secret.data.values()] == [b"u", b"p"]
+    assert examined.credential.headers[0][1].reveal() == b"Basic dTpw"
+    assert "keys username, password of Secret login" in examined.secret_note
+    assert (examine(INPUTS).inputs.secret, examine(INPUTS).secret_note) == (LOGIN, "")
+
+
 def test_what_is_malformed_is_known_by_nothing_else() -> None:
     wrong = Violation("spec.address", "must be a string")
     examined = examine(INPUTS._replace(malformed=wrong))

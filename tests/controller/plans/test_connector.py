@@ -67,6 +67,7 @@ BROKEN = (
 CLASS_BROKEN = (Violation("spec.connectorClassName", "ConnectorClass git is invalid"),)
 MISNAMED = (Violation("spec.connectorClassName", "has more than 253 characters"),)
 NAMELESS = (Violation("spec.connectorClassName", "is missing; name it"),)
+NOTE = "key token of Secret s: the line end behind the value is left out"
 LOST = ("Unknown", "ConnectorClassNotFound")
 PENDING = CredentialError(ConditionReason.SECRET_PENDING, "is being read")
 MALFORMED = (Violation("spec.address", "must be a string"),)
@@ -301,3 +302,9 @@ def test_events_of_a_ca() -> None:
     assert [event.reason for event in after.events] == ["InvalidCACert"]
     off = plan(Judgement(repo(), git()), after.status, LOCAL, "t3")
     assert off.events == ()
+
+
+def test_t40_what_a_person_should_know_of_a_secret_stands_in_its_condition() -> None:
+    judgement = Judgement(repo(secret=True), git(), secret_note=NOTE)
+    (found,) = (item for item in plan(judgement, None, LOCAL, "t").status.conditions if item.message)
+    assert (found.type, found.status.value, found.reason, found.message) == ("SecretReady", "True", "", NOTE)

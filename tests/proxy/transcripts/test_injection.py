@@ -43,6 +43,11 @@ async def test_bearer_token_is_injected(talk: Talk) -> None:
     await passes(line, (), (b"Authorization: Bearer tok",))
 
 
+async def test_t40_a_line_end_in_the_secret_reaches_no_tool(talk: Talk) -> None:
+    line = await talk(basic_auth("s", "robot\n", "s3cret\r\n"), auth=auth("basicAuth", "s"))
+    await passes(line, (), (BASIC,))
+
+
 async def test_generated_headers_and_query(talk: Talk) -> None:
     line = await talk()
     generator = {
