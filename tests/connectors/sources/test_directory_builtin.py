@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
+from connectors.credentials.reading import as_read
 from connectors.credentials.registry import credential_of
 from connectors.expressions.check import CheckError, compile_check
 from connectors.expressions.template import Subject, compile_template
@@ -84,7 +85,7 @@ REGISTRY = secret(kind="cpaas.io/distribution-registry-token", username=b"u", pa
 def test_what_each_type_injects(name: str, auth: str, given: Secret, headers: dict[bytes, bytes]) -> None:
     auth_type = builtin(name).auth_type(auth)
     assert auth_type is not None
-    made = {field: value.reveal() for field, value in credential_of(auth_type, given).headers}
+    made = {field: value.reveal() for field, value in credential_of(auth_type, as_read(given)[0]).headers}
     assert {field: _readable(value) for field, value in made.items()} == headers
 
 
