@@ -37,10 +37,11 @@ TESTS_WITHOUT_MODULE = {
 MODULES_WITHOUT_TEST: dict[str, str] = {}
 """Source modules that need no test of their own, each with the reason."""
 REVEALS = {
-    "connectors/credentials/basic_auth.py": "builds the Authorization value",
     "connectors/credentials/bearer_token.py": "builds the Authorization value",
     "connectors/credentials/reading.py": "takes line ends off values, and looks for what cannot stand in a header",
     "connectors/credentials/credential.py": "puts a credential on a head, last of all",
+    "connectors/credentials/docker_config.py": "looks for the login of one registry among others",
+    "connectors/credentials/scheme.py": "builds the value of a login",
     "connectors/credentials/generated.py": "checks that a rendered value fits a header",
     "connectors/credentials/client_certificate.py": "looks whether key and certificate belong together",
     "connectors/dial/fetch.py": "puts values on a request",

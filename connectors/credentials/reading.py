@@ -7,12 +7,13 @@ from types import MappingProxyType
 
 from connectors.credentials.credential import CredentialError
 from connectors.objects.reasons import ConditionReason
-from connectors.objects.secret import BASIC_AUTH, TLS, Secret, SecretValue
+from connectors.objects.secret import BASIC_AUTH, DOCKER_CONFIG, TLS, Secret, SecretValue
 
 # Keys of kubernetes.io/basic-auth (core/v1, BasicAuthUsernameKey and BasicAuthPasswordKey).
 USERNAME, PASSWORD = "username", "password"
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _EMPTY = SecretValue(b"")
+_OF_LINES = frozenset({TLS, DOCKER_CONFIG})
 
 
 def as_read(secret: Secret) -> tuple[Secret, tuple[str, ...]]:
@@ -27,8 +28,9 @@ def as_read(secret: Secret) -> tuple[Secret, tuple[str, ...]]:
         data = {USERNAME: _EMPTY, PASSWORD: _EMPTY, **data}
     if all(data[key] is secret.data.get(key) for key in data):
         return secret, ()
-    told = () if secret.type == TLS else tuple(key for key in data if _is_told(secret.data.get(key), data[key]))
-    return Secret(secret.metadata, secret.type, MappingProxyType(data)), told
+    told = tuple(key for key in data if _is_told(secret.data.get(key), data[key]))
+    # In PEM and in JSON a line end changes nothing.
+    return Secret(secret.metadata, secret.type, MappingProxyType(data)), () if secret.type in _OF_LINES else told
 
 
 def _without_line_end(value: SecretValue) -> SecretValue:
@@ -89,7 +91,9 @@ def check_filled(secret: Secret, key: str) -> None:
         raise invalid(secret, key, "is empty")
 
 
-def invalid(secret: Secret, key: str, problem: str) -> CredentialError:
-    """The error that says what is wrong with a key of the Secret."""
-    message = f"key {key} of Secret {secret.metadata.name} {problem}; put the bare value there, on one line"
+def invalid(
+    secret: Secret, key: str, problem: str, next_step: str = "put the bare value there, on one line"
+) -> CredentialError:
+    """The error that says what is wrong with a key of the Secret, and what to do."""
+    message = f"key {key} of Secret {secret.metadata.name} {problem}; {next_step}"
     return CredentialError(ConditionReason.SECRET_KEY_INVALID, message)

@@ -8,18 +8,20 @@ from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.client_certificate import ClientCertificate
 from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned, proves_nothing
+from connectors.credentials.docker_config import DockerConfig
 from connectors.credentials.generated import Generated
 from connectors.credentials.reading import check_filled
 from connectors.credentials.scheme import Scheme, require
 from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
-from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, TLS, Secret
+from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, DOCKER_CONFIG, TLS, Secret
 
 SCHEMES: dict[str, Scheme] = {
     BASIC_AUTH: BasicAuth(),
     BEARER_TOKEN: BearerToken(),
     TLS: ClientCertificate(),
+    DOCKER_CONFIG: DockerConfig(),
 }
 GENERATED = Generated()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import Protocol
 
 from connectors.credentials.credential import Credential, CredentialError, Owned
+from connectors.credentials.reading import PASSWORD, USERNAME, check_values, invalid
 from connectors.expressions.template import Subject
 from connectors.objects.connector_class import AuthType
 from connectors.objects.reasons import ConditionReason
@@ -69,3 +71,20 @@ def within_limit(value: bytes, source: str) -> bytes:
         message = f"{source} has {len(value)} bytes, and a credential at most {MAX_VALUE}; put the bare value there"
         raise CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
     return value
+
+
+def basic(secret: Secret, username: SecretValue, password: SecretValue) -> Credential:
+    """The login as `Authorization: Basic` (RFC 7617 section 2).
+
+    Raises:
+        CredentialError: it is empty, or a tool would read another one.
+    """
+    if not username.reveal() and not password.reveal():
+        raise invalid(secret, PASSWORD, f"is empty, and so is {USERNAME}")
+    check_values(secret, frozenset((USERNAME, PASSWORD)))
+    if b":" in username.reveal():
+        # The tool would take what stands behind the colon for the password's beginning (RFC 7617 section 2).
+        raise invalid(secret, USERNAME, "holds a colon, which ends the user name in Basic authentication")
+    source = f"username and password of Secret {secret.metadata.name}"
+    userpass = within_limit(username.reveal() + b":" + password.reveal(), source)
+    return Credential(headers=((b"Authorization", SecretValue(b"Basic " + b64encode(userpass))),))

@@ -45,6 +45,7 @@ BASIC_AUTH = "kubernetes.io/basic-auth"
 SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"  # noqa: S105 - a type's name
 BEARER_TOKEN = "connectors.cpaas.io/bearer-token"  # noqa: S105 - a type's name
 TLS = "kubernetes.io/tls"
+DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
 OPAQUE = "Opaque"
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned
+from connectors.credentials.docker_config import with_login
 from connectors.credentials.reading import as_read, trimmed
 from connectors.credentials.registry import credential_of
 from connectors.expressions.template import Subject
@@ -81,7 +82,7 @@ def examine(inputs: Inputs) -> Examined:
     if inputs.secret is not None:
         # Once for all: what traffic sends, what probes send and what is judged is made of the same values (threat 40).
         secret, ends = as_read(inputs.secret)
-        inputs, note = inputs._replace(secret=secret), trimmed(secret, ends)
+        inputs, note = inputs._replace(secret=with_login(secret, connector)), trimmed(secret, ends)
     credential, problem = _credential(inputs, connector_class)
     refusal: Refusal | None = None
     if problem:

@@ -5,16 +5,17 @@ from typing import NamedTuple
 
 import pytest
 
+from connectors.credentials.docker_config import with_login
 from connectors.credentials.reading import as_read
 from connectors.credentials.registry import credential_of
 from connectors.expressions.check import CheckError, compile_check
 from connectors.expressions.template import Subject, compile_template
 from connectors.http.response import Response
 from connectors.objects.connector_class import ConnectorClass, HttpProbe, Probe, Resolver
-from connectors.objects.secret import Secret
+from connectors.objects.secret import DOCKER_CONFIG, Secret
 from connectors.rules.connector_class import validate_connector_class
 from connectors.sources.directory import builtin_classes
-from tests.builders import connector, secret
+from tests.builders import connector, secret, secret_of
 
 CLASSES = {identity.name: entry for identity, entry in builtin_classes().items()}
 
@@ -64,6 +65,11 @@ OPAQUE = secret(token=b"t0k")
 PAT = secret(kind="connectors.cpaas.io/gitlab-pat-auth", token=b"t0k")
 REGISTRY = secret(kind="cpaas.io/distribution-registry-token", username=b"u", password=b"p")
 
+TOOL = connector()
+DOCKER = with_login(
+    secret_of({".dockerconfigjson": b'{"auths": {"tool.example.com": {"auth": "dTpw"}}}'}, DOCKER_CONFIG), TOOL
+)
+
 
 @pytest.mark.parametrize(
     ("name", "auth", "given", "headers"),
@@ -78,6 +84,7 @@ REGISTRY = secret(kind="cpaas.io/distribution-registry-token", username=b"u", pa
         *((name, "basicAuth", BASIC, {b"Authorization": b"Basic u:p"}) for name in ("harbor", "nexus", "jfrog")),
         *((name, "basicAuth", BASIC, {b"Authorization": b"Basic u:p"}) for name in ("npm", "pypi", "maven")),
         ("oci", "tokenAuth", REGISTRY, {b"Authorization": b"Basic u:p"}),
+        *((name, "dockerConfigAuth", DOCKER, {b"Authorization": b"Basic u:p"}) for name in ("oci", "harbor")),
         ("sonarqube", "tokenAuth", BEARER, {b"Authorization": b"Bearer t0k"}),
         ("k8s", "bearerTokenAuth", BEARER, {b"Authorization": b"Bearer t0k"}),
     ],
@@ -135,12 +142,14 @@ CHECKS = (
     Check("gitlab", "patAuth", PAT, "", "/some/where/api/v4/user", ("PRIVATE-TOKEN", b"t0k"), BELOW),
     Check("oci", "tokenAuth", REGISTRY, "", "/v2/", U_P),
     Check("oci", "tokenAuth", REGISTRY, "", "/v2/", U_P, BELOW, repository=""),
+    Check("oci", "dockerConfigAuth", DOCKER, "", "/v2/", U_P),
     *(
         Check("oci", "tokenAuth", REGISTRY, path, path, U_P, repository=repository)
         for path in ("/v2/team/app/tags/list?n=1",)
         for repository in ("team/app", "/team/app/")
     ),
     Check("harbor", "basicAuth", BASIC, "", "/api/v2.0/users/current", U_P),
+    Check("harbor", "dockerConfigAuth", DOCKER, "", "/api/v2.0/users/current", U_P),
     *(
         Check(name, "basicAuth", BASIC, path, path, U_P, address)
         for name in ("npm", "maven")
@@ -285,6 +294,7 @@ ANSWERS: dict[tuple[str, str], list[tuple[Response, bool]]] = {
         (Response(404), False),
     ],
     ("harbor", "basicAuth"): statuses([200, 412], [401, 403, 404, 500]),
+    ("harbor", "dockerConfigAuth"): statuses([200, 412], [401, 403, 404, 500]),
 }
 """By class and authentication type, empty for liveness."""
 

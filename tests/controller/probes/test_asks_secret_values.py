@@ -11,7 +11,7 @@ from connectors.judgement import judgement_of
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.names import HostForm
 from connectors.objects.reasons import ConditionReason, Reason
-from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, OPAQUE
+from connectors.objects.secret import BASIC_AUTH, BEARER_TOKEN, DOCKER_CONFIG, OPAQUE
 from connectors.plan import Plan, compile_plan
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Examined, Inputs, examine
@@ -62,6 +62,7 @@ REST = [
     Use("oci", "tokenAuth", REGISTRY, "username", {"password": b"other"}),
     Use("oci", "tokenAuth", REGISTRY, "password", {"username": b"other"}),
 ]
+DOCKER = [Use(name, "dockerConfigAuth", DOCKER_CONFIG, ".dockerconfigjson") for name in ("oci", "harbor")]
 USES = [pytest.param(use, id=str(use)) for use in (*BASIC, *REST)]
 
 
@@ -149,3 +150,16 @@ def test_t40_a_login_of_which_one_half_is_left_out_is_asked_about_too(use: Use) 
     (field,) = ask.request.headers
     assert field.value.reveal() == sent(compiled(alone))["Authorization"]
     assert readable(field.value.reveal()) == (b"t0k:" if use.key == "username" else b":t0k")
+
+
+@pytest.mark.parametrize("use", DOCKER, ids=str)
+def test_the_login_for_this_registry_is_what_is_asked_about(use: Use) -> None:
+    found = use.examine(b'{"auths": {"tool.example.com": {"auth": "dTpw"}, "other.example.com": {"auth": "eDp5"}}}')
+    assert (found.refusal, found.secret_note) == (None, "")
+    ask = asks_of(judgement_of(found), None).auth
+    assert isinstance(ask, Ask)
+    (field,) = ask.request.headers
+    assert field.value.reveal() == sent(compiled(found))["Authorization"] == b"Basic dTpw"
+    other = use.examine(b'{"auths": {"other.example.com": {"auth": "eDp5"}}}')
+    assert other.refusal is not None
+    assert asks_of(judgement_of(other), None).auth is None
