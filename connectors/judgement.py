@@ -21,7 +21,8 @@ class Judgement:
     """A Connector and what status tells of it. Equal only if the same instance: another one is news.
 
     `fatal` are those of the violations that keep it from being used. `secret_problem` is why its Secret cannot serve,
-    None if it can or none is asked for; `secret_note` what a person should know of one that can; `unread` is set if it
+    None if it can or none is asked for; `secret_note` what a person should know of one that can; `not_injected` why
+    nothing injects one that is as it should be; `unread` is set if it
     is not known yet whether there is such a Secret, and is then the problem's message. `addresses` is keyed by
     extension name; "" is spec.address. `trust` is whose certificates are believed; `authority` what
     spec.caCertSecretRef leads to, None if custom CAs are off.
@@ -38,6 +39,7 @@ class Judgement:
     trust: Trust = SYSTEM_TRUST
     authority: OwnAuthority | None = None
     secret_note: str = ""
+    not_injected: str = ""
     fatal: tuple[Violation, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,4 +62,5 @@ def judgement_of(examined: Examined) -> Judgement:
         inputs.trust,
         inputs.authority,
         examined.secret_note,
+        examined.not_injected,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from connectors.judgement import Judgement
 from connectors.kube.settings import ClusterNames
-from connectors.objects.conditions import Condition, ConditionType
+from connectors.objects.conditions import Condition, ConditionStatus, ConditionType
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ClassApi, ClassProxy, Resolver, ServiceReference
 from connectors.objects.names import proxy_host, service_name
@@ -130,6 +130,14 @@ class Allocation:
 
 def allocate(judgement: Judgement, proxy: Proxy) -> Allocation:
     """What is true of the proxy address now, and what is to be done about it. The class must be known."""
+    found = _allocated(judgement, proxy)
+    if judgement.not_injected and found.condition.status is ConditionStatus.TRUE:
+        # The address is there, and all requests to it are refused.
+        return replace(found, condition=false(_KIND, ConditionReason.INJECTION_NOT_SUPPORTED, judgement.not_injected))
+    return found
+
+
+def _allocated(judgement: Judgement, proxy: Proxy) -> Allocation:
     wanted = judgement.connector_class.spec.proxy if judgement.connector_class else None
     if isinstance(proxy, LocalProxy):
         if wanted is None:

@@ -73,6 +73,8 @@ def _of_judgement(judgement: Judgement, *, secrets_elsewhere: bool) -> Iterator[
     problem = judgement.secret_problem
     if problem is not None and not (secrets_elsewhere and judgement.secret is None):
         yield Violation(SECRET_REF, problem.message)
+    if judgement.not_injected:
+        yield Violation("spec.auth.name", judgement.not_injected)
     if problem is None and judgement.secret_note:
         yield Violation(SECRET_REF, judgement.secret_note, Severity.WARNING)
     if judgement.authority is not None:

@@ -20,6 +20,10 @@ class CredentialError(Exception):
         self.message = message
 
 
+class InjectionError(Exception):
+    """Nothing here makes a credential of Secrets of this type: it is the class that would have to change."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owned:
     """The header fields and query parameters that belong to the proxy alone: a caller's are removed.

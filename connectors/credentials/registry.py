@@ -7,7 +7,14 @@ from dataclasses import replace
 from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.client_certificate import ClientCertificate
-from connectors.credentials.credential import CALLERS_OWN, Credential, CredentialError, Owned, proves_nothing
+from connectors.credentials.credential import (
+    CALLERS_OWN,
+    Credential,
+    CredentialError,
+    InjectionError,
+    Owned,
+    proves_nothing,
+)
 from connectors.credentials.docker_config import DockerConfig
 from connectors.credentials.generated import Generated
 from connectors.credentials.reading import check_filled
@@ -34,6 +41,15 @@ def scheme_for(auth_type: AuthType) -> Scheme | None:
     return SCHEMES.get(auth_type.secret_type)
 
 
+def not_injected(auth_type: AuthType) -> str:
+    """Why nothing injects Secrets of a type that has a Rego policy or is not known, and what would."""
+    what = "Rego is not supported" if auth_type.generator and auth_type.generator.rego else "nothing injects this type"
+    return (
+        f"authentication type {auth_type.name} of Secret type {auth_type.secret_type or 'any'}: {what}; give the type "
+        f"generator.headers or generator.query in the class, or one of the Secret types {', '.join(sorted(SCHEMES))}"
+    )
+
+
 def owned_by(auth_types: tuple[AuthType, ...]) -> Owned:
     """The caller's own fields and every name that any of these types may inject, whether or not it injects now."""
     owned = CALLERS_OWN
@@ -48,7 +64,8 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
 
     Raises:
         CredentialError: the Secret has another type than the class asks for, lacks a key or a key's value, holds what
-            cannot stand in a request, or makes nothing at all; or no scheme knows the type.
+            cannot stand in a request, or makes nothing at all.
+        InjectionError: the Secret is as the class declares it, and nothing injects it.
     """
     if auth_type.secret_type and secret.type != auth_type.secret_type:
         message = (
@@ -63,9 +80,8 @@ def credential_of(auth_type: AuthType, secret: Secret, subject: Subject | None =
             if secret.type != BASIC_AUTH:
                 check_filled(secret, param.name)
     scheme = scheme_for(auth_type)
-    if scheme is None:
-        message = f"no scheme knows Secret type {auth_type.secret_type}; give the class's type a generator"
-        raise CredentialError(ConditionReason.SECRET_TYPE_MISMATCH, message)
+    if scheme is None or (auth_type.generator is not None and auth_type.generator.rego):
+        raise InjectionError(not_injected(auth_type))
     credential = scheme.credential(auth_type, secret, subject)
     if auth_type.secret_type == TLS and credential.certificate is None:
         # A class's own generator makes fields alone; the certificate of the Secret is shown all the same.

@@ -50,6 +50,7 @@ class ConditionReason(StrEnum):
     PROXY_SERVICE_NOT_FOUND = "ProxyServiceNotFound"
     PROXY_SERVICE_CONFLICT = "ProxyServiceConflict"
     PROXY_SERVICE_FAILED = "ProxyServiceFailed"
+    INJECTION_NOT_SUPPORTED = "InjectionNotSupported"
     NON_API = "NonAPI"
     API_SERVICE_NOT_FOUND = "APIServiceNotFound"
     PROBE_PENDING = "ProbePending"

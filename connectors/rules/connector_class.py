@@ -188,7 +188,9 @@ def _validate_generators(connector_class: ConnectorClass) -> Iterator[Violation]
         path = f"spec.auth.types[{index}]"
         generator = auth_type.generator or Generator()
         if generator.rego:
-            yield Violation(f"{path}.generator.rego", _NO_REGO + "generator.headers or generator.query")
+            # A warning: the class's other types serve, and Connectors that choose this one are told so.
+            message = _NO_REGO + "generator.headers or generator.query"
+            yield Violation(f"{path}.generator.rego", message, Severity.WARNING)
         else:
             yield from _validate_scheme(path, auth_type)
         for position, header in enumerate(generator.headers):

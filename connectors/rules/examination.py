@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned
+from connectors.credentials.credential import (
+    ANONYMOUS,
+    CALLERS_OWN,
+    Credential,
+    CredentialError,
+    InjectionError,
+    Owned,
+)
 from connectors.credentials.docker_config import with_login
 from connectors.credentials.reading import as_read, trimmed
 from connectors.credentials.registry import credential_of
@@ -48,8 +55,8 @@ class Inputs(NamedTuple):
 class Examined(NamedTuple):
     """`refusal` is what every request gets instead of the tool's answer; `secret_problem` why the Secret cannot serve.
 
-    `secret_note` is what a person should know of a Secret that serves. `addresses` is keyed by extension name; "" is
-    spec.address. `unread`: why it is not known whether the Secret exists.
+    `not_injected`: why nothing can inject a Secret that is as it should be. `secret_note` is what a person should know
+    of a Secret that serves. `addresses` is keyed by extension name; "" is spec.address. `unread`: why it is not known whether the Secret exists.
     """
 
     inputs: Inputs
@@ -61,6 +68,7 @@ class Examined(NamedTuple):
     secret_problem: CredentialError | None = None
     unread: str = ""
     secret_note: str = ""
+    not_injected: str = ""
 
 
 def examine(inputs: Inputs) -> Examined:
@@ -83,12 +91,12 @@ def examine(inputs: Inputs) -> Examined:
         # Once for all: what traffic sends, what probes send and what is judged is made of the same values (threat 40).
         secret, ends = as_read(inputs.secret)
         inputs, note = inputs._replace(secret=with_login(secret, connector)), trimmed(secret, ends)
-    credential, problem = _credential(inputs, connector_class)
+    credential, problem, not_injected = _credential(inputs, connector_class)
     refusal: Refusal | None = None
-    if problem:
-        refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {problem.message}")
+    if why := problem.message if problem else not_injected:
+        refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {why}")
     unread = inputs.unread if problem and problem.reason is ConditionReason.SECRET_PENDING else ""
-    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread, note)
+    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread, note, not_injected)
 
 
 def _invalid(connector: Connector, violation: Violation) -> Refusal:
@@ -112,25 +120,34 @@ def of_invalid_class(connector_class: ConnectorClass, violations: tuple[Violatio
     return (Violation("spec.connectorClassName", message),)
 
 
-def _credential(inputs: Inputs, connector_class: ConnectorClass) -> tuple[Credential, CredentialError | None]:
+class _Made(NamedTuple):
+    credential: Credential = ANONYMOUS
+    problem: CredentialError | None = None
+    not_injected: str = ""
+
+
+def _credential(inputs: Inputs, connector_class: ConnectorClass) -> _Made:
     connector, secret = inputs.connector, inputs.secret
     auth = connector.spec.auth
     if auth is None or auth.secret_ref is None:
-        return ANONYMOUS, None
+        return _Made()
     auth_type = connector_class.auth_type(auth.name)
     if secret is None and inputs.unread:
         # Whether it exists is not known: it does not serve, but no status may say that it is missing.
-        return ANONYMOUS, CredentialError(ConditionReason.SECRET_PENDING, inputs.unread)
+        return _Made(problem=CredentialError(ConditionReason.SECRET_PENDING, inputs.unread))
     if secret is None or auth_type is None:
         message = f'secrets "{auth.secret_ref.name}" not found; create it in namespace {connector.metadata.namespace}'
-        return ANONYMOUS, CredentialError(ConditionReason.SECRET_NOT_FOUND, message)
+        return _Made(problem=CredentialError(ConditionReason.SECRET_NOT_FOUND, message))
     try:
-        return credential_of(auth_type, secret, Subject(connector, connector_class, secret)), None
+        return _Made(credential_of(auth_type, secret, Subject(connector, connector_class, secret)))
     except CredentialError as error:
-        return ANONYMOUS, error
+        return _Made(problem=error)
+    except InjectionError as error:
+        # A class without a proxy has no requests to inject it into.
+        return _Made(not_injected=str(error) if connector_class.spec.proxy is not None else "")
     except Exception as error:  # noqa: BLE001 - one Secret that no code of ours expected must not stop all others
         message = f"Secret {auth.secret_ref.name} cannot be read as a credential ({type(error).__name__})"
-        return ANONYMOUS, CredentialError(ConditionReason.SECRET_KEY_INVALID, message)
+        return _Made(problem=CredentialError(ConditionReason.SECRET_KEY_INVALID, message))
 
 
 def secret_key_of(connector: Connector) -> SecretKey:

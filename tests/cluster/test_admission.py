@@ -138,7 +138,6 @@ CLASSES: list[tuple[Manifest, set[str]]] = [
     (header("Host"), {NAME}),
     (header("Proxy-Anything"), {NAME}),
     (typed(generator={"query": [{"name": "a b", "value": "x"}]}), {"spec.auth.types[0].generator.query[0].name"}),
-    (typed(generator={"rego": "package a"}), {"spec.auth.types[0].generator.rego"}),
     (connector_class("bad", proxy={"authExtractor": {"rego": "package a"}}), {"spec.proxy.authExtractor.rego"}),
     (connector_class("bad", proxy={"authExtractor": {"header": "Host"}}), {"spec.proxy.authExtractor.header"}),
     (connector_class("bad", proxy={"uri": "no path"}), {"spec.proxy.uri"}),

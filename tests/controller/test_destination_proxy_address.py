@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -151,6 +153,19 @@ def test_in_one_process(judgement: Judgement, reason: str, url: str | None) -> N
     found = allocate(judgement, LocalProxy("http://c-repo.team.localhost"))
     assert (found.condition.status.value, found.condition.reason, found.url) == ("True", reason, url)
     assert found.action is None
+
+
+def test_what_nothing_injects_has_an_address_that_is_not_ready() -> None:
+    why = "authentication type a of Secret type x/y: nothing injects this type"
+    for judged, proxy, url in (
+        (bound(BUILT_IN), LocalProxy("http://c-repo.team.localhost"), "http://c-repo.team.localhost"),
+        (bound(BUILT_IN), ClusterProxy(Platform(), OWN, backend=True), URL),
+    ):
+        found = allocate(replace(judged, not_injected=why), proxy)
+        assert (found.condition.status.value, found.condition.reason) == ("False", "InjectionNotSupported")
+        assert (found.condition.message, found.url, found.action) == (why, url, None)
+    conflict = allocate(replace(bound(BUILT_IN), not_injected=why), ClusterProxy(Platform(), FOREIGN, backend=True))
+    assert conflict.condition.reason == "ProxyServiceConflict"
 
 
 def test_a_conflict_says_whose_it_is() -> None:

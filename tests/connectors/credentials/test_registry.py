@@ -6,7 +6,7 @@ import trustme
 from connectors.credentials.basic_auth import BasicAuth
 from connectors.credentials.bearer_token import BearerToken
 from connectors.credentials.client_certificate import ClientCertificate
-from connectors.credentials.credential import CALLERS_OWN, CredentialError
+from connectors.credentials.credential import CALLERS_OWN, CredentialError, InjectionError
 from connectors.credentials.generated import Generated
 from connectors.credentials.registry import credential_of, owned_by, scheme_for
 from connectors.objects.connector_class import AuthType
@@ -29,6 +29,7 @@ LAX = auth_type(
     },
 )
 UNKNOWN = auth_type(secretType="kubernetes.io/ssh-auth")
+POLICY = auth_type(secretType="x/y", generator={"rego": "package proxy"})
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,6 @@ def test_the_credential_of_a_secret() -> None:
     [
         (BASIC, secret(token=b"t"), ConditionReason.SECRET_TYPE_MISMATCH, "kubernetes.io/basic-auth"),
         (OPAQUE_KEY, secret(other=b"k"), ConditionReason.SECRET_KEY_MISSING, "key key"),
-        (UNKNOWN, secret(kind="kubernetes.io/ssh-auth"), ConditionReason.SECRET_TYPE_MISMATCH, "generator"),
         (OPAQUE_KEY, secret(key=b""), ConditionReason.SECRET_KEY_INVALID, "key key of Secret login is empty"),
         (LAX, secret(key=b""), ConditionReason.SECRET_KEY_INVALID, "makes no credential"),
         (LAX, secret(key=b" "), ConditionReason.SECRET_KEY_INVALID, "makes no credential"),
@@ -74,7 +74,6 @@ def test_the_credential_of_a_secret() -> None:
     ids=[
         "another type",
         "a declared key is missing",
-        "no scheme",
         "a declared key is empty",
         "empty",
         "white space",
@@ -86,6 +85,17 @@ def test_why_a_secret_cannot_serve(kind: AuthType, data: Secret, reason: Conditi
         credential_of(kind, data)
     assert caught.value.reason is reason
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(UNKNOWN, "kubernetes.io/ssh-auth: nothing injects this type"), (POLICY, "Rego is not supported")],
+)
+def test_what_nothing_injects_is_not_the_secrets_fault(kind: AuthType, said: str) -> None:
+    with pytest.raises(InjectionError, match=said):
+        credential_of(kind, secret(kind=kind.secret_type, token=b"t"))
+    with pytest.raises(CredentialError):
+        credential_of(kind, secret(token=b"t"))
 
 
 LEAF = trustme.CA().issue_cert("client.example")

@@ -67,6 +67,7 @@ def test_rego_is_refused_with_what_to_use_instead() -> None:
         "spec.auth.types[0].generator.rego",
         "spec.proxy.authExtractor.rego",
     ]
+    assert [violation.severity for violation in found] == [Severity.WARNING, Severity.ERROR]
     assert "generator.headers" in found[0].message
     assert "authExtractor.header" in found[1].message
 

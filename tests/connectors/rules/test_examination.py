@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from connectors.credentials.credential import ANONYMOUS
+from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.reasons import ConditionReason, Reason
-from connectors.objects.secret import BASIC_AUTH, SecretKey
+from connectors.objects.secret import BASIC_AUTH, Secret, SecretKey
 from connectors.objects.violation import Severity, Violation
 from connectors.rules.connector_class import judge_class
 from connectors.rules.examination import Inputs, examine, of_invalid_class, secret_key_of
-from tests.builders import basic_class, connector, secret
+from tests.builders import basic_class, connector, connector_class, secret
 
 AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
 LOGIN = secret(kind=BASIC_AUTH, username=b"u", password=b"p")
@@ -29,6 +30,29 @@ def test_t40_the_secret_is_read_once_for_all() -> None:
     assert examined.credential.headers[0][1].reveal() == b"Basic dTpw"
     assert "keys username, password of Secret login" in examined.secret_note
     assert (examine(INPUTS).inputs.secret, examine(INPUTS).secret_note) == (LOGIN, "")
+
+
+ODD = {"name": "basicAuth", "secretType": "kubernetes.io/ssh-auth"}
+POLICY = {"name": "basicAuth", "secretType": BASIC_AUTH, "generator": {"rego": "package proxy"}}
+
+
+@pytest.mark.parametrize(("kind", "given"), [(ODD, secret(kind="kubernetes.io/ssh-auth")), (POLICY, LOGIN)])
+def test_what_nothing_injects_is_not_the_secrets_fault(kind: dict[str, object], given: Secret) -> None:
+    proxied, without = (
+        examine(Inputs(connector(auth=AUTH), judge_class(of_type(kind, has_proxy=has_proxy)), given))
+        for has_proxy in (True, False)
+    )
+    assert (proxied.secret_problem, without.secret_problem) == (None, None)
+    assert "authentication type basicAuth" in proxied.not_injected
+    assert proxied.refusal is not None
+    assert proxied.refusal.reason is Reason.CREDENTIAL_UNAVAILABLE
+    assert proxied.credential is ANONYMOUS
+    # No request needs it.
+    assert (without.not_injected, without.refusal) == ("", None)
+
+
+def of_type(kind: dict[str, object], *, has_proxy: bool) -> ConnectorClass:
+    return connector_class(auth={"types": [kind]}, proxy={} if has_proxy else None)
 
 
 def test_what_is_malformed_is_known_by_nothing_else() -> None:

@@ -15,7 +15,7 @@ from tests.controller.admission.reviews import Json, body, connector, connector_
 GIT = Known(builders.connector_class("git"))
 BROKEN = known(read_class(b'{"metadata": {"name": "git"}, "spec": {"params": [{"name": ""}]}}'))
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
-REGO = {"name": "a", "generator": {"rego": "x"}}
+REGO = {"authExtractor": {"rego": "x"}}
 
 
 def of_connector(new: Json | None, old: Json | None = None, of_class: Known | None = GIT) -> ReviewVerdict:
@@ -98,7 +98,7 @@ def test_a_deletion_of_a_connector_is_nobody_s_business() -> None:
     ("new", "expected"),
     [
         (connector_class(params=[{"name": "a"}, {"name": "a"}]), ["spec.params[1].name"]),
-        (connector_class(auth={"types": [REGO]}), ["spec.auth.types[0].generator.rego"]),
+        (connector_class(proxy=REGO), ["spec.proxy.authExtractor.rego"]),
         (connector_class(params="x"), ["spec.params"]),
     ],
 )  # fmt: skip
