@@ -56,7 +56,8 @@ class Examined(NamedTuple):
     """`refusal` is what every request gets instead of the tool's answer; `secret_problem` why the Secret cannot serve.
 
     `not_injected`: why nothing can inject a Secret that is as it should be. `secret_note` is what a person should know
-    of a Secret that serves. `addresses` is keyed by extension name; "" is spec.address. `unread`: why it is not known whether the Secret exists.
+    of a Secret that serves. `addresses` is keyed by extension name; "" is spec.address. `unread`: why it is not known
+    whether the Secret exists.
     """
 
     inputs: Inputs
