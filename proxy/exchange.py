@@ -199,10 +199,13 @@ class Exchange:
             return ahead
         return relay.start(upstream, now, ahead)
 
-    async def _dial(self, relay: Relay) -> None:
-        """Dial with the CAs that count now: they may have changed while a pooled connection was tried."""
-        target = target_now(relay.passage.forward, self._store.current)
-        upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
+    async def _dial(self, relay: Relay, *, again: bool = False) -> None:
+        """Dial, if its Connector may have one more connection. `again`: a kept one was dead, and another could be."""
+        upstream = await self._upstreams.turn(relay.passage.pool, fresh=again)
+        if upstream is None:
+            # The CAs that count now: they may have changed while it waited, or a pooled connection was tried.
+            target = target_now(relay.passage.forward, self._store.current)
+            upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
         relay.start(upstream, time.monotonic())
 
     # -- what has to be waited for
@@ -264,7 +267,7 @@ class Exchange:
         if not relay.repeatable:
             self._refuse(record, _NOT_TWICE, client, passage.manners)
             return
-        self._wait(record, passage.manners, client, self._dial(relay.another()))
+        self._wait(record, passage.manners, client, self._dial(relay.another(), again=True))
 
     def _refuse(self, record: Record, refusal: Refusal, client: ClientConnection, manners: Manners) -> None:
         record.refusal = refusal

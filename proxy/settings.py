@@ -72,10 +72,22 @@ class Limits:
         "requests in flight for one Connector, tunnels too; more get 429; 0: half of --max-connections", "256",
     )  # fmt: skip
 
+    # As many as requests: a request has one at most, so only what is kept idle, of several addresses, has to make room.
+    upstream_connections_per_connector: int = setting(
+        "--max-upstream-connections-per-connector", "0", Parser(parse_count_or_zero, "N"),
+        "connections toward the tools of one Connector; beyond that requests wait for one for --connect-timeout, then "
+        "get 429; 0: as many as it may have requests in flight", "32",
+    )  # fmt: skip
+
     @property
     def in_flight(self) -> int:
         """How many requests of one Connector may be in flight."""
         return self.requests_per_connector or math.ceil(self.connections / 2)
+
+    @property
+    def upstream_connections(self) -> int:
+        """How many connections toward its tools one Connector may have."""
+        return self.upstream_connections_per_connector or self.in_flight
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +222,7 @@ def share_of(settings: ProxySettings) -> ProxySettings:
         connections=math.ceil(settings.limits.connections / number),
         connections_per_client=math.ceil(settings.limits.connections_per_client / number),
         requests_per_connector=math.ceil(settings.limits.requests_per_connector / number),
+        upstream_connections_per_connector=math.ceil(settings.limits.upstream_connections_per_connector / number),
     )
     callers = replace(
         settings.callers,

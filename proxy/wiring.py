@@ -171,11 +171,11 @@ def build_proxy(
         bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
         outbox=(outbox := Outbox()),
     )
-    exchange = Exchange(parts)
-    store.subscribe(exchange.serve)
+    store.subscribe((exchange := Exchange(parts)).serve)
     context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, exchange, outbox, audit.malformed, context)
     metrics.connections(server.slots, lambda: (upstreams.active, upstreams.idle))
+    upstreams.limit(settings.limits.upstream_connections)
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, _Beside(logs, loops, certificate))
 
