@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from connectors.http.head import HEAD_END, ParsedRequest
 from connectors.http.plain import Plain, plain_head
+from connectors.objects.ceilings import Ceiling
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason, Refusal, RefusedError
@@ -299,7 +300,7 @@ def _after(relay: Relay) -> After:
 
 def _too_many(connector: ConnectorKey, requests: int) -> Refusal:
     message = f"Connector {connector} has {requests} requests in flight, as many as one may have; try again later"
-    return Refusal(Reason.TOO_MANY_REQUESTS, message)
+    return Refusal(Reason.TOO_MANY_REQUESTS, message, Ceiling.REQUESTS)
 
 
 _KEEP, _DONE = After.KEEP, End.DONE

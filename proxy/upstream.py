@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from connectors.dial.dialer import Dialer
 from connectors.objects.addresses import Address
+from connectors.objects.ceilings import Ceiling
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.plan import Plan, PoolKey, Target, trusting
@@ -382,4 +383,5 @@ async def _in_line(pool: IdlePool, *, fresh: bool, first: bool) -> UpstreamConne
 def _none_free(pool: IdlePool, seconds: float) -> Refusal:
     number = pool.load.most_connections
     what = f"Connector {pool.key.connector} has {number:g} connections to its tool, as many as one may have"
-    return Refusal(Reason.TOO_MANY_REQUESTS, f"{what}, and none came free within {seconds:g} s; try again later")
+    message = f"{what}, and none came free within {seconds:g} s; try again later"
+    return Refusal(Reason.TOO_MANY_REQUESTS, message, Ceiling.UPSTREAM_CONNECTIONS)

@@ -137,6 +137,8 @@ class Audit:
         numbers.count(label, duration, upstream, record.bytes_in, record.bytes_out)
         if record.refusal is not None:
             metrics.refused(record.refusal.reason)
+            if record.refusal.ceiling is not None:
+                numbers.limit(record.refusal.ceiling)
         if self._logs:
             self._log(self._line(record, duration, upstream or 0.0), record)
 

@@ -42,6 +42,8 @@ async def test_t33_one_request_too_many_is_refused_and_told(talk: Talk, earlier:
     counted = {"namespace": "default", "connector": "tool", "connector_class": "generic", "method": "GET"}
     assert line.proxy.metric("connectors_proxy_requests_total", **counted, code="429") == 2
     assert line.proxy.metric("connectors_proxy_refusals_total", reason="TooManyRequests") == 2
+    limited = {"namespace": "default", "connector": "tool", "limit": "requests"}
+    assert line.proxy.metric("connectors_proxy_limited_requests_total", **limited) == 2
 
 
 async def test_t33_one_silent_tool_costs_another_connector_nothing(talk: Talk, serve: Serve) -> None:

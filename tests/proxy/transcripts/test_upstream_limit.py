@@ -71,6 +71,8 @@ async def test_t33_none_that_comes_free_in_time_is_told(talk: Talk) -> None:
     line.client_sends(get(b"/second"))
     head = await line.client_is_refused(b"429", b"TooManyRequests")
     assert b"\r\nRetry-After: 1\r\n" in head
+    limited = {"namespace": "default", "connector": "tool", "limit": "upstream_connections"}
+    assert line.proxy.metric("connectors_proxy_limited_requests_total", **limited) == 1
     await answered(line, first)
     # Its connection serves on, and whoever gave up left no place behind.
     await line.works()
