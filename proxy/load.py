@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict
 from typing import Generic, Protocol, TypeVar
 
+from connectors.objects.ceilings import NO_CEILINGS, Ceilings
 from proxy.watchdog import NEVER
 
 
@@ -34,19 +36,27 @@ Turn = asyncio.Future[C | None]
 class Load(Generic[C]):
     """`requests` that were let through and are not over; `connections` toward all of its tools.
 
-    `most_connections`: beyond them requests stand in `line`, each with the pool of which it would take a connection,
+    `ceilings` apply now, each as it is read for each request: `most_requests`, `most_connections`, and `rate`, 0 for
+    none. Beyond `most_connections` requests stand in `line`, each with the pool of which it would take a connection,
     None for one that takes none that was used before. While any stands there, no connection is idle.
     """
 
-    __slots__ = ("__weakref__", "_promised", "connections", "line", "most_connections", "requests")
+    __slots__ = (
+        "__weakref__", "_promised", "connections", "line", "most_connections", "most_requests", "rate", "requests",
+    )  # fmt: skip
 
-    def __init__(self, most_connections: float = NEVER) -> None:
+    def __init__(self, ceilings: Ceilings = NO_CEILINGS) -> None:
         self.requests = 0
-        self.most_connections = most_connections
+        self.most_requests, self.most_connections, self.rate = _read(ceilings)
         self.connections: set[C] = set()
         # Ordered, and one in the middle is taken out at once: a thousand clients may leave together.
         self.line: OrderedDict[Turn[C], Pool | None] = OrderedDict()
         self._promised = 0
+
+    def bound(self, ceilings: Ceilings) -> None:
+        """Other ceilings apply from now on. What runs goes on, and still counts."""
+        self.most_requests, self.most_connections, self.rate = _read(ceilings)
+        self.call_next()
 
     def may_begin(self) -> bool:
         """Whether a connection may be made now; an idle one, of another address, is closed where it is in the way."""
@@ -112,3 +122,7 @@ class Load(Generic[C]):
             self.connections.discard(connection)
             connection.abort()
         return self._has_room()
+
+
+def _read(ceilings: Ceilings) -> tuple[int, int, int]:
+    return ceilings.requests or sys.maxsize, ceilings.connections or sys.maxsize, ceilings.rate

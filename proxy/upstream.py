@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from connectors.dial.dialer import Dialer
 from connectors.objects.addresses import Address
-from connectors.objects.ceilings import Ceiling
+from connectors.objects.ceilings import NO_CEILINGS, Ceiling, Ceilings
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.plan import Plan, PoolKey, Target, trusting
@@ -210,12 +210,12 @@ class Upstreams:
         self._pools: WeakValueDictionary[PoolKey, IdlePool] = WeakValueDictionary()
         # So is a Connector's load: it outlives a change of its Secret, and is shared by its addresses.
         self._loads: WeakValueDictionary[ConnectorKey, Load[UpstreamConnection]] = WeakValueDictionary()
-        self._most_connections = NEVER
+        self._ceilings_of: Callable[[ConnectorKey], Ceilings] = lambda _: NO_CEILINGS
         self._generation = 1
 
-    def limit(self, connections: float) -> None:
-        """How many connections one Connector may have; without this word any number. To be called before the first."""
-        self._most_connections = connections
+    def limit(self, ceilings_of: Callable[[ConnectorKey], Ceilings]) -> None:
+        """What each Connector may use; without this word there is no limit. To be called before the first request."""
+        self._ceilings_of = ceilings_of
 
     @property
     def active(self) -> int:
@@ -234,7 +234,7 @@ class Upstreams:
         if found is None:
             load = self._loads.get(key.connector)
             if load is None:
-                load = self._loads[key.connector] = Load(self._most_connections)
+                load = self._loads[key.connector] = Load(self._ceilings_of(key.connector))
             found = self._pools[key] = IdlePool(key, load)
         return found
 
@@ -382,6 +382,6 @@ async def _in_line(pool: IdlePool, *, fresh: bool, first: bool) -> UpstreamConne
 
 def _none_free(pool: IdlePool, seconds: float) -> Refusal:
     number = pool.load.most_connections
-    what = f"Connector {pool.key.connector} has {number:g} connections to its tool, as many as one may have"
+    what = f"Connector {pool.key.connector} has {number} connections to its tool, as many as one may have"
     message = f"{what}, and none came free within {seconds:g} s; try again later"
     return Refusal(Reason.TOO_MANY_REQUESTS, message, Ceiling.UPSTREAM_CONNECTIONS)

@@ -175,7 +175,7 @@ def build_proxy(
     context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, exchange, outbox, audit.malformed, context)
     metrics.connections(server.slots, lambda: (upstreams.active, upstreams.idle))
-    upstreams.limit(settings.limits.upstream_connections)
+    upstreams.limit(lambda _: settings.limits.ceilings)
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, _Beside(logs, loops, certificate))
 

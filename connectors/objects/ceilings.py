@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Ceiling(StrEnum):
@@ -10,3 +11,15 @@ class Ceiling(StrEnum):
 
     REQUESTS = "requests"
     UPSTREAM_CONNECTIONS = "upstream_connections"
+    RATE = "requests_per_second_per_caller"
+
+
+class Ceilings(NamedTuple):
+    """`requests` in flight, `connections` toward its tools, `rate`: requests a second of one caller. 0: no limit."""
+
+    requests: int = 0
+    connections: int = 0
+    rate: int = 0
+
+
+NO_CEILINGS = Ceilings()

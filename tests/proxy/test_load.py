@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+from connectors.objects.ceilings import Ceilings
 from proxy.load import Load
 from proxy.watchdog import NEVER
 
@@ -21,13 +22,13 @@ class Connection:
 
 def full(*connections: Connection) -> Load[Connection]:
     """As many as there may be."""
-    load = Load[Connection](len(connections))
+    load = Load[Connection](Ceilings(connections=len(connections)))
     load.connections.update(connections)
     return load
 
 
 def test_up_to_the_limit_no_request_waits() -> None:
-    load = Load[Connection](2)
+    load = Load[Connection](Ceilings(connections=2))
     assert load.may_begin()
     load.connections.update([Connection(), Connection()])
     assert not load.may_begin()
@@ -47,7 +48,7 @@ def test_an_idle_connection_makes_room_and_one_in_use_or_closing_does_not() -> N
 
 def test_where_more_must_go_than_can_none_of_the_idle_ones_stays() -> None:
     load = full(idle := Connection(5.0), Connection(), Connection())
-    load.most_connections = 1
+    load.bound(Ceilings(connections=1))
     assert not load.may_begin()
     assert not idle.usable
 
