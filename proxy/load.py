@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from connectors.objects.ceilings import NO_CEILINGS, Ceilings
@@ -19,6 +20,10 @@ class Held(Protocol):
     @property
     def usable(self) -> bool:
         """Whether a request may still be written."""
+        ...
+
+    def close(self) -> None:
+        """Close behind what is still to be sent."""
         ...
 
     def abort(self) -> None:
@@ -57,6 +62,37 @@ class Load(Generic[C]):
         """Other ceilings apply from now on. What runs goes on, and still counts."""
         self.most_requests, self.most_connections, self.rate = _read(ceilings)
         self.call_next()
+
+    async def turn(self, pool: Pool | None, seconds: float, fit: Callable[[C], bool]) -> C | None:
+        """Wait until one more connection may be made; returns None then, or one of `pool` that is handed over.
+
+        `fit`: whether one that is handed over may be used. The waiting is in order, and ends after so many seconds.
+
+        Raises:
+            TimeoutError: it has ended.
+        """
+        if self.may_begin():
+            return None
+        async with asyncio.timeout(seconds):
+            handed = await self._in_line(pool, first=False)
+            # The tool may have closed it, or another snapshot serve, before the request could take it.
+            while handed is not None and not (handed.usable and fit(handed)):
+                handed.close()
+                if self.may_begin():
+                    return None
+                handed = await self._in_line(pool, first=True)
+            return handed
+
+    async def _in_line(self, pool: Pool | None, *, first: bool) -> C | None:
+        turn = self.stand_in_line(pool, first=first)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            # Out of time, or its client has left: what it was given in this very turn must not be lost.
+            if (handed := self.step_out(turn)) is not None:
+                handed.close()
+            raise
+        return self.take_turn(turn)
 
     def may_begin(self) -> bool:
         """Whether a connection may be made now; an idle one, of another address, is closed where it is in the way."""

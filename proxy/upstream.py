@@ -217,6 +217,11 @@ class Upstreams:
         """What each Connector may use; without this word there is no limit. To be called before the first request."""
         self._ceilings_of = ceilings_of
 
+    def bound(self, connector: ConnectorKey) -> None:
+        """Its ceilings may have changed: they apply from now on. What runs goes on, and counts."""
+        if (load := self._loads.get(connector)) is not None:
+            load.bound(self._ceilings_of(connector))
+
     @property
     def active(self) -> int:
         """How many connections are in use."""
@@ -305,20 +310,11 @@ class Upstreams:
         Raises:
             RefusedError: TooManyRequests, since none of its Connector's came free in time.
         """
-        if (load := pool.load).may_begin():
-            return None
+        load, seconds = pool.load, self._timeouts.connect
         try:
-            async with asyncio.timeout(self._timeouts.connect):
-                handed = await _in_line(pool, fresh=fresh, first=False)
-                # The tool may have closed it, or another snapshot serve, before the request could take it.
-                while handed is not None and not (handed.usable and self._still_current(handed)):
-                    handed.close()
-                    if load.may_begin():
-                        return None
-                    handed = await _in_line(pool, fresh=fresh, first=True)
-                return handed
+            return await load.turn(None if fresh else pool, seconds, self._still_current)
         except TimeoutError:
-            raise RefusedError(_none_free(pool, self._timeouts.connect)) from None
+            raise RefusedError(_none_free(pool.key.connector, load.most_connections, seconds)) from None
 
     async def dial(self, key: PoolKey, address: Address, tls: ClientTls) -> UpstreamConnection:
         """A new connection: the name is resolved once, each address is checked, and exactly those are tried (threat 9).
@@ -367,21 +363,7 @@ class Upstreams:
         connection.pool.load.gone(connection)
 
 
-async def _in_line(pool: IdlePool, *, fresh: bool, first: bool) -> UpstreamConnection | None:
-    load = pool.load
-    turn = load.stand_in_line(None if fresh else pool, first=first)
-    try:
-        await turn
-    except asyncio.CancelledError:
-        # Out of time, or its client has left: what it was given in this very turn must not be lost.
-        if (handed := load.step_out(turn)) is not None:
-            handed.close()
-        raise
-    return load.take_turn(turn)
-
-
-def _none_free(pool: IdlePool, seconds: float) -> Refusal:
-    number = pool.load.most_connections
-    what = f"Connector {pool.key.connector} has {number} connections to its tool, as many as one may have"
+def _none_free(connector: ConnectorKey, connections: int, seconds: float) -> Refusal:
+    what = f"Connector {connector} has {connections} connections to its tool, as many as one may have"
     message = f"{what}, and none came free within {seconds:g} s; try again later"
     return Refusal(Reason.TOO_MANY_REQUESTS, message, Ceiling.UPSTREAM_CONNECTIONS)

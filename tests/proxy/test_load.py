@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from connectors.objects.ceilings import Ceilings
 from proxy.load import Load
 from proxy.watchdog import NEVER
@@ -15,6 +17,9 @@ class Connection:
     def __init__(self, deadline: float = NEVER) -> None:
         self.deadline = deadline
         self.usable = True
+
+    def close(self) -> None:
+        self.usable = False
 
     def abort(self) -> None:
         self.usable = False
@@ -118,21 +123,74 @@ async def test_one_that_stands_first_again_is_first() -> None:
     assert (again.done(), other.done()) == (True, False)
 
 
+async def waiting_in(load: Load[Connection], seconds: float = 30.0) -> asyncio.Task[Connection | None]:
+    task = asyncio.ensure_future(load.turn(HERE, seconds, lambda _: True))
+    await asyncio.sleep(0)
+    return task
+
+
 async def test_a_thousand_who_leave_together_leave_nothing() -> None:
     load = full(Connection())
-
-    async def wait() -> None:
-        turn = load.stand_in_line(HERE, first=False)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            load.step_out(turn)
-            raise
-
-    waiting = [asyncio.ensure_future(wait()) for _ in range(1000)]
-    await asyncio.sleep(0)
+    waiting = [await waiting_in(load) for _ in range(1000)]
     assert len(load.line) == 1000
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert not load.line
+
+
+async def test_one_that_leaves_in_the_turn_in_which_it_is_handed_a_connection_closes_it() -> None:
+    load = full(free := Connection())
+    task = await waiting_in(load)
+    assert load.hand_over(free, HERE)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    assert not free.usable
+
+
+async def test_one_whose_time_is_over_leaves_the_line() -> None:
+    load = full(Connection())
+    with pytest.raises(TimeoutError):
+        await load.turn(HERE, 0.0, lambda _: True)
+    assert not load.line
+
+
+async def test_one_that_is_handed_a_dead_connection_is_still_the_first() -> None:
+    load = full(dead := Connection())
+    first, second = await waiting_in(load), await waiting_in(load)
+    assert load.hand_over(dead, HERE)
+    dead.usable = False
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    load.gone(dead)
+    assert await first is None
+    load.connections.add(other := Connection())
+    assert load.hand_over(other, HERE)
+    assert await second is other
+
+
+async def test_one_that_is_handed_what_it_may_not_use_makes_a_new_one() -> None:
+    load = full(outdated := Connection())
+    task = asyncio.ensure_future(load.turn(HERE, 30.0, lambda connection: connection is not outdated))
+    await asyncio.sleep(0)
+    assert load.hand_over(outdated, HERE)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not outdated.usable
+    load.gone(outdated)
+    assert await task is None
+
+
+async def test_t33_ceilings_that_rise_call_the_next_and_ceilings_that_fall_end_nothing() -> None:
+    load = full(one := Connection())
+    first, second = await waiting_in(load), await waiting_in(load)
+    load.bound(Ceilings(connections=2))
+    assert await first is None
+    load.connections.add(Connection())
+    load.bound(Ceilings(connections=1, requests=3, rate=5))
+    assert (load.most_requests, load.rate, one.usable) == (3, 5, True)
+    load.gone(one)
+    await asyncio.sleep(0)
+    assert not second.done(), "there are as many as there may be"
+    second.cancel()
