@@ -11,8 +11,9 @@ from typing import NamedTuple
 from connectors.credentials.credential import Credential, Owned, Parameters, add_query, revealed
 from connectors.http.message import HOP_BY_HOP, RequestHead
 from connectors.objects.addresses import Address, Origin
-from connectors.objects.connector import ConnectorKey
-from connectors.objects.connector_class import Resolver
+from connectors.objects.ceilings import NO_CEILINGS, Ceilings, annotated_ceilings
+from connectors.objects.connector import Connector, ConnectorKey
+from connectors.objects.connector_class import ConnectorClass, Resolver
 from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason, Refusal
 from connectors.objects.secret import KeyPair, SecretValue
@@ -81,7 +82,8 @@ class Plan:
     `has_proxy`: whether the class gives its Connectors a proxy address; an unknown class may well have one. `by_path`:
     whether it leaves the naming to the path. `caller_header`, `bearer_protocol`: see ConnectorClass. `refusal` is what
     every request gets instead of the tool's answer; then it has no Target. `secret_name`, `secret_version`: empty
-    without a Secret. `targets` is keyed by extension name; "" is spec.address.
+    without a Secret. `targets` is keyed by extension name; "" is spec.address. `ceilings`: the lower ones of its own
+    and its class's annotations.
     """
 
     key: ConnectorKey
@@ -98,6 +100,7 @@ class Plan:
     secret_version: str
     trust: Trust
     targets: Mapping[str, Target]
+    ceilings: Ceilings = NO_CEILINGS
 
 
 NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
@@ -127,7 +130,13 @@ def compile_plan(examined: Examined, hosts: HostForm, key: ConnectorKey | None =
         secret_version=secret.metadata.resource_version if secret else "",
         trust=inputs.trust,
         targets=NO_TARGETS if examined.refusal else _targets(key, examined, hosts),
+        ceilings=_ceilings(connector, connector_class),
     )
+
+
+def _ceilings(connector: Connector, connector_class: ConnectorClass | None) -> Ceilings:
+    own = annotated_ceilings(connector.metadata.annotations)
+    return own.lowered(annotated_ceilings(connector_class.metadata.annotations)) if connector_class else own
 
 
 def trusting(target: Target, trust: Trust) -> Target:

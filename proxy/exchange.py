@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from connectors.http.head import HEAD_END, ParsedRequest
 from connectors.http.plain import Plain, plain_head
+from connectors.objects.ceilings import Ceiling
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import HostForm
 from connectors.objects.reasons import Reason, Refusal, RefusedError
@@ -24,10 +25,12 @@ from proxy.decision import Facts, Route
 from proxy.loops import Loops
 from proxy.memory import Memory
 from proxy.outbox import Outbox
+from proxy.rates import Account, Rates
 from proxy.refusals import Answered, refusal_response
 from proxy.relay import Bounds, End, Relay, Terms
 from proxy.request import Manners, Passage, manners_of, may_be_used_again
 from proxy.route import decide, find
+from proxy.slots import client_of
 from proxy.upstream import Upstreams, target_now
 
 _Work = Coroutine[Any, Any, None]
@@ -78,7 +81,7 @@ class Exchange:
         self._audit = parts.audit
         self._most_head = parts.bounds.limits.head_bytes + len(HEAD_END)
         self._most_target = parts.bounds.limits.target_bytes
-        self._most_in_flight = parts.bounds.limits.in_flight
+        self._rates = Rates()
         self._terms = Terms(parts.bounds, self._ended, parts.outbox)
         self._memory = Memory(None)
 
@@ -177,15 +180,18 @@ class Exchange:
         `ahead` came with the head. Returns what was not sent of it: it belongs to the next request, or has to wait.
 
         Raises:
-            RefusedError: its Connector has as many in flight as it may, or what must be made for this very request
-                cannot be.
+            RefusedError: its Connector has as many in flight as it may, its caller asks too often, or what must be made
+                for this very request cannot be.
         """
         record, passage = relay.record, relay.passage
         record.plan, record.forward, record.decided = passage.plan, passage.forward, now
         # Behind the decision: a stranger's request does not count for the Connector that it names.
         load = passage.pool.load
-        if load.requests >= self._most_in_flight:
+        if load.requests >= load.most_requests:
             raise RefusedError(_too_many(passage.plan.key, load.requests))
+        # For one that was decided on before, too: each request takes a token.
+        if load.rate and not self._rates.take(_account(relay), load.rate, now):
+            raise RefusedError(_too_often(passage.plan.key, load.rate))
         load.requests += 1
         record.load = load
         if passage.as_it_is:
@@ -199,10 +205,13 @@ class Exchange:
             return ahead
         return relay.start(upstream, now, ahead)
 
-    async def _dial(self, relay: Relay) -> None:
-        """Dial with the CAs that count now: they may have changed while a pooled connection was tried."""
-        target = target_now(relay.passage.forward, self._store.current)
-        upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
+    async def _dial(self, relay: Relay, *, again: bool = False) -> None:
+        """Dial, if its Connector may have one more connection. `again`: a kept one was dead, and another could be."""
+        upstream = await self._upstreams.turn(relay.passage.pool, fresh=again)
+        if upstream is None:
+            # The CAs that count now: they may have changed while it waited, or a pooled connection was tried.
+            target = target_now(relay.passage.forward, self._store.current)
+            upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
         relay.start(upstream, time.monotonic())
 
     # -- what has to be waited for
@@ -264,7 +273,7 @@ class Exchange:
         if not relay.repeatable:
             self._refuse(record, _NOT_TWICE, client, passage.manners)
             return
-        self._wait(record, passage.manners, client, self._dial(relay.another()))
+        self._wait(record, passage.manners, client, self._dial(relay.another(), again=True))
 
     def _refuse(self, record: Record, refusal: Refusal, client: ClientConnection, manners: Manners) -> None:
         record.refusal = refusal
@@ -296,7 +305,18 @@ def _after(relay: Relay) -> After:
 
 def _too_many(connector: ConnectorKey, requests: int) -> Refusal:
     message = f"Connector {connector} has {requests} requests in flight, as many as one may have; try again later"
-    return Refusal(Reason.TOO_MANY_REQUESTS, message)
+    return Refusal(Reason.TOO_MANY_REQUESTS, message, Ceiling.REQUESTS)
+
+
+def _account(relay: Relay) -> Account:
+    """Whose tokens a request takes. Callers are all known or all unknown, so a name is never taken for an address."""
+    caller = relay.passage.caller
+    return relay.passage.plan.key, client_of(relay.client.peer) if caller is None else caller.username
+
+
+def _too_often(connector: ConnectorKey, rate: int) -> Refusal:
+    message = f"one caller may send {rate} requests a second to Connector {connector}; send fewer, or try again later"
+    return Refusal(Reason.TOO_MANY_REQUESTS, message, Ceiling.RATE)
 
 
 _KEEP, _DONE = After.KEEP, End.DONE

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from connectors.objects.ceilings import Ceiling
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
@@ -34,7 +35,7 @@ _PLACE = ("namespace", "connector")
 class ConnectorMetrics:
     """The numbers of one Connector."""
 
-    __slots__ = ("bytes_in", "bytes_out", "duration", "requests", "upstream_duration")
+    __slots__ = ("bytes_in", "bytes_out", "duration", "limited", "requests", "upstream_duration")
 
     def __init__(self) -> None:
         # How many, in a list of one: what is looked up once can be raised.
@@ -43,6 +44,8 @@ class ConnectorMetrics:
         self.upstream_duration = Distribution(BUCKETS)
         self.bytes_in = 0
         self.bytes_out = 0
+        # None for most Connectors.
+        self.limited: Counter[Ceiling] | None = None
 
     def count(
         self, label: tuple[str, bytes, int], duration: float, upstream: float | None, bytes_in: int, bytes_out: int
@@ -66,6 +69,12 @@ class ConnectorMetrics:
             self.upstream_duration.fold()
         self.bytes_in += bytes_in
         self.bytes_out += bytes_out
+
+    def limit(self, ceiling: Ceiling) -> None:
+        """Count a request that got 429, since its Connector has reached a limit of its own."""
+        if self.limited is None:
+            self.limited = Counter()
+        self.limited[ceiling] += 1
 
 
 class ProxyMetrics(Collector):
@@ -147,6 +156,7 @@ class ProxyMetrics(Collector):
         for reason in Reason:
             refusals.add_metric((reason.value,), self._refusals[reason])
         yield refusals
+        yield _limited(connectors)
         if self._auth_answers:
             yield _auth_answers(self._auth_answers)
         yield CounterMetricFamily(
@@ -181,6 +191,18 @@ def _requests(connectors: _Numbers) -> Metric:
     for place, numbers in connectors:
         for (connector_class, method, code), (count,) in list(numbers.requests.items()):
             family.add_metric((*place, connector_class, method.decode("ascii"), str(code)), count)
+    return family
+
+
+def _limited(connectors: _Numbers) -> Metric:
+    family = CounterMetricFamily(
+        "connectors_proxy_limited_requests",
+        "Requests that got 429 since their Connector has reached a limit of its own.",
+        labels=(*_PLACE, "limit"),
+    )
+    for place, numbers in connectors:
+        for ceiling, count in list((numbers.limited or {}).items()):
+            family.add_metric((*place, ceiling.value), count)
     return family
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from connectors.dial.dial_settings import TLS_VERSION, DialSettings, dialing_on_this_machine
 from connectors.kube.settings import ClusterNames, ClusterOptions
+from connectors.objects.ceilings import Ceilings
 from connectors.objects.names import HostForm
 from connectors.process.declaration import Parser, SettingError, setting, settings_of
 from connectors.process.logs import LogFormat, Logging
@@ -72,10 +73,33 @@ class Limits:
         "requests in flight for one Connector, tunnels too; more get 429; 0: half of --max-connections", "256",
     )  # fmt: skip
 
+    # As many as requests: a request has one at most, so only what is kept idle, of several addresses, has to make room.
+    upstream_connections_per_connector: int = setting(
+        "--max-upstream-connections-per-connector", "0", Parser(parse_count_or_zero, "N"),
+        "connections toward the tools of one Connector; beyond that requests wait for one for --connect-timeout, then "
+        "get 429; 0: as many as it may have requests in flight", "32",
+    )  # fmt: skip
+
+    # Off: what is too often depends on the tool. A number here is meant for those that have few workers.
+    requests_per_second_per_caller: int = setting(
+        "--max-requests-per-second-per-caller", "0", Parser(parse_count_or_zero, "N"),
+        "requests a second of one caller to one Connector, a second's worth at once; more get 429; 0: no limit", "50",
+    )  # fmt: skip
+
     @property
     def in_flight(self) -> int:
         """How many requests of one Connector may be in flight."""
         return self.requests_per_connector or math.ceil(self.connections / 2)
+
+    @property
+    def upstream_connections(self) -> int:
+        """How many connections toward its tools one Connector may have."""
+        return self.upstream_connections_per_connector or self.in_flight
+
+    @property
+    def ceilings(self) -> Ceilings:
+        """What one Connector may use, as far as its annotations do not lower it."""
+        return Ceilings(self.in_flight, self.upstream_connections, self.requests_per_second_per_caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +234,8 @@ def share_of(settings: ProxySettings) -> ProxySettings:
         connections=math.ceil(settings.limits.connections / number),
         connections_per_client=math.ceil(settings.limits.connections_per_client / number),
         requests_per_connector=math.ceil(settings.limits.requests_per_connector / number),
+        upstream_connections_per_connector=math.ceil(settings.limits.upstream_connections_per_connector / number),
+        requests_per_second_per_caller=math.ceil(settings.limits.requests_per_second_per_caller / number),
     )
     callers = replace(
         settings.callers,

@@ -11,12 +11,15 @@ from weakref import WeakValueDictionary
 
 from connectors.dial.dialer import Dialer
 from connectors.objects.addresses import Address
+from connectors.objects.ceilings import NO_CEILINGS, Ceiling, Ceilings
 from connectors.objects.connector import ConnectorKey
+from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
 from proxy.decision import Forward
 from proxy.dialling import Dialling
+from proxy.load import Load
 from proxy.secured_tool import Sessions
 from proxy.settings import Timeouts
 from proxy.watchdog import NEVER, Watchdog
@@ -79,23 +82,14 @@ class Receiver(Protocol):
         ...
 
 
-class Load:
-    """What one Connector uses of this process now: `requests` that were let through and are not over."""
-
-    __slots__ = ("__weakref__", "requests")
-
-    def __init__(self) -> None:
-        self.requests = 0
-
-
 class IdlePool:
     """The idle connections of one key, the most recently used last; `load` is that of its Connector."""
 
     __slots__ = ("__weakref__", "idle", "key", "load")
 
-    def __init__(self, key: PoolKey, load: Load | None = None) -> None:
+    def __init__(self, key: PoolKey, load: Load[UpstreamConnection] | None = None) -> None:
         self.key = key
-        self.load = load or Load()
+        self.load: Load[UpstreamConnection] = load or Load()
         self.idle: list[UpstreamConnection] = []
 
 
@@ -215,8 +209,18 @@ class Upstreams:
         # A pool is there for as long as a passage or a connection refers to it.
         self._pools: WeakValueDictionary[PoolKey, IdlePool] = WeakValueDictionary()
         # So is a Connector's load: it outlives a change of its Secret, and is shared by its addresses.
-        self._loads: WeakValueDictionary[ConnectorKey, Load] = WeakValueDictionary()
+        self._loads: WeakValueDictionary[ConnectorKey, Load[UpstreamConnection]] = WeakValueDictionary()
+        self._ceilings_of: Callable[[ConnectorKey], Ceilings] = lambda _: NO_CEILINGS
         self._generation = 1
+
+    def limit(self, ceilings_of: Callable[[ConnectorKey], Ceilings]) -> None:
+        """What each Connector may use; without this word there is no limit. To be called before the first request."""
+        self._ceilings_of = ceilings_of
+
+    def bound(self, connector: ConnectorKey) -> None:
+        """Its ceilings may have changed: they apply from now on. What runs goes on, and counts."""
+        if (load := self._loads.get(connector)) is not None:
+            load.bound(self._ceilings_of(connector))
 
     @property
     def active(self) -> int:
@@ -235,7 +239,7 @@ class Upstreams:
         if found is None:
             load = self._loads.get(key.connector)
             if load is None:
-                load = self._loads[key.connector] = Load()
+                load = self._loads[key.connector] = Load(self._ceilings_of(key.connector))
             found = self._pools[key] = IdlePool(key, load)
         return found
 
@@ -275,6 +279,12 @@ class Upstreams:
             connection.close()
             return
         connection.idle_since = now
+        if (load := connection.pool.load).line:
+            connection.deadline = NEVER
+            # Another address's turn: where it cannot be handed over it makes room, since it must not keep a place idle.
+            if not load.hand_over(connection, connection.pool):
+                connection.close()
+            return
         connection.deadline = now + seconds
         idle.append(connection)
 
@@ -291,6 +301,21 @@ class Upstreams:
         connection.deadline = time.monotonic() + self._timeouts.connect
         connection.close()
 
+    async def turn(self, pool: IdlePool, *, fresh: bool) -> UpstreamConnection | None:
+        """Wait until a request may have a connection, in order, within the connect timeout.
+
+        Returns None if it may dial one, which it must do before others run; otherwise one whose request is just over,
+        unless it is to be `fresh`.
+
+        Raises:
+            RefusedError: TooManyRequests, since none of its Connector's came free in time.
+        """
+        load, seconds = pool.load, self._timeouts.connect
+        try:
+            return await load.turn(None if fresh else pool, seconds, self._still_current)
+        except TimeoutError:
+            raise RefusedError(_none_free(pool.key.connector, load.most_connections, seconds)) from None
+
     async def dial(self, key: PoolKey, address: Address, tls: ClientTls) -> UpstreamConnection:
         """A new connection: the name is resolved once, each address is checked, and exactly those are tried (threat 9).
 
@@ -298,7 +323,13 @@ class Upstreams:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
         connection = UpstreamConnection(self.pool(key), self._lost)
-        await self._dialling.connect(key, address, tls, connection, key.connector.namespace)
+        load = connection.pool.load
+        load.connections.add(connection)
+        try:
+            await self._dialling.connect(key, address, tls, connection, key.connector.namespace)
+        except BaseException:  # a client that leaves, too
+            load.gone(connection)
+            raise
         self._all.add(connection)
         self._watchdog.watch(connection)
         return connection
@@ -329,3 +360,10 @@ class Upstreams:
         self._watchdog.forget(connection)
         if connection in connection.pool.idle:
             connection.pool.idle.remove(connection)
+        connection.pool.load.gone(connection)
+
+
+def _none_free(connector: ConnectorKey, connections: int, seconds: float) -> Refusal:
+    what = f"Connector {connector} has {connections} connections to its tool, as many as one may have"
+    message = f"{what}, and none came free within {seconds:g} s; try again later"
+    return Refusal(Reason.TOO_MANY_REQUESTS, message, Ceiling.UPSTREAM_CONNECTIONS)

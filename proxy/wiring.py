@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from connectors.dial.dialer import Dialer
 from connectors.kube.access_review import Api
+from connectors.objects.ceilings import NO_CEILINGS, Ceilings
 from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan
 from connectors.process.clock import Clock, SystemClock
@@ -171,11 +172,11 @@ def build_proxy(
         bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
         outbox=(outbox := Outbox()),
     )
-    exchange = Exchange(parts)
-    store.subscribe(exchange.serve)
+    store.subscribe((exchange := Exchange(parts)).serve)
     context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, exchange, outbox, audit.malformed, context)
     metrics.connections(server.slots, lambda: (upstreams.active, upstreams.idle))
+    upstreams.limit(lambda key: _ceilings(store.current.plans.get(key), settings))
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, _Beside(logs, loops, certificate))
 
@@ -211,10 +212,16 @@ def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstream
     def closing(plans: Mapping[ConnectorKey, Plan], snapshot: Snapshot) -> Iterator[None]:
         # No request takes from these pools any more, and nothing is given back to them: they only wait to be closed.
         for key in snapshot.changed:
+            upstreams.bound(key)
             upstreams.close_idle(tuple(outdated_pools(plans.get(key), snapshot)))
             yield
 
     store.subscribe(serve_snapshot)
+
+
+def _ceilings(plan: Plan | None, settings: ProxySettings) -> Ceilings:
+    """Those of the flags, which are this process's share already, and of annotations, which are the whole's."""
+    return settings.limits.ceilings.lowered(plan.ceilings.share(settings.workers) if plan else NO_CEILINGS)
 
 
 def _certificate(tls: ListenerTls | None, metrics: ProxyMetrics) -> Mounted | None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
+from connectors.objects.ceilings import Ceiling
+
 
 class Reason(StrEnum):
     """Why the proxy refused a request itself, as `X-Connectors-Reason` says it (docs/reasons.md)."""
@@ -93,10 +95,14 @@ HTTP_STATUS: dict[Reason, HTTPStatus] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reason of the vocabulary and one sentence for a person; the sentence never quotes what the caller sent."""
+    """A reason of the vocabulary and one sentence for a person; the sentence never quotes what the caller sent.
+
+    `ceiling`: which of its Connector's has been reached, None if it is refused for another reason.
+    """
 
     reason: Reason
     message: str
+    ceiling: Ceiling | None = None
 
     @property
     def status(self) -> HTTPStatus:

@@ -13,7 +13,15 @@ from connectors.objects.names import (
     object_name_problem,
 )
 from connectors.objects.violation import Severity, Violation
-from connectors.rules.values import Given, given, known, validate_addresses, validate_declared, validate_given
+from connectors.rules.values import (
+    Given,
+    given,
+    known,
+    validate_addresses,
+    validate_ceilings,
+    validate_declared,
+    validate_given,
+)
 
 
 def validate_auth(connector: Connector, connector_class: ConnectorClass | None) -> Iterator[Violation]:
@@ -87,6 +95,7 @@ def validate_connector(connector: Connector, connector_class: ConnectorClass | N
     """
     return (
         *_validate_names(connector),
+        *validate_ceilings(connector.metadata.annotations),
         *validate_addresses(connector, connector_class),
         *validate_parameters(connector, connector_class),
         *validate_auth(connector, connector_class),

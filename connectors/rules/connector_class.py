@@ -23,7 +23,7 @@ from connectors.objects.connector_class import (
 )
 from connectors.objects.names import object_name_problem
 from connectors.objects.violation import Severity, Violation, errors
-from connectors.rules.values import parsed, string_problem, validate_destination
+from connectors.rules.values import parsed, string_problem, validate_ceilings, validate_destination
 
 _EXTENSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
@@ -35,6 +35,7 @@ def validate_class_fields(connector_class: ConnectorClass) -> Iterator[Violation
     resolver = connector_class.metadata.annotations.get(RESOLVER_ANNOTATION)
     if resolver is not None and resolver not in set(Resolver):
         yield Violation(f"metadata.annotations[{RESOLVER_ANNOTATION}]", "must be host or path; without it host applies")
+    yield from validate_ceilings(connector_class.metadata.annotations)
     yield from _validate_addresses(connector_class)
     yield from _validate_specs("spec.params", connector_class.spec.params)
     yield from _validate_auth_types(connector_class)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.objects.addresses import Address, AddressError, manifest_address, parse_address, place_of
+from connectors.objects.ceilings import CEILING_ANNOTATIONS, ceiling_problem
 from connectors.objects.connector import Connector, NamedValue
 from connectors.objects.connector_class import ConnectorClass, ParameterSpec, ServiceReference
 from connectors.objects.names import namespace_problem, object_name_problem
@@ -72,6 +73,13 @@ def known(names: Iterable[str]) -> str:
     """The end of a sentence that refuses a name."""
     listed = ", ".join(names)
     return f"it declares: {listed}" if listed else "it declares none, so remove it"
+
+
+def validate_ceilings(annotations: Mapping[str, str]) -> Iterator[Violation]:
+    """The annotations of a Connector or a class that lower what it may use."""
+    for name in CEILING_ANNOTATIONS:
+        if name in annotations and (problem := ceiling_problem(annotations[name])):
+            yield Violation(f"metadata.annotations[{name}]", problem)
 
 
 _EXTENSIONS = "spec.addressExtensions"

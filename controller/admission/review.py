@@ -49,7 +49,7 @@ class ReviewHead:
 class _ReviewOf(Generic[H]):
     """An object as it is to be (None: gone) and as it is (None: not there yet).
 
-    `same_spec`: both are there, and nothing in the spec differs.
+    `same_spec`: both are there, and nothing in the spec differs. Annotations that count are a part of the spec here.
     """
 
     head: ReviewHead
@@ -70,7 +70,7 @@ class ConnectorReview(_ReviewOf[HeldConnector]):
 
 
 class ClassReview(_ReviewOf[HeldClass]):
-    """A question about a ConnectorClass; of its annotations, the resolver's counts as part of the spec."""
+    """A question about a ConnectorClass."""
 
     __slots__ = ()
 
@@ -144,10 +144,10 @@ def _review(request: _Request) -> Review:
     match request.resource.resource:
         case "connectors":
             new, old = (None if raw is None else _placed(read_connector(raw), request.namespace) for raw in raws)
-            return ConnectorReview(head, new, old, _same_spec(new, old, *raws))
+            return ConnectorReview(head, new, old, _same(new, old, *raws))
         case "connectorclasses":
             new_class, old_class = (None if raw is None else read_class(raw) for raw in raws)
-            return ClassReview(head, new_class, old_class, _same_class(new_class, old_class, *raws))
+            return ClassReview(head, new_class, old_class, _same(new_class, old_class, *raws))
         case _:
             raise ReviewError(f"it is about another resource than those of {GROUP}")
 
@@ -158,11 +158,12 @@ def _placed(held: HeldConnector, namespace: str) -> HeldConnector:
     return replace(held, item=msgspec.structs.replace(held.item, metadata=metadata))
 
 
-def _same_class(new: HeldClass | None, old: HeldClass | None, new_raw: Raw | None, old_raw: Raw | None) -> bool:
+def _same(new: H | None, old: H | None, new_raw: Raw | None, old_raw: Raw | None) -> bool:
     if new is None or old is None:
         return False
-    resolver = new.item.metadata.annotations == old.item.metadata.annotations
-    return resolver and _same_spec(new, old, new_raw, old_raw)
+    # Of annotations those alone are held that count.
+    same = new.item.metadata.annotations == old.item.metadata.annotations
+    return same and _same_spec(new, old, new_raw, old_raw)
 
 
 def _same_spec(new: H | None, old: H | None, new_raw: Raw | None, old_raw: Raw | None) -> bool:

@@ -13,8 +13,9 @@ from connectors.plan import Plan
 from proxy.audit.access_log import AccessLine, AccessLog, timestamp
 from proxy.audit.audit_log import AuditLog, AuditRecord, Decision, UsedSecret, audit_caller
 from proxy.decision import Forward
+from proxy.load import Load
 from proxy.metrics import NO_CONNECTOR, ProxyMetrics
-from proxy.upstream import Load
+from proxy.upstream import UpstreamConnection
 
 
 class RequestIds:
@@ -62,7 +63,7 @@ class Record:
     first_byte_at: float = 0.0
     sent: bool = False
     ending: str = ""
-    load: Load | None = None
+    load: Load[UpstreamConnection] | None = None
 
     def __init__(
         self,
@@ -136,6 +137,8 @@ class Audit:
         numbers.count(label, duration, upstream, record.bytes_in, record.bytes_out)
         if record.refusal is not None:
             metrics.refused(record.refusal.reason)
+            if record.refusal.ceiling is not None:
+                numbers.limit(record.refusal.ceiling)
         if self._logs:
             self._log(self._line(record, duration, upstream or 0.0), record)
 

@@ -11,11 +11,17 @@ from tests.peers.raw_stream import RawStream
 
 
 async def connect(
-    port: int, host: str = "127.0.0.1", *, paused: bool = False, tls: ssl.SSLContext | None = None
+    port: int,
+    host: str = "127.0.0.1",
+    *,
+    paused: bool = False,
+    tls: ssl.SSLContext | None = None,
+    source: str = "",
 ) -> RawStream:
-    """Connect, with `tls` over TLS. The caller closes it; `connected` does so by itself."""
+    """Connect, with `tls` over TLS, from the address `source`. The caller closes it; `connected` does so by itself."""
     loop = asyncio.get_running_loop()
-    _, stream = await loop.create_connection(lambda: RawStream(paused=paused), host, port, ssl=tls)
+    local = (source, 0) if source else None
+    _, stream = await loop.create_connection(lambda: RawStream(paused=paused), host, port, ssl=tls, local_addr=local)
     return stream
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from connectors.objects.ceilings import Ceiling
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason
 from connectors.process.distribution import AT_ONCE, Distribution
@@ -45,6 +46,7 @@ def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMe
         "connectors_proxy_upstream_duration_seconds": "histogram",
         "connectors_proxy_bytes_total": "counter",
         "connectors_proxy_refusals_total": "counter",
+        "connectors_proxy_limited_requests_total": "counter",
         "connectors_proxy_audit_records_lost_total": "counter",
         "connectors_proxy_tls_certificate_expiry_seconds": "gauge",
         "connectors_proxy_requests_in_flight": "gauge",
@@ -90,6 +92,18 @@ def test_requests_are_counted_with_their_bytes_and_times(registry: CollectorRegi
     assert value("connectors_proxy_upstream_duration_seconds_sum", PLACE) == 0.25 * (1 + 3 * AT_ONCE)
     assert len(numbers.duration.fresh) < AT_ONCE, "what is counted is not kept"
     assert len(numbers.upstream_duration.fresh) < AT_ONCE
+
+
+def test_t33_what_a_connector_has_too_much_of_is_counted(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
+    name, labels = "connectors_proxy_limited_requests_total", {**PLACE, "limit": "requests"}
+    metrics.of(KEY).count(("generic", b"GET", 200), 0.0, None, 0, 0)
+    assert registry.get_sample_value(name, labels) is None, "no series of Connectors that were never at a limit"
+    for _ in range(2):
+        metrics.of(KEY).limit(Ceiling.REQUESTS)
+    assert registry.get_sample_value(name, labels) == 2
+    assert registry.get_sample_value(name, {**labels, "limit": "upstream_connections"}) is None
+    metrics.snapshot_serves(2, [KEY], ())
+    assert registry.get_sample_value(name, labels) is None, "it goes with its Connector"
 
 
 def test_bytes_and_durations(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from connectors.dial.dial_settings import DialSettings
 from connectors.kube.settings import ClusterNames
+from connectors.objects.ceilings import Ceilings
 from connectors.process.declaration import SettingError
 from connectors.process.parsers import HostPort
 from connectors.process.settings import parse_command_line
@@ -163,3 +164,13 @@ def test_workers_divide_what_protects_others_and_nothing_else() -> None:
     assert share_of(replace(whole, callers=CallerSettings(failure_rate=0.0))).callers.failure_rate == 0, "no limit"
     assert share_of(ProxySettings()) == ProxySettings()
     assert CallerSettings().questions_at_once == QUESTIONS_AT_ONCE
+
+
+def test_t33_workers_divide_what_one_connector_may_use() -> None:
+    limits = Limits(requests_per_connector=10, upstream_connections_per_connector=7, requests_per_second_per_caller=2)
+    assert share_of(ProxySettings(workers=3, limits=limits)).limits.ceilings == Ceilings(4, 3, 1)
+    assert share_of(ProxySettings(workers=3)).limits.ceilings == Ceilings(683, 683, 0)
+
+
+def test_by_default_no_caller_is_too_fast() -> None:
+    assert made().limits.ceilings == Ceilings(2048, 2048, 0)

@@ -13,6 +13,8 @@ from connectors.sources.directory import builtin_classes
 from connectors.sources.manifests import read_manifests
 from tests.builders import basic_class, connector, connector_class
 
+LIMIT = "connectors.cpaas.io/max-requests"
+
 
 @pytest.mark.parametrize(
     ("one", "paths"),
@@ -34,6 +36,10 @@ from tests.builders import basic_class, connector, connector_class
         pytest.param(connector(caCertSecretRef={}), ["spec.caCertSecretRef.name"], id="CA without a name"),
         pytest.param(connector(caCertSecretRef={"name": "A b"}), ["spec.caCertSecretRef.name"], id="CA's bad name"),
         pytest.param(connector(caCertSecretRef={"name": "my-ca"}), [], id="CA"),
+        pytest.param(
+            connector(metadata={"annotations": {LIMIT: "0"}}), [f"metadata.annotations[{LIMIT}]"], id="limit of 0"
+        ),
+        pytest.param(connector(metadata={"annotations": {LIMIT: "1", "a": "b"}}), [], id="limit"),
     ],
 )
 def test_every_rule_is_asked(one: Connector, paths: list[str]) -> None:

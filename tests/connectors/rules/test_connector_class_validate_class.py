@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from connectors.objects.ceilings import CEILING_ANNOTATIONS
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
 from connectors.rules.connector_class import validate_class_fields
 from tests.builders import connector_class
@@ -120,6 +121,13 @@ def test_fields(spec: dict[str, Any], paths: list[str]) -> None:
 def test_the_resolver_annotation(resolver: str, *, well: bool) -> None:
     found = list(validate_class_fields(connector_class(annotations={RESOLVER_ANNOTATION: resolver})))
     assert [violation.path for violation in found] == [f"metadata.annotations[{RESOLVER_ANNOTATION}]"] * (not well)
+
+
+@pytest.mark.parametrize("name", CEILING_ANNOTATIONS)
+def test_the_annotations_that_lower_what_a_connector_may_use(name: str) -> None:
+    for text, well in (("1", True), ("many", False)):
+        found = list(validate_class_fields(connector_class(annotations={name: text})))
+        assert [violation.path for violation in found] == [f"metadata.annotations[{name}]"] * (not well)
 
 
 def test_the_name() -> None:

@@ -9,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 from connectors.kube import nesting
+from connectors.objects.ceilings import CEILING_ANNOTATIONS
 from connectors.objects.conditions import ConditionType
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
 from connectors.objects.feature_flags import FeatureFlags
@@ -98,6 +99,13 @@ def test_nulls_are_nothing() -> None:
     held = read_connector(raw(manifest(spec={"address": "https://a", "params": None, "auth": {"name": None}})))
     assert held.malformed is None
     assert held.item.spec.address == "https://a"
+
+
+@pytest.mark.parametrize("name", CEILING_ANNOTATIONS)
+def test_annotations_that_count_are_kept(name: str) -> None:
+    annotations = {"annotations": {name: "1", "a": "b"}}
+    assert read_connector(raw(manifest(metadata=annotations))).item.metadata.annotations == {name: "1"}
+    assert read_class(raw(manifest("ConnectorClass", metadata=annotations))).item.metadata.annotations == {name: "1"}
 
 
 def test_a_class_and_what_is_wrong_with_it() -> None:

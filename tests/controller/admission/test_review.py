@@ -76,6 +76,13 @@ def test_t07_the_namespace_is_that_of_the_request() -> None:
             False,
             id="the resolver",
         ),
+        pytest.param(connector(), connector(metadata={"annotations": {"a": "b"}}), True, id="a Connector's annotation"),
+        pytest.param(
+            connector(),
+            connector(metadata={"annotations": {"connectors.cpaas.io/max-requests": "5"}}),
+            False,
+            id="a Connector's limit",
+        ),
         pytest.param(connector_class(), connector_class(proxy={}), False, id="the class's spec"),
     ],
 )

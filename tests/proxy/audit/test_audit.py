@@ -15,9 +15,10 @@ from proxy.audit.access_log import AccessLine, AccessLog
 from proxy.audit.audit import Audit, Record
 from proxy.audit.audit_file import AuditFile
 from proxy.audit.audit_log import AuditCaller, AuditLog, AuditRecord, Decision, UsedSecret
+from proxy.load import Load
 from proxy.metrics import ProxyMetrics
 from proxy.settings import AccessLogFormat
-from proxy.upstream import Load
+from proxy.upstream import UpstreamConnection
 from tests.peers.manifests import Manifest, auth, basic_auth
 from tests.proxy.decisions import forward_of, plan_of, tool
 from tests.proxy.decisions import request as head_of
@@ -96,7 +97,7 @@ async def test_a_refused_request() -> None:
 
 
 async def test_t33_what_a_request_counts_for_is_given_back_once() -> None:
-    desk, load = Desk(), Load()
+    desk, load = Desk(), Load[UpstreamConnection]()
     load.requests = 2
     record = desk.begin()
     record.load = load

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.settings import Limits, ProxySettings
 from tests.peers.dialogue import OK, Dialogue, get, message, seen
-from tests.peers.manifests import connector
+from tests.peers.manifests import Manifest, connector, connector_class
 from tests.peers.raw_client import connected
 from tests.proxy.transcripts.conftest import Serve, Talk
 from tests.proxy.transcripts.test_interim import ASK, ASKED, SWITCH, SWITCHED
@@ -42,6 +42,8 @@ async def test_t33_one_request_too_many_is_refused_and_told(talk: Talk, earlier:
     counted = {"namespace": "default", "connector": "tool", "connector_class": "generic", "method": "GET"}
     assert line.proxy.metric("connectors_proxy_requests_total", **counted, code="429") == 2
     assert line.proxy.metric("connectors_proxy_refusals_total", reason="TooManyRequests") == 2
+    limited = {"namespace": "default", "connector": "tool", "limit": "requests"}
+    assert line.proxy.metric("connectors_proxy_limited_requests_total", **limited) == 2
 
 
 async def test_t33_one_silent_tool_costs_another_connector_nothing(talk: Talk, serve: Serve) -> None:
@@ -63,6 +65,51 @@ def test_by_default_one_connector_may_have_half() -> None:
     assert Limits().in_flight == 2048
     assert Limits(connections=5).in_flight == 3
     assert Limits(requests_per_connector=7).in_flight == 7
+
+
+@pytest.mark.parametrize("of_class", [False, True], ids=["Connector", "class"])
+async def test_t33_an_annotation_lowers_and_never_raises(talk: Talk, of_class: bool) -> None:
+    two = ProxySettings(limits=Limits(requests_per_connector=2))
+    line = await talk(connector_class("plain"), class_name="plain", settings=two)
+    await line.works()
+    line.client_sends(get())
+    await line.tool_sees(seen())
+    # While a request runs: it goes on, over the same connection, and counts.
+    line.proxy.swap(*annotated(line, "1", of_class=of_class))
+    await one_more_is_refused(line)
+    line.tool_sends(OK)
+    await line.client_gets(OK)
+    await line.works()
+    line.proxy.swap(*annotated(line, "9", of_class=of_class))
+    line.client_sends(get())
+    await line.tool_sees(seen())
+    second = line.client
+    await line.new_client()
+    line.client_sends(get(b"/second"))
+    await line.tool_accepts()
+    await line.tool_sees(seen(b"/second"))
+    await one_more_is_refused(line)
+    second.reset()
+
+
+async def test_t33_each_worker_has_its_share_of_what_an_annotation_allows(talk: Talk) -> None:
+    line = await talk(settings=ProxySettings(workers=4))
+    line.proxy.swap(*annotated(line, "4", of_class=False))
+    await line.works()
+    line.client_sends(get())
+    await line.tool_sees(seen())
+    await one_more_is_refused(line)
+    line.tool_sends(OK)
+    await line.client_gets(OK)
+
+
+def annotated(line: Dialogue, most: str, *, of_class: bool) -> tuple[Manifest, ...]:
+    """The same Connector and class, one of them with the annotation."""
+    metadata = {"annotations": {"connectors.cpaas.io/max-requests": most}}
+    kind = connector_class("plain")
+    if of_class:
+        kind["metadata"] |= metadata
+    return kind, connector("tool", line.upstream.address, "plain", metadata={} if of_class else metadata)
 
 
 async def _answered(line: Dialogue) -> None:
