@@ -92,10 +92,14 @@ HTTP_STATUS: dict[Reason, HTTPStatus] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reason of the vocabulary and one sentence for a person; the sentence never quotes what the caller sent."""
+    """A reason of the vocabulary and one sentence for a person; the sentence never quotes what the caller sent.
+
+    `retry_after`: of a 429, the seconds after which the request may be sent again (RFC 6585 section 4).
+    """
 
     reason: Reason
     message: str
+    retry_after: int = 1
 
     @property
     def status(self) -> HTTPStatus:

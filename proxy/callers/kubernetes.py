@@ -23,10 +23,11 @@ from connectors.objects.user import User
 from connectors.process.clock import Clock
 from proxy.callers.answers import MAX_REMEMBERED, AnswerSource, CachedReview, Evidence, ReviewCache
 from proxy.callers.identity import Approach
-from proxy.callers.limiter import SLOW_AFTER, Limiter, TooManyFailuresError, UnansweredError
+from proxy.callers.limiter import SLOW_AFTER, Asker, Limiter, Share, TooManyFailuresError, UnansweredError
 from proxy.callers.tokens import Claims, audiences_of, claims_of
 from proxy.decision import Permission
 from proxy.settings import CallerSettings
+from proxy.slots import client_of
 
 V = TypeVar("V")
 
@@ -37,15 +38,16 @@ MAX_AUDIENCES = 8
 class Inquiry(NamedTuple, Generic[V]):
     """One question. `key` is its digest; `put` asks it: None is the answer no, KubeError that there is no answer.
 
-    `ends`: when the token does, seconds since the epoch; `client`: who asks. `evidence` hears of the answer.
+    `ends`: when the token does, seconds since the epoch. `asker` says of which share the question is, and on whose
+    account, where it must be asked; it is told whether the newest answer was a yes. `evidence` hears of the answer.
     `of_nothing`: it is about an object that does not exist. Then a yes helps no caller: it is not remembered, and
-    counts as a failure of this client, who could otherwise ask without end and push out other answers.
+    counts as a failure of this account's, who could otherwise ask without end and push out other answers.
     """
 
     key: bytes
     put: Callable[[], Awaitable[V | None]]
     ends: float | None
-    client: str
+    asker: Callable[[bool], Asker]
     evidence: Evidence | None = None
     of_nothing: bool = False
 
@@ -60,13 +62,15 @@ class Reviews(Generic[V]):
         self._limiter = limiter
         # Questions on their way: the answer, and its turn, which is done as soon as it may be asked, or may not.
         self._running: dict[bytes, tuple[asyncio.Task[V | None], asyncio.Future[None]]] = {}
+        # Gives turns while some wait for others' failures to be forgotten: one for all of them.
+        self._pacing: asyncio.Task[None] | None = None
 
     async def get(self, inquiry: Inquiry[V]) -> V | None:
         """The answer, remembered or asked for; None is no.
 
         Raises:
             UnansweredError: the API server does not answer now.
-            TooManyFailuresError: too many of this client's questions were answered with no.
+            TooManyFailuresError: too many questions on this account were answered with no, or too many wait.
         """
         review = self._cache.fresh(inquiry.key, self._clock.monotonic(), self._clock.epoch())
         if review is not None:
@@ -106,16 +110,18 @@ class Reviews(Generic[V]):
         return answer.result()
 
     def _begin(self, inquiry: Inquiry[V]) -> tuple[asyncio.Task[V | None], asyncio.Future[None]]:
-        known, turn = self._cache.knows(inquiry.key), asyncio.get_running_loop().create_future()
+        asker = inquiry.asker(self._cache.knows(inquiry.key))
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # A refusal is raised here, before a task is made: a flood costs no tasks.
-        if self._limiter.enter(inquiry.client, partial(_tell, turn), self._clock.monotonic(), known=known):
+        if self._limiter.enter(asker, partial(_tell, turn), self._clock.monotonic()):
             turn.set_result(None)
-        answer = asyncio.create_task(self._ask(inquiry, turn, known=known))
+        answer = asyncio.create_task(self._ask(inquiry, turn, asker))
         answer.add_done_callback(partial(self._over, inquiry.key))
         self._running[inquiry.key] = answer, turn
+        self._keep_pace()
         return answer, turn
 
-    async def _ask(self, inquiry: Inquiry[V], turn: asyncio.Future[None], *, known: bool) -> V | None:
+    async def _ask(self, inquiry: Inquiry[V], turn: asyncio.Future[None], asker: Asker) -> V | None:
         await turn
         try:
             # Before the answer: whatever changes behind the question is in effect within the time from here.
@@ -126,12 +132,24 @@ class Reviews(Generic[V]):
             of_no_use = inquiry.of_nothing and review.value is not None
             self._cache.keep(inquiry.key, None if of_no_use else review)
             if of_no_use or review.value is None:
-                self._limiter.failed(inquiry.client, self._clock.monotonic())
+                self._limiter.failed(asker, self._clock.monotonic())
             return review.value
         except KubeError as error:
             raise self._limiter.unanswered(error, self._clock.monotonic()) from None
         finally:
-            self._limiter.leave(self._clock.monotonic(), known=known)
+            self._limiter.leave(asker, self._clock.monotonic())
+            self._keep_pace()
+
+    def _keep_pace(self) -> None:
+        """See to it that what waits for no place gets its turns."""
+        if not self._pacing and self._limiter.pause(self._clock.monotonic()) is not None:
+            self._pacing = asyncio.create_task(self._paced())
+
+    async def _paced(self) -> None:
+        while (seconds := self._limiter.pause(self._clock.monotonic())) is not None:
+            await self._clock.sleep(seconds)
+            self._limiter.wake(self._clock.monotonic())
+        self._pacing = None
 
     def _over(self, key: bytes, done: asyncio.Task[V | None]) -> None:
         del self._running[key]
@@ -209,7 +227,11 @@ class KubernetesReviewer:
 
         # What the API server says of a token without such an audience holds for every Connector.
         key = self._digest(digest, *(approach.key if audiences else ()))
-        return await self._users.get(Inquiry(key, put, claims.ends, approach.client, approach.evidence))
+
+        def asker(known: bool) -> Asker:
+            return Asker(Share.KNOWN if known else Share.OTHERS, client_of(approach.client))
+
+        return await self._users.get(Inquiry(key, put, claims.ends, asker, approach.evidence))
 
     async def _permission(self, user: User, digest: bytes, claims: Claims, approach: Approach) -> Permission:
         """Whether the user's roles allow the use of the Connector, whether or not there is one."""
@@ -221,11 +243,14 @@ class KubernetesReviewer:
                 allowed = await may(self._api, user, ResourceAction("*", CONNECTORS, *name, subresource="proxy"))
             return allowed or None
 
+        def asker(known: bool) -> Asker:
+            return Asker(Share.KNOWN if known else Share.VOUCHED, _account(_tenant(user), approach.client))
+
         # An impossible name costs no question: no object has it, and a caller can make up any number of them.
         if _can_be(approach):
             key = self._digest(digest, *name, "proxy" if full else "")
             of_nothing = name not in approach.snapshot.plans
-            inquiry = Inquiry(key, put, claims.ends, approach.client, approach.evidence, of_nothing)
+            inquiry = Inquiry(key, put, claims.ends, asker, approach.evidence, of_nothing)
             if await self._permissions.get(inquiry):
                 return Permission(allowed=True)
         return Permission(message=_lacking(user, name, full=full))
@@ -247,6 +272,16 @@ def _can_be(approach: Approach) -> bool:
     """Whether an object can have that name. Most names are a Connector's, and need no look at the rules."""
     key = approach.key
     return key in approach.snapshot.plans or not (namespace_problem(key.namespace) or object_name_problem(key.name))
+
+
+def _tenant(user: User) -> str:
+    """Who answers for what this user does: the namespace of a ServiceAccount, in which tenants make any number."""
+    return account.namespace if (account := user.service_account) else user.username
+
+
+def _account(tenant: str, client: str) -> str:
+    """A tenant's at one address: its failures there are neither another tenant's, nor its own elsewhere."""
+    return f"{tenant} {client_of(client)}"
 
 
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:
