@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Generic, NamedTuple, TypeVar
@@ -20,10 +21,12 @@ from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import namespace_problem, object_name_problem
 from connectors.objects.reasons import RefusedError
 from connectors.objects.user import User
-from connectors.process.clock import Clock
+from connectors.process.clock import Clock, rfc3339
 from proxy.callers.answers import MAX_REMEMBERED, AnswerSource, CachedReview, Evidence, ReviewCache
 from proxy.callers.identity import Approach
 from proxy.callers.limiter import SLOW_AFTER, Asker, Limiter, Share, TooManyFailuresError, UnansweredError
+from proxy.callers.look import LocalLook, Seen
+from proxy.callers.signing_keys import SigningKeys
 from proxy.callers.tokens import Claims, audiences_of, claims_of
 from proxy.decision import Permission
 from proxy.settings import CallerSettings
@@ -172,7 +175,13 @@ def _tell(turn: asyncio.Future[None], refused: RefusedError | None) -> None:
 class KubernetesReviewer:
     """The reviewer of mode `kubernetes`. It keeps keyed digests of tokens: memory tells no one which token it was."""
 
-    def __init__(self, api: Api, clock: Clock, settings: CallerSettings, cluster_domain: str) -> None:
+    def __init__(
+        self, api: Api, clock: Clock, settings: CallerSettings, cluster_domain: str, keys: SigningKeys | None = None
+    ) -> None:
+        """`keys`: those of the API server; None if it is not asked for them."""
+        self._look = LocalLook(keys) if keys else None
+        # By which names the API server calls itself, as far as it has said so: its issuer need not be one of them.
+        self._names: frozenset[str] = frozenset()
         self._api = api
         self._clock = clock
         self._settings = settings
@@ -200,7 +209,7 @@ class KubernetesReviewer:
         if claims.ends is not None and self._clock.epoch() >= claims.ends:
             if approach.evidence:
                 approach.evidence.lasting = False  # the wall clock may step back
-            return None, Permission()
+            return None, Permission(message=_ended(claims.ends))
         user = await self._owner(token, digest, claims, approach)
         if user is None:
             return None, Permission()
@@ -223,13 +232,18 @@ class KubernetesReviewer:
 
         # Not a partial: that would show the token when it is printed.
         async def put() -> User | None:
-            return await review_token(self._api, token, audiences)
+            return await review_token(self._api, token, audiences, None if audiences else self._learn)
 
         # What the API server says of a token without such an audience holds for every Connector.
         key = self._digest(digest, *(approach.key if audiences else ()))
 
         def asker(known: bool) -> Asker:
-            return Asker(Share.KNOWN if known else Share.OTHERS, client_of(approach.client))
+            client = client_of(approach.client)
+            if known or self._look is None:
+                return Asker(Share.KNOWN if known else Share.OTHERS, client)
+            seen, names = Seen(token, claims, client), audiences or self._names
+            tenant = self._look.tenant(seen, names, self._clock.monotonic())
+            return Asker(Share.VOUCHED, _account(tenant, client)) if tenant else Asker(Share.OTHERS, client)
 
         return await self._users.get(Inquiry(key, put, claims.ends, asker, approach.evidence))
 
@@ -244,7 +258,7 @@ class KubernetesReviewer:
             return allowed or None
 
         def asker(known: bool) -> Asker:
-            return Asker(Share.KNOWN if known else Share.VOUCHED, _account(_tenant(user), approach.client))
+            return Asker(Share.KNOWN if known else Share.VOUCHED, _account(_tenant(user), client_of(approach.client)))
 
         # An impossible name costs no question: no object has it, and a caller can make up any number of them.
         if _can_be(approach):
@@ -254,6 +268,10 @@ class KubernetesReviewer:
             if await self._permissions.get(inquiry):
                 return Permission(allowed=True)
         return Permission(message=_lacking(user, name, full=full))
+
+    def _learn(self, audiences: Collection[str]) -> None:
+        if not self._names.issuperset(audiences):
+            self._names = frozenset(sorted(self._names.union(audiences))[:MAX_AUDIENCES])
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
         """Keep a token's claims: reading them each time would cost a third of the look-up. A few are too long."""
@@ -274,6 +292,12 @@ def _can_be(approach: Approach) -> bool:
     return key in approach.snapshot.plans or not (namespace_problem(key.namespace) or object_name_problem(key.name))
 
 
+def _ended(ends: float) -> str:
+    """What a caller hears of a token that ended then, in seconds since the epoch; anybody can write any number."""
+    moment = datetime.fromtimestamp(max(ends, 0.0), UTC)
+    return f"the token expired at {rfc3339(moment)}; send one that is still good"
+
+
 def _tenant(user: User) -> str:
     """Who answers for what this user does: the namespace of a ServiceAccount, in which tenants make any number."""
     return account.namespace if (account := user.service_account) else user.username
@@ -281,7 +305,7 @@ def _tenant(user: User) -> str:
 
 def _account(tenant: str, client: str) -> str:
     """A tenant's at one address: its failures there are neither another tenant's, nor its own elsewhere."""
-    return f"{tenant} {client_of(client)}"
+    return f"{tenant} {client}"
 
 
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:
@@ -302,10 +326,13 @@ class _TokenReview(Struct, frozen=True):
 _TOKEN_REVIEW = msgspec.json.Decoder(_TokenReview)
 
 
-async def review_token(api: Api, token: bytes, audiences: Collection[str]) -> User | None:
+async def review_token(
+    api: Api, token: bytes, audiences: Collection[str], learn: Callable[[Collection[str]], None] | None = None
+) -> User | None:
     """Whose token it is, None if the API server does not accept it (authentication.k8s.io/v1). `token` is ASCII.
 
-    `audiences`: of which it must have one; none means the API server's own, whatever that is called.
+    `audiences`: of which it must have one; none means the API server's own, whatever that is called. `learn` hears of
+    which audience an accepted token is, where the API server says so.
 
     Raises:
         KubeError: there is no answer: UnavailableError if one may come later, else this program may not ask.
@@ -316,4 +343,8 @@ async def review_token(api: Api, token: bytes, audiences: Collection[str]) -> Us
     # An authenticator that knows no audiences leaves them out, and has then not looked at them (threat 8;
     # Kubernetes API reference, TokenReviewStatus.audiences).
     confirmed = not audiences or not set(audiences).isdisjoint(status.audiences or ())
-    return status.user if status.authenticated and confirmed and status.user.username else None
+    if not (status.authenticated and confirmed and status.user.username):
+        return None
+    if learn and status.audiences:
+        learn(status.audiences)
+    return status.user

@@ -35,6 +35,12 @@ class Answers:
             while self.statuses.total() < count:  # noqa: ASYNC110 - each client counts for itself
                 await asyncio.sleep(0.01)
 
+    async def until(self, status: int) -> None:
+        """Wait until one of these has come."""
+        async with asyncio.timeout(60):
+            while not self.statuses[status]:  # noqa: ASYNC110 - each client counts for itself
+                await asyncio.sleep(0.01)
+
 
 async def ask(place: Place, address: str, token: str) -> tuple[int, bytes]:
     """The status and head of the answer to one request, over a connection of its own."""

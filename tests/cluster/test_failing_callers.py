@@ -15,7 +15,7 @@ from tests.cluster import grants
 from tests.cluster.conftest import Echo, Start
 from tests.cluster.flood import ADDRESSES, Place, ask, flood
 from tests.cluster.grants import GET, group
-from tests.cluster.installed import Cluster
+from tests.cluster.installed import Cluster, metric
 from tests.cluster.test_traffic import without_namespace
 from tests.cluster.tokens import signed, signing_key, unsigned
 from tests.peers.manifests import connector
@@ -26,11 +26,13 @@ NEW = 35
 """New callers, of whom two got through before."""
 ANOTHER = "127.0.0.99"
 """An address that no flood comes from."""
+INSISTENT = "127.0.0.98"
+"""One that uses up what one address may fail."""
 OPENING = 1100
 """Answers to the flood before the new callers come: more than all addresses together may fail at once."""
 GOING_ON = 200
 """The same of a flood that comes behind such a one."""
-IN_TIME = 10.0
+IN_TIME = 20.0
 """Seconds in which all new callers are let in, on a machine that the flood keeps busy."""
 
 
@@ -93,7 +95,21 @@ async def test_t33_no_flood_of_tokens_keeps_new_callers_out(scene: Scene) -> Non
                 assert await scene.new_callers(address) == {200: NEW}, (tokens.__name__, address)
             return set(answers.statuses)
 
+    async with flood(scene.place, scene.odd, (INSISTENT,)) as answers:
+        await answers.until(429)
+        assert await scene.new_callers(INSISTENT) == {200: NEW}, "their tokens are signed by the API server"
+    status, head = await ask(scene.place, INSISTENT, scene.odd())
+    assert status == 429
+    assert 1 <= int(head.partition(b"Retry-After: ")[2].partition(b"\r\n")[0]) <= 11
     assert await beside(scene.odd, OPENING, (ANOTHER, ADDRESSES[0]), *ADDRESSES) <= {401, 429}
     assert await beside(scene.look_right, GOING_ON, (ANOTHER,), *ADDRESSES) <= {401, 429}
     assert await beside(scene.expired, GOING_ON, (ANOTHER, ADDRESSES[0]), *ADDRESSES) == {401}
     assert await beside(lambda: scene.valid(0), GOING_ON, (ANOTHER,), ADDRESSES[0]) == {200}
+
+
+async def test_each_worker_reads_the_keys_of_the_api_server(start: Start) -> None:
+    proxy = await start("proxy", "--workers", "2")
+    read = 'connectors_proxy_kube_requests_total{code="200",resource="/openid/v1/jwks",verb="get"}'
+    async with asyncio.timeout(20):
+        while await metric(proxy, read) != 2:  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(0.1)
