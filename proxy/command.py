@@ -48,7 +48,7 @@ async def _serve(cluster: ClusterSettings, settings: ProxySettings, logs: Loggin
     process = ClusterProcess(cluster)
     try:
         if settings.workers == 1:
-            reviews = Cluster(process.client, process.clock)
+            reviews = Cluster(process.client, process.clock, process.client)
             proxy: Proxy | ProxyWorkers = build_proxy(settings, process.store, process.registry, cluster=reviews)
         else:
             access = cluster.access if settings.client_auth is ClientAuth.KUBERNETES else None

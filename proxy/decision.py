@@ -24,6 +24,7 @@ class Facts(NamedTuple):
 
     `authenticated` says that callers must prove who they are; `caller` is the one who did, if any.
     `misplaced`: the token stood in a field that the Connector's class does not read; `presented` is that token.
+    `problem`: why a token of the caller's is not valid, empty if that is not known.
     `evidence` is what the API server's answers rest on, None if it was not asked.
     """
 
@@ -33,6 +34,7 @@ class Facts(NamedTuple):
     misplaced: bool = False
     presented: Presented | None = None
     evidence: Evidence | None = None
+    problem: str = ""
 
 
 class Route(NamedTuple):

@@ -68,7 +68,7 @@ def refusal_response(refusal: Refusal, now: float, answered: Answered) -> bytes:
     if refusal.reason is Reason.METHOD_NOT_ALLOWED:
         headers.append((b"Allow", _ALLOW))
     if refusal.reason is Reason.TOO_MANY_REQUESTS:
-        headers.append((b"Retry-After", b"1"))
+        headers.append((b"Retry-After", b"%d" % refusal.retry_after))
     if not answered.keep:
         headers.append((b"Connection", b"close"))
     head = write_response(ResponseHead(status.value, status.phrase.encode(), tuple(headers)))

@@ -206,7 +206,7 @@ def authorize(route: Route, facts: Facts) -> Plan:
 
 def _require_permission(route: Route, facts: Facts) -> None:
     if facts.caller is None:
-        message = "send a ServiceAccount token: as the password of Basic, or as Bearer"
+        message = facts.problem or "send a ServiceAccount token: as the password of Basic, or as Bearer"
         raise RefusedError(Refusal(Reason.UNAUTHENTICATED, message))
     if not facts.permission.allowed:
         raise RefusedError(Refusal(Reason.FORBIDDEN, facts.permission.message))

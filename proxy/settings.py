@@ -143,8 +143,7 @@ class CallerSettings:
         "refused tokens and permissions a second from one client address, in the mean of ten seconds; beyond that its "
         "unknown tokens get 429; 0: no limit",
     )  # fmt: skip
-    # No flag: about callers who were let in before, and as many about strangers. What this program is granted must not
-    # be used up.
+    # No flag: in each share (proxy/callers/limiter.py). What this program is granted must not be used up.
     questions_at_once: int = 16
 
 

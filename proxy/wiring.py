@@ -29,6 +29,7 @@ from proxy.audit.audit_file import AuditFile
 from proxy.audit.audit_log import AuditLog
 from proxy.callers.identity import CallerIdentity, CallerReviewer, TokenSecrets
 from proxy.callers.kubernetes import KubernetesReviewer
+from proxy.callers.signing_keys import Documents, SigningKeys
 from proxy.exchange import Exchange, Parts
 from proxy.loops import Loops
 from proxy.metrics import ProxyAuthorityMetrics, ProxyMetrics
@@ -47,11 +48,15 @@ class _Logs(NamedTuple):
 
 
 class _Beside(NamedTuple):
-    """What works beside the connections. `certificate` is shown to clients, None over plain HTTP."""
+    """What works beside the connections. `certificate` is shown to clients, None over plain HTTP.
+
+    `keys` are those of the API server, None if it is not asked about callers.
+    """
 
     logs: _Logs
     loops: Loops
     certificate: Mounted | None
+    keys: SigningKeys | None
 
 
 class Proxy:
@@ -69,8 +74,8 @@ class Proxy:
         self._server = server
         self._upstreams = upstreams
         self._watchdog = watchdog
-        self._logs, self._loops, self._certificate = beside
-        self._following: asyncio.Task[None] | None = None
+        self._logs, self._loops, self._certificate, self._keys = beside
+        self._following: list[asyncio.Task[None]] = []
 
     def identify(self, identity: str) -> None:
         """Go on under this identity (proxy/loops.py). To be called before `start`."""
@@ -84,8 +89,9 @@ class Proxy:
         """
         await self._server.start(shared)
         self._watchdog.start()
-        if self._certificate:
-            self._following = asyncio.create_task(self._certificate.run())
+        for followed in (self._certificate, self._keys):
+            if followed:
+                self._following.append(asyncio.create_task(followed.run()))
 
     async def serving(self) -> None:
         """Wait until it serves, which it does behind `start`."""
@@ -105,8 +111,8 @@ class Proxy:
             await self._server.drain(self._settings.timeouts.drain)
             self._upstreams.close()
             self._watchdog.stop()
-            if self._following:
-                self._following.cancel()
+            for task in self._following:
+                task.cancel()
         finally:
             self._logs.access.close()
             if self._logs.audit:
@@ -123,10 +129,11 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The API server that is asked about callers."""
+    """The API server that is asked about callers. `documents`: what it publishes; None if it is not asked for that."""
 
     api: Api
     clock: Clock
+    documents: Documents | None = None
 
 
 def build_proxy(
@@ -148,8 +155,7 @@ def build_proxy(
     """
     metrics = ProxyMetrics(registry)
     ProxyAuthorityMetrics(registry, lambda: store.authorities)
-    if isinstance(reviewer := _reviewer(settings, cluster), KubernetesReviewer):
-        metrics.auth_answers(reviewer.sources)
+    reviewer, keys = _reviewer(settings, cluster, metrics)
     certificate = _certificate(settings.tls, metrics)
     timeouts, watchdog = settings.timeouts, _watchdog(settings.timeouts)
     logs = _Logs(AccessLog(log_stream, settings.access_log), _audit_log(settings, metrics, watchdog))
@@ -178,7 +184,7 @@ def build_proxy(
     metrics.connections(server.slots, lambda: (upstreams.active, upstreams.idle))
     upstreams.limit(lambda key: _ceilings(store.current.plans.get(key), settings))
     _follow(store, metrics, dials, upstreams)
-    return Proxy(settings, server, upstreams, watchdog, _Beside(logs, loops, certificate))
+    return Proxy(settings, server, upstreams, watchdog, _Beside(logs, loops, certificate, keys))
 
 
 def new_identity() -> str:
@@ -243,16 +249,22 @@ def _watchdog(timeouts: Timeouts) -> Watchdog:
     return Watchdog(interval=min(1.0, min(timeouts.head, timeouts.first_byte, timeouts.idle) / 4))
 
 
-def _reviewer(settings: ProxySettings, cluster: Cluster | None) -> CallerReviewer | None:
+def _reviewer(
+    settings: ProxySettings, cluster: Cluster | None, metrics: ProxyMetrics
+) -> tuple[CallerReviewer | None, SigningKeys | None]:
+    """Who tells whose a token is, and the API server's keys, where that does."""
     match settings.client_auth:
         case ClientAuth.NONE:
-            return None
+            return None, None
         case ClientAuth.TOKEN:
-            return TokenSecrets()
+            return TokenSecrets(), None
         case ClientAuth.KUBERNETES:
             if cluster is None:
                 raise ValueError("client authentication by an API server needs one")
-            return KubernetesReviewer(cluster.api, cluster.clock, settings.callers, settings.cluster_domain)
+            keys = SigningKeys(cluster.documents, cluster.clock) if cluster.documents else None
+            reviewer = KubernetesReviewer(cluster.api, cluster.clock, settings.callers, settings.cluster_domain, keys)
+            metrics.auth_answers(reviewer.sources)
+            return reviewer, keys
 
 
 def _audit_log(settings: ProxySettings, metrics: ProxyMetrics, watchdog: Watchdog) -> AuditLog | None:

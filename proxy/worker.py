@@ -120,7 +120,7 @@ class Worker:
         self._settings = settings
         self._registry = registry
         self._store = SnapshotStore(Wanted(judgements=False, hosts=settings.proxy.hosts), large=growing)
-        cluster = Cluster(client, SystemClock()) if client is not None else None
+        cluster = Cluster(client, SystemClock(), client) if client is not None else None
         log_stream = cast("TextIO", WholeLines(_STDERR))
         self._proxy = build_proxy(settings.proxy, self._store, registry, log_stream, cluster)
         self._told = Gathered()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from connectors.kube.access import Access, Endpoint
-from connectors.kube.errors import ConflictError, InvalidError, UnavailableError, failure
+from connectors.kube.errors import ConflictError, InvalidError, UnavailableError, UnreadableError, failure
 from connectors.kube.nesting import decode
 from connectors.kube.resources import Resource
 from connectors.kube.transport import KubeRequest, Transport
@@ -186,6 +186,25 @@ class KubeClient:
             KubeError: NotFoundError and the others of errors.py.
         """
         return await self._ask(KubeRequest("get", "GET", resource.plural, resource.object_path(namespace, name)))
+
+    async def document(self, path: str, most: int) -> bytes:
+        """What is published at a path that is no object's, as the server's keys are: at most `most` bytes.
+
+        Raises:
+            KubeError: UnreadableError if there are more, NotFoundError and the others of errors.py.
+        """
+        # The server compares the media type that it has with those asked for, and knows no other.
+        accept = "application/json, application/jwk-set+json"
+        answer = await self._transport.open(KubeRequest("get", "GET", path, path, accept=accept), self._timeout)
+        try:
+            read = bytearray()
+            while piece := await answer.piece():
+                read += piece
+                if len(read) > most:
+                    raise UnreadableError(f"{path} of the API server is longer than {most} bytes")
+            return bytes(read)
+        finally:
+            await answer.close()
 
     async def create(self, resource: Resource, body: dict[str, Any], namespace: str = "") -> bytes:
         """POST. Returns the object as the server stored it.

@@ -98,11 +98,13 @@ class Refusal:
     """A reason of the vocabulary and one sentence for a person; the sentence never quotes what the caller sent.
 
     `ceiling`: which of its Connector's has been reached, None if it is refused for another reason.
+    `retry_after`: of a 429, the seconds after which the request may be sent again (RFC 6585 section 4).
     """
 
     reason: Reason
     message: str
     ceiling: Ceiling | None = None
+    retry_after: int = 1
 
     @property
     def status(self) -> HTTPStatus:

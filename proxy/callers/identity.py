@@ -38,6 +38,8 @@ class CallerReviewer(Protocol):
     async def review(self, token: bytes, approach: Approach) -> tuple[User | None, Permission]:
         """Whose it is, None if it is not valid, and whether they may use the Connector, whether or not there is one.
 
+        Of a token that is not valid the permission's message may say why, where the token itself does.
+
         Raises:
             UnansweredError: there is no answer now.
             TooManyFailuresError: too many tokens and permissions of this client's were refused.
@@ -120,6 +122,8 @@ async def _gathered(reviewer: CallerReviewer, head: RequestHead, route: Route, a
         facts = Facts(True, user, permission, misplaced, presented)
         if permission.allowed and not misplaced:
             return facts
+        if user is None and best.caller is None and permission != _NO_PERMISSION:
+            best = best._replace(problem=permission.message)
         if user and (best.caller is None or (permission.allowed and not best.permission.allowed)):
             best = facts
     if failure is None:
@@ -154,3 +158,4 @@ async def _judged(
 
 
 _NO_FACTS = Facts()
+_NO_PERMISSION = Permission()

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Generic, NamedTuple, TypeVar
@@ -20,13 +21,16 @@ from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import namespace_problem, object_name_problem
 from connectors.objects.reasons import RefusedError
 from connectors.objects.user import User
-from connectors.process.clock import Clock
+from connectors.process.clock import Clock, rfc3339
 from proxy.callers.answers import MAX_REMEMBERED, AnswerSource, CachedReview, Evidence, ReviewCache
 from proxy.callers.identity import Approach
-from proxy.callers.limiter import SLOW_AFTER, Limiter, TooManyFailuresError, UnansweredError
+from proxy.callers.limiter import SLOW_AFTER, Asker, Limiter, Share, TooManyFailuresError, UnansweredError
+from proxy.callers.look import LocalLook, Seen
+from proxy.callers.signing_keys import SigningKeys
 from proxy.callers.tokens import Claims, audiences_of, claims_of
 from proxy.decision import Permission
 from proxy.settings import CallerSettings
+from proxy.slots import client_of
 
 V = TypeVar("V")
 
@@ -37,15 +41,16 @@ MAX_AUDIENCES = 8
 class Inquiry(NamedTuple, Generic[V]):
     """One question. `key` is its digest; `put` asks it: None is the answer no, KubeError that there is no answer.
 
-    `ends`: when the token does, seconds since the epoch; `client`: who asks. `evidence` hears of the answer.
+    `ends`: when the token does, seconds since the epoch. `asker` says of which share the question is, and on whose
+    account, where it must be asked; it is told whether the newest answer was a yes. `evidence` hears of the answer.
     `of_nothing`: it is about an object that does not exist. Then a yes helps no caller: it is not remembered, and
-    counts as a failure of this client, who could otherwise ask without end and push out other answers.
+    counts as a failure of this account's, who could otherwise ask without end and push out other answers.
     """
 
     key: bytes
     put: Callable[[], Awaitable[V | None]]
     ends: float | None
-    client: str
+    asker: Callable[[bool], Asker]
     evidence: Evidence | None = None
     of_nothing: bool = False
 
@@ -60,13 +65,15 @@ class Reviews(Generic[V]):
         self._limiter = limiter
         # Questions on their way: the answer, and its turn, which is done as soon as it may be asked, or may not.
         self._running: dict[bytes, tuple[asyncio.Task[V | None], asyncio.Future[None]]] = {}
+        # Gives turns while some wait for others' failures to be forgotten: one for all of them.
+        self._pacing: asyncio.Task[None] | None = None
 
     async def get(self, inquiry: Inquiry[V]) -> V | None:
         """The answer, remembered or asked for; None is no.
 
         Raises:
             UnansweredError: the API server does not answer now.
-            TooManyFailuresError: too many of this client's questions were answered with no.
+            TooManyFailuresError: too many questions on this account were answered with no, or too many wait.
         """
         review = self._cache.fresh(inquiry.key, self._clock.monotonic(), self._clock.epoch())
         if review is not None:
@@ -106,16 +113,18 @@ class Reviews(Generic[V]):
         return answer.result()
 
     def _begin(self, inquiry: Inquiry[V]) -> tuple[asyncio.Task[V | None], asyncio.Future[None]]:
-        known, turn = self._cache.knows(inquiry.key), asyncio.get_running_loop().create_future()
+        asker = inquiry.asker(self._cache.knows(inquiry.key))
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # A refusal is raised here, before a task is made: a flood costs no tasks.
-        if self._limiter.enter(inquiry.client, partial(_tell, turn), self._clock.monotonic(), known=known):
+        if self._limiter.enter(asker, partial(_tell, turn), self._clock.monotonic()):
             turn.set_result(None)
-        answer = asyncio.create_task(self._ask(inquiry, turn, known=known))
+        answer = asyncio.create_task(self._ask(inquiry, turn, asker))
         answer.add_done_callback(partial(self._over, inquiry.key))
         self._running[inquiry.key] = answer, turn
+        self._keep_pace()
         return answer, turn
 
-    async def _ask(self, inquiry: Inquiry[V], turn: asyncio.Future[None], *, known: bool) -> V | None:
+    async def _ask(self, inquiry: Inquiry[V], turn: asyncio.Future[None], asker: Asker) -> V | None:
         await turn
         try:
             # Before the answer: whatever changes behind the question is in effect within the time from here.
@@ -126,12 +135,24 @@ class Reviews(Generic[V]):
             of_no_use = inquiry.of_nothing and review.value is not None
             self._cache.keep(inquiry.key, None if of_no_use else review)
             if of_no_use or review.value is None:
-                self._limiter.failed(inquiry.client, self._clock.monotonic())
+                self._limiter.failed(asker, self._clock.monotonic())
             return review.value
         except KubeError as error:
             raise self._limiter.unanswered(error, self._clock.monotonic()) from None
         finally:
-            self._limiter.leave(self._clock.monotonic(), known=known)
+            self._limiter.leave(asker, self._clock.monotonic())
+            self._keep_pace()
+
+    def _keep_pace(self) -> None:
+        """See to it that what waits for no place gets its turns."""
+        if not self._pacing and self._limiter.pause(self._clock.monotonic()) is not None:
+            self._pacing = asyncio.create_task(self._paced())
+
+    async def _paced(self) -> None:
+        while (seconds := self._limiter.pause(self._clock.monotonic())) is not None:
+            await self._clock.sleep(seconds)
+            self._limiter.wake(self._clock.monotonic())
+        self._pacing = None
 
     def _over(self, key: bytes, done: asyncio.Task[V | None]) -> None:
         del self._running[key]
@@ -154,7 +175,13 @@ def _tell(turn: asyncio.Future[None], refused: RefusedError | None) -> None:
 class KubernetesReviewer:
     """The reviewer of mode `kubernetes`. It keeps keyed digests of tokens: memory tells no one which token it was."""
 
-    def __init__(self, api: Api, clock: Clock, settings: CallerSettings, cluster_domain: str) -> None:
+    def __init__(
+        self, api: Api, clock: Clock, settings: CallerSettings, cluster_domain: str, keys: SigningKeys | None = None
+    ) -> None:
+        """`keys`: those of the API server; None if it is not asked for them."""
+        self._look = LocalLook(keys) if keys else None
+        # By which names the API server calls itself, as far as it has said so: its issuer need not be one of them.
+        self._names: frozenset[str] = frozenset()
         self._api = api
         self._clock = clock
         self._settings = settings
@@ -182,7 +209,7 @@ class KubernetesReviewer:
         if claims.ends is not None and self._clock.epoch() >= claims.ends:
             if approach.evidence:
                 approach.evidence.lasting = False  # the wall clock may step back
-            return None, Permission()
+            return None, Permission(message=_ended(claims.ends))
         user = await self._owner(token, digest, claims, approach)
         if user is None:
             return None, Permission()
@@ -205,11 +232,20 @@ class KubernetesReviewer:
 
         # Not a partial: that would show the token when it is printed.
         async def put() -> User | None:
-            return await review_token(self._api, token, audiences)
+            return await review_token(self._api, token, audiences, None if audiences else self._learn)
 
         # What the API server says of a token without such an audience holds for every Connector.
         key = self._digest(digest, *(approach.key if audiences else ()))
-        return await self._users.get(Inquiry(key, put, claims.ends, approach.client, approach.evidence))
+
+        def asker(known: bool) -> Asker:
+            client = client_of(approach.client)
+            if known or self._look is None:
+                return Asker(Share.KNOWN if known else Share.OTHERS, client)
+            seen, names = Seen(token, claims, client), audiences or self._names
+            tenant = self._look.tenant(seen, names, self._clock.monotonic())
+            return Asker(Share.VOUCHED, _account(tenant, client)) if tenant else Asker(Share.OTHERS, client)
+
+        return await self._users.get(Inquiry(key, put, claims.ends, asker, approach.evidence))
 
     async def _permission(self, user: User, digest: bytes, claims: Claims, approach: Approach) -> Permission:
         """Whether the user's roles allow the use of the Connector, whether or not there is one."""
@@ -221,14 +257,21 @@ class KubernetesReviewer:
                 allowed = await may(self._api, user, ResourceAction("*", CONNECTORS, *name, subresource="proxy"))
             return allowed or None
 
+        def asker(known: bool) -> Asker:
+            return Asker(Share.KNOWN if known else Share.VOUCHED, _account(_tenant(user), client_of(approach.client)))
+
         # An impossible name costs no question: no object has it, and a caller can make up any number of them.
         if _can_be(approach):
             key = self._digest(digest, *name, "proxy" if full else "")
             of_nothing = name not in approach.snapshot.plans
-            inquiry = Inquiry(key, put, claims.ends, approach.client, approach.evidence, of_nothing)
+            inquiry = Inquiry(key, put, claims.ends, asker, approach.evidence, of_nothing)
             if await self._permissions.get(inquiry):
                 return Permission(allowed=True)
         return Permission(message=_lacking(user, name, full=full))
+
+    def _learn(self, audiences: Collection[str]) -> None:
+        if not self._names.issuperset(audiences):
+            self._names = frozenset(sorted(self._names.union(audiences))[:MAX_AUDIENCES])
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
         """Keep a token's claims: reading them each time would cost a third of the look-up. A few are too long."""
@@ -249,6 +292,22 @@ def _can_be(approach: Approach) -> bool:
     return key in approach.snapshot.plans or not (namespace_problem(key.namespace) or object_name_problem(key.name))
 
 
+def _ended(ends: float) -> str:
+    """What a caller hears of a token that ended then, in seconds since the epoch; anybody can write any number."""
+    moment = datetime.fromtimestamp(max(ends, 0.0), UTC)
+    return f"the token expired at {rfc3339(moment)}; send one that is still good"
+
+
+def _tenant(user: User) -> str:
+    """Who answers for what this user does: the namespace of a ServiceAccount, in which tenants make any number."""
+    return account.namespace if (account := user.service_account) else user.username
+
+
+def _account(tenant: str, client: str) -> str:
+    """A tenant's at one address: its failures there are neither another tenant's, nor its own elsewhere."""
+    return f"{tenant} {client}"
+
+
 def _lacking(user: User, key: ConnectorKey, *, full: bool) -> str:
     needed = "verb get on connectors" + (" and verb * on connectors/proxy" if full else "")
     return f'{user} may not use connectors "{key.name}" in namespace "{key.namespace}": it needs a role with {needed}'
@@ -267,10 +326,13 @@ class _TokenReview(Struct, frozen=True):
 _TOKEN_REVIEW = msgspec.json.Decoder(_TokenReview)
 
 
-async def review_token(api: Api, token: bytes, audiences: Collection[str]) -> User | None:
+async def review_token(
+    api: Api, token: bytes, audiences: Collection[str], learn: Callable[[Collection[str]], None] | None = None
+) -> User | None:
     """Whose token it is, None if the API server does not accept it (authentication.k8s.io/v1). `token` is ASCII.
 
-    `audiences`: of which it must have one; none means the API server's own, whatever that is called.
+    `audiences`: of which it must have one; none means the API server's own, whatever that is called. `learn` hears of
+    which audience an accepted token is, where the API server says so.
 
     Raises:
         KubeError: there is no answer: UnavailableError if one may come later, else this program may not ask.
@@ -281,4 +343,8 @@ async def review_token(api: Api, token: bytes, audiences: Collection[str]) -> Us
     # An authenticator that knows no audiences leaves them out, and has then not looked at them (threat 8;
     # Kubernetes API reference, TokenReviewStatus.audiences).
     confirmed = not audiences or not set(audiences).isdisjoint(status.audiences or ())
-    return status.user if status.authenticated and confirmed and status.user.username else None
+    if not (status.authenticated and confirmed and status.user.username):
+        return None
+    if learn and status.audiences:
+        learn(status.audiences)
+    return status.user

@@ -6,16 +6,20 @@ Pure: times are given, in seconds of a clock that never steps.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict, deque
+import math
 from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
 
 from connectors.kube.errors import ForbiddenError, KubeError, UnauthorizedError, UnavailableError
 from connectors.objects.reasons import Reason, Refusal, RefusedError
+from proxy.callers.budgets import Budget
+from proxy.callers.fair_queue import FairQueue
 
 logger = logging.getLogger("connectors.identity")
 
-# For callers who were let in before, and the same number for strangers: together they must leave some of this program's
-# share of the API server, and strangers must not delay known callers.
+# In each share: together they must leave some of this program's part of the API server (and of the connections to it,
+# connectors/kube/transport.py), and no share may delay another.
 QUESTIONS_AT_ONCE = 16
 # Seconds without a question after one that was not answered: an outage makes no flood, and not every request waits.
 OUTAGE_PAUSE = 1.0
@@ -25,16 +29,16 @@ SLOW_AFTER = 3.0
 # Seconds after one that took longer, in which a caller who was let in before does not wait at all.
 SLOW_FOR = 5.0
 
-# A client may save up the failures of so many seconds: a rollout with a wrong token fails many times at once.
+# An account may save up the failures of so many seconds: a rollout with a wrong token fails many times at once.
 BURST_SECONDS = 10.0
-# All clients together may fail as often as so many of them: a flood can come from many addresses.
+# All accounts of a share together may fail as often as so many of them: a flood can come from many addresses.
 OVERALL = 10
-# Clients that are remembered; the one that failed longest ago goes first.
-MAX_CLIENTS = 4096
-# No address, known or not.
-_EVERYBODY = "*"
-# Seconds: a sum of a hundred tenths may fall short of ten.
-_ROUNDING = 1e-6
+# Questions of one share that wait: as many as there are client connections by default. What a client asked that has
+# left goes on waiting, so the connections alone would be no bound.
+MAX_WAITING = 4096
+# Seconds that a question waits at most because others fail too often, by as many as wait: a client that got no answer
+# for longer has given up.
+PATIENCE = 10.0
 
 # Whatever was asked: there is no answer, this program lacks a role, or its own token has ended. An API server that
 # starts says the latter two as well, before it has read its roles.
@@ -43,10 +47,25 @@ _UNANSWERED = Refusal(
     Reason.AUTHENTICATION_UNAVAILABLE,
     "the API server cannot be asked now whose this token is and what it allows; send the request again later",
 )
-_TOO_MANY = Refusal(
-    Reason.TOO_MANY_REQUESTS,
-    "too many tokens from this address were refused; correct the token, then send the request again",
-)
+_TOO_MANY = "too many tokens from this address were refused; correct the token, then send the request again"
+_CROWD = "too many unknown callers come at once; send the request again later"
+
+
+class Share(StrEnum):
+    """Parts of what the API server may be asked: none can be used up by what counts in another."""
+
+    KNOWN = "known"  # the newest answer to the same question was yes
+    VOUCHED = "vouched"  # the caller is unknown, but its token is signed by the API server, or was accepted by it
+    OTHERS = "others"
+
+    __hash__ = str.__hash__  # Enum's is Python's
+
+
+class Asker(NamedTuple):
+    """Of which share a question is, and on whose account: in VOUCHED a tenant's at an address, else the address."""
+
+    share: Share
+    account: str
 
 
 class UnansweredError(RefusedError):
@@ -59,59 +78,98 @@ class UnansweredError(RefusedError):
 
 
 class TooManyFailuresError(RefusedError):
-    """This client's tokens were refused too often; the API server was not asked."""
+    """This account's tokens were refused too often, or too many wait because others' were; no question was asked."""
 
-    def __init__(self) -> None:
-        super().__init__(_TOO_MANY)
+    def __init__(self, wait: float = 1.0, message: str = _TOO_MANY) -> None:
+        """`wait`: seconds until there is hope."""
+        super().__init__(Refusal(Reason.TOO_MANY_REQUESTS, message, retry_after=max(1, math.ceil(wait))))
+
+
+Tell = Callable[[RefusedError | None], None]
+
+
+class _Lane:
+    """One share: its free places, what waits for one, and how often it may fail."""
+
+    def __init__(self, places: int, rate: float) -> None:
+        self.free = places
+        self.waiting: FairQueue[Tell] = FairQueue()
+        self.budget = Budget(rate, BURST_SECONDS, OVERALL)
+
+    def room(self, now: float) -> float:
+        """How many may wait. While all have failed too often turns come by the rate, which says how many in time."""
+        if not self.budget.wait_of_all(now):
+            return MAX_WAITING
+        return min(MAX_WAITING, self.budget.rate * OVERALL * PATIENCE)
 
 
 class Limiter:
-    """One for all questions of a process; `known` are those about callers who were let in before.
+    """One for all questions of a process.
 
-    Failures are counted, by a token bucket for each client address and one for all: no number of callers with good
-    tokens is ever too many. A client that has failures left may ask; what turns out a failure is taken off afterwards,
-    and may leave a debt of one burst.
+    Failures are counted, not questions: no number of callers with good tokens is ever too many. An account that has
+    failures left may ask; what turns out a failure is taken off afterwards, and may leave a debt of one burst. Where
+    all accounts together have none left, questions wait, and turns come as failures are allowed again: first to those
+    that owe least. So a flood of many addresses keeps out none that comes from another one.
     """
 
     def __init__(self, rate: float, questions_at_once: int = QUESTIONS_AT_ONCE) -> None:
-        """`rate`: failures a second of one address; 0: no limit."""
-        self._rate = rate
-        # When the bucket of an address is full again: later by 1 / `rate` for each failure. So one number is enough.
-        self._full_at: OrderedDict[str, float] = OrderedDict()
-        self._free = {True: questions_at_once, False: questions_at_once}
-        self._waiting: dict[bool, deque[tuple[str, Callable[[RefusedError | None], None]]]]
-        self._waiting = {True: deque(), False: deque()}
+        """`rate`: failures a second of one account; 0: no limit."""
+        # Who was let in before is asked about whatever fails: a no makes it unknown.
+        rates = {Share.KNOWN: 0.0, Share.VOUCHED: rate, Share.OTHERS: rate}
+        self._lanes = {share: _Lane(questions_at_once, limit) for share, limit in rates.items()}
         # 0: the last question was answered.
         self._away_until = 0.0
         self._slow_until = 0.0
 
-    def enter(self, client: str, tell: Callable[[RefusedError | None], None], now: float, *, known: bool) -> bool:
-        """Whether a question of the client's may be asked now. If not, `tell` hears when it may (None), or why not.
+    def enter(self, asker: Asker, tell: Tell, now: float) -> bool:
+        """Whether a question may be asked now. If not, `tell` hears when it may (None), or why not; it may do so here.
 
         Raises:
             UnansweredError: the API server is away.
-            TooManyFailuresError: the client has no failures left.
+            TooManyFailuresError: the account has no failures left, or too many questions wait.
         """
-        # Before it waits as well: otherwise any number of questions of a client without failures left could wait.
-        self._require_hope(client, now, known=known)
-        if self._free[known]:
-            self._free[known] -= 1
+        lane = self._lanes[asker.share]
+        # Before it waits as well: otherwise any number of questions of an account without failures left could wait.
+        self._require_hope(lane, asker.account, now)
+        if lane.free and not lane.waiting and not lane.budget.wait_of_all(now):
+            lane.free -= 1
             return True
-        self._waiting[known].append((client, tell))
+        if len(lane.waiting) >= lane.room(now):
+            displaced = lane.waiting.displace(asker.account)
+            crowd = TooManyFailuresError(PATIENCE, _CROWD)
+            if displaced is None:
+                raise crowd
+            displaced(crowd)
+        lane.waiting.add(asker.account, tell, now)
+        self._give_turns(lane, now)
         return False
 
-    def leave(self, now: float, *, known: bool) -> None:
+    def leave(self, asker: Asker, now: float) -> None:
         """A question that was asked is over, and its failure is counted: the next one may be asked."""
-        self._free[known] += 1
-        while self._waiting[known] and self._free[known]:
-            client, tell = self._waiting[known].popleft()
+        lane = self._lanes[asker.share]
+        lane.free += 1
+        self._give_turns(lane, now)
+
+    def pause(self, now: float) -> float | None:
+        """Seconds until `wake` has a turn to give that no `leave` gives; None if nothing waits for that."""
+        lanes = (lane for lane in self._lanes.values() if lane.waiting and lane.free)
+        return min((lane.budget.wait_of_all(now) for lane in lanes), default=None)
+
+    def wake(self, now: float) -> None:
+        """Give the turns for which there are places and failures now."""
+        for lane in self._lanes.values():
+            self._give_turns(lane, now)
+
+    def _give_turns(self, lane: _Lane, now: float) -> None:
+        while lane.waiting and lane.free and (now < self._away_until or not lane.budget.wait_of_all(now)):
+            account, tell = lane.waiting.pop(now, lane.budget.full_at)
             try:
-                # Once more, in its turn: by now, others of its client may have failed.
-                self._require_hope(client, now, known=known)
+                # Once more, in its turn: by now, others of its account may have failed.
+                self._require_hope(lane, account, now)
             except (UnansweredError, TooManyFailuresError) as error:
                 tell(error)
             else:
-                self._free[known] -= 1
+                lane.free -= 1
                 tell(None)
 
     def require_prompt(self, now: float) -> None:
@@ -145,22 +203,13 @@ class Limiter:
             self._away_until = 0.0
             logger.info("the API server answers questions about callers again")
 
-    def failed(self, client: str, now: float) -> None:
-        """The answer to a question of this client's was no."""
-        if self._rate <= 0:
-            return
-        for account, rate in ((client, self._rate), (_EVERYBODY, self._rate * OVERALL)):
-            full_at = max(self._full_at.get(account, 0.0), now) + 1 / rate
-            self._full_at[account] = min(full_at, now + 2 * BURST_SECONDS)
-            self._full_at.move_to_end(account)
-        while len(self._full_at) > MAX_CLIENTS:
-            self._full_at.popitem(last=False)
+    def failed(self, asker: Asker, now: float) -> None:
+        """The answer to a question on this account was no."""
+        self._lanes[asker.share].budget.spend(asker.account, now)
 
-    def _require_hope(self, client: str, now: float, *, known: bool) -> None:
-        """Return if an answer may come, and the client may ask for one."""
+    def _require_hope(self, lane: _Lane, account: str, now: float) -> None:
+        """Return if an answer may come, and may be asked for on this account."""
         if now < self._away_until:
             raise UnansweredError(away=True)
-        if not known:
-            for account in (client, _EVERYBODY):
-                if self._full_at.get(account, 0.0) - now >= BURST_SECONDS - _ROUNDING:
-                    raise TooManyFailuresError
+        if wait := lane.budget.wait(account, now):
+            raise TooManyFailuresError(wait)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
 from tests.deploy.rendered import DEPLOY
@@ -121,6 +124,39 @@ def test_rights(roles: ApiServer) -> None:
     assert len(asked) > 100
     wrong = [case for case in asked if review(roles, case[0], attributes(case[1], case[2], case[3])) is not case[4]]
     assert not wrong
+
+
+DISCOVERY = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:service-account-issuer-discovery"
+PUBLISHED = ("/openid/v1/jwks", "/.well-known/openid-configuration")
+
+
+@pytest.fixture
+def without_discovery(roles: ApiServer) -> Iterator[ApiServer]:
+    """A cluster that does not let every ServiceAccount see the keys, as Kubernetes does by default."""
+    binding = roles.must("GET", DISCOVERY)
+    roles.must("DELETE", DISCOVERY)
+    yield roles
+    binding["metadata"] = {key: binding["metadata"][key] for key in ("name", "labels", "annotations")}
+    roles.must("POST", DISCOVERY.rpartition("/")[0], binding)
+
+
+def test_the_proxy_may_read_the_keys_of_the_issuer_and_no_other_path(without_discovery: ApiServer) -> None:
+    server = without_discovery
+    token, other = (server.service_account_token(SYSTEM, account) for account in (PROXY, CONTROLLER))
+    for path in PUBLISHED:
+        assert _soon(server, path, token, 200) == 200
+        assert _soon(server, path, other, 403) == 403
+    for path in ("/metrics", "/logs", "/debug/pprof/"):
+        assert server.ask("GET", path, token=token).status == 403
+
+
+def _soon(server: ApiServer, path: str, token: str, wanted: int) -> int:
+    """What the server says once it has read the roles of now."""
+    for _ in range(100):
+        if server.ask("GET", path, token=token).status == wanted:
+            break
+        time.sleep(0.02)
+    return server.ask("GET", path, token=token).status
 
 
 @pytest.mark.parametrize("account", [PROXY, CONTROLLER])

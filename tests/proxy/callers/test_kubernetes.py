@@ -145,6 +145,14 @@ async def test_a_token_that_has_ended_is_none_whatever_the_api_server_says() -> 
     asked = world.api.asked["tokenreviews"]
     assert await world.whose(token) is None
     assert world.api.asked["tokenreviews"] == asked
+    message = "the token expired at 2026-11-23T12:10:00Z; send one that is still good"
+    assert (await world.permission(token, approach())).message == message
+
+
+@pytest.mark.parametrize("exp", [0, -1, -1e300, 0.5])
+async def test_whatever_end_a_token_names_is_said_in_a_form_that_can_be_read(exp: float) -> None:
+    message = (await World().permission(jwt(exp=exp), approach())).message
+    assert message.startswith("the token expired at 1970-01-01T00:00:00Z;")
 
 
 async def test_roles_decide() -> None:

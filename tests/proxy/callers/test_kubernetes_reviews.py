@@ -13,7 +13,9 @@ from proxy.callers.limiter import (
     OUTAGE_PAUSE,
     QUESTIONS_AT_ONCE,
     SLOW_AFTER,
+    Asker,
     Limiter,
+    Share,
     TooManyFailuresError,
     UnansweredError,
 )
@@ -50,7 +52,10 @@ class Desk:
                 raise answer
             return answer
 
-        return await self.reviews.get(Inquiry(key.encode(), put, ends, client, evidence))
+        def asker(known: bool) -> Asker:
+            return Asker(Share.KNOWN if known else Share.OTHERS, client)
+
+        return await self.reviews.get(Inquiry(key.encode(), put, ends, asker, evidence))
 
     async def evidence(self, key: str = "k", ends: float | None = None, gathered: Evidence | None = None) -> Evidence:
         """What is gathered of one question, in `gathered` if it is given."""

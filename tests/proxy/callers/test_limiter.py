@@ -13,17 +13,23 @@ from connectors.kube.errors import (
 from connectors.objects.reasons import RefusedError
 from proxy.callers.limiter import (
     BURST_SECONDS,
-    MAX_CLIENTS,
     OUTAGE_PAUSE,
     OVERALL,
+    PATIENCE,
     QUESTIONS_AT_ONCE,
     SLOW_FOR,
+    Asker,
     Limiter,
+    Share,
     TooManyFailuresError,
     UnansweredError,
 )
 
 NOW = 1000.0
+
+
+def asker(account: str = "c", *, known: bool = False) -> Asker:
+    return Asker(Share.KNOWN if known else Share.OTHERS, account)
 
 
 class Waiting:
@@ -32,7 +38,7 @@ class Waiting:
     def __init__(self, limiter: Limiter, now: float = NOW, client: str = "c", *, known: bool = False) -> None:
         self.told: list[RefusedError | None] = []
         try:
-            if limiter.enter(client, self.told.append, now, known=known):
+            if limiter.enter(asker(client, known=known), self.told.append, now):
                 self.told.append(None)
         except (UnansweredError, TooManyFailuresError) as error:
             self.told.append(error)
@@ -52,7 +58,7 @@ def ask(limiter: Limiter, now: float = NOW, failure: KubeError | None = None, *,
             raise limiter.unanswered(failure, now)
         limiter.answered()
     finally:
-        limiter.leave(now, known=known)
+        limiter.leave(asker(known=known), now)
 
 
 @pytest.fixture
@@ -88,13 +94,13 @@ def test_who_has_waited_for_a_turn_does_not_ask_an_api_server_that_went_away_mea
     assert not any(stranger.told for stranger in waiting)
     for _ in asked:
         limiter.unanswered(UnavailableError("away"), NOW)
-        limiter.leave(NOW, known=False)
+        limiter.leave(asker(), NOW)
     assert [type(told) for stranger in waiting for told in stranger.told] == [UnansweredError] * QUESTIONS_AT_ONCE
 
 
 def test_a_place_that_is_left_goes_to_the_one_that_waits_longest(limiter: Limiter) -> None:
     strangers = [Waiting(limiter) for _ in range(QUESTIONS_AT_ONCE + 2)]
-    limiter.leave(NOW, known=False)
+    limiter.leave(asker(), NOW)
     assert [stranger.may_ask for stranger in strangers[-2:]] == [True, False]
 
 
@@ -150,14 +156,14 @@ BURST = int(RATE * BURST_SECONDS)
 
 def spend(limiter: Limiter, client: str, count: int, now: float = 0.0) -> None:
     for _ in range(count):
-        limiter.failed(client, now)
+        limiter.failed(asker(client), now)
 
 
 def allows(limiter: Limiter, client: str, now: float) -> bool:
     """Whether a question about an unknown token of this client's may be asked."""
     waiting = Waiting(limiter, now, client)
     if waiting.may_ask:
-        limiter.leave(now, known=False)
+        limiter.leave(asker(), now)
     else:
         assert [type(told) for told in waiting.told] == [TooManyFailuresError]
     return waiting.may_ask
@@ -194,13 +200,79 @@ def test_nobody_saves_up_more_than_a_burst() -> None:
     assert not allows(limiter, "a", 1e6)
 
 
+def exhausted(limiter: Limiter, now: float = 0.0) -> Limiter:
+    """All addresses together have failed as often as they may, each of them as often as it may."""
+    for number in range(OVERALL):
+        spend(limiter, f"client-{number}", BURST, now)
+    return limiter
+
+
 def test_a_flood_from_many_addresses_is_one_flood() -> None:
     limiter = Limiter(RATE)
     for number in range(OVERALL * BURST):
         assert allows(limiter, f"client-{number}", 0.0)
-        limiter.failed(f"client-{number}", 0.0)
-    assert not allows(limiter, "yet another", 0.0)
-    assert allows(limiter, "yet another", 0.1)
+        limiter.failed(asker(f"client-{number}"), 0.0)
+    another = Waiting(limiter, 0.0, "yet another")
+    assert not another.told, "it waits"
+    assert limiter.pause(0.0) == pytest.approx(0.0, abs=0.001)
+    limiter.wake(0.1)
+    assert another.may_ask
+
+
+def test_t33_the_first_turn_is_for_the_address_that_owes_least() -> None:
+    limiter = exhausted(Limiter(RATE))
+    spend(limiter, "client-0", 12, 0.6)
+    flood = [Waiting(limiter, 0.6, f"client-{number}") for number in range(1, OVERALL)]
+    new = [Waiting(limiter, 0.6, "new") for _ in range(QUESTIONS_AT_ONCE)]
+    assert not any(one.told for one in (*flood, *new))
+    limiter.wake(0.7)
+    assert all(one.may_ask for one in new)
+    assert not any(one.told for one in flood)
+    limiter.leave(asker(), 0.7)
+    assert [one.may_ask for one in flood] == [True] + [False] * (OVERALL - 2), "what is left is theirs"
+
+
+def test_who_does_not_get_its_turn_in_time_hears_so_at_once_and_the_most_insistent_first() -> None:
+    limiter = exhausted(Limiter(RATE))
+    room = int(RATE * OVERALL * PATIENCE)
+    many = [Waiting(limiter, 0.0, "insistent") for _ in range(room)]
+    assert not any(one.told for one in many)
+    another = Waiting(limiter, 0.0, "another")
+    assert not another.told
+    assert [len(one.told) for one in many[-2:]] == [0, 1]
+    (refused,) = many[-1].told
+    assert isinstance(refused, TooManyFailuresError)
+    assert refused.refusal.retry_after == PATIENCE
+    (refused,) = Waiting(limiter, 0.0, "insistent").told
+    assert isinstance(refused, TooManyFailuresError)
+    assert "come at once" in refused.refusal.message
+
+
+def test_shares_cannot_use_each_other_up() -> None:
+    limiter = exhausted(Limiter(RATE))
+    for _ in range(2 * QUESTIONS_AT_ONCE):
+        Waiting(limiter, 0.0, "new")
+    vouched = [Asker(Share.VOUCHED, f"tenant {number}") for number in range(OVERALL)]
+    heard: list[RefusedError | None] = []
+    assert limiter.enter(vouched[0], heard.append, 0.0)
+    for one in vouched:
+        for _ in range(BURST):
+            limiter.failed(one, 0.0)
+    assert Waiting(limiter, 0.0, "a", known=True).may_ask
+    assert not limiter.enter(Asker(Share.VOUCHED, "another"), heard.append, 0.0)
+    assert not heard
+    limiter.wake(0.1)
+    assert heard == [None]
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(BURST, 1), (BURST + 1, 1), (BURST + 7, 4), (999, 11)])
+def test_a_refusal_says_when_to_come_again(count: int, seconds: int) -> None:
+    limiter = Limiter(RATE)
+    spend(limiter, "a", count)
+    (refused,) = Waiting(limiter, 0.0, "a").told
+    assert isinstance(refused, TooManyFailuresError)
+    assert refused.refusal.retry_after == seconds
+    assert allows(limiter, "a", seconds + 0.0)
 
 
 def test_without_a_rate_nothing_is_counted() -> None:
@@ -209,18 +281,13 @@ def test_without_a_rate_nothing_is_counted() -> None:
     assert allows(limiter, "a", 0.0)
 
 
-def test_memory_is_bounded() -> None:
-    limiter = Limiter(RATE)
-    for number in range(2 * MAX_CLIENTS):
-        limiter.failed(str(number), float(number))
-    assert len(limiter._full_at) == MAX_CLIENTS
-
-
-def test_the_account_of_all_is_never_forgotten() -> None:
-    limiter = Limiter(RATE)
-    for number in range(2 * MAX_CLIENTS):
-        limiter.failed(str(number), 0.0)
-    assert not allows(limiter, "yet another", 0.0)
+def test_many_addresses_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.callers.limiter.MAX_WAITING", 3)
+    limiter = Limiter(0)
+    for _ in range(QUESTIONS_AT_ONCE):
+        Waiting(limiter)
+    told = [Waiting(limiter, client=str(number)).told for number in range(5)]
+    assert [len(heard) for heard in told] == [0, 0, 0, 1, 1]
 
 
 def test_a_client_of_no_known_address_is_not_everybody() -> None:
@@ -236,7 +303,7 @@ def test_a_burst_is_a_burst_at_any_rate_and_time(rate: float, now: float) -> Non
     limiter = Limiter(rate)
     for _ in range(round(rate * BURST_SECONDS)):
         assert allows(limiter, "a", now)
-        limiter.failed("a", now)
+        limiter.failed(asker("a"), now)
     assert not allows(limiter, "a", now)
     assert allows(limiter, "a", now + 1 / rate)
 
@@ -252,7 +319,7 @@ def test_many_that_wait_are_refused_as_soon_as_too_many_before_them_failed() -> 
     asked, waiting = ([Waiting(limiter, client="a") for _ in range(QUESTIONS_AT_ONCE)] for _ in range(2))
     spend(limiter, "a", BURST, NOW)
     for _ in asked:
-        limiter.leave(NOW, known=False)
+        limiter.leave(asker(), NOW)
     assert [type(told) for one in waiting for told in one.told] == [TooManyFailuresError] * QUESTIONS_AT_ONCE
     assert allows(limiter, "b", NOW)
 

@@ -19,6 +19,7 @@ from tests.peers.clock import FakeClock
 from tests.peers.dialogue import OK, get, message, seen
 from tests.peers.manifests import connector, connector_class, secret
 from tests.peers.trust import pem
+from tests.proxy.callers.test_tokens import jwt
 from tests.proxy.transcripts.conftest import Talk
 
 TOKEN = b"c4ller.t0ken.of.ci"
@@ -178,6 +179,19 @@ async def test_who_was_let_in_is_let_in_while_the_api_server_is_away_and_it_is_c
     await clock.advance(10)
     line.client_sends(get(b"/x", BEARER))
     await line.client_is_refused(b"503", b"AuthenticationUnavailable")
+
+
+async def test_t33_an_expired_token_costs_no_question_and_hears_why(
+    talk: Talk, cluster: Cluster, api: ApiServer
+) -> None:
+    line = await talk(settings=SETTINGS, cluster=cluster)
+    for number in range(20):
+        line.client_sends(get(b"/x", b"Authorization: Bearer " + jwt(exp=1_700_000_000, n=number)))
+        head = await line.client.read_head()
+        body = await line.client.read_exactly(int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]))
+        assert head.startswith(b"HTTP/1.1 401 ")
+        assert b"the token expired at 2023-11-14T22:13:20Z; send one that is still good" in body
+    assert api.questions == 0
 
 
 async def test_a_flood_of_made_up_tokens_gets_429(talk: Talk, cluster: Cluster, api: ApiServer) -> None:
