@@ -273,16 +273,6 @@ class TrafficOptions:
         )
 
 
-# Of the controller, and of the metrics of both (deploy/webhook.yaml, deploy/components/monitoring/services.yaml).
-OTHER_SERVICES = ("connectors-webhook-service", "connectors-proxy-metrics", "connectors-controller-metrics")
-
-
-def own_services(names: ClusterNames) -> frozenset[str]:
-    """Every name of the installation's own Services, also the short ones, which the proxy's pod could look up."""
-    suffixes = ("", f".{names.namespace}", f".{names.namespace}.svc", f".{names.namespace}.svc.{names.cluster_domain}")
-    return frozenset(service + suffix for service in (names.proxy_service, *OTHER_SERVICES) for suffix in suffixes)
-
-
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
     """The command line of `python -m proxy`."""
@@ -312,6 +302,6 @@ class ProxyOptions:
             callers=self.callers,
             cluster_domain=self.cluster.names.cluster_domain,
             localhost_names=False,
-            installation=Installation(services=own_services(self.cluster.names), listens=(self.cluster.admin,)),
+            installation=Installation(services=self.cluster.names.own_services, listens=(self.cluster.admin,)),
         )
         return self.traffic.proxy_settings(decided, self.logging.format)
