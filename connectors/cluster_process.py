@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ class ClusterProcess:
         )
         self._settings = settings
         self._draining = False
+        self._tell_identity: list[Callable[[str], None]] = []
         self._settling = Settling()
         self._following: asyncio.Task[None] | None = None
         self.kube_metrics = KubeMetrics(
@@ -132,7 +133,7 @@ class ClusterProcess:
         """The UID of the system namespace, which all processes of the installation have in common; None if unknown."""
         namespace = self._settings.options.names.namespace
         try:
-            return metadata_of(await self.client.get(NAMESPACES, namespace)).uid or None
+            identity = metadata_of(await self.client.get(NAMESPACES, namespace)).uid or None
         except KubeError as error:
             logger.warning(
                 "namespace %s cannot be read, so that loops through several replicas end only after some hops; give "
@@ -141,6 +142,14 @@ class ClusterProcess:
                 error,
             )
             return None
+        if identity:
+            for tell in self._tell_identity:
+                tell(identity)
+        return identity
+
+    def on_identity(self, tell: Callable[[str], None]) -> None:
+        """Call `tell` with the identity, once it is known."""
+        self._tell_identity.append(tell)
 
     def also_missing(self, readiness: Readiness) -> None:
         """Add something that /readyz waits for."""

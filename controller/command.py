@@ -59,6 +59,7 @@ async def _work(cluster: ClusterSettings, options: ControllerOptions) -> int:
         if admission is not None:
             await admission.start()
         if await process.wait_ready(signals.first):
+            await process.identity()
             logger.info("ready: %d connectors", len(process.store.current.judgements))
             await process.wait(signals.first)
         logger.info("stopping")

@@ -31,7 +31,8 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
         dialer.keep_off(snapshot.own_addresses)
 
     process.store.subscribe(follow)
-    sender = ProbeClient(dialer)
+    sender = ProbeClient(dialer, settings.published)
+    process.on_identity(sender.identify)
     AuthorityMetrics(process.registry, lambda: process.store.authorities, process.clock.now)
     around = Surroundings(process.client, process.source, process.store, leadership, process.clock, chance, sender)
     controller = Controller(around, settings, ControllerMetrics(process.registry), ProbeMetrics(process.registry))

@@ -90,3 +90,21 @@ async def test_t35_the_controller_probes_no_port_of_another_pod(cluster: Cluster
         "connectors", "admin", lambda found: condition(found, "LivenessReady").get("reason") == "TargetDenied"
     )
     await cluster.ask("DELETE", f"{GROUP}/connectorclasses/{name}")
+
+
+async def test_t34_a_probe_that_leads_back_through_a_connector_ends_there(cluster: Cluster, start: Start) -> None:
+    proxy = await start("proxy", "--client-auth", "none")
+    # By the path form, as an ingress in front of all Connectors would lead there.
+    path = f"/namespaces/{cluster.namespace}/connectors/tool/"
+    live = connector_class("live", [], livenessProbe={"http": {"path": path}})
+    live["metadata"]["name"] = name = f"live-{cluster.namespace}"
+    await cluster.apply(live, without_namespace(connector("tool", proxy.url, name)))
+    await start("controller", "--probe-interval", "1s")
+    await cluster.until(
+        "connectors",
+        "tool",
+        lambda found: (
+            "the address leads back to this Connector" in condition(found, "LivenessReady").get("message", "")
+        ),
+    )
+    await cluster.ask("DELETE", f"{GROUP}/connectorclasses/{name}")

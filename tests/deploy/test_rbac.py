@@ -31,6 +31,7 @@ ALLOWED: list[tuple[str, str, tuple[str, ...], str]] = [
     (PROXY, "services", ("list", "watch"), SYSTEM),
     (PROXY, "endpoints", ("list", "watch"), SYSTEM),
     (PROXY, "endpointslices.discovery.k8s.io", ("list", "watch"), SYSTEM),
+    (CONTROLLER, f"namespaces/{SYSTEM}", ("get",), SYSTEM),
     (CONTROLLER, "endpoints", ("list", "watch"), SYSTEM),
     (CONTROLLER, "endpointslices.discovery.k8s.io", ("list", "watch"), SYSTEM),
     (CONTROLLER, f"connectors.{OURS}", READ, "team-a"),
@@ -100,6 +101,8 @@ DENIED: list[tuple[str, str, tuple[str, ...], str]] = [
     (CONTROLLER, "serviceaccounts:token", ("create",), "team-a"),
     (CONTROLLER, "clusterroles.rbac.authorization.k8s.io", WRITE, ""),
     (CONTROLLER, "namespaces", WRITE, ""),
+    (CONTROLLER, "namespaces", READ, ""),
+    (CONTROLLER, "namespaces", READ, "team-a"),
 ]
 CASES = [(*case, True) for case in ALLOWED] + [(*case, False) for case in DENIED]
 
