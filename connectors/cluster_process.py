@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError
 from connectors.kube.metrics import KubeMetrics
 from connectors.kube.resources import NAMESPACES, metadata_of
-from connectors.kube.settings import ClusterOptions
+from connectors.kube.settings import USUAL_PORTS, ClusterOptions
 from connectors.process.clock import SystemClock
 from connectors.process.health import AdminServer, Readiness, Shown, health_routes
 from connectors.process.heap import Settling, growing, settle
@@ -24,6 +24,7 @@ from connectors.process.parsers import HostPort
 from connectors.process.run import VERSION, cannot_listen
 from connectors.snapshot import EVERYTHING, Wanted
 from connectors.sources.cluster import ClusterSource
+from connectors.sources.own_addresses import OwnAddresses
 from connectors.sources.store import SnapshotStore
 
 logger = logging.getLogger("connectors.process")
@@ -38,7 +39,7 @@ class ClusterSettings:
     """`name` is the component's name, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
-    `wanted`: what the process makes of each Connector.
+    `wanted`: what the process makes of each Connector. `ports`: where it listens, beside the admin port.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ClusterSettings:
     options: ClusterOptions
     token_secrets: bool = False
     wanted: Wanted = EVERYTHING
+    ports: tuple[int, ...] = ()
 
 
 class ClusterProcess:
@@ -67,11 +69,14 @@ class ClusterProcess:
         )
         self._settings = settings
         self._draining = False
+        self._tell_identity: list[Callable[[str], None]] = []
         self._settling = Settling()
         self._following: asyncio.Task[None] | None = None
         self.kube_metrics = KubeMetrics(
             self.registry, f"connectors_{settings.name}", self.client, self.source.reflectors
         )
+        own = OwnAddresses(self.client, settings.options.names, _ports(settings), self.clock, self.kube_metrics.follow)
+        self.source.keep_off(own)
         self._waits: list[Readiness] = [self._drains, self.source.missing]
         app = web.Application()
         self.shown = Shown(self.registry)
@@ -128,7 +133,7 @@ class ClusterProcess:
         """The UID of the system namespace, which all processes of the installation have in common; None if unknown."""
         namespace = self._settings.options.names.namespace
         try:
-            return metadata_of(await self.client.get(NAMESPACES, namespace)).uid or None
+            identity = metadata_of(await self.client.get(NAMESPACES, namespace)).uid or None
         except KubeError as error:
             logger.warning(
                 "namespace %s cannot be read, so that loops through several replicas end only after some hops; give "
@@ -137,6 +142,14 @@ class ClusterProcess:
                 error,
             )
             return None
+        if identity:
+            for tell in self._tell_identity:
+                tell(identity)
+        return identity
+
+    def on_identity(self, tell: Callable[[str], None]) -> None:
+        """Call `tell` with the identity, once it is known."""
+        self._tell_identity.append(tell)
 
     def also_missing(self, readiness: Readiness) -> None:
         """Add something that /readyz waits for."""
@@ -173,6 +186,11 @@ class ClusterProcess:
 
     def _drains(self) -> str | None:
         return "shutting down" if self._draining else None
+
+
+def _ports(settings: ClusterSettings) -> frozenset[int]:
+    """On which pods of the installation listen: of the other process's pods it is not known what they were told."""
+    return USUAL_PORTS.union(settings.ports, (settings.options.admin.port,)) - {0}
 
 
 async def _pass_on(event: asyncio.Event, to: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from connectors.judgement import Judgement, judgement_of
+from connectors.objects.addresses import TransportAddress
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.feature_flags import FeatureFlags
@@ -38,6 +39,7 @@ class Inventory:
         self._flags = FeatureFlags()
         self._for_all: tuple[Secret, ...] = ()
         self._api_server: ApiServer | None = None
+        self._own_addresses: frozenset[TransportAddress] = frozenset()
         self._connectors: dict[ConnectorKey, Connector] = {}
         self._classes: dict[str, ConnectorClass] = {}
         self._secrets: dict[SecretKey, Secret] = {}
@@ -88,6 +90,7 @@ class Inventory:
             {key: why or "" for key, why in _changes(self._unread, objects.unread).items()},
             objects.authorities,
             objects.api_server,
+            objects.own_addresses,
         )
 
     def _taking(self, changes: Changes) -> Iterator[None]:
@@ -123,6 +126,8 @@ class Inventory:
             self._for_all, self._todo.for_all = changes.authorities, True
         if changes.api_server is not None:
             self._api_server, self._todo.for_all = changes.api_server, True
+        if changes.own_addresses is not None:
+            self._own_addresses = changes.own_addresses
 
     def _refer(self, key: ConnectorKey, before: Connector | None, now: Connector | None) -> None:
         class_before, secret_before, ca_before = _references(before)
@@ -250,6 +255,7 @@ class Inventory:
             proxy_uris=before.proxy_uris if same_classes and before else self._proxy_uris(),
             authorities=self._authorities(),
             client_tls=self._handshakes.current(),
+            own_addresses=self._own_addresses,
             changed=tuple(new.connectors),
             changed_classes=tuple(new.classes),
         )

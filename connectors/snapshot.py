@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from connectors.credentials.reading import as_read
 from connectors.judgement import Judgement
+from connectors.objects.addresses import TransportAddress
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.feature_flags import FeatureFlags
@@ -31,6 +32,7 @@ class Objects:
     Such an object is in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
     are ConnectorKeys and names of classes. `unread` says of Secrets why it is not known yet whether they exist.
     `authorities` are the Secrets whose CAs are trusted for all; `api_server` is the cluster's own, where there is one.
+    `own_addresses`: where the installation's pods and Services listen, as far as the source knows.
     """
 
     connectors: tuple[Connector, ...] = ()
@@ -41,6 +43,7 @@ class Objects:
     unread: Mapping[SecretKey, str] = field(default_factory=dict)
     authorities: tuple[Secret, ...] = ()
     api_server: ApiServer | None = None
+    own_addresses: frozenset[TransportAddress] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ class Changes:
     unread: Mapping[SecretKey, str] = field(default_factory=dict)
     authorities: tuple[Secret, ...] | None = None
     api_server: ApiServer | None = None
+    own_addresses: frozenset[TransportAddress] | None = None
 
     def __bool__(self) -> bool:
         """Whether anything has changed."""
         named = (self.connectors, self.classes, self.secrets, self.malformed, self.unread)
-        return any(named) or any(one is not None for one in (self.flags, self.authorities, self.api_server))
+        others = (self.flags, self.authorities, self.api_server, self.own_addresses)
+        return any(named) or any(one is not None for one in others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ class Snapshot:
     `class_violations` is keyed by the class's name and lists every class, those without a violation too.
     `caller_headers` are the headers, in lower case, that may hold a caller's token by the word of any valid class;
     `proxy_uris` are the addresses that classes give for their proxies, a path or a URL. `authorities` are the CAs.
-    `client_tls` is everything that may be brought to a handshake while this snapshot serves. `changed` and
+    `client_tls` is everything that may be brought to a handshake while this snapshot serves. `own_addresses` are those
+    of the installation itself, which are not dialled. `changed` and
     `changed_classes` are what differs from the snapshot before; what is gone belongs to it.
     """
 
@@ -112,6 +118,7 @@ class Snapshot:
     proxy_uris: frozenset[str] = frozenset()
     authorities: Authorities = NONE
     client_tls: frozenset[ClientTls] = frozenset()
+    own_addresses: frozenset[TransportAddress] = frozenset()
     changed: tuple[ConnectorKey, ...] = ()
     changed_classes: tuple[str, ...] = ()
 

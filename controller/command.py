@@ -32,7 +32,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         access = choose_access(options.cluster.kubeconfig, foreign_variable("KUBECONFIG", environment))
     except AccessError as error:
         return refuse(PROGRAM, str(error))
-    cluster = ClusterSettings("controller", access, options.cluster, wanted=Wanted(plans=False))
+    ports = (options.webhook.port,) if options.webhook else ()
+    cluster = ClusterSettings("controller", access, options.cluster, wanted=Wanted(plans=False), ports=ports)
     set_up_logging(options.logging.format, options.logging.level)
     return run(_work(cluster, options))
 
@@ -58,6 +59,7 @@ async def _work(cluster: ClusterSettings, options: ControllerOptions) -> int:
         if admission is not None:
             await admission.start()
         if await process.wait_ready(signals.first):
+            await process.identity()
             logger.info("ready: %d connectors", len(process.store.current.judgements))
             await process.wait(signals.first)
         logger.info("stopping")

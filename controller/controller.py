@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from connectors.dial.dial_settings import DialSettings
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import ConflictError, KubeError, NotFoundError, UnavailableError
+from connectors.objects.addresses import Origin
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import SERVICE_PREFIX
 from connectors.process.clock import Clock
@@ -44,12 +45,16 @@ Key = ConnectorKey | str
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
-    """`workers`: objects looked at at once. A write takes milliseconds: four keep up with hundreds a second."""
+    """`workers`: objects looked at at once. A write takes milliseconds: four keep up with hundreds a second.
+
+    `published`: where the installation is reached from elsewhere.
+    """
 
     platform: Platform = field(default_factory=Platform)
     workers: int = 4
     probes: ProbeSettings = field(default_factory=ProbeSettings)
     dialing: DialSettings = field(default_factory=DialSettings)
+    published: frozenset[Origin] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

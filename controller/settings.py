@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.dial.dial_settings import DialSettings
+from connectors.dial.marks import EXTERNAL_URL
 from connectors.kube.settings import ClusterOptions
-from connectors.process.declaration import Parser, setting
+from connectors.objects.addresses import Origin
+from connectors.process.declaration import Parser, declared, setting
 from connectors.process.logs import Logging
 from connectors.process.parsers import SWITCH, HostPort, optional, parse_host_port
 from controller.admission.admission import AdmissionSettings
@@ -66,12 +68,13 @@ class ControllerOptions:
     )  # fmt: skip
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
     logging: Logging = field(default_factory=Logging)
+    published: frozenset[Origin] = declared(EXTERNAL_URL)
 
     def controller_settings(self) -> ControllerSettings:
         """What the controller needs."""
         names = self.cluster.names
         platform = Platform(names.namespace, names.cluster_domain, names.proxy_service)
-        return ControllerSettings(platform, probes=self.probes, dialing=self.dialing)
+        return ControllerSettings(platform, probes=self.probes, dialing=self.dialing, published=self.published)
 
     def admission_settings(self) -> AdmissionSettings | None:
         """What the webhook needs; None if there is to be none."""

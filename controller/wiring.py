@@ -6,6 +6,7 @@ import random
 
 from connectors.cluster_process import ClusterProcess
 from connectors.dial.dialer import Dialer
+from connectors.snapshot import Snapshot
 from controller.admission.admission import Admission, AdmissionSettings
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import ReviewSources
@@ -23,9 +24,15 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
     leadership: Leadership = OnlyReplica()
     if candidate is not None:
         leadership = LeaseElection(process.client, candidate, process.clock, chance)
-    dialer = Dialer(settings.dialing)
-    process.store.subscribe(lambda snapshot: dialer.contexts.keep_only(snapshot.client_tls))
-    sender = ProbeClient(dialer)
+    dialer = Dialer(settings.dialing, own_services=settings.platform.own_services)
+
+    def follow(snapshot: Snapshot) -> None:
+        dialer.contexts.keep_only(snapshot.client_tls)
+        dialer.keep_off(snapshot.own_addresses)
+
+    process.store.subscribe(follow)
+    sender = ProbeClient(dialer, settings.published)
+    process.on_identity(sender.identify)
     AuthorityMetrics(process.registry, lambda: process.store.authorities, process.clock.now)
     around = Surroundings(process.client, process.source, process.store, leadership, process.clock, chance, sender)
     controller = Controller(around, settings, ControllerMetrics(process.registry), ProbeMetrics(process.registry))

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from connectors.dial.dial_settings import TLS_VERSION, DialSettings, dialing_on_this_machine
+from connectors.dial.marks import EXTERNAL_URL
 from connectors.kube.settings import ClusterNames, ClusterOptions
+from connectors.objects.addresses import Origin
 from connectors.objects.ceilings import Ceilings
 from connectors.objects.names import HostForm
-from connectors.process.declaration import Parser, SettingError, setting, settings_of
+from connectors.process.declaration import Parser, SettingError, declared, setting, settings_of
 from connectors.process.logs import LogFormat, Logging
 from connectors.process.parsers import (
     COUNT,
@@ -178,12 +180,14 @@ class Installation:
     """What belongs to the same installation as this proxy, so that no Connector leads there (threats 34 and 35).
 
     `identity` is one for all of its processes and of no other installation; empty: one is made at the start.
-    `services`: names of its Services, without a dot at their end. `listens`: where its other ports are.
+    `services`: names of its Services, without a dot at their end. `listens`: where its other ports are. `published`:
+    where it is reached from elsewhere.
     """
 
     identity: str = ""
     services: frozenset[str] = frozenset()
     listens: tuple[HostPort, ...] = ()
+    published: frozenset[Origin] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +283,7 @@ class TrafficOptions:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     dialing: DialSettings = field(default_factory=DialSettings)
+    published: frozenset[Origin] = declared(EXTERNAL_URL)
 
     def proxy_settings(self, decided: ProxySettings, log_format: LogFormat) -> ProxySettings:
         """The proxy's, where `decided` is what the command has decided itself: where it listens, and for whom.
@@ -295,17 +300,8 @@ class TrafficOptions:
             audit_log=self.audit_log,
             tls=self.tls.complete(),
             workers=self.workers,
+            installation=replace(decided.installation, published=self.published),
         )
-
-
-# Of the controller, and of the metrics of both (deploy/webhook.yaml, deploy/components/monitoring/services.yaml).
-OTHER_SERVICES = ("connectors-webhook-service", "connectors-proxy-metrics", "connectors-controller-metrics")
-
-
-def own_services(names: ClusterNames) -> frozenset[str]:
-    """Every name of the installation's own Services, also the short ones, which the proxy's pod could look up."""
-    suffixes = ("", f".{names.namespace}", f".{names.namespace}.svc", f".{names.namespace}.svc.{names.cluster_domain}")
-    return frozenset(service + suffix for service in (names.proxy_service, *OTHER_SERVICES) for suffix in suffixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +333,6 @@ class ProxyOptions:
             callers=self.callers,
             cluster_domain=self.cluster.names.cluster_domain,
             localhost_names=False,
-            installation=Installation(services=own_services(self.cluster.names), listens=(self.cluster.admin,)),
+            installation=Installation(services=self.cluster.names.own_services, listens=(self.cluster.admin,)),
         )
         return self.traffic.proxy_settings(decided, self.logging.format)

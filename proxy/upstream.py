@@ -350,6 +350,17 @@ class Upstreams:
             while pool and pool.idle:
                 pool.idle.pop().close()
 
+    def keep_off(self, is_own: Callable[[str, int], bool]) -> Iterator[None]:
+        """Close the connections to where the installation itself listens, as it turns out; one at each step.
+
+        They were dialled before it was known: a pod's ports answer before the API server has told of it.
+        """
+        for connection in list(self._all):
+            ip, port, _ = connection.peer()
+            if ip and is_own(ip, port):
+                connection.abort()
+            yield
+
     def close(self) -> None:
         """Close everything: the process ends."""
         for connection in list(self._all):

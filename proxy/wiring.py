@@ -7,6 +7,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -212,8 +213,9 @@ def _follow(store: SnapshotStore, metrics: ProxyMetrics, dials: Dialer, upstream
         metrics.snapshot_serves(snapshot.generation, snapshot.changed, snapshot.plans)
         dials.contexts.keep_only(snapshot.client_tls)
         upstreams.note_change()
+        moved = dials.keep_off(snapshot.own_addresses)
         plans, before = before, snapshot.plans
-        return closing(plans, snapshot)
+        return chain(closing(plans, snapshot), upstreams.keep_off(dials.is_own) if moved else ())
 
     def closing(plans: Mapping[ConnectorKey, Plan], snapshot: Snapshot) -> Iterator[None]:
         # No request takes from these pools any more, and nothing is given back to them: they only wait to be closed.

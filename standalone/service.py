@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from random import SystemRandom
@@ -36,7 +36,7 @@ from controller.probes.prober import Prober, ProberSurroundings
 from controller.probes.schedule import ProbeSettings
 from proxy.audit.audit_log import AuditLogError
 from proxy.settings import ProxySettings
-from proxy.wiring import Proxy, build_proxy
+from proxy.wiring import Proxy, build_proxy, new_identity
 from proxy.workers import ProxyWorkers, WorkerGroupSettings
 from standalone.api import api_routes, probe_routes
 from standalone.findings import Findings
@@ -143,14 +143,15 @@ class Service:
         """
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._settings = settings
+        settings = self._settings = _identified(settings)
         self._store = SnapshotStore(Wanted(hosts=settings.proxy.hosts), large=growing)
         dialer = Dialer(settings.proxy.dialing)
         self._proxy, shown = self._traffic(registry, dialer)
         self.reopen_audit_log = self._proxy.reopen_audit_log
         self._reloader = Reloader(DirectorySource(settings.paths, timestamp), self._store)
         self._running: list[asyncio.Task[None]] = []
-        self._sender = ProbeClient(dialer)
+        self._sender = ProbeClient(dialer, settings.proxy.installation.published)
+        self._sender.identify(settings.proxy.installation.identity)
         self._prober = Prober(
             ProberSurroundings(self._sender, None, SystemClock(), SystemRandom().random, ProbeMetrics(registry)),
             settings.probes,
@@ -262,6 +263,12 @@ class Service:
         if self._draining:
             return "shutting down"
         return None if self._board.current.generation else "the first complete snapshot"
+
+
+def _identified(settings: ServiceSettings) -> ServiceSettings:
+    """With an identity that traffic and probes have in common."""
+    installation = replace(settings.proxy.installation, identity=settings.proxy.installation.identity or new_identity())
+    return replace(settings, proxy=replace(settings.proxy, installation=installation))
 
 
 async def _listen(start: Callable[[], Awaitable[None]], where: HostPort, flag: str) -> None:

@@ -5,29 +5,35 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from connectors.dial.dial_settings import DialSettings
-from connectors.dial.failure import DeniedError
-from connectors.dial.guard import DialGuard
+from connectors.dial.failure import DeniedError, OwnAddressError
+from connectors.dial.guard import DialGuard, is_among
 from connectors.dial.resolver import NameResolver
-from connectors.objects.addresses import Address
+from connectors.objects.addresses import Address, TransportAddress
 from connectors.tls.contexts import Contexts
 from connectors.tls.pool import ClientTls
 
 
 async def allowed_addresses(
-    resolver: NameResolver, guard: DialGuard, address: Address, namespace: str = ""
+    resolver: NameResolver,
+    guard: DialGuard,
+    address: Address,
+    namespace: str = "",
+    own: Collection[TransportAddress] = (),
 ) -> list[str]:
     """Look the host up, once, and leave out what the guard denies; the order stays. An IP address is judged too.
 
     The caller must dial these and not look the name up again: a second answer may be another one (DNS rebinding).
+    `own`: where this installation listens itself, which is left out too.
 
     Raises:
+        OwnAddressError: there are some that the guard allows, and the installation listens at all of these.
         DeniedError: the guard denies all of them.
         OSError: the name does not resolve, or too many are being looked up.
     """
@@ -37,7 +43,10 @@ async def allowed_addresses(
         # Sorted: name servers change the order from one answer to the next, and a message should not.
         ranges = {denied for ip in found if (denied := guard.denied(ip))}
         raise DeniedError(", ".join(sorted(ranges)) or "no address")
-    return allowed
+    others = [ip for ip in allowed if not is_among(ip, address.port, own)]
+    if not others:
+        raise OwnAddressError
+    return others
 
 
 # Seconds that a candidate has for itself before the next one is tried too (RFC 8305 section 8).
@@ -74,14 +83,31 @@ T = TypeVar("T")
 class Dialer:
     """Names -> addresses that may be dialled; trust -> contexts."""
 
-    def __init__(self, settings: DialSettings, resolver: NameResolver | None = None) -> None:
+    def __init__(
+        self, settings: DialSettings, resolver: NameResolver | None = None, own_services: Collection[str] = ()
+    ) -> None:
+        """`own_services`: names of the installation's own Services, without a dot at their end."""
         self._guard = settings.guard
+        self._own_services = frozenset(own_services)
+        self._own_addresses: frozenset[TransportAddress] = frozenset()
         self._resolver = resolver or NameResolver(cache=settings.dns_cache, of_namespace=settings.lookups)
         self.contexts = Contexts(settings.minimum)
 
     async def candidates(self, address: Address, namespace: str = "") -> list[str]:
         """See allowed_addresses. `namespace`: of the Connector whose address it is; lookups are shared out by it."""
-        return await allowed_addresses(self._resolver, self._guard, address, namespace)
+        # By name, too: until its address is known, or where this program may not know it.
+        if address.server_name in self._own_services:
+            raise OwnAddressError
+        return await allowed_addresses(self._resolver, self._guard, address, namespace, self._own_addresses)
+
+    def keep_off(self, own_addresses: frozenset[TransportAddress]) -> bool:
+        """Dial none of these from now on: the installation itself listens there. Whether they were others before."""
+        changed, self._own_addresses = own_addresses != self._own_addresses, own_addresses
+        return changed
+
+    def is_own(self, ip: str, port: int) -> bool:
+        """Whether the installation itself listens there, as far as it is known."""
+        return is_among(ip, port, self._own_addresses)
 
     async def connected(
         self, address: Address, tls: ClientTls, connect: Callable[[ssl.SSLContext | None], Awaitable[T]]

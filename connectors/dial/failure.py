@@ -29,6 +29,13 @@ class DeniedError(OSError):
         self.ranges = ranges
 
 
+class OwnAddressError(DeniedError):
+    """What could be dialled is this installation itself."""
+
+    def __init__(self) -> None:
+        super().__init__("this installation's own")
+
+
 def place(address: Address) -> str:
     """The declared host and port. An address is not a secret; all else about a request could be."""
     return f"{address.host}:{address.port}"
@@ -39,7 +46,7 @@ def dial_failure(error: OSError | TimeoutError, address: Address) -> DialFailure
     where = place(address)
     match error:
         case DeniedError():
-            return DialFailure(FailureKind.DENIED, _denied(error.ranges, address))
+            return DialFailure(FailureKind.DENIED, _denied(error, address))
         case KeyPairError():
             return DialFailure(
                 FailureKind.TLS, f"no TLS with {where}: {error}; correct the Secret with the client certificate"
@@ -109,5 +116,9 @@ def _system_words(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else "connection failed"
 
 
-def _denied(ranges: str, address: Address) -> str:
-    return f"{address.host} may not be dialled ({ranges}); correct the address, or ask an operator for --allow-upstream"
+def _denied(error: DeniedError, address: Address) -> str:
+    if isinstance(error, OwnAddressError):
+        # No setting allows it.
+        return f"{place(address)} is a port of the Connectors installation itself; point the address at the tool"
+    what = f"{address.host} may not be dialled ({error.ranges})"
+    return f"{what}; correct the address, or ask an operator for --allow-upstream"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from connectors.objects.addresses import TransportAddress
 from connectors.process.declaration import Parser, setting
 
 IPAddress = IPv4Address | IPv6Address
@@ -126,6 +127,12 @@ class DialGuard:
         if not self.loopback and _within(ip, LOOPBACK):
             return "loopback"
         return next((name for name, networks in DENIED if _within(ip, networks)), None)
+
+
+def is_among(ip: str, port: int, addresses: Collection[TransportAddress]) -> bool:
+    """Whether it is one of these, also as an IPv6 address that stands for the IPv4 address of one (NAT64 for one)."""
+    # Most installations are not known by anything, and then no address has to be taken apart.
+    return bool(addresses) and any((str(form), port) in addresses for form in _forms(ip_address(ip.partition("%")[0])))
 
 
 def is_public(host: str) -> bool:

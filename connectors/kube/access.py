@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
 
+from connectors.process.no_proxy import NoProxy
 from connectors.process.settings import foreign_variable
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import Configuration
 
+_PORTS = {"http": 80, "https": 443}
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -159,8 +163,32 @@ def _of_pod(place: InCluster) -> Connection:
     if not (host and port):
         raise AccessError(_no_pod("KUBERNETES_SERVICE_HOST or _PORT is not set"))
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    endpoint = Endpoint(url, str(place.ca_file), authority)
+    endpoint = Endpoint(url, str(place.ca_file), authority, proxy=_proxy(url))
     return Connection(endpoint, _authorization("Bearer", token.decode(errors="replace")), files, state)
+
+
+def _proxy(url: str) -> str:
+    """The proxy that the environment names for this server, as kubectl reads it; empty for none.
+
+    Upper case goes first (golang.org/x/net/http/httpproxy). Not left to aiohttp, which knows no ranges in NO_PROXY.
+
+    Raises:
+        AccessError: it is of a kind that cannot be used. The message does not quote it: it may hold a password.
+    """
+    try:
+        server = urlsplit(url)
+        port = server.port or _PORTS[server.scheme]
+    except (ValueError, KeyError):
+        return ""  # what a kubeconfig names is no URL: the first request will say so
+    name = f"{server.scheme}_PROXY".upper()
+    text = foreign_variable(name) or foreign_variable(name.lower())
+    direct = NoProxy.parse(foreign_variable("NO_PROXY") or foreign_variable("no_proxy"))
+    if not text or direct.covers(server.hostname or "", port):
+        return ""
+    proxy = text if "://" in text else f"http://{text}"
+    if not re.match(r"https?://[^/]", proxy, re.IGNORECASE):
+        raise AccessError(f"{name} is no http or https URL; correct it, or put the API server's address into NO_PROXY")
+    return proxy
 
 
 def _no_pod(reason: str) -> str:
@@ -193,16 +221,17 @@ async def _of_kubeconfigs(paths: tuple[Path, ...]) -> Connection:
 
 def _endpoint(configuration: Configuration) -> Endpoint:
     """What kubernetes-asyncio has read; it writes files of its own for what stands in a kubeconfig itself."""
-    ca_file = configuration.ssl_ca_cert or ""
+    ca_file, host = configuration.ssl_ca_cert or "", str(configuration.host).rstrip("/")
     return Endpoint(
-        str(configuration.host).rstrip("/"),
+        host,
         ca_file,
         _content(Path(ca_file)) if ca_file else b"",
         configuration.cert_file or "",
         configuration.key_file or "",
         configuration.tls_server_name or "",
         bool(configuration.verify_ssl),
-        configuration.proxy or "",
+        # What a kubeconfig names (proxy-url) counts whatever NO_PROXY says, as it does for kubectl.
+        configuration.proxy or _proxy(host),
     )
 
 

@@ -41,6 +41,12 @@ CLUSTER_DOMAIN = Setting(
 )  # fmt: skip
 
 
+# Of the controller, and of the metrics of both (deploy/webhook.yaml, deploy/components/monitoring/services.yaml).
+OTHER_SERVICES = ("connectors-webhook-service", "connectors-proxy-metrics", "connectors-controller-metrics")
+# Where pods of deploy/ listen: proxy, admin port, webhook. Neither process knows what the other one was told.
+USUAL_PORTS = frozenset({8080, 8081, 9443})
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterNames:
     """What names mean in a cluster: where the system runs, its DNS domain, and its proxy's Service."""
@@ -54,6 +60,18 @@ class ClusterNames:
         "--proxy-service", "connectors-proxy-service", Parser(parse_name, "NAME"),
         "the Service of the proxy, for classes whose spec.proxy names none",
     )  # fmt: skip
+
+    @property
+    def own_service_names(self) -> frozenset[str]:
+        """What the installation's own Services are called, in its namespace."""
+        return frozenset((self.proxy_service, *OTHER_SERVICES))
+
+    @property
+    def own_services(self) -> frozenset[str]:
+        """Every host name of these Services, also the short ones, which a pod of the installation could look up."""
+        space = self.namespace
+        suffixes = ("", f".{space}", f".{space}.svc", f".{space}.svc.{self.cluster_domain}")
+        return frozenset(service + suffix for service in self.own_service_names for suffix in suffixes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,6 @@ class KubeSession:
             raise AccessError(f"the CA or client certificate for {endpoint.host} cannot be used: {error}") from None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=context),
-            # HTTPS_PROXY and NO_PROXY count, as they do for kubectl.
-            trust_env=True,
             read_bufsize=READ_BUFFER,
         )
         self._running = 0

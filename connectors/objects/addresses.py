@@ -32,6 +32,10 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
+# An IP address in its usual form, and a port (RFC 5389 section 5: transport address).
+TransportAddress = tuple[str, int]
+
+
 class AddressError(ValueError):
     """An address breaks a rule. The message says what to do and never quotes the address: it may hold a password."""
 

@@ -33,6 +33,7 @@ from connectors.sources.api_objects import (
     read_flags,
     read_secret,
 )
+from connectors.sources.own_addresses import OwnAddresses
 from connectors.sources.store import SLICE, SnapshotStore
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ApiServer
@@ -67,6 +68,12 @@ class References:
 
 logger = logging.getLogger("connectors.cluster")
 
+_NO_OWN = (
+    "where this installation's own pods and Services listen is not known yet, so Connectors are kept from them by the "
+    "Services' names alone; give this program's Role list and watch on services, endpoints and endpointslices "
+    "(discovery.k8s.io) of its namespace (deploy/rbac.yaml)"
+)
+
 # Seconds in which changes are gathered into one snapshot: a rollout of a thousand objects makes a few of them.
 SETTLE = 0.1
 # Seconds that a snapshot waits for Secrets that are being fetched. Then those that lack theirs say SecretPending.
@@ -75,6 +82,8 @@ PATIENCE = 1.0
 # Seconds that the first snapshot waits for them: thousands take some, and one that cannot be read must not keep all
 # others from being served.
 FIRST_PATIENCE = 30.0
+# Seconds that it waits for the installation's own addresses: where a Role lacks the right, they never come.
+OWN_PATIENCE = 5.0
 
 
 class ClusterSource:
@@ -110,6 +119,7 @@ class ClusterSource:
         self._touched = _Touched(authorities=True, api_server=True)
         self._to_refer: set[ConnectorKey] = set()
         self._references = References(self._want, self._drop)
+        self._own: OwnAddresses | None = None
         self._tell_connector: list[Callable[[ConnectorKey], None]] = []
         self._tell_class: list[Callable[[str], None]] = []
         self._connectors = Cache(_connector, self._connector_changed, newer)
@@ -128,6 +138,11 @@ class ClusterSource:
         if token_secrets:
             selector = Selector(fields=f"type={SERVICE_ACCOUNT_TOKEN}")
             self.reflectors += (Reflector(client, Watched(SECRETS, selector), self._tokens, clock),)
+
+    def keep_off(self, own: OwnAddresses) -> None:
+        """Tell of these addresses too, and follow them. To be called before `run`."""
+        self._own = own
+        own.subscribe(self._own_changed)
 
     def connector(self, key: ConnectorKey) -> HeldConnector | None:
         """The Connector now, or None."""
@@ -154,6 +169,8 @@ class ClusterSource:
             if not reflector.health.synced:
                 problem = reflector.health.problem
                 return f"the list of {reflector.watched}" + (f": {problem}" if problem else "")
+        if self._own and not self._own.synced:
+            return "the addresses of this installation's own pods and Services"
         return "the Secrets that Connectors refer to"
 
     def details(self) -> Iterator[str]:
@@ -170,6 +187,8 @@ class ClusterSource:
             for reflector in self.reflectors:
                 tasks.create_task(reflector.run())
             tasks.create_task(self._secrets.run())
+            if self._own:
+                tasks.create_task(self._own.run())
             tasks.create_task(self._serve())
 
     async def _serve(self) -> None:
@@ -189,15 +208,20 @@ class ClusterSource:
         """Whether enough is known for a snapshot; if not, it sees to it that it is asked again."""
         if not all(reflector.health.synced for reflector in self.reflectors):
             return False
-        if self._secrets.synced:
+        # Behind the first snapshot they come when they do: what is known serves.
+        lacks_own = self._own is not None and not self._own.synced and not self._store.ready
+        if self._secrets.synced and not lacks_own:
             self._waiting_since = None
             return True
         now = self._clock.monotonic()
         if self._waiting_since is None:
             self._waiting_since = now
-        if now - self._waiting_since < (PATIENCE if self._store.ready else FIRST_PATIENCE):
+        first = OWN_PATIENCE if self._secrets.synced else FIRST_PATIENCE
+        if now - self._waiting_since < (PATIENCE if self._store.ready else first):
             self._dirty.set()
             return False
+        if lacks_own:
+            logger.warning(_NO_OWN)
         return True
 
     async def _refer(self) -> None:
@@ -232,6 +256,7 @@ class ClusterSource:
             {key: self._why_unread(key) for key in touched.secrets},
             self._for_all() if touched.authorities else None,
             self._api_server() if touched.api_server else None,
+            self._own.current if touched.own_addresses and self._own else None,
         )
 
     def _secret(self, key: SecretKey) -> Secret | None:
@@ -273,6 +298,10 @@ class ClusterSource:
 
     def _renewed(self) -> None:
         self._touched.api_server = True
+        self._dirty.set()
+
+    def _own_changed(self) -> None:
+        self._touched.own_addresses = True
         self._dirty.set()
 
     def _config_changed(self, _: str) -> None:
@@ -322,6 +351,7 @@ class _Touched:
     secrets: set[SecretKey] = field(default_factory=set)
     authorities: bool = False
     api_server: bool = False
+    own_addresses: bool = False
 
 
 def _referred(connector: Connector, flags: FeatureFlags) -> tuple[ObjectKey, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from connectors.objects.addresses import TransportAddress
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.feature_flags import FeatureFlags
@@ -54,6 +55,7 @@ class _Piece(Struct, array_like=True):
     flags: FeatureFlags | None = None
     authorities: list[_Secret] | None = None
     api_server: ApiServer | None = None
+    own_addresses: frozenset[TransportAddress] | None = None
 
     def __repr__(self) -> str:
         return "_Piece(...)"
@@ -99,6 +101,7 @@ def encode(changes: Changes, odd: set[ConnectorKey | str] | None = None) -> Iter
         making.piece.authorities = [making.secret(secret) for secret in changes.authorities]
     making.piece.flags = changes.flags
     making.piece.api_server = changes.api_server
+    making.piece.own_addresses = changes.own_addresses
     yield making.done()
 
 
@@ -123,6 +126,7 @@ def decode(piece: bytes) -> Changes:
         {SecretKey(space, name): why for space, name, why in found.unread},
         None if found.authorities is None else tuple(map(_read, found.authorities)),
         found.api_server,
+        found.own_addresses,
     )
 
 

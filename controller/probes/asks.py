@@ -70,5 +70,4 @@ def _trusting(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutco
     """Whom the Connector's traffic trusts, its probes do (threat 23)."""
     if isinstance(ask, ProbeOutcome):
         return ask
-    namespace = judgement.connector.metadata.namespace
-    return replace(ask, request=replace(ask.request, trust=judgement.trust, namespace=namespace))
+    return replace(ask, request=replace(ask.request, trust=judgement.trust, connector=judgement.connector.key))

@@ -15,6 +15,7 @@ from connectors.expressions.template import Rendering, Subject, TemplateError, c
 from connectors.http.message import TARGET
 from connectors.objects.addresses import DEFAULT_PORTS, Address, AddressError, parse_address
 from connectors.objects.conditions import ConditionStatus
+from connectors.objects.connector import ConnectorKey
 from connectors.objects.connector_class import ApiProbe, ConnectorClass, HttpProbe
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import KeyPair, SecretValue
@@ -47,7 +48,7 @@ class ProbeRequest:
     """One HTTP request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII.
 
     `trust`: whose certificates are believed, also behind a redirect. `certificate`: what is shown there if asked for.
-    `namespace`: of the Connector, "" of a class.
+    `connector`: whose probe it is, None of a class's.
     """
 
     method: str
@@ -57,7 +58,12 @@ class ProbeRequest:
     target_from_secret: bool = False
     trust: Trust = SYSTEM_TRUST
     certificate: KeyPair | None = None
-    namespace: str = ""
+    connector: ConnectorKey | None = None
+
+    @property
+    def namespace(self) -> str:
+        """Of the Connector, "" of a class."""
+        return self.connector.namespace if self.connector else ""
 
     @property
     def holds_secret(self) -> bool:

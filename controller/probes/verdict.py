@@ -6,11 +6,12 @@ from connectors.dial.kind import DialFailure, FailureKind
 from connectors.expressions.check import CheckError
 from connectors.http.response import Response
 from connectors.objects.conditions import ConditionStatus
-from connectors.objects.reasons import ConditionReason
+from connectors.objects.reasons import HTTP_STATUS, ConditionReason, Reason
 from controller.probes.outcome import PASSED, ProbeOutcome, Purpose, failed
 from controller.probes.request import Ask
 
 _REFUSED_LOGIN = frozenset({401, 403})
+_LOOP = HTTP_STATUS[Reason.LOOP_DETECTED]
 
 
 def judge(ask: Ask, response: Response, *, dropped: bool = False) -> ProbeOutcome:
@@ -19,6 +20,9 @@ def judge(ask: Ask, response: Response, *, dropped: bool = False) -> ProbeOutcom
     `dropped`: a redirect to another origin left behind what was made of the Secret. An answer to a request without
     the credential proves nothing of it, so such a probe of a credential cannot succeed.
     """
+    if response.status == _LOOP and response.header("x-connectors-reason") == Reason.LOOP_DETECTED:
+        message = f"{_says(response)}: the address leads back to this Connector; point it at the tool itself"
+        return failed(ConditionReason.UNEXPECTED_STATUS, message)
     if problem := _problem(ask, response):
         return _with_note(problem) if dropped else problem
     if dropped and ask.purpose is Purpose.AUTH:

@@ -100,9 +100,12 @@ async def test_its_identity_is_the_uid_of_the_system_namespace(
     server: FakeApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     process = ClusterProcess(settings(server, tmp_path))
+    told: list[str] = []
+    process.on_identity(told.append)
     await process.start()
     assert await process.identity() is None
     assert "namespace connectors-system cannot be read" in caplog.text
     stored = server.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "connectors-system"}})
     assert await process.identity() == stored["metadata"]["uid"] != ""
+    assert told == [stored["metadata"]["uid"]]
     await process.stop()

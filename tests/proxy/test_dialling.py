@@ -320,3 +320,28 @@ async def test_an_answer_that_nobody_stands_behind_is_forgotten(peers: Peers, de
     for _ in range(2):
         assert await dialled(made, peers.address) == "127.0.0.9"
     assert len(names.asked) == 2, "and one that somebody stands behind is not"
+
+
+async def test_t35_a_port_of_the_installation_is_no_tool_and_a_connection_from_before_ends(peers: Peers) -> None:
+    dialer = Dialer(DialSettings(LOOPBACK), NameResolver(Answers(["127.0.0.9"])))
+    made = Upstreams(Timeouts(), Watchdog(1.0), dialer, lambda *_: False)
+    before = await made.dial(pool_key(plan_of(tool())), peers.address, SYSTEM_TLS)
+    own = frozenset({("127.0.0.9", peers.port)})
+    assert dialer.keep_off(own)
+    assert list(made.keep_off(dialer.is_own)) == [None]
+    await asyncio.sleep(0)
+    assert not before.usable
+    refusal = await refused(made, peers.address)
+    assert refusal.reason is Reason.TARGET_DENIED
+    assert "a port of the Connectors installation itself" in refusal.message
+
+
+async def test_a_connection_to_elsewhere_stays(peers: Peers) -> None:
+    dialer = Dialer(DialSettings(LOOPBACK), NameResolver(Answers(["127.0.0.9"])))
+    made = Upstreams(Timeouts(), Watchdog(1.0), dialer, lambda *_: False)
+    connection = await made.dial(pool_key(plan_of(tool())), peers.address, SYSTEM_TLS)
+    dialer.keep_off(frozenset({("127.0.0.9", peers.port + 1)}))
+    list(made.keep_off(dialer.is_own))
+    assert connection.usable
+    connection.abort()
+    await asyncio.sleep(0)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from connectors.http.message import Headers
+from connectors.objects.addresses import Origin
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, RefusedError
 from proxy.inject import outgoing
@@ -67,6 +68,12 @@ def test_t34_what_may_lead_back_is_marked(address: str) -> None:
 def test_a_public_address_sees_no_mark(address: str) -> None:
     assert left(address) == []
     assert left(address, b"somebody") == [b"somebody"]
+
+
+def test_t34_a_public_address_of_the_installation_is_marked() -> None:
+    loops = Loops(Installation(published=frozenset({Origin("https", "8.8.8.8", 443)})), "one")
+    forward = forward_of(request(b"/"), tool("https://8.8.8.8"))
+    assert loops.require_none(request(b"/"), forward).mark == OWN
 
 
 def test_t34_what_others_have_said_stays_as_it_is() -> None:

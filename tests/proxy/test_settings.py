@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from connectors.dial.dial_settings import DialSettings
-from connectors.kube.settings import ClusterNames
+from connectors.kube.settings import OTHER_SERVICES, USUAL_PORTS, ClusterNames
 from connectors.objects.ceilings import Ceilings
 from connectors.process.declaration import SettingError
 from connectors.process.parsers import HostPort
@@ -15,7 +15,6 @@ from connectors.process.settings import parse_command_line
 from connectors.tls.pool import TlsVersion
 from proxy.callers.limiter import QUESTIONS_AT_ONCE
 from proxy.settings import (
-    OTHER_SERVICES,
     AccessLogFormat,
     CallerSettings,
     ClientAuth,
@@ -25,7 +24,6 @@ from proxy.settings import (
     ProxyOptions,
     ProxySettings,
     Timeouts,
-    own_services,
     parse_workers,
     share_of,
 )
@@ -70,7 +68,7 @@ def test_defaults_are_those_of_the_values() -> None:
         client_auth=ClientAuth.TOKEN,
         localhost_names=False,
         dialing=DialSettings(),
-        installation=Installation(services=own_services(ClusterNames()), listens=(HostPort("0.0.0.0", 8081),)),  # noqa: S104 - the default
+        installation=Installation(services=ClusterNames().own_services, listens=(HostPort("0.0.0.0", 8081),)),  # noqa: S104 - the default
     )
 
 
@@ -89,6 +87,18 @@ def test_t35_every_service_that_is_deployed_is_known() -> None:
         if item and item.get("kind") == "Service"
     }
     assert deployed == {ClusterNames().proxy_service, *OTHER_SERVICES}
+
+
+def test_t35_every_port_that_is_deployed_is_known() -> None:
+    ports = {
+        port["containerPort"]
+        for name in ("proxy.yaml", "controller.yaml")
+        for item in yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8"))
+        if item["kind"] == "Deployment"
+        for container in item["spec"]["template"]["spec"]["containers"]
+        for port in container["ports"]
+    }
+    assert ports == USUAL_PORTS
 
 
 def test_every_one_arrives_where_it_belongs() -> None:

@@ -8,6 +8,7 @@ import pytest
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.kube.access import Access, InCluster
+from connectors.objects.addresses import Origin
 from connectors.process.logs import LogFormat, Logging, LogLevel
 from connectors.process.parsers import HostPort
 from connectors.tls.pool import TlsVersion
@@ -23,6 +24,7 @@ from proxy.settings import (
 )
 from proxy.worker_messages import WorkerSettings, WorkerSettingsError, decode_settings, encode_settings, number_of
 
+PUBLISHED = frozenset({Origin("https", "8.8.8.8", 443)})
 OTHER = ProxySettings(
     host="::1",
     port=1,
@@ -44,7 +46,7 @@ OTHER = ProxySettings(
     audit_log="/var/log/audit.log",
     tls=ListenerTls("/tls.crt", "/tls.key", TlsVersion.TLS_1_3),
     workers=4,
-    installation=Installation("one", frozenset({"proxy.system"}), (HostPort("::", 8081),)),
+    installation=Installation("one", frozenset({"proxy.system"}), (HostPort("::", 8081),), PUBLISHED),
 )
 
 

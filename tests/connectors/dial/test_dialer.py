@@ -7,7 +7,7 @@ import trustme
 
 from connectors.dial.dial_settings import DialSettings
 from connectors.dial.dialer import Dialer
-from connectors.dial.failure import DeniedError
+from connectors.dial.failure import DeniedError, OwnAddressError
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.dial.resolver import NameResolver
 from connectors.objects.addresses import parse_address
@@ -54,3 +54,17 @@ async def test_t22_contexts_verify_and_speak_no_less_than_the_settings_say() -> 
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
     assert await dialer.contexts.context(brought) is context
     assert await dialer.contexts.context(tls(trustme.CA())) is not context
+
+
+async def test_t35_the_installations_own_services_and_addresses_are_not_dialled() -> None:
+    dialer = Dialer(DialSettings(), NameResolver(lambda host, port: ["10.0.0.1"]), {"proxy.system.svc"})
+    with pytest.raises(OwnAddressError):
+        await dialer.candidates(parse_address("http://proxy.system.svc.:8080"))
+    other = parse_address("http://tool.example:8081")
+    assert await dialer.candidates(other) == ["10.0.0.1"]
+    assert dialer.keep_off(frozenset({("10.0.0.1", 8081)}))
+    assert not dialer.keep_off(frozenset({("10.0.0.1", 8081)}))
+    with pytest.raises(OwnAddressError):
+        await dialer.candidates(other)
+    assert dialer.is_own("10.0.0.1", 8081)
+    assert not dialer.is_own("10.0.0.1", 8082)

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from connectors.dial.dialer import allowed_addresses
-from connectors.dial.failure import DeniedError
+from connectors.dial.failure import DeniedError, OwnAddressError
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.dial.resolver import NameResolver
 from connectors.objects.addresses import parse_address
@@ -53,3 +53,24 @@ async def test_a_name_that_does_not_resolve() -> None:
 
     with pytest.raises(socket.gaierror):
         await allowed_addresses(NameResolver(missing), DialGuard(), NAME)
+
+
+OWN = frozenset({("10.0.0.1", 8080), ("fd00::1", 8080)})
+
+
+async def test_t35_where_the_installation_itself_listens_is_left_out() -> None:
+    found = await allowed_addresses(answering("10.0.0.1", "10.0.0.2", "fd00::1"), DialGuard(), NAME, own=OWN)
+    assert found == ["10.0.0.2"]
+
+
+@pytest.mark.parametrize("ip", ["10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "fd00::1", "fd00::1%eth0"])
+async def test_t35_if_it_listens_at_all_of_them_none_is_dialled(ip: str) -> None:
+    with pytest.raises(OwnAddressError):
+        await allowed_addresses(answering(ip), DialGuard(allow=parse_networks("0.0.0.0/0,::/0")), NAME, own=OWN)
+    other_port = parse_address("http://tool.example:8081")
+    assert await allowed_addresses(answering(ip), DialGuard(), other_port, own=OWN) == [ip]
+
+
+async def test_what_the_guard_denies_is_named_where_nothing_else_is_left() -> None:
+    with pytest.raises(DeniedError, match="loopback"):
+        await allowed_addresses(answering("127.0.0.1"), DialGuard(), NAME, own=OWN)

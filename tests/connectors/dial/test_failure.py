@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from connectors.dial.failure import DeniedError, LookupTimeoutError, dial_failure, exchange_failure
+from connectors.dial.failure import DeniedError, LookupTimeoutError, OwnAddressError, dial_failure, exchange_failure
 from connectors.dial.kind import FailureKind
 from connectors.dial.resolver import MAX_LOOKUPS, TooManyLookupsError
 from connectors.http.message import MessageError
@@ -43,6 +43,7 @@ def tls(reason: str | None) -> ssl.SSLError:
         (OSError(errno.EHOSTUNREACH, "x"), FailureKind.UNREACHABLE, "No route to host"),
         (ConnectionResetError(), FailureKind.UNREACHABLE, "connection failed"),
         (DeniedError("link-local, loopback"), FailureKind.DENIED, "may not be dialled (link-local, loopback)"),
+        (OwnAddressError(), FailureKind.DENIED, ":8443 is a port of the Connectors installation itself"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, OSError) else "",
 )

@@ -128,6 +128,76 @@ async def test_a_pod_is_told_by_its_environment_where_the_api_server_is(
     assert endpoint == Endpoint(url, str(tmp_path / "ca.crt"), b"PEM")
 
 
+PROXY = "http://user:canary@proxy.corp:3128"
+
+
+@pytest.mark.parametrize(
+    ("host", "variables", "proxy"),
+    [
+        ("10.0.0.1", {}, ""),
+        ("10.0.0.1", {"HTTPS_PROXY": PROXY}, PROXY),
+        ("10.0.0.1", {"https_proxy": PROXY}, PROXY),
+        ("10.0.0.1", {"HTTPS_PROXY": PROXY, "https_proxy": "http://other"}, PROXY),
+        ("10.0.0.1", {"HTTPS_PROXY": "proxy.corp:3128"}, "http://proxy.corp:3128"),
+        ("10.0.0.1", {"HTTPS_PROXY": "https://proxy.corp"}, "https://proxy.corp"),
+        # Of another scheme.
+        ("10.0.0.1", {"HTTP_PROXY": PROXY, "ALL_PROXY": PROXY}, ""),
+        ("10.0.0.1", {"HTTPS_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8"}, ""),
+        ("10.0.0.1", {"HTTPS_PROXY": PROXY, "no_proxy": "example.com, 10.0.0.1:443"}, ""),
+        ("10.0.0.1", {"HTTPS_PROXY": PROXY, "NO_PROXY": "10.0.0.1:6443", "no_proxy": "*"}, PROXY),
+        ("10.0.0.1", {"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, ""),
+        ("fd00::1", {"HTTPS_PROXY": PROXY}, PROXY),
+        ("fd00::1", {"HTTPS_PROXY": PROXY, "NO_PROXY": "fd00::/8"}, ""),
+        ("127.0.0.1", {"HTTPS_PROXY": PROXY}, ""),
+        ("kubernetes.default.svc", {"HTTPS_PROXY": PROXY, "NO_PROXY": ".svc"}, ""),
+    ],
+)
+async def test_the_environment_names_a_proxy_as_for_kubectl(
+    host: str, variables: dict[str, str], proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.setenv(name, variables.get(name, ""))
+        monkeypatch.setenv(name.lower(), variables.get(name.lower(), ""))
+    endpoint = (await load(Access(in_cluster=replace(pod(tmp_path), host=host)))).endpoint
+    assert endpoint.proxy == proxy
+    assert "canary" not in repr(endpoint)
+
+
+async def test_t27_a_proxy_that_cannot_be_used_is_named_and_not_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:canary@proxy.corp")
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(AccessError, match="HTTPS_PROXY is no http or https URL") as caught:
+        await load(Access(in_cluster=pod(tmp_path)))
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("server", ["api.test:6443", "https://api.test:99999", "https://[::1", "ftp://api.test"])
+async def test_a_server_that_is_no_url_has_no_proxy(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    path = kubeconfig(tmp_path / "kubeconfig", {"token": "t"}, clusters=[{"name": "c", "cluster": {"server": server}}])
+    assert (await load(Access(path))).endpoint.proxy == ""
+
+
+async def test_a_kubeconfigs_proxy_goes_before_the_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("NO_PROXY", "*")
+    path = kubeconfig(tmp_path / "kubeconfig", {"token": "t"})
+    assert (await load(Access(path))).endpoint.proxy == ""
+    monkeypatch.setenv("NO_PROXY", "elsewhere")
+    assert (await load(Access(path))).endpoint.proxy == PROXY
+    content = yaml.safe_load(path.read_text())
+    content["clusters"][0]["cluster"]["proxy-url"] = "http://named:1"
+    path.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("NO_PROXY", "*")
+    assert (await load(Access(path))).endpoint.proxy == "http://named:1"
+
+
 async def test_a_pods_token_that_no_header_can_carry_is_not_quoted(tmp_path: Path) -> None:
     place = pod(tmp_path)
     (tmp_path / "token").write_bytes(CANARY.encode() + b"\xff")

@@ -70,3 +70,12 @@ async def test_tls_as_the_endpoint_says(tmp_path: Path) -> None:
 
 async def test_a_proxy_on_the_way(server: FakeApiServer) -> None:
     assert await status(server, Endpoint("http://api.test", proxy=server.url)) == 200
+
+
+async def test_the_environment_is_read_once_with_the_access(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing listens there: aiohttp would go that way, whatever range NO_PROXY names.
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert await status(server, Endpoint(server.url)) == 200

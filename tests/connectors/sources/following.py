@@ -9,11 +9,13 @@ from typing import Any
 
 from connectors.judgement import Judgement
 from connectors.kube.client import KubeClient
+from connectors.kube.settings import ClusterNames
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Refusal
 from connectors.process.clock import SystemClock
 from connectors.snapshot import Snapshot
 from connectors.sources.cluster import ClusterSource
+from connectors.sources.own_addresses import OwnAddresses
 from connectors.sources.store import SnapshotStore
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import connector, connector_class
@@ -55,10 +57,14 @@ def flags(**data: str) -> dict[str, Any]:
 class Followed:
     """A source that runs, and the snapshots it made."""
 
-    def __init__(self, server: FakeApiServer, client: KubeClient, *, token_secrets: bool = False) -> None:
+    def __init__(
+        self, server: FakeApiServer, client: KubeClient, *, token_secrets: bool = False, keep_off: bool = False
+    ) -> None:
         self.server = server
         self.store = SnapshotStore()
         self.source = ClusterSource(client, SYSTEM, self.store, SystemClock(), token_secrets=token_secrets)
+        if keep_off:
+            self.source.keep_off(OwnAddresses(client, ClusterNames(), (), SystemClock()))
         self.snapshots: list[Snapshot] = []
         self.told: list[ConnectorKey | str] = []
         self._news = asyncio.Event()

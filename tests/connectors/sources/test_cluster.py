@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -260,3 +261,39 @@ async def test_authorities_are_those_of_the_system_namespace(server: FakeApiServ
     await followed.until(lambda _: True)
     held = set(followed.store._inventory._secrets)
     assert held == {(SYSTEM, "authority"), ("team", "token")}
+
+
+async def test_t35_the_installations_own_addresses_are_in_the_first_snapshot(
+    server: FakeApiServer, follow: Follow
+) -> None:
+    server.put(own_service("10.96.0.7"))
+    server.put(a_class())
+    followed = follow(keep_off=True)
+    first = await followed.until(lambda _: True)
+    assert first.own_addresses == {("10.96.0.7", 80)}
+    server.put(own_service("10.96.0.8"))
+    await followed.until(lambda now: now.own_addresses == {("10.96.0.8", 80)})
+    # What says nothing new of it makes no snapshot.
+    made = len(followed.snapshots)
+    server.put(own_service("10.96.0.8") | {"status": {"loadBalancer": {}}})
+    server.put(a_connector())
+    await followed.until(lambda now: KEY in now.plans)
+    assert len(followed.snapshots) == made + 1
+
+
+async def test_t35_without_the_right_to_know_them_everything_else_serves(
+    server: FakeApiServer, follow: Follow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("connectors.sources.cluster.OWN_PATIENCE", 0.2)
+    server.forbidden.add("/apis/discovery.k8s.io")
+    server.put(own_service("10.96.0.7"))
+    followed = follow(keep_off=True)
+    first = await followed.until(lambda _: True)
+    assert first.own_addresses == {("10.96.0.7", 80)}
+    assert caplog.text.count("give this program's Role list and watch on services, endpoints and endpointslices") == 1
+
+
+def own_service(ip: str) -> dict[str, Any]:
+    metadata = {"name": "connectors-proxy-service", "namespace": SYSTEM}
+    spec = {"clusterIP": ip, "ports": [{"port": 80}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}

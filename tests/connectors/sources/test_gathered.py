@@ -28,6 +28,9 @@ def test_what_came_last_counts() -> None:
     for changes in (of(A, B), gone(B), of(later), Changes(flags=FeatureFlags()), Changes(authorities=(SECRET,))):
         gathered.add(changes)
     assert gathered.changes() == Changes({A.key: later, B.key: None}, flags=FeatureFlags(), authorities=(SECRET,))
+    gathered.add(Changes(own_addresses=frozenset({("10.0.0.1", 8081)})))
+    gathered.add(Changes(own_addresses=frozenset()))
+    assert gathered.changes().own_addresses == frozenset()
     assert len(gathered) == 2
 
 

@@ -79,6 +79,7 @@ CHANGES = st.builds(
     st.dictionaries(SECRET_KEYS, TEXT, max_size=3),
     st.none() | st.lists(SECRETS, max_size=2).map(tuple),
     st.none() | API_SERVERS,
+    st.none() | st.frozensets(st.tuples(TEXT, st.integers(1, 65535)), max_size=3),
 )
 
 
@@ -104,6 +105,7 @@ def comparable(changes: Changes) -> Mapping[str, object]:
         "unread": changes.unread,
         "authorities": changes.authorities and [shown(secret) for secret in changes.authorities],
         "api_server": changes.api_server,
+        "own_addresses": changes.own_addresses,
         "certificates": changes.api_server and [one.der for one in changes.api_server.bundle.certificates],
     }
 

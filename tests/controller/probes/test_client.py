@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
 import pytest
 import trustme
 
 from connectors.dial.fetch import FetchFailedError
 from connectors.dial.kind import FailureKind
-from connectors.objects.addresses import parse_address
+from connectors.dial.marks import Marks
+from connectors.objects.addresses import Origin, parse_address
+from connectors.objects.connector import ConnectorKey
 from connectors.objects.secret import KeyPair, SecretValue
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import USER_AGENT, ProbeClient
@@ -40,6 +43,25 @@ async def test_a_probe_as_it_goes_over_the_wire() -> None:
         "GET /a?b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: identity\r\nX-Token: t\r\nAccept: */*\r\n"
         f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
     )
+
+
+async def test_t34_a_probe_leaves_its_connectors_mark_once_the_installation_is_known() -> None:
+    client = ProbeClient(dialer(), {Origin("https", "8.8.8.8", 443)})
+    key = ConnectorKey("team", "tool")
+    own_field = ProbeField("CDN-Loop", SecretValue(b"theirs"))
+    async with RawUpstream(answering(OK), whole=True) as tool:
+        of_connector = replace(request(tool.address), connector=key, headers=(own_field,))
+        await client.send(of_connector, read_body=False)
+        client.identify("one")
+        await client.send(of_connector, read_body=False)
+        await client.send(request(tool.address), read_body=False)
+        found = [
+            [line.partition(b": ")[2] for line in bytes(one.received).split(b"\r\n") if line.startswith(b"CDN-Loop")]
+            for one in tool.connections
+        ]
+    client.close()
+    # A class's probe is no Connector's.
+    assert found == [[b"theirs"], [b"theirs", Marks("one").of(key)], []]
 
 
 async def test_t23_whom_the_connector_trusts_the_probe_does_and_nobody_else(

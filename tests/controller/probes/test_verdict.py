@@ -66,6 +66,19 @@ def test_an_api_has_to_say_200(status: int, well: bool) -> None:
     assert (judge(ask(L, success=range(200, 201)), response(status)) == PASSED) is well
 
 
+@pytest.mark.parametrize("purpose", [L, A])
+@pytest.mark.parametrize("cel", ["", "response.statusCode == 508"])
+def test_t34_an_address_that_leads_back_is_said(purpose: Purpose, cel: str) -> None:
+    looped = Response(508, (("X-Connectors-Reason", "LoopDetected"),), b"")
+    outcome = judge(ask(purpose, cel), looped)
+    assert (outcome.reason, outcome.message.partition(";")[0]) == (
+        "UnexpectedStatus",
+        "status code 508: the address leads back to this Connector",
+    )
+    # A tool's own 508 (RFC 5842 section 7.2) says no more than another status.
+    assert judge(ask(L), response(508)).message == "status code 508"
+
+
 def test_t25_an_answer_without_the_credential_proves_nothing_of_it() -> None:
     found = judge(ask(A), response(200), dropped=True)
     assert (found.status, found.reason) == (ConditionStatus.FALSE, "UnexpectedStatus")
