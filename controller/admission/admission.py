@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Set
@@ -16,6 +17,7 @@ from connectors.process.parsers import HostPort
 from connectors.process.run import cannot_listen
 from connectors.tls.serving import Mounted, PairFiles, Serving
 from controller.admission.certificates import CERTIFICATE, KEY, Lives
+from controller.admission.client_authorities import ClientAuthorities
 from controller.admission.listener import BoundedListener
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.rotation import CertificatePolicy, Rotation
@@ -44,6 +46,7 @@ class ListenError(Exception):
 class AdmissionSettings:
     """`folder`: where a certificate made by others is; None: it makes its own.
 
+    `client_ca`: a file with the CAs of the clients that are let in; None: all are.
     `namespace` and `cluster_domain`: of Service connectors-webhook-service. `names`: further ones it is reached by.
     """
 
@@ -53,6 +56,7 @@ class AdmissionSettings:
     cluster_domain: str = ClusterNames().cluster_domain
     names: Set[str] = frozenset()
     lives: Lives = field(default_factory=Lives)
+    client_ca: Path | None = None
 
     @property
     def all_names(self) -> frozenset[str]:
@@ -138,13 +142,16 @@ class Admission:
         else:
             policy = CertificatePolicy(settings.namespace, settings.all_names, settings.lives)
             self._source = Rotation(around.client, policy, self._serving, around.clock)
+        self._clients = (
+            ClientAuthorities(settings.client_ca, self._serving, around.clock) if settings.client_ca else None
+        )
         self.reflectors = self._source.reflectors if isinstance(self._source, Rotation) else ()
         answer = Webhook(around, metrics).answer
         self._server = WebhookServer(answer, settings.listen, lambda: self._serving.now, around.clock, metrics)
 
     def missing(self) -> str | None:
         """What keeps it from serving (a Readiness)."""
-        return self._source.missing()
+        return self._source.missing() or (self._clients.missing() if self._clients else None)
 
     @property
     def port(self) -> int:
@@ -164,8 +171,13 @@ class Admission:
         logger.info("admission webhook on https://%s", HostPort(self._settings.listen.host, self.port))
 
     async def run(self) -> None:
-        """Keep the certificate current until cancelled."""
-        await self._source.run()
+        """Keep the certificate, and the CAs of clients, current until cancelled."""
+        if self._clients is None:
+            await self._source.run()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._source.run())
+            tasks.create_task(self._clients.run())
 
     async def stop(self) -> None:
         """Stop listening, and finish what runs."""

@@ -36,6 +36,7 @@ class Place:
     def __init__(self, connection: socket.socket, since: float) -> None:
         self.connection = connection
         self.since = since
+        self.began = False
         self.asked = False
         self.running = 0
         self.opening: asyncio.Task[None] | None = None
@@ -145,6 +146,7 @@ class BoundedListener:
         protocol = self._protocol()
         place = self._places[protocol] = Place(connection, self._clock.monotonic())
         place.opening = asyncio.get_running_loop().create_task(self._open(place, protocol))
+        place.opening.add_done_callback(lambda _: None if place.began else connection.close())
 
     def _later(self, listener: socket.socket) -> None:
         """No descriptor is left: the socket stays readable, and to try again at once would take all the CPU."""
@@ -154,11 +156,14 @@ class BoundedListener:
 
     async def _open(self, place: Place, protocol: web.RequestHandler) -> None:
         """The handshake, and the wait for the first request, which cancels this."""
+        # From here on the loop closes the socket; of a task that is cancelled before its first step nothing does.
+        place.began = True
         try:
             place.transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol, place.connection, ssl=self._context(), ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
         except OSError:  # ssl.SSLError and TimeoutError are OSErrors too
+            self._metrics.failed_handshake()
             return
         await self._clock.sleep(place.since + self._silence - self._clock.monotonic())
         if not place.asked:

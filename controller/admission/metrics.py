@@ -39,6 +39,11 @@ class AdmissionMetrics(Collector):
         )
         for reason in (_MADE_ROOM, _NO_ROOM):
             self._closed.labels(reason)
+        self._handshakes = Counter(
+            "connectors_controller_webhook_handshake_failures",
+            "Connections to the webhook whose TLS handshake failed.",
+            registry=registry,
+        )
         self._expiry: float | None = None
         registry.register(self)
 
@@ -57,6 +62,10 @@ class AdmissionMetrics(Collector):
     def refused_connection(self) -> None:
         """Count a new connection for which no other one was closed: all had a review running."""
         self._closed.labels(_NO_ROOM).inc()
+
+    def failed_handshake(self) -> None:
+        """Count a connection that never could ask."""
+        self._handshakes.inc()
 
     def serves_until(self, moment: float) -> None:
         """The certificate that is served now ends then (Unix time)."""
