@@ -62,6 +62,10 @@ class ControllerOptions:
         Parser(optional(Path), "DIR", empty="it makes its own, in secrets connectors-webhook-cert"),
         "folder with tls.crt and tls.key for the webhook, kept current by others", "/etc/connectors/webhook",
     )  # fmt: skip
+    webhook_client_ca: Path | None = setting(
+        "--webhook-client-ca", "", Parser(optional(Path), "FILE", empty="every client that reaches the port may ask"),
+        "CAs in PEM; a client without a certificate of theirs is refused by the webhook", "/etc/clients/ca.crt",
+    )  # fmt: skip
     webhook_names: frozenset[str] = setting(
         "--webhook-name", "", Parser(parse_hosts, "NAME,..."),
         "further names and IP addresses that the API server reaches the webhook by", "webhook.example,192.0.2.1",
@@ -82,5 +86,6 @@ class ControllerOptions:
             return None
         names = self.cluster.names
         return AdmissionSettings(
-            self.webhook, self.webhook_folder, names.namespace, names.cluster_domain, self.webhook_names
-        )
+            self.webhook, self.webhook_folder, names.namespace, names.cluster_domain, self.webhook_names,
+            client_ca=self.webhook_client_ca,
+        )  # fmt: skip

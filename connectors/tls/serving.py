@@ -30,6 +30,8 @@ class Serving:
         self._serves_until = serves_until
         self._minimum = minimum
         self._served = b""
+        self._pair: KeyPair | None = None
+        self._clients: bytes | None = None
         self._current: ssl.SSLContext | None = None
         self.context = _context(minimum)
         # Not another certificate for the live context: OpenSSL keeps one for each kind of key there, and would go on
@@ -60,12 +62,34 @@ class Serving:
         served = hashlib.sha256(pair.chain + b"\0" + pair.key.reveal().strip()).digest()
         if served == self._served:
             return False
-        fresh = _context(self._minimum)
-        load_key_pair(fresh, pair)
-        self._current, self._served = fresh, served
+        self._current, self._served, self._pair = self._made(pair, self._clients), served, pair
         if found := read_pem(pair.chain).certificates:
             self._serves_until(found[0].ends)
         return True
+
+    def only_for(self, authorities: bytes) -> bool:
+        """From now on take clients alone that show a certificate of these CAs (PEM); none of any if it is empty.
+
+        False if they are those of before. Open connections stay.
+        """
+        if authorities == self._clients:
+            return False
+        if self._pair is not None:
+            # A context of its own: a session of the one before could be resumed, and no certificate would be asked for.
+            self._current = self._made(self._pair, authorities)
+        # A connection keeps this of the context that it began with.
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self._clients = authorities
+        return True
+
+    def _made(self, pair: KeyPair, clients: bytes | None) -> ssl.SSLContext:
+        fresh = _context(self._minimum)
+        load_key_pair(fresh, pair)
+        if clients is not None:
+            fresh.verify_mode = ssl.CERT_REQUIRED
+            if clients:
+                fresh.load_verify_locations(cadata=clients.decode("ascii"))
+        return fresh
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> int | None:
         if self._current is None:
@@ -151,7 +175,7 @@ class Mounted:
         Raises:
             KeyPairError: it cannot be served; the message says which file is wrong, and quotes nothing of it.
         """
-        chain, key = _read(self._files.certificate), _read(self._files.key)
+        chain, key = read_mounted(self._files.certificate), read_mounted(self._files.key)
         if not read_pem(chain).certificates:
             raise KeyPairError(f"{self._files.certificate} holds no certificate in PEM")
         if b"PRIVATE KEY-----" not in key:
@@ -171,7 +195,12 @@ class Mounted:
         self._problem = problem
 
 
-def _read(path: Path) -> bytes:
+def read_mounted(path: Path) -> bytes:
+    """The content of a small file that others keep current.
+
+    Raises:
+        KeyPairError: it cannot be read; the message says why, and quotes nothing of it.
+    """
     try:
         # A pipe does not tell when it ends, and everything would wait.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123

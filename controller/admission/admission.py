@@ -12,10 +12,13 @@ from pathlib import Path
 from aiohttp import web
 
 from connectors.kube.settings import ClusterNames
+from connectors.process.clock import Clock
 from connectors.process.parsers import HostPort
 from connectors.process.run import cannot_listen
 from connectors.tls.serving import Mounted, PairFiles, Serving
 from controller.admission.certificates import CERTIFICATE, KEY, Lives
+from controller.admission.client_authorities import ClientAuthorities
+from controller.admission.listener import BoundedListener
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.rotation import CertificatePolicy, Rotation
 from controller.admission.webhook import ReviewSources, Webhook
@@ -26,10 +29,6 @@ SERVICE = "connectors-webhook-service"
 PATH = "/validate"
 # Bytes of a question. An object has 1.5 MiB at most (etcd's limit), twice in an update, and JSON may escape.
 MAX_BODY = 8 << 20
-# For the TLS handshake: an API server needs milliseconds.
-HANDSHAKE_SECONDS = 10.0
-# For the handshake and the head of the first request together.
-SILENCE_SECONDS = 20.0
 # Seconds an idle connection stays open: longer than the 90 s after which Go's client closes one of its own, so that
 # none is closed under a question.
 KEEP_ALIVE = 120.0
@@ -47,6 +46,7 @@ class ListenError(Exception):
 class AdmissionSettings:
     """`folder`: where a certificate made by others is; None: it makes its own.
 
+    `client_ca`: a file with the CAs of the clients that are let in; None: all are.
     `namespace` and `cluster_domain`: of Service connectors-webhook-service. `names`: further ones it is reached by.
     """
 
@@ -56,6 +56,7 @@ class AdmissionSettings:
     cluster_domain: str = ClusterNames().cluster_domain
     names: Set[str] = frozenset()
     lives: Lives = field(default_factory=Lives)
+    client_ca: Path | None = None
 
     @property
     def all_names(self) -> frozenset[str]:
@@ -65,16 +66,18 @@ class AdmissionSettings:
 
 
 class WebhookServer:
-    """Serves `handler` at PATH, with whatever certificate `context` holds when a connection comes."""
+    """Serves `handler` at PATH, each connection with the context that `context` gives when it comes."""
 
     def __init__(
-        self, handler: Handler, listen: HostPort, context: ssl.SSLContext, silence: float = SILENCE_SECONDS
+        self,
+        handler: Handler,
+        listen: HostPort,
+        context: Callable[[], ssl.SSLContext],
+        clock: Clock,
+        metrics: AdmissionMetrics,
     ) -> None:
-        """`silence`: seconds after which a connection that has asked nothing is closed."""
         self._handler = handler
-        self._silence = silence
         self._listen = listen
-        self._context = context
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_post(PATH, self._handle)
         self._runner = web.AppRunner(
@@ -86,8 +89,7 @@ class WebhookServer:
             shutdown_timeout=SHUTDOWN,
             handle_signals=False,
         )
-        self._server: asyncio.Server | None = None
-        self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+        self._listener = BoundedListener(self._protocol, context, clock, metrics)
 
     async def start(self) -> None:
         """Bind and serve.
@@ -97,13 +99,7 @@ class WebhookServer:
         """
         await self._runner.setup()
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                self._connected,
-                self._listen.host,
-                self._listen.port,
-                ssl=self._context,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            )
+            await self._listener.start(self._listen)
         except OSError:
             await self._runner.cleanup()
             raise
@@ -111,36 +107,26 @@ class WebhookServer:
     @property
     def port(self) -> int:
         """The port it listens on, chosen by the kernel where 0 was asked for; 0 before `start`."""
-        port: int = self._server.sockets[0].getsockname()[1] if self._server else 0
-        return port
+        return self._listener.port
 
     async def stop(self) -> None:
         """Close the port; running reviews get SHUTDOWN seconds."""
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         await self._runner.cleanup()
-        for timer in self._silent.values():
-            timer.cancel()
-        self._silent.clear()
+        await self._listener.closed()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if timer := self._silent.pop(request.protocol, None):
-            timer.cancel()
-        return await self._handler(request)
+        protocol = request.protocol
+        self._listener.asked(protocol)
+        try:
+            return await self._handler(request)
+        finally:
+            self._listener.answered(protocol)
 
-    def _connected(self) -> asyncio.Protocol:
-        """A connection that asks nothing is closed: aiohttp waits for a first request without an end."""
+    def _protocol(self) -> web.RequestHandler:
         if self._runner.server is None:
             raise RuntimeError("connections before start")
-        protocol = self._runner.server()
-        timer = asyncio.get_running_loop().call_later(self._silence, self._close_silent, protocol)
-        self._silent[protocol] = timer
-        return protocol
-
-    def _close_silent(self, protocol: web.RequestHandler) -> None:
-        self._silent.pop(protocol, None)
-        if protocol.transport is not None:
-            protocol.transport.abort()
+        return self._runner.server()
 
 
 class Admission:
@@ -156,12 +142,16 @@ class Admission:
         else:
             policy = CertificatePolicy(settings.namespace, settings.all_names, settings.lives)
             self._source = Rotation(around.client, policy, self._serving, around.clock)
+        self._clients = (
+            ClientAuthorities(settings.client_ca, self._serving, around.clock) if settings.client_ca else None
+        )
         self.reflectors = self._source.reflectors if isinstance(self._source, Rotation) else ()
-        self._server = WebhookServer(Webhook(around, metrics).answer, settings.listen, self._serving.context)
+        answer = Webhook(around, metrics).answer
+        self._server = WebhookServer(answer, settings.listen, lambda: self._serving.now, around.clock, metrics)
 
     def missing(self) -> str | None:
         """What keeps it from serving (a Readiness)."""
-        return self._source.missing()
+        return self._source.missing() or (self._clients.missing() if self._clients else None)
 
     @property
     def port(self) -> int:
@@ -181,8 +171,13 @@ class Admission:
         logger.info("admission webhook on https://%s", HostPort(self._settings.listen.host, self.port))
 
     async def run(self) -> None:
-        """Keep the certificate current until cancelled."""
-        await self._source.run()
+        """Keep the certificate, and the CAs of clients, current until cancelled."""
+        if self._clients is None:
+            await self._source.run()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._source.run())
+            tasks.create_task(self._clients.run())
 
     async def stop(self) -> None:
         """Stop listening, and finish what runs."""

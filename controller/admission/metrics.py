@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 _NOTHING = "none"
+_MADE_ROOM, _NO_ROOM = "made_room", "no_room"
 
 
 class ReviewResult(StrEnum):
@@ -30,6 +31,19 @@ class AdmissionMetrics(Collector):
             ("kind", "operation", "result"),
             registry=registry,
         )
+        self._closed = Counter(
+            "connectors_controller_webhook_connections_closed",
+            "Connections to the webhook that were closed since all places were taken.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in (_MADE_ROOM, _NO_ROOM):
+            self._closed.labels(reason)
+        self._handshakes = Counter(
+            "connectors_controller_webhook_handshake_failures",
+            "Connections to the webhook whose TLS handshake failed.",
+            registry=registry,
+        )
         self._expiry: float | None = None
         registry.register(self)
 
@@ -40,6 +54,18 @@ class AdmissionMetrics(Collector):
     def malformed(self) -> None:
         """Count a request that was not a review."""
         self.reviewed(_NOTHING, _NOTHING, ReviewResult.ERROR)
+
+    def made_room(self) -> None:
+        """Count a connection that was closed for a new one."""
+        self._closed.labels(_MADE_ROOM).inc()
+
+    def refused_connection(self) -> None:
+        """Count a new connection for which no other one was closed: all had a review running."""
+        self._closed.labels(_NO_ROOM).inc()
+
+    def failed_handshake(self) -> None:
+        """Count a connection that never could ask."""
+        self._handshakes.inc()
 
     def serves_until(self, moment: float) -> None:
         """The certificate that is served now ends then (Unix time)."""

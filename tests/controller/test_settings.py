@@ -31,6 +31,7 @@ def test_every_one_arrives_where_it_belongs() -> None:
     given = parsed(
         "--no-leader-elect --probe-interval 2s --dns-cache 3s --namespace system --cluster-domain corp"
         " --proxy-service door --webhook-listen h:1 --webhook-cert-dir /a/b --webhook-name a.example"
+        " --webhook-client-ca /c/ca.crt"
     )
     dialing, platform = DialSettings(dns_cache=3), Platform("system", "corp", "door")
     assert not given.leader_elect
@@ -38,7 +39,7 @@ def test_every_one_arrives_where_it_belongs() -> None:
         platform, probes=ProbeSettings(interval=2), dialing=dialing
     )
     assert given.admission_settings() == AdmissionSettings(
-        HostPort("h", 1), Path("/a/b"), "system", "corp", frozenset({"a.example"})
+        HostPort("h", 1), Path("/a/b"), "system", "corp", frozenset({"a.example"}), client_ca=Path("/c/ca.crt")
     )
 
 

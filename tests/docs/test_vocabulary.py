@@ -48,7 +48,8 @@ REASONS = "docs/reasons.md"
 FOREIGN_FLAGS = {
     "--without",  # of pytest in this tree (conftest.py)
     "--subresource",  # kubectl auth can-i
-    "--api-audiences",  # kube-apiserver
+    "--api-audiences",  # kube-apiserver, as the next one
+    "--admission-control-config-file",
     "--help",
     "--serve",  # of `connectors demo`, and no setting
     "--dry-run",  # kubectl

@@ -261,7 +261,9 @@ async def test_one_that_cannot_be_decoded_harms_no_other(
     server.put(stored_secret("b", "b"))
     chosen.selection.want([A, B])
     await chosen.has(a=None, b="b")
-    assert caplog.messages == ["Secret team/a cannot be read: ValueError"]
+    # Of these two alone: a loaded machine may take longer for an answer than the client waits, and that is told too.
+    told = [message for message in caplog.messages if "team/" in message]
+    assert told == ["Secret team/a cannot be read: ValueError"]
     server.put(stored_secret("a", "a"))
     await chosen.has(a="a")
 

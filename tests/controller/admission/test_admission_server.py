@@ -8,12 +8,17 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
+from connectors.process.clock import Clock, SystemClock
 from connectors.process.parsers import HostPort
 from connectors.tls.serving import Serving
 from controller.admission.admission import MAX_BODY, PATH, WebhookServer
 from controller.admission.certificates import Material
+from controller.admission.listener import SILENCE_SECONDS
+from controller.admission.metrics import AdmissionMetrics
 from tests.controller.admission.handshakes import material, pair
+from tests.peers.clock import FakeClock
 from tests.peers.handshakes import client_context
 
 
@@ -42,11 +47,17 @@ def handler() -> Handler:
     return Handler()
 
 
+def served(handler: Handler, serving: Serving, port: int = 0, clock: Clock | None = None) -> WebhookServer:
+    metrics = AdmissionMetrics(CollectorRegistry())
+    where = HostPort("127.0.0.1", port)
+    return WebhookServer(handler.answer, where, lambda: serving.now, clock or SystemClock(), metrics)
+
+
 @pytest.fixture
 async def server(made: Material, handler: Handler) -> AsyncIterator[WebhookServer]:
     serving = Serving(lambda _: None)
     serving.serve(pair(made))
-    started = WebhookServer(handler.answer, HostPort("127.0.0.1", 0), serving.context)
+    started = served(handler, serving)
     assert started.port == 0
     await started.start()
     yield started
@@ -111,16 +122,24 @@ async def test_a_connection_that_asks_nothing_is_closed(
 ) -> None:
     serving = Serving(lambda _: None)
     serving.serve(pair(made))
-    server = WebhookServer(handler.answer, HostPort("127.0.0.1", 0), serving.context, silence=0.05)
+    clock = FakeClock()
+    server = served(handler, serving, clock=clock)
     await server.start()
     reader, writer = await asyncio.open_connection("localhost", server.port, ssl=client_context(made.bundle))
     writer.write(b"POST ")
+    # Time passes by this clock alone: by the machine's, a loaded one took longer for a handshake than the silence.
+    async with asyncio.timeout(5):
+        while clock.until_next() > SILENCE_SECONDS:  # noqa: ASYNC110 - only asking tells that the handshake is over
+            await asyncio.sleep(0.01)
+    await clock.advance(SILENCE_SECONDS - 0.1)
+    assert not reader.at_eof()
+    await clock.advance(0.1)
     assert await reader.read() == b""
     writer.close()
     handler.free.clear()
     asking = asyncio.create_task(session.post(url(server), data=b"abc"))
     await handler.begun.wait()
-    await asyncio.sleep(0.1)  # longer than the silence: who has asked may wait for its answer
+    await clock.advance(2 * SILENCE_SECONDS)  # who has asked may wait for its answer
     handler.free.set()
     async with await asking as answer:
         assert answer.status == 200
@@ -129,7 +148,7 @@ async def test_a_connection_that_asks_nothing_is_closed(
 
 async def test_a_port_that_is_taken(server: WebhookServer, handler: Handler) -> None:
     serving = Serving(lambda _: None)
-    other = WebhookServer(handler.answer, HostPort("127.0.0.1", server.port), serving.context)
+    other = served(handler, serving, server.port)
     with pytest.raises(OSError, match="in use"):
         await other.start()
     await other.stop()

@@ -72,6 +72,24 @@ def test_t07_another_secret_is_asked_for_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("authority", "expected"),
+    [
+        pytest.param({"name": "other-ca"}, [SecretKey("team", "login"), SecretKey("team", "other-ca")], id="another"),
+        pytest.param(None, [SecretKey("team", "login")], id="none any more"),
+    ],
+)
+def test_t07_a_change_of_the_ca_alone_asks_again(authority: Json | None, expected: list[SecretKey]) -> None:
+    """Who chooses whose certificates are believed chooses who gets the credential."""
+    found = asked(connector(**{**FULL, "caCertSecretRef": authority}), connector(**FULL))
+    assert [item.secret for item in found] == expected
+
+
+def test_t07_a_ca_where_there_was_none_asks_again() -> None:
+    before = {name: value for name, value in FULL.items() if name != "caCertSecretRef"}
+    assert asked(connector(**FULL), connector(**before)) == BOTH
+
+
+@pytest.mark.parametrize(
     ("new", "old"),
     [
         pytest.param(connector(**FULL, metadata={"labels": {"a": "b"}}), connector(**FULL), id="label"),
