@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connectors.objects.reasons import Reason
-from proxy.relay import MAX_HEADS_AT_ONCE, End
+from proxy.relay import INTERIM_AT_ONCE, MAX_HEADS_AT_ONCE, End
 from tests.proxy.test_client import turns
 from tests.proxy.test_relay import ANSWER, started
 
@@ -22,6 +22,17 @@ async def test_t31_many_interim_responses_are_passed_on_in_turns() -> None:
     await asyncio.wait_for(desk.over.wait(), 5)
     assert desk.client.sent == HINTS * 12 + ANSWER
     assert (desk.relay.end, desk.relay.client_reusable, desk.relay.upstream_reusable) == (End.DONE, True, True)
+
+
+async def test_t31_so_many_interim_responses_are_passed_on_in_a_turn_however_short_they_are() -> None:
+    """What is in one may cost 2 ms, however short it is; and heads may come for many requests at once."""
+    desk = await started()
+    short = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    desk.upstream.data_received(short * 3 * INTERIM_AT_ONCE + ANSWER)
+    assert desk.client.sent == short * INTERIM_AT_ONCE
+    assert not desk.wire.reading
+    await asyncio.wait_for(desk.over.wait(), 5)
+    assert desk.client.sent == short * 3 * INTERIM_AT_ONCE + ANSWER
 
 
 async def test_few_interim_responses_wait_for_no_turn() -> None:
