@@ -1,4 +1,4 @@
-"""Who asks now: so many probes at once of all tools, so many of one, each job once, and the slow by themselves."""
+"""Who asks now: so many probes at once of all tools, of one, and for one namespace; the slow ones by themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from connectors.process.clock import Clock
 from controller.probes.origins import Origins
 from controller.probes.outcome import Purpose
 from controller.probes.schedule import SLOW, ProbeSettings
-from controller.queue import WorkQueue
+from controller.queue import Turns, WorkQueue
 
 # A Connector, or a class by its name.
 Key = ConnectorKey | str
@@ -28,6 +28,8 @@ class Job(NamedTuple):
 class Lanes:
     """Two queues of jobs. A tool that took long the last time is asked from the second one, and keeps no other waiting.
 
+    In each, and at each tool, namespaces take turns.
+
     `origin` tells which server a job asks now, None if it asks no server any more.
     """
 
@@ -40,12 +42,13 @@ class Lanes:
     ) -> None:
         self._settings = settings
         self._origin = origin
-        self._queue: WorkQueue[Job] = WorkQueue(clock, jitter)
-        self._slow_queue: WorkQueue[Job] = WorkQueue(clock, jitter)
+        # Half of the places for one namespace: with a thousand tools that do not answer, it delays no other's probes.
+        self._queue = WorkQueue(clock, jitter, Turns(_namespace, max(settings.at_once // 2, 1)))
+        self._slow_queue = WorkQueue(clock, jitter, Turns(_namespace, max(settings.slow_at_once // 2, 1)))
         self._slow: set[Origin] = set()
         self._running: set[Job] = set()
         self._again: set[Job] = set()
-        self._origins: Origins[Job] = Origins(settings.per_origin)
+        self._origins: Origins[Job] = Origins(settings.per_origin, _namespace)
 
     def add(self, job: Job) -> None:
         """Have it worked on as soon as it may be."""
@@ -82,7 +85,7 @@ class Lanes:
 
         async def sort(job: Job) -> None:
             if self._origin(job) in self._slow:
-                self._slow_queue.add(job)
+                self._slow_queue.add(job, first=self._origins.keeps(job))
                 # A line too: it may take longer than anybody should believe what was found before.
                 waits(job)
             else:
@@ -121,4 +124,10 @@ class Lanes:
 
     def _name(self, job: Job | None) -> None:
         if job is not None:
-            self._queue.add(job)
+            # Before others of its namespace: while it waits, its place at the tool is empty.
+            self._queue.add(job, first=True)
+
+
+def _namespace(job: Job) -> str:
+    """Of a Connector; classes, whose APIs are asked too, are together."""
+    return job.key.namespace if isinstance(job.key, ConnectorKey) else ""

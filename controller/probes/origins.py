@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
 
 class Origins(Generic[K]):
-    """At most `limit` keys hold an origin at a time; the others stand in line.
+    """At most `limit` keys hold an origin at a time; the others stand in line, where their groups take turns.
 
     A place that is let go of is kept for the first in line, which is named and must `enter` or `decline`: so the line
     never stands still, however many others come. A key stands in one line or has one place kept for it, never both.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, group: Callable[[K], Hashable] = lambda _: None) -> None:
         self._limit = limit
+        self._group = group
         self._held: Counter[Hashable] = Counter()
-        self._line: dict[Hashable, dict[K, None]] = {}
+        # By origin, then by group: the one whose turn it is first.
+        self._line: dict[Hashable, OrderedDict[Hashable, dict[K, None]]] = {}
         self._kept: dict[K, Hashable] = {}
         self._stands: dict[K, Hashable] = {}
 
@@ -31,7 +33,7 @@ class Origins(Generic[K]):
         if self._held[origin] < self._limit:
             self._held[origin] += 1
             return True
-        self._line.setdefault(origin, {})[key] = None
+        self._line.setdefault(origin, OrderedDict()).setdefault(self._group(key), {})[key] = None
         self._stands[key] = origin
         return False
 
@@ -39,7 +41,9 @@ class Origins(Generic[K]):
         """Let go of it; returns the key for which the place is kept now."""
         line = self._line.get(origin)
         if line:
-            key = next(iter(line))
+            group, keys = next(iter(line.items()))
+            key = next(iter(keys))
+            line.move_to_end(group)
             self._step_out(key)
             self._kept[key] = origin
             return key
@@ -60,10 +64,17 @@ class Origins(Generic[K]):
         return self.leave(self._kept.pop(key))
 
     def _step_out(self, key: K) -> None:
-        origin = self._stands.pop(key)
-        del self._line[origin][key]
-        if not self._line[origin]:
+        origin, group = self._stands.pop(key), self._group(key)
+        line = self._line[origin]
+        del line[group][key]
+        if not line[group]:
+            del line[group]
+        if not line:
             del self._line[origin]
+
+    def keeps(self, key: K) -> bool:
+        """Whether a place is kept for it, which no other uses until it has come."""
+        return key in self._kept
 
     def clear(self) -> None:
         """No place is held, and no key waits."""

@@ -22,6 +22,20 @@ def test_who_is_first_in_line_gets_the_place() -> None:
     assert origins.enter("tool", "f")
 
 
+def test_groups_take_turns_in_line() -> None:
+    origins: Origins[str] = Origins(1, lambda key: key[0])
+    assert origins.enter("tool", "a0")
+    for key in ("a1", "a2", "b1", "a3", "b2"):
+        assert not origins.enter("tool", key)
+    order = []
+    while (named := origins.leave("tool")) is not None:
+        assert origins.keeps(named)
+        assert origins.enter("tool", named)
+        assert not origins.keeps(named)
+        order.append(named)
+    assert order == ["a1", "b1", "a2", "b2", "a3"]
+
+
 def test_who_wants_another_origin_by_now_lets_the_next_one_in() -> None:
     origins: Origins[str] = Origins(1)
     assert origins.enter("tool", "a")
