@@ -36,6 +36,8 @@ OVERALL = 10
 # Questions of one share that wait: as many as there are client connections by default. What a client asked that has
 # left goes on waiting, so the connections alone would be no bound.
 MAX_WAITING = 4096
+# Of those that wait, how many are refused at once: each is an answer to write, and thousands would hold the loop.
+REFUSED_AT_ONCE = 64
 # Seconds that a question waits at most because others fail too often, by as many as wait: a client that got no answer
 # for longer has given up.
 PATIENCE = 10.0
@@ -161,12 +163,16 @@ class Limiter:
             self._give_turns(lane, now)
 
     def _give_turns(self, lane: _Lane, now: float) -> None:
-        while lane.waiting and lane.free and (now < self._away_until or not lane.budget.wait_of_all(now)):
+        refused = 0
+        while lane.waiting and lane.free and refused < REFUSED_AT_ONCE:
+            if now >= self._away_until and lane.budget.wait_of_all(now):
+                break
             account, tell = lane.waiting.pop(now, lane.budget.full_at)
             try:
                 # Once more, in its turn: by now, others of its account may have failed.
                 self._require_hope(lane, account, now)
             except (UnansweredError, TooManyFailuresError) as error:
+                refused += 1
                 tell(error)
             else:
                 lane.free -= 1

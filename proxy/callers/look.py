@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -11,11 +11,8 @@ from msgspec import Struct
 from connectors.json_depth import too_deep
 from connectors.objects.user import User
 from proxy.callers.budgets import Budget
-from proxy.callers.jwks import decoded, is_signed
+from proxy.callers.jwks import Key, decoded
 from proxy.callers.tokens import Claims
-
-if TYPE_CHECKING:
-    from proxy.callers.jwks import Key
 
 # Signatures a second of one address that are looked at, saved up for so many seconds, and of all addresses together as
 # many as of so many: 65 us each at the most common of the costly kinds, so one address takes 7 ms of a second, and all
@@ -104,6 +101,7 @@ class LocalLook:
 
 def _is_signed(key: Key, algorithm: str, head: bytes, signature: bytes) -> bool:
     try:
-        return is_signed(key, algorithm, head, decoded(signature))
+        # In the key's own algorithm, whatever the token names (RFC 8725 section 3.1).
+        return algorithm == key.algorithm and key.has_signed(head, decoded(signature))
     except ValueError:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -13,10 +13,7 @@ from msgspec import Struct
 from connectors.json_depth import too_deep
 from connectors.kube.errors import KubeError, UnavailableError
 from connectors.process.clock import Clock
-from proxy.callers.jwks import KeySetError, keys_of
-
-if TYPE_CHECKING:
-    from proxy.callers.jwks import Key
+from proxy.callers.jwks import Key, KeySetError, keys_of
 
 logger = logging.getLogger("connectors.identity")
 

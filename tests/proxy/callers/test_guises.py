@@ -32,6 +32,10 @@ CODINGS: list[Callable[[bytes], bytes]] = [
     every_byte_quoted,
     lambda text: quoted(b64encode(text)),
     lambda text: quoted(quoted(b64encode(text))),
+    lambda text: b64encode(b64encode(text)),
+    lambda text: urlsafe_b64encode(urlsafe_b64encode(text)).rstrip(b"="),
+    lambda text: b64encode(urlsafe_b64encode(text)),
+    lambda text: quoted(b64encode(b'{"auth":"' + b64encode(b"user:" + text) + b'"}')),
 ]
 ANYTHING = st.binary(max_size=40)
 

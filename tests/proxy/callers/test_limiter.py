@@ -17,6 +17,7 @@ from proxy.callers.limiter import (
     OVERALL,
     PATIENCE,
     QUESTIONS_AT_ONCE,
+    REFUSED_AT_ONCE,
     SLOW_FOR,
     Asker,
     Limiter,
@@ -322,6 +323,22 @@ def test_many_that_wait_are_refused_as_soon_as_too_many_before_them_failed() -> 
         limiter.leave(asker(), NOW)
     assert [type(told) for one in waiting for told in one.told] == [TooManyFailuresError] * QUESTIONS_AT_ONCE
     assert allows(limiter, "b", NOW)
+
+
+def test_a_great_many_that_wait_are_refused_in_parts() -> None:
+    limiter = Limiter(RATE)
+    for _ in range(QUESTIONS_AT_ONCE):
+        Waiting(limiter, client="a")
+    waiting = [Waiting(limiter, client="a") for _ in range(2 * REFUSED_AT_ONCE + 1)]
+    assert limiter.pause(NOW) is None, "all places are taken"
+    spend(limiter, "a", BURST, NOW)
+    limiter.leave(asker(), NOW)
+    for parts in (1, 2):
+        assert sum(len(one.told) for one in waiting) == parts * REFUSED_AT_ONCE
+        assert limiter.pause(NOW) == 0.0
+        limiter.wake(NOW)
+    assert all(one.told for one in waiting)
+    assert limiter.pause(NOW) is None
 
 
 def test_who_has_no_failures_left_does_not_even_wait() -> None:

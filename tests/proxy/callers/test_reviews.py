@@ -8,7 +8,6 @@ import pytest
 
 from connectors.kube.errors import ForbiddenError, KubeError, UnavailableError, UnreadableError
 from proxy.callers.answers import MAX_REMEMBERED, AnswerSource, Evidence
-from proxy.callers.kubernetes import Inquiry, Reviews
 from proxy.callers.limiter import (
     OUTAGE_PAUSE,
     QUESTIONS_AT_ONCE,
@@ -19,6 +18,7 @@ from proxy.callers.limiter import (
     TooManyFailuresError,
     UnansweredError,
 )
+from proxy.callers.reviews import Inquiry, Reviews
 from proxy.settings import CallerSettings
 from tests.peers.clock import FakeClock
 
@@ -189,7 +189,7 @@ async def test_a_no_ends_what_an_earlier_yes_allowed(desk: Desk) -> None:
 @pytest.fixture
 def slow_after(monkeypatch: pytest.MonkeyPatch) -> float:
     """The patience of a caller who was let in: real seconds here, of which a test need not wait for three."""
-    monkeypatch.setattr("proxy.callers.kubernetes.SLOW_AFTER", 0.6)
+    monkeypatch.setattr("proxy.callers.reviews.SLOW_AFTER", 0.6)
     return 0.6
 
 
