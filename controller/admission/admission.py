@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from connectors.kube.settings import ClusterNames
+from connectors.process.listening import listen
 from connectors.process.parsers import HostPort
 from connectors.process.run import cannot_listen
 from connectors.tls.serving import Mounted, PairFiles, Serving
@@ -86,7 +87,7 @@ class WebhookServer:
             shutdown_timeout=SHUTDOWN,
             handle_signals=False,
         )
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
 
     async def start(self) -> None:
@@ -97,13 +98,12 @@ class WebhookServer:
         """
         await self._runner.setup()
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                self._connected,
-                self._listen.host,
-                self._listen.port,
-                ssl=self._context,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            )
+            self._servers = [
+                await asyncio.get_running_loop().create_server(
+                    self._connected, sock=listener, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                )
+                for listener in await listen(self._listen.host, self._listen.port)
+            ]
         except OSError:
             await self._runner.cleanup()
             raise
@@ -111,13 +111,13 @@ class WebhookServer:
     @property
     def port(self) -> int:
         """The port it listens on, chosen by the kernel where 0 was asked for; 0 before `start`."""
-        port: int = self._server.sockets[0].getsockname()[1] if self._server else 0
+        port: int = self._servers[0].sockets[0].getsockname()[1] if self._servers else 0
         return port
 
     async def stop(self) -> None:
         """Close the port; running reviews get SHUTDOWN seconds."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         await self._runner.cleanup()
         for timer in self._silent.values():
             timer.cancel()
