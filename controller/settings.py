@@ -54,7 +54,7 @@ class ControllerOptions:
     probes: ProbeSettings = field(default_factory=ProbeSettings)
     dialing: DialSettings = field(default_factory=DialSettings)
     webhook: HostPort | None = setting(
-        "--webhook-listen", "0.0.0.0:9443", Parser(parse_listen, "HOST:PORT|off"),
+        "--webhook-listen", "[::]:9443", Parser(parse_listen, "HOST:PORT|off"),
         "where the admission webhook is served, or off",
     )  # fmt: skip
     webhook_folder: Path | None = setting(

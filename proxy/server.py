@@ -16,7 +16,7 @@ from typing import Protocol
 from connectors.http.head import ParsedRequest
 from connectors.http.plain import Plain
 from connectors.objects.reasons import Reason, Refusal
-from connectors.process.listening import Acceptor, Shared
+from connectors.process.listening import Acceptor, Shared, listen
 from proxy.buffers import SPEAKS_PLAIN
 from proxy.client import ClientConnection
 from proxy.outbox import Outbox
@@ -92,7 +92,7 @@ class Server:
         self._connections: set[ClientConnection] = set()
         if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
             watchdog.on_tick(self._look_for_peers)
-        self._listener: asyncio.Server | None = None
+        self._listening: list[asyncio.Server] = []
         self._acceptor: Acceptor | None = None
         self._bound: list[tuple[str, int]] = []
         self._all_gone: asyncio.Event = asyncio.Event()
@@ -110,11 +110,12 @@ class Server:
             self._acceptor.start()
             return
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            self._connected, self._settings.host, self._settings.port, backlog=BACKLOG
-        )
+        listeners = await listen(self._settings.host, self._settings.port, BACKLOG)
         # Once: every connection to a tool is compared with it.
-        self._bound = [listener.getsockname() for listener in self._listener.sockets]
+        self._bound = [listener.getsockname() for listener in listeners]
+        self._listening = [
+            await loop.create_server(self._connected, sock=listener, backlog=BACKLOG) for listener in listeners
+        ]
 
     @property
     def slots(self) -> Slots:
@@ -146,8 +147,8 @@ class Server:
 
         So too where it is cancelled: the process ends, and the kernel would close them as if all had been said.
         """
-        if self._listener:
-            self._listener.close()
+        for listening in self._listening:
+            listening.close()
         if self._acceptor:
             self._acceptor.close()
             await self._acceptor.connected()

@@ -308,7 +308,7 @@ class TrafficOptions:
 class ProxyOptions:
     """The command line of `python -m proxy`."""
 
-    listen: HostPort = setting("--listen", "0.0.0.0:8080", HOST_PORT, "where clients reach the proxy")
+    listen: HostPort = setting("--listen", "[::]:8080", HOST_PORT, "where clients reach the proxy")
     client_auth: ClientAuth = setting(
         "--client-auth", "kubernetes", Parser(choice(ClientAuth), "kubernetes|token|none"),
         "kubernetes: the API server reviews callers' tokens, and their roles must allow `get` on the Connector. token: "

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from weakref import WeakValueDictionary
 
 from connectors.dial.dialer import Dialer
-from connectors.objects.addresses import Address
+from connectors.objects.addresses import Address, unmapped
 from connectors.objects.ceilings import NO_CEILINGS, Ceiling, Ceilings
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, Refusal, RefusedError
@@ -154,7 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
             return "", 0, ""
         peer = self.transport.get_extra_info("peername") or ("", 0)
         own = self.transport.get_extra_info("sockname") or ("", 0)
-        return str(peer[0]), int(peer[1]), str(own[0])
+        return unmapped(str(peer[0])), int(peer[1]), unmapped(str(own[0]))
 
     def expired(self) -> None:
         """Idle for too long, or closing and not read from."""

@@ -30,7 +30,7 @@ def parse_client_auth(text: str) -> ClientAuth:
 class ServeOptions:
     """`client_auth` None: nothing was said."""
 
-    listen: HostPort = setting("--listen", str(_LISTEN), HOST_PORT, "where clients reach the proxy", "0.0.0.0:8080")
+    listen: HostPort = setting("--listen", str(_LISTEN), HOST_PORT, "where clients reach the proxy", "[::]:8080")
     admin: HostPort = setting(
         "--admin", "127.0.0.1:8081", HOST_PORT,
         "where /livez, /readyz, /metrics and the status of Connectors are served",

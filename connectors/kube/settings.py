@@ -78,7 +78,7 @@ class ClusterNames:
 class ClusterOptions:
     """`kubeconfig` is a path, empty for the pod's ServiceAccount, else what $KUBECONFIG names."""
 
-    admin: HostPort = setting("--admin", "0.0.0.0:8081", HOST_PORT, "where /livez, /readyz and /metrics are served")
+    admin: HostPort = setting("--admin", "[::]:8081", HOST_PORT, "where /livez, /readyz and /metrics are served")
     kubeconfig: str = setting(
         "--kubeconfig", "", Parser(str, "PATH", empty="the pod's ServiceAccount, else $KUBECONFIG"),
         "kubeconfig file of the API server", "/etc/connectors/kubeconfig",

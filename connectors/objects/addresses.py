@@ -36,6 +36,11 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 TransportAddress = tuple[str, int]
 
 
+def unmapped(ip: str) -> str:
+    """An IP address as the kernel writes it; of an IPv4-mapped one (RFC 4291 section 2.5.5.2) the IPv4 address."""
+    return ip.removeprefix("::ffff:") if "." in ip else ip
+
+
 class AddressError(ValueError):
     """An address breaks a rule. The message says what to do and never quotes the address: it may hold a password."""
 

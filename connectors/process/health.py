@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from connectors.process.listening import listen
 from connectors.process.parsers import HostPort
 
 # What is still missing before this process can serve, None if nothing is.
@@ -80,7 +81,8 @@ class AdminServer:
         """
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._listen.host, self._listen.port).start()
+            for listener in await listen(self._listen.host, self._listen.port):
+                await web.SockSite(self._runner, listener).start()
         except OSError:
             await self._runner.cleanup()
             raise

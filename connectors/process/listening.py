@@ -6,6 +6,7 @@ Without SO_REUSEPORT: with it any program of the same user could bind the port t
 from __future__ import annotations
 
 import asyncio
+import errno
 import mmap
 import os
 import socket
@@ -13,6 +14,8 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+
+from connectors.process.parsers import EVERYWHERE
 
 # Seconds that a process leaves the queue to others, when it has more connections than one of them: on a busy machine it
 # takes some milliseconds until those run.
@@ -28,13 +31,24 @@ ABSENT = 0xFFFFFFFF
 
 _COUNT = struct.Struct("=I")
 
+# How often a port of the kernel's choice is looked for that is free in both families.
+_TRIES = 10
+# What a kernel says of a family that it was built or started without, or that is switched off (ipv6.disable,
+# net.ipv6.conf.all.disable_ipv6).
+_NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
-async def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
+
+async def listen(host: str, port: int, backlog: int = 128) -> list[socket.socket]:
     """Listen on each address of `host`, as asyncio's create_server does; port 0 lets the kernel choose.
+
+    `host` EVERYWHERE: on all addresses of both families, each with a socket of its own, so that no IPv4 client has an
+    IPv6 address (RFC 4291 section 2.5.5.2); of one family, where the kernel has no other.
 
     Raises:
         OSError: an address cannot be listened on; then none is.
     """
+    if host == EVERYWHERE:
+        return _everywhere(port, backlog)
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[socket.socket] = []
@@ -52,6 +66,37 @@ async def listen(host: str, port: int, backlog: int) -> list[socket.socket]:
         for listener in listeners:
             listener.close()
         raise
+    if lacking and not listeners:
+        raise lacking
+    return listeners
+
+
+def _everywhere(port: int, backlog: int) -> list[socket.socket]:
+    for _ in range(_TRIES - 1 if port == 0 else 0):
+        try:
+            return _both_families(port, backlog)
+        except OSError as error:
+            # Another program has the port in the other family.
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return _both_families(port, backlog)
+
+
+def _both_families(port: int, backlog: int) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    lacking: OSError | None = None
+    for family, address in ((socket.AF_INET6, EVERYWHERE), (socket.AF_INET, "0.0.0.0")):  # noqa: S104 - as asked for
+        try:
+            listener = _listening(socket.socket(family, socket.SOCK_STREAM), (address, port), backlog)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_FAMILY:
+                for made in listeners:
+                    made.close()
+                raise
+            lacking = error
+        else:
+            listeners.append(listener)
+            port = listener.getsockname()[1]
     if lacking and not listeners:
         raise lacking
     return listeners

@@ -27,9 +27,15 @@ _BRACKETED = re.compile(r"\[(?P<host>[^\]]*)\]:(?P<port>\d{1,5})", re.ASCII)
 _PLAIN = re.compile(r"(?P<host>[^\s:/\[\]@]+):(?P<port>\d{1,5})", re.ASCII)
 
 
+EVERYWHERE = "::"
+
+
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """Where to listen. `host` is a name or an IP address without brackets; port 0 lets the kernel choose."""
+    """Where to listen. `host` is a name or an IP address without brackets; port 0 lets the kernel choose.
+
+    EVERYWHERE as the host means all addresses of both families (connectors/process/listening.py).
+    """
 
     host: str
     port: int
@@ -43,26 +49,24 @@ class HostPort:
         if self.host.lower() == "localhost":
             return True
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            address = ipaddress.ip_address(self.host)
+            # An IPv4-mapped one is the IPv4 address that the kernel takes it for.
+            return (getattr(address, "ipv4_mapped", None) or address).is_loopback
         except ValueError:
             return False
 
 
 def parse_host_port(text: str) -> HostPort:
-    """`HOST:PORT`, an IPv6 address in brackets (RFC 3986 section 3.2.2).
+    """`HOST:PORT`, an IPv6 address in brackets (RFC 3986 section 3.2.2). `*` is the same as `[::]`.
 
     Raises:
         ValueError: no host, no port, port above 65535, or brackets around something that is not IPv6.
     """
     found = _BRACKETED.fullmatch(text) or _PLAIN.fullmatch(text)
     if found is None:
-        hint = (
-            "put an IPv6 address in brackets"
-            if text.count(":") > 1
-            else "it takes HOST:PORT; 0.0.0.0 is every interface"
-        )
+        hint = "put an IPv6 address in brackets" if text.count(":") > 1 else "it takes HOST:PORT; * is every interface"
         raise ValueError(hint)
-    host, port = found["host"], int(found["port"])
+    host, port = (EVERYWHERE if found["host"] == "*" else found["host"]), int(found["port"])
     if port > 65535:
         raise ValueError("a port is at most 65535")
     if text.startswith("["):

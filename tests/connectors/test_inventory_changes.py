@@ -93,7 +93,8 @@ def changes(draw: st.DrawFn) -> Changes:
     )
     flags = st.sampled_from((None, FeatureFlags(), FeatureFlags(enable_custom_ca_certs=True)))
     for_all: tuple[Secret, ...] | None = draw(st.sampled_from((None, (), (CA["shared"],))))
-    return Changes(came, classes, secrets, draw(flags), draw(odd), draw(unread), for_all)
+    own = st.none() | st.frozensets(st.sampled_from((("10.0.0.1", 8081), ("fd00::1", 8081))))
+    return Changes(came, classes, secrets, draw(flags), draw(odd), draw(unread), for_all, own_addresses=draw(own))
 
 
 class Everything:
@@ -104,6 +105,7 @@ class Everything:
             name: {} for name in ("connectors", "classes", "secrets", "malformed", "unread")
         }
         self.flags, self.for_all = FeatureFlags(), tuple[Secret, ...]()
+        self.own_addresses: frozenset[tuple[str, int]] = frozenset()
 
     def take(self, changes: Changes) -> Objects:
         for name, held in self.held.items():
@@ -114,6 +116,7 @@ class Everything:
                     held.pop(key, None)
         self.flags = changes.flags or self.flags
         self.for_all = self.for_all if changes.authorities is None else changes.authorities
+        self.own_addresses = self.own_addresses if changes.own_addresses is None else changes.own_addresses
         held = self.held
         return Objects(
             tuple(held["connectors"].values()),
@@ -123,6 +126,7 @@ class Everything:
             dict(held["malformed"]),
             dict(held["unread"]),
             self.for_all,
+            own_addresses=self.own_addresses,
         )
 
 
@@ -142,6 +146,7 @@ def parts(snapshot: Snapshot) -> dict[str, object]:
         "classes": (snapshot.classes, snapshot.class_violations, snapshot.caller_headers, snapshot.proxy_uris),
         "owners": (snapshot.token_owners, snapshot.flags),
         "authorities": (authorities.enabled, authorities.trust),
+        "own addresses": snapshot.own_addresses,
         "own": {key: (judgement.trust, judgement.authority) for key, judgement in snapshot.judgements.items()},
         "bundles": {key: authority.bundle for key, authority in authorities.own.items()},
         "tls": {(tls.pool, tls.certificate and tls.certificate.chain) for tls in snapshot.client_tls},

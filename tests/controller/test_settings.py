@@ -24,7 +24,7 @@ def test_defaults_of_the_contract() -> None:
     given = parsed()
     assert given.leader_elect
     assert given.controller_settings() == ControllerSettings()
-    assert given.admission_settings() == AdmissionSettings(HostPort("0.0.0.0", 9443))  # noqa: S104 - what a Pod listens on
+    assert given.admission_settings() == AdmissionSettings(HostPort("::", 9443))
 
 
 def test_every_one_arrives_where_it_belongs() -> None:

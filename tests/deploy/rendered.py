@@ -12,7 +12,7 @@ from tests.deploy.crds import ROOT
 from tests.peers.kubectl import Kubectl
 
 DEPLOY = ROOT / "deploy"
-COMPONENTS = ("cert-manager", "ha", "monitoring")
+COMPONENTS = ("cert-manager", "dual-stack", "ha", "monitoring")
 Manifest = dict[str, Any]
 
 

@@ -133,6 +133,19 @@ def test_namespaces_and_labels(everything: list[Manifest]) -> None:
         assert item["kind"] == "ConnectorClass" or metadata["labels"]["app.kubernetes.io/part-of"] == "connectors"
 
 
+def test_both_families_where_they_are_asked_for(base: list[Manifest], everything: list[Manifest]) -> None:
+    for name in ("connectors-proxy-service", "connectors-webhook-service"):
+        assert only(everything, "Service", name)["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+        assert "ipFamilyPolicy" not in only(base, "Service", name)["spec"]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_no_process_listens_on_one_family_alone(deployment: str, base: list[Manifest]) -> None:
+    flags = dict(word.split("=", 1) for word in container(base, deployment)["args"] if "=" in word)
+    hosts = {value.rpartition(":")[0] for flag, value in flags.items() if "listen" in flag or "admin" in flag}
+    assert hosts == {"[::]"}
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_pods_have_no_more_rights_than_they_need(deployment: str, base: list[Manifest]) -> None:
     spec, inner = pod(base, deployment), container(base, deployment)

@@ -336,6 +336,18 @@ async def test_t35_a_port_of_the_installation_is_no_tool_and_a_connection_from_b
     assert "a port of the Connectors installation itself" in refusal.message
 
 
+async def test_t09_a_name_that_comes_to_lead_to_the_installation_is_not_dialled_there(peers: Peers) -> None:
+    peers.listen("127.0.0.1")
+    answers = Answers(["127.0.0.9"], ["127.0.0.1"], ["127.0.0.1", "127.0.0.9"])
+    dialer = Dialer(DialSettings(LOOPBACK), NameResolver(answers))
+    dialer.keep_off(frozenset({("127.0.0.1", peers.port)}))
+    made = Upstreams(Timeouts(), Watchdog(1.0), dialer, lambda *_: False)
+    assert await dialled(made, peers.address) == "127.0.0.9"
+    assert (await refused(made, peers.address)).reason is Reason.TARGET_DENIED
+    assert await dialled(made, peers.address) == "127.0.0.9"
+    assert "127.0.0.1" not in peers.touched()
+
+
 async def test_a_connection_to_elsewhere_stays(peers: Peers) -> None:
     dialer = Dialer(DialSettings(LOOPBACK), NameResolver(Answers(["127.0.0.9"])))
     made = Upstreams(Timeouts(), Watchdog(1.0), dialer, lambda *_: False)

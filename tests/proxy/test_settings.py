@@ -46,8 +46,8 @@ def test_the_scheme_by_which_clients_reach_it() -> None:
 def test_defaults_of_the_contract() -> None:
     given = parsed()
     settings = given.proxy_settings()
-    assert (settings.host, settings.port) == ("0.0.0.0", 8080)  # noqa: S104 - what a Pod listens on
-    assert str(given.cluster.admin) == "0.0.0.0:8081"
+    assert (settings.host, settings.port) == ("::", 8080)
+    assert str(given.cluster.admin) == "[::]:8081"
     assert settings.client_auth is ClientAuth.KUBERNETES
     assert not given.cluster.kubeconfig
     names = given.cluster.names
@@ -68,7 +68,7 @@ def test_defaults_are_those_of_the_values() -> None:
         client_auth=ClientAuth.TOKEN,
         localhost_names=False,
         dialing=DialSettings(),
-        installation=Installation(services=ClusterNames().own_services, listens=(HostPort("0.0.0.0", 8081),)),  # noqa: S104 - the default
+        installation=Installation(services=ClusterNames().own_services, listens=(HostPort("::", 8081),)),
     )
 
 

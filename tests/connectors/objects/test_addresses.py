@@ -11,6 +11,7 @@ from connectors.objects.addresses import (
     declared_addresses,
     parse_address,
     same_address,
+    unmapped,
 )
 from tests.builders import connector, connector_class
 
@@ -172,3 +173,17 @@ def test_declared_addresses_are_the_given_ones_and_the_class_defaults() -> None:
     given_api = connector(address="https://h", addressExtensions=[{"name": "api", "value": "https://api.given"}])
     found = {name: str(address) for name, address in declared_addresses(given_api, demo).items()}
     assert found == {"": "https://h", "api": "https://api.given", "raw": "https://raw.default"}
+
+
+@pytest.mark.parametrize(
+    ("ip", "plain"),
+    [
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:0:1", "::ffff:0:1"),
+        ("", ""),
+    ],
+)
+def test_a_mapped_address_is_written_as_ipv4(ip: str, plain: str) -> None:
+    assert unmapped(ip) == plain

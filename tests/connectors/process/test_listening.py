@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from connectors.process.listening import ABSENT, Acceptor, Counts, Shared, listen
+from connectors.process.parsers import EVERYWHERE
+from tests.peers.tools import LACKING
 
 ROOT = Path(__file__).parents[3]
 WORKER = """
@@ -92,6 +94,52 @@ async def test_an_address_of_a_family_that_the_kernel_lacks_is_left_out(monkeypa
     lacked.add(socket.AF_INET)
     with pytest.raises(OSError, match=os.strerror(errno.EAFNOSUPPORT)):
         await listen("localhost", 0, 64)
+
+
+HAS_IPV6 = Path("/proc/net/if_inet6").exists()
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason=f"{LACKING} IPv6")
+async def test_everywhere_is_one_port_of_both_families_and_ipv4_stays_ipv4() -> None:
+    listeners = await listen(EVERYWHERE, 0)
+    (port,) = {listener.getsockname()[1] for listener in listeners}
+    assert [listener.family for listener in listeners] == [socket.AF_INET6, socket.AF_INET]
+    for ip, listener in (("::1", listeners[0]), ("127.0.0.1", listeners[1])):
+        with socket.create_connection((ip, port)):
+            accepted, peer = await asyncio.get_running_loop().sock_accept(listener)
+            accepted.close()
+            assert peer[0] == ip
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.mark.parametrize("error", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+async def test_everywhere_is_one_family_where_there_is_no_other(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = socket.socket
+
+    def lacking(family: int = -1, *rest: int, **more: int) -> socket.socket:
+        if family in lacked:
+            raise OSError(error, os.strerror(error))
+        return made(family, *rest, **more)
+
+    lacked = {socket.AF_INET6}
+    monkeypatch.setattr(socket, "socket", lacking)
+    (listener,) = await listen(EVERYWHERE, 0)
+    assert listener.getsockname()[0] == "0.0.0.0"  # noqa: S104
+    listener.close()
+    lacked.add(socket.AF_INET)
+    with pytest.raises(OSError, match=os.strerror(error)):
+        await listen(EVERYWHERE, 0)
+
+
+async def test_everywhere_is_nowhere_if_the_port_is_taken_in_one_family() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
+            await listen(EVERYWHERE, port)
+        if HAS_IPV6:  # nothing is left listening in the other family
+            with socket.create_server(("::1", port), family=socket.AF_INET6):
+                pass
 
 
 async def test_r25_a_port_that_is_listened_on_cannot_be_bound_again() -> None:

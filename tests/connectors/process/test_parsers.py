@@ -39,6 +39,8 @@ class Colour(StrEnum):
         ("LOCALHOST:80", HostPort("LOCALHOST", 80), True),
         ("0.0.0.0:65535", HostPort("0.0.0.0", 65535), False),  # noqa: S104 - only parsed
         ("[::]:8080", HostPort("::", 8080), False),
+        ("[::ffff:127.0.0.1]:8080", HostPort("::ffff:127.0.0.1", 8080), True),
+        ("[::ffff:192.0.2.1]:8080", HostPort("::ffff:192.0.2.1", 8080), False),
         ("example.org:8080", HostPort("example.org", 8080), False),
     ],
 )
@@ -46,6 +48,10 @@ def test_host_port(text: str, expected: HostPort, loopback: bool) -> None:
     parsed = parse_host_port(text)
     assert (parsed, parsed.loopback) == (expected, loopback)
     assert str(parsed) == text
+
+
+def test_a_star_is_every_address_of_both_families() -> None:
+    assert parse_host_port("*:8080") == parse_host_port("[::]:8080")
 
 
 @pytest.mark.parametrize(
