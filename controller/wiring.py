@@ -8,6 +8,7 @@ from connectors.cluster_process import ClusterProcess
 from connectors.dial.dialer import Dialer
 from connectors.snapshot import Snapshot
 from controller.admission.admission import Admission, AdmissionSettings
+from controller.admission.judges import JudgeProcesses
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import ReviewSources
 from controller.authorities import AuthorityMetrics
@@ -43,8 +44,10 @@ def build_controller(process: ClusterProcess, settings: ControllerSettings, cand
 
 def build_admission(process: ClusterProcess, settings: AdmissionSettings) -> Admission:
     """The webhook, which every replica serves, leader or not."""
-    around = ReviewSources(process.client, process.source, process.store, process.clock)
-    admission = Admission(around, settings, AdmissionMetrics(process.registry))
+    judges = JudgeProcesses()
+    metrics = AdmissionMetrics(process.registry, lambda: judges.restarts)
+    around = ReviewSources(process.client, process.source, process.store, process.clock, judges)
+    admission = Admission(around, judges, settings, metrics)
     for reflector in admission.reflectors:
         process.kube_metrics.follow(reflector)
     return admission

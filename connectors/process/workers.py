@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +60,8 @@ class Link:
 class WorkersPlan:
     """`module` is what each of `number` workers runs; `descriptors` are what it inherits besides its socket.
 
-    `last_words`: seconds that a worker gets to end in, once the conversation with it is over.
+    `last_words`: seconds that a worker gets to end in, once the conversation with it is over. `environment`: its
+    variables; None for those of this process.
     """
 
     module: str
@@ -68,6 +69,7 @@ class WorkersPlan:
     descriptors: tuple[int, ...] = ()
     last_words: float = LAST_WORDS
     backoff: Callable[[], Backoff] = field(default=Backoff)
+    environment: Mapping[str, str] | None = None
 
 
 # Talks to one worker until it closes its end; raises BrokenWorkerError to have it killed. Cancelled when it ends.
@@ -187,8 +189,9 @@ class Workers:
             )  # fmt: skip
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), *self._plan.descriptors)
-                )
+                    *command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), *self._plan.descriptors),
+                    env=self._plan.environment,
+                )  # fmt: skip
                 return process, await Frames.over(ours)
             except BaseException:
                 # Cancelled too: one that has begun meanwhile ends when its socket does.

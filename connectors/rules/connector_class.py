@@ -23,6 +23,7 @@ from connectors.objects.connector_class import (
 )
 from connectors.objects.names import object_name_problem
 from connectors.objects.violation import Severity, Violation, errors
+from connectors.rules.compile_budget import over_budget
 from connectors.rules.values import parsed, string_problem, validate_ceilings, validate_destination
 
 _EXTENSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -176,11 +177,14 @@ _NO_REGO = "Rego is not supported; use "
 
 def validate_connector_class(connector_class: ConnectorClass) -> tuple[Violation, ...]:
     """All violations of a ConnectorClass. With an error among them none of its Connectors is served."""
+    fields, extractor = validate_class_fields(connector_class), _validate_extractor(connector_class)
+    if too_much := over_budget(connector_class):
+        return (*fields, too_much, *extractor)
     return (
-        *validate_class_fields(connector_class),
+        *fields,
         *_validate_generators(connector_class),
         *_compiled_probes(connector_class),
-        *_validate_extractor(connector_class),
+        *extractor,
     )
 
 

@@ -18,6 +18,7 @@ from connectors.process.run import cannot_listen
 from connectors.tls.serving import Mounted, PairFiles, Serving
 from controller.admission.certificates import CERTIFICATE, KEY, Lives
 from controller.admission.client_authorities import ClientAuthorities
+from controller.admission.judges import JudgeProcesses
 from controller.admission.listener import BoundedListener
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.rotation import CertificatePolicy, Rotation
@@ -132,7 +133,15 @@ class WebhookServer:
 class Admission:
     """`start` it, `run` it beside the controller, and `stop` it before the API client."""
 
-    def __init__(self, around: ReviewSources, settings: AdmissionSettings, metrics: AdmissionMetrics) -> None:
+    def __init__(
+        self,
+        around: ReviewSources,
+        judges: JudgeProcesses,
+        settings: AdmissionSettings,
+        metrics: AdmissionMetrics,
+    ) -> None:
+        """`judges` are those of `around`, which this starts and stops."""
+        self._judges = judges
         self._settings = settings
         self._serving = Serving(metrics.serves_until)
         self._source: Rotation | Mounted
@@ -168,6 +177,7 @@ class Admission:
             await self._server.start()
         except OSError as error:
             raise ListenError(cannot_listen(self._settings.listen, "--webhook-listen", error)) from error
+        self._judges.start()
         logger.info("admission webhook on https://%s", HostPort(self._settings.listen.host, self.port))
 
     async def run(self) -> None:
@@ -182,3 +192,4 @@ class Admission:
     async def stop(self) -> None:
         """Stop listening, and finish what runs."""
         await self._server.stop()
+        await self._judges.stop()

@@ -81,8 +81,10 @@ def _of_class(connector: Connector, of_class: Known | None) -> Iterable[Violatio
     return (replace(item, severity=Severity.WARNING) for item in broken)
 
 
-def judge_class(review: ClassReview, siblings: Sequence[Sibling]) -> ReviewVerdict:
+def judge_class(review: ClassReview, siblings: Sequence[Sibling], found: Known | None = None) -> ReviewVerdict:
     """Every rule of a class. What a change of it means for its Connectors (`siblings`) is a warning.
+
+    `found`: the new class, if it is known already what is wrong with it.
 
     The warning names Connectors of all namespaces. Who may write a class may make each of them fail, so is trusted with
     all of them; a role that writes classes is a cluster's administrator's (docs/decisions/admission.md).
@@ -91,7 +93,7 @@ def judge_class(review: ClassReview, siblings: Sequence[Sibling]) -> ReviewVerdi
     if review.new is None:
         left = [item.connector for item in siblings]
         return ReviewVerdict(warnings=_warning(f"not served any more without class {name}", left))
-    found = known(review.new)
+    found = found or known(review.new)
     if review.let_through:
         return tolerated(found.violations)
     verdict = judged(found.violations)

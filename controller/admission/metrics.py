@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 _NOTHING = "none"
@@ -24,7 +24,9 @@ class ReviewResult(StrEnum):
 class AdmissionMetrics(Collector):
     """All families. Labels name what exists, never what a client sent."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, judge_restarts: Callable[[], int] = lambda: 0) -> None:
+        """`judge_restarts`: how many of the processes that judge took the place of another one."""
+        self._judge_restarts = judge_restarts
         self._reviews = Counter(
             "connectors_controller_admission_requests",
             "Admission reviews, by how they ended.",
@@ -72,7 +74,12 @@ class AdmissionMetrics(Collector):
         self._expiry = moment
 
     def collect(self) -> Iterator[Metric]:
-        """When the certificate ends. A Gauge would say 0 while there is none, which alerts would take for 1970."""
+        """What others know. A Gauge would say 0 while there is no certificate, which alerts would take for 1970."""
+        yield CounterMetricFamily(
+            "connectors_controller_webhook_judge_restarts",
+            "Processes that judge reviews and were started in place of one that took too long or ended.",
+            value=self._judge_restarts(),
+        )
         family = GaugeMetricFamily(
             "connectors_controller_webhook_certificate_expiry_timestamp_seconds",
             "When the certificate that the webhook serves ends, as Unix time; absent while it serves none.",

@@ -123,6 +123,22 @@ def decode_review(body: bytes) -> Review:
         raise ReviewError(f"it is nested too deeply for its size; use less than {LONGEST_CUT} bytes") from None
 
 
+def outline(body: bytes) -> Review:
+    """What a review is about, without its objects: for an answer to one that could not be read in time.
+
+    Raises:
+        ReviewError: as of decode_review, as far as that is seen without the objects.
+    """
+    try:
+        request = _request(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ReviewError("it is not an AdmissionReview of an object that can be read") from None
+    except nesting.TooDeepError:
+        raise ReviewError(f"it is nested too deeply for its size; use less than {LONGEST_CUT} bytes") from None
+    kind = ConnectorReview if request.resource.resource == "connectors" else ClassReview
+    return kind(ReviewHead(request.uid, Operation(request.operation), request.user_info), None, None, False)
+
+
 def _request(body: bytes) -> _Request:
     review = nesting.decode(body, _REVIEW, LONGEST_CUT)
     if (review.api_version, review.kind) != (REVIEW_VERSION, "AdmissionReview") or review.request is None:

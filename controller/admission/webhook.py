@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+import msgspec
 from aiohttp import web
 
 from connectors.kube.access_review import ResourceAction, may
@@ -19,10 +20,12 @@ from connectors.objects.names import object_name_problem
 from connectors.objects.user import User
 from connectors.objects.violation import Violation, errors
 from connectors.process.clock import Clock, within
-from connectors.sources.api_objects import read_class
+from connectors.sources.api_objects import HeldClass, read_class
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
-from controller.admission.judge import Known, Sibling, judge_class, judge_connector, known
+from controller.admission.class_memory import ClassMemory, content_key
+from controller.admission.judge import Known, Sibling, judge_class, judge_connector
+from controller.admission.judges import Judge, NotJudgedError
 from controller.admission.metrics import AdmissionMetrics, ReviewResult
 from controller.admission.review import (
     ClassReview,
@@ -31,6 +34,7 @@ from controller.admission.review import (
     ReviewError,
     decode_review,
     encode_answer,
+    outline,
 )
 from controller.admission.rights import AccessAnswer, Question, denial_of, questions
 from controller.admission.verdict import ReviewVerdict, bounded_name, denied, warned
@@ -50,6 +54,13 @@ SMALL_AT_ONCE = 64
 # Larger ones, up to MAX_BODY in admission.py, and those that do not say how large they are. They have turns of their
 # own, so that no small question waits because somebody sends large ones slowly.
 LARGE_AT_ONCE = 2
+# Bytes of a body up to which it is read here: 15 ms at most, whatever it holds. Nearly all have less; a process of its
+# own reads the others, and judges all classes.
+READ_HERE = 32 * 1024
+# Connectors of a class that are looked at between two turns of the loop, and bytes of all that are sent to be judged by
+# a change of it: a Connector has half a kilobyte.
+SIBLINGS_A_TURN = 100
+MOST_SIBLING_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ class ReviewSources:
     source: ClusterSource
     store: SnapshotStore
     clock: Clock
+    judge: Judge
 
 
 class BusyError(Exception):
@@ -107,6 +119,7 @@ class Webhook:
         self._around = around
         self._metrics = metrics
         self._turns = Turns(around.clock)
+        self._memory = ClassMemory()
 
     async def answer(self, request: web.Request) -> web.Response:
         """The handler. 400 if it is not a question; 408 if it does not arrive; 503 if others are in the way.
@@ -128,26 +141,66 @@ class Webhook:
             return self._no_question(HTTPStatus.BAD_REQUEST, "the question broke off")
 
     async def _answered(self, request: web.Request, seconds: float) -> web.Response:
-        review = decode_review(await within(self._around.clock, BODY_SECONDS, request.read()))
-        verdict = await self._decided(review, seconds)
+        begun = self._around.clock.monotonic()
+        body = await within(self._around.clock, BODY_SECONDS, request.read())
+        try:
+            review = await self._read(body, seconds)
+        except NotJudgedError as error:
+            # Not a failed call: of classes these are let through (failurePolicy in deploy/webhook.yaml).
+            review = outline(body)
+            verdict = _not_judged(error)
+        else:
+            verdict = await self._decided(review, body, seconds - (self._around.clock.monotonic() - begun))
         self._tell(review, verdict)
         return web.Response(body=encode_answer(review, verdict), content_type="application/json")
+
+    async def _read(self, body: bytes, seconds: float) -> Review:
+        if len(body) <= READ_HERE:
+            return decode_review(body)
+        try:
+            return await within(self._around.clock, seconds, self._around.judge.read(body))
+        except TimeoutError:
+            raise NotJudgedError(_LATE) from None
 
     def _no_question(self, status: HTTPStatus, problem: str) -> web.Response:
         self._metrics.malformed()
         return web.Response(status=status, text=f"{problem}\n")
 
-    async def _decided(self, review: Review, seconds: float) -> ReviewVerdict:
+    async def _decided(self, review: Review, body: bytes, seconds: float) -> ReviewVerdict:
         try:
+            if isinstance(review, ClassReview):
+                return await within(self._around.clock, seconds, self._class_verdict(review, body))
             return await within(self._around.clock, seconds, self._gathered(review))
         except TimeoutError as error:
+            if isinstance(review, ClassReview):
+                return _not_judged(NotJudgedError(_LATE))
             return _unanswered("", f"the API server did not answer this webhook's questions: {error}")
+        except NotJudgedError as error:
+            return _not_judged(error)
         except KubeError as error:
             return _unanswered("spec.connectorClassName", f"the class could not be read: {error}")
 
-    async def _gathered(self, review: Review) -> ReviewVerdict:
-        if isinstance(review, ClassReview):
-            return judge_class(review, self._siblings(review))
+    async def _class_verdict(self, review: ClassReview, body: bytes) -> ReviewVerdict:
+        siblings = self._siblings(review)
+        if review.new is None:
+            # No rule is applied to a class that goes.
+            return judge_class(review, siblings)
+        sent: list[bytes] = []
+        size = 0
+        for count, sibling in enumerate(siblings, start=1):
+            sent.append(msgspec.json.encode(sibling))
+            size += len(sent[-1])
+            if size > MOST_SIBLING_BYTES:
+                break
+            if count % SIBLINGS_A_TURN == 0:
+                await asyncio.sleep(0)
+        verdict = await self._around.judge.class_verdict(body, sent)
+        if left := len(siblings) - len(sent):
+            unseen = warned([f"{left} more Connectors of this class were not looked at"])
+            return replace(verdict, warnings=(*verdict.warnings, *unseen))
+        return verdict
+
+    async def _gathered(self, review: ConnectorReview) -> ReviewVerdict:
         verdict = await self._judged(review)
         asked = questions(review) if verdict.allowed else ()
         if not asked:
@@ -163,7 +216,7 @@ class Webhook:
         """
         name = _class_named(review)
         held = self._around.source.connector_class(name) if name else None
-        of_class = known(held) if held else None
+        of_class = await self._known(held) if held else None
         if review.let_through:
             return judge_connector(review, of_class) if held or self._around.store.ready else ReviewVerdict()
         verdict = judge_connector(review, of_class)
@@ -173,9 +226,21 @@ class Webhook:
 
     async def _fetched(self, name: str) -> Known | None:
         try:
-            return known(read_class(await self._around.client.get(CONNECTOR_CLASSES, name)))
+            held = read_class(await self._around.client.get(CONNECTOR_CLASSES, name))
         except NotFoundError:
             return None
+        return await self._known(held)
+
+    async def _known(self, held: HeldClass) -> Known:
+        """What is wrong with a class, which is remembered: of most reviews the class was judged before."""
+        if held.malformed:
+            return Known(held.item, (held.malformed,))
+        key = content_key(held.item)
+        violations = self._memory.recall(key)
+        if violations is None:
+            violations = await self._around.judge.violations(held.item)
+            self._memory.keep(key, violations)
+        return Known(held.item, violations)
 
     async def _asked(self, user: User, question: Question) -> AccessAnswer:
         """The one question about a Secret that never reads it."""
@@ -217,6 +282,15 @@ def _class_named(review: ConnectorReview) -> str:
         return ""
     name = review.new.item.spec.connector_class_name
     return "" if object_name_problem(name) else name
+
+
+_LATE = "it was not judged in time"
+
+
+def _not_judged(error: NotJudgedError) -> ReviewVerdict:
+    """A no, since it is not known whether a rule is broken."""
+    what = Violation("spec", f"{error}, or try again; the rules say what it may hold")
+    return ReviewVerdict(denied(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable", [what]), warned(()))
 
 
 def _unanswered(path: str, problem: str) -> ReviewVerdict:

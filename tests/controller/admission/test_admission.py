@@ -11,6 +11,7 @@ from connectors.process.parsers import HostPort
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.admission.admission import Admission, AdmissionSettings, ListenError
+from controller.admission.judges import JudgeProcesses
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import ReviewSources
 from tests.controller.admission.handshakes import material, pair
@@ -22,8 +23,9 @@ ANYWHERE = HostPort("127.0.0.1", 0)
 
 def admission(settings: AdmissionSettings, folder: Path) -> Admission:
     client, store, clock = KubeClient(Access(folder / "none")), SnapshotStore(), FakeClock()
-    around = ReviewSources(client, ClusterSource(client, "system", store, clock), store, clock)
-    return Admission(around, settings, AdmissionMetrics(CollectorRegistry()))
+    judges = JudgeProcesses()
+    around = ReviewSources(client, ClusterSource(client, "system", store, clock), store, clock, judges)
+    return Admission(around, judges, settings, AdmissionMetrics(CollectorRegistry()))
 
 
 def test_its_names() -> None:

@@ -21,17 +21,20 @@ from connectors.snapshot import Objects
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
 from controller.admission.admission import MAX_BODY
+from controller.admission.judging import JudgingKind
 from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import (
     BODY_SECONDS,
     DEADLINE,
     LARGE_AT_ONCE,
+    READ_HERE,
     SMALL,
     SMALL_AT_ONCE,
     ReviewSources,
     Webhook,
 )
 from tests import builders
+from tests.controller.admission.own_judge import OwnJudge
 from tests.controller.admission.reviews import JANE, Json, body, connector, connector_class
 from tests.controller.admission.unfinished import Unfinished
 from tests.peers.clock import FakeClock
@@ -52,7 +55,8 @@ class Tried:
         self.store = SnapshotStore()
         self.source = ClusterSource(client, "connectors-system", self.store, self.clock)
         self.registry = CollectorRegistry()
-        around = ReviewSources(client, self.source, self.store, self.clock)
+        self.judge = OwnJudge()
+        around = ReviewSources(client, self.source, self.store, self.clock, self.judge)
         self.webhook = Webhook(around, AdmissionMetrics(self.registry))
         self.asked: list[Json] = []
         self.allowed: Callable[[Json], Any] = lambda _: True
@@ -330,6 +334,55 @@ async def test_a_question_that_breaks_off(tried: Tried, caplog: pytest.LogCaptur
         while tried.counted("none", "none", "error") != 1:  # noqa: ASYNC110 - only asking tells
             await asyncio.sleep(0.01)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_t36_a_class_is_judged_elsewhere_and_once(tried: Tried) -> None:
+    """Of nearly all Connectors the class was judged before: they wait for no process."""
+    tried.know(connector_class())
+    for index in range(3):
+        assert (await tried.answer(connector(f"tool-{index}")))["allowed"]
+    assert tried.judge.asked == [JudgingKind.VIOLATIONS]
+    tried.know(connector_class(params=[{"name": "new"}]))
+    await tried.answer(connector())
+    assert tried.judge.asked == [JudgingKind.VIOLATIONS] * 2, "another content is another class"
+
+
+async def test_t36_what_is_long_is_read_elsewhere(tried: Tried) -> None:
+    tried.know(connector_class())
+    padding = {"annotations": {"a": "x" * READ_HERE}}
+    assert (await tried.answer(connector(metadata=padding)))["allowed"]
+    assert tried.judge.asked == [JudgingKind.READ, JudgingKind.VIOLATIONS]
+    assert not (await tried.answer(connector(metadata=padding, address="ftp://x")))["allowed"]
+    assert (await tried.post(b"x" * (READ_HERE + 1)))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        connector(),
+        connector(metadata={"annotations": {"a": "x" * READ_HERE}}),
+        connector_class(),
+        connector_class(metadata={"annotations": {"a": "x" * READ_HERE}}),
+    ],
+)
+async def test_t36_what_could_not_be_judged_is_refused(new: Json, tried: Tried) -> None:
+    """Not a failed call: of classes, these are let through."""
+    tried.know(connector_class())
+    tried.judge.refusing = "it takes longer than 2.5 s to judge; make it smaller"
+    response = await tried.answer(new)
+    assert response["allowed"] is False
+    assert (response["status"]["code"], response["status"]["reason"]) == (503, "ServiceUnavailable")
+    assert response["status"]["message"].startswith("spec: it takes longer than 2.5 s to judge; make it smaller, or")
+    assert tried.counted(new["kind"], "CREATE", "error") == 1
+
+
+async def test_t36_connectors_beyond_what_is_sent_are_counted(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.admission.webhook.MOST_SIBLING_BYTES", 1)
+    found = [builders.connector(f"tool-{index}", connectorClassName="git") for index in range(3)]
+    tried.store.swap(Objects(tuple(found), (builders.connector_class("git"),)))
+    response = await tried.answer(connector_class(proxy={}, params=[{"name": "new"}]), connector_class(proxy={}))
+    assert response["allowed"]
+    assert response["warnings"][-1] == "2 more Connectors of this class were not looked at"
 
 
 async def test_a_class_s_connectors_are_named(tried: Tried) -> None:
