@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from connectors.admin_isolation import admin_isolation
 from connectors.kube.access import Access, AccessError
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError
@@ -38,7 +39,7 @@ class ClusterSettings:
     """`name` is the component's name, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
-    `wanted`: what the process makes of each Connector.
+    `wanted`: what the process makes of each Connector. `allow_hosts`: further names of the admin port's.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ClusterSettings:
     options: ClusterOptions
     token_secrets: bool = False
     wanted: Wanted = EVERYTHING
+    allow_hosts: frozenset[str] = frozenset()
 
 
 class ClusterProcess:
@@ -73,7 +75,7 @@ class ClusterProcess:
             self.registry, f"connectors_{settings.name}", self.client, self.source.reflectors
         )
         self._waits: list[Readiness] = [self._drains, self.source.missing]
-        app = web.Application()
+        app = web.Application(middlewares=[admin_isolation(settings.options.admin, settings.allow_hosts)])
         self.shown = Shown(self.registry)
         app.add_routes(health_routes(self._waits, self.shown, self.source.details))
         self._admin = AdminServer(app, settings.options.admin)

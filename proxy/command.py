@@ -38,7 +38,9 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         return refuse(PROGRAM, str(error))
     # With workers these make the Plans.
     wanted = Wanted(plans=settings.workers == 1, judgements=False, hosts=settings.hosts)
-    cluster = ClusterSettings("proxy", access, options.cluster, settings.client_auth is ClientAuth.TOKEN, wanted)
+    cluster = ClusterSettings(
+        "proxy", access, options.cluster, settings.client_auth is ClientAuth.TOKEN, wanted, settings.allow_hosts
+    )
     set_up_logging(options.logging.format, options.logging.level)
     return run(_serve(cluster, settings, options.logging))
 

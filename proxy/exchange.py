@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from connectors.http.head import HEAD_END, ParsedRequest
+from connectors.http.isolation import IsolationPolicy
 from connectors.http.plain import Plain, plain_head
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import HostForm
@@ -47,6 +48,7 @@ class Parts:
     store: SnapshotStore
     identity: CallerIdentity
     hosts: HostForm
+    isolation: IsolationPolicy | None
     loops: Loops
     upstreams: Upstreams
     audit: Audit
@@ -73,6 +75,7 @@ class Exchange:
         self._store = parts.store
         self._identity = parts.identity
         self._hosts = parts.hosts
+        self._isolation = parts.isolation
         self._loops = parts.loops
         self._upstreams = parts.upstreams
         self._audit = parts.audit
@@ -84,7 +87,7 @@ class Exchange:
 
     def serve(self, snapshot: Snapshot) -> None:
         """A new snapshot serves: forget at once what was decided under the one before."""
-        self._memory = Memory(snapshot)
+        self._memory = Memory(snapshot, self._terms.bounds.side.dropped)
 
     # -- how a request begins
 
@@ -134,7 +137,7 @@ class Exchange:
             if client.draining:
                 raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
             snapshot = self._store.current
-            route = find(head, snapshot, self._hosts)
+            route = find(head, snapshot, self._hosts, self._isolation)
             record.plan = route.plan
             facts = self._identity.facts_now(head, route, snapshot)
             if facts is None:

@@ -44,17 +44,7 @@ def refusal_response(refusal: Refusal, now: float, answered: Answered) -> bytes:
     Shape: Kubernetes API conventions, "Response Status Kind".
     """
     status = refusal.status
-    body = msgspec.json.encode(
-        {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": refusal.message,
-            "reason": refusal.reason.value,
-            "code": status.value,
-        }
-    )
+    body = msgspec.json.encode(refusal.as_status())
     headers = [
         (b"Content-Type", b"application/json"),
         (b"Content-Length", b"%d" % len(body)),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from connectors.credentials.credential import fold, without_query
 from connectors.http.framing import BodyKind, Framing
 from connectors.http.head import ParsedRequest, write_fields, write_request
+from connectors.http.isolation import depends_on_method
 from connectors.http.message import RequestHead, Version
 from connectors.http.plain import Plain
 from connectors.objects.user import User
@@ -120,6 +121,8 @@ def _long_query(forward: Forward) -> int:
 def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, forward: Forward) -> bool:
     """Whether `passage` says of every request with this block what was decided for `request`, whose head is `plain`."""
     head = request.head
+    if depends_on_method(head):
+        return False  # a link to the tool was followed, by GET; the same block behind POST is another page's
     if passage.old or any(head.values(name) for name in _NOT_AGAIN):
         return False
     if passage.evidence is not None and not passage.evidence.lasting:

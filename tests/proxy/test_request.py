@@ -204,6 +204,8 @@ AGAIN = {
     "answers that last": (head_of(BEARER), with_token(lasting(True))),
     "query": (head_of(line=b"GET /x?api_key=1 HTTP/1.1", host=HOSTS[1]), ANYBODY),
     "path form": (head_of(line=b"GET " + FORM + b"forge@api?x HTTP/1.1", host=b"proxy:1"), ANYBODY),
+    "the tool's own page": (head_of(b"Sec-Fetch-Site: same-origin"), ANYBODY),
+    "the address bar": (head_of(b"Sec-Fetch-Site: none"), ANYBODY),
     "a chooser that no one reads": (head_of(b"X_Openapi_Address: api"), ANYBODY),
 }
 NOT_AGAIN = {
@@ -218,6 +220,8 @@ NOT_AGAIN = {
     "X-Openapi-Address": (head_of(b"X-Openapi-Address: api", host=HOSTS[2]), ANYBODY),
     "an empty X-Openapi-Address": (head_of(b"X-Openapi-Address:"), ANYBODY),
     "Proxy-Authorization": (head_of(b"proxy-authorization: Basic x"), ANYBODY),
+    "another origin's page, by a link": (head_of(b"Sec-Fetch-Site: cross-site"), ANYBODY),
+    "another site of tomorrow": (head_of(b"sec-fetch-site: x"), ANYBODY),
     "HTTP/1.0": (head_of(line=b"GET /x HTTP/1.0"), ANYBODY),
     "absolute form": (head_of(line=b"GET http://" + OWN_HOST + b"/x HTTP/1.1"), ANYBODY),
     "an escape in the path": (head_of(line=b"GET /%61 HTTP/1.1"), ANYBODY),
