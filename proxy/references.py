@@ -97,7 +97,8 @@ def _referer(value: bytes, forward: Forward) -> bytes:
     return value if path is None else forward.target.address.root + path + (found[4] or b"")
 
 
-# Where tools copy or rename from, by paths of their own: of object stores that begin with the bucket or container.
+# Where tools copy or rename from, or keep what is overwritten, by paths of their own: of object stores that begin with
+# the bucket or container.
 # They cannot be mapped, since no client writes its own address there.
 def _source(value: bytes, forward: Forward) -> bytes:
     address = forward.target.address
@@ -109,7 +110,7 @@ def _source(value: bytes, forward: Forward) -> bytes:
         own = not found[1] or _is_tools(found, forward)
         if own and _is_below(b"/" + path.removeprefix(b"/"), address.prefix):
             return value
-    raise _outside(b"the source to copy from")
+    raise _outside(b"the place to copy from, or to keep versions in,")
 
 
 def _method(value: bytes, _: Forward) -> bytes:
@@ -194,6 +195,7 @@ _CHANGES: dict[bytes, Callable[[bytes, Forward], bytes | None]] = {
             b"x-amz-copy-source", b"x-cos-copy-source", b"x-goog-copy-source", b"x-obs-copy-source",
             b"x-oss-copy-source", b"x-copy-from", b"x-object-manifest", b"x-symlink-target",
             b"x-ms-copy-source", b"x-ms-rename-source", b"x-amz-rename-source", b"x-ms-file-rename-source",
+            b"x-versions-location", b"x-history-location",
         ),
         _source,
     ),
