@@ -274,7 +274,7 @@ class Exchange:
         # What follows a malformed request may be a smuggled one (threats 2, 4 and 11): the connection ends.
         sound = refusal.reason is not Reason.REQUEST_MALFORMED
         keep = sound and not manners.has_body and not manners.old and manners.keep_alive and not client.draining
-        answered = Answered(self._audit.request_id(record), record.target, record.method != b"HEAD", keep)
+        answered = Answered(self._audit.request_id(record), record.target, record.method != b"HEAD", keep, manners.page)
         client.write(refusal_response(refusal, time.time(), answered))
         now = time.monotonic()
         self._audit.end(record, now)

@@ -35,17 +35,23 @@ class Block(bytes):
 
 
 class Manners(NamedTuple):
-    """The properties of a request that decide whether its connection stays. `old`: it is HTTP/1.0."""
+    """The properties of a request on which an answer of the proxy's own depends, and whether its connection stays.
+
+    `old`: it is HTTP/1.0. `page`: a browser shows the answer to a person.
+    """
 
     has_body: bool
     keep_alive: bool
     old: bool
+    page: bool = False
 
 
 def manners_of(request: ParsedRequest) -> Manners:
     """Those of a request that was parsed."""
-    has_body = request.framing.kind is not BodyKind.NONE
-    return Manners(has_body, request.keep_alive, request.head.version is Version.HTTP_1_0)
+    has_body, head = request.framing.kind is not BodyKind.NONE, request.head
+    # Browsers alone name it first (for what they show; scripts do not); pip names it last.
+    page = any(value[:9].lower() == b"text/html" for value in head.values(b"accept"))
+    return Manners(has_body, request.keep_alive, head.version is Version.HTTP_1_0, page)
 
 
 class Passage:
@@ -75,7 +81,7 @@ class Passage:
         self.evidence: Evidence | None = facts.evidence
         self.framing: Framing = request.framing
         self.manners = manners_of(request)
-        self.has_body, self.keep_alive, self.old = self.manners
+        self.has_body, self.keep_alive, self.old, _ = self.manners
         # A GET that is a POST to the tool is as little to be repeated as a POST (threat 30).
         overridden = any(fold(name) in METHOD_OVERRIDES for name, _ in head.headers)
         self.once = self.has_body or overridden

@@ -69,7 +69,8 @@ def climbs(path: bytes) -> bool:
     """Whether some reader could see a `..` segment in this path: percent-decoded, with `\\` for `/`, with `;x`.
 
     A decoded `?`, `#` or NUL ends the path for a reader that takes it apart behind its decoding. White space around the
-    dots is dropped by readers that strip names, and behind them by file systems such as Windows'. Characters that are not seen do not make two dots another name.
+    dots is dropped by readers that strip names, and behind them by file systems such as Windows'. Characters that are
+    not seen do not make two dots another name.
     """
     if b".." not in path and b"%" not in path and path.isascii():
         return False

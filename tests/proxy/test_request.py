@@ -127,7 +127,7 @@ def same(first: Judged, second: Judged) -> None:
     was, fresh = first.passage, second.passage
     assert was.forward == fresh.forward
     assert (was.caller, was.pool, was.framing, was.manners) == (fresh.caller, fresh.pool, fresh.framing, fresh.manners)
-    assert (was.has_body, was.keep_alive, was.old) == (fresh.has_body, fresh.keep_alive, fresh.old) == was.manners
+    assert (was.has_body, was.keep_alive, was.old) == (fresh.has_body, fresh.keep_alive, fresh.old) == was.manners[:3]
     assert (was.websocket, was.waits) == (fresh.websocket, fresh.waits) == (False, False)
 
 
@@ -268,6 +268,20 @@ def test_a_way_that_leads_elsewhere_is_not_used_again() -> None:
 def test_manners(fields: tuple[bytes, ...], framing: Framing, manners: Manners) -> None:
     passage = judged(head_of(*fields), SNAPSHOT).passage
     assert (passage.framing, passage.manners) == (framing, manners)
+
+
+@pytest.mark.parametrize(
+    ("accept", "page"),
+    [
+        (b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        (b"Text/HTML", True),
+        (b"*/*", False),
+        (b"application/vnd.pypi.simple.v1+json, text/html; q=0.01", False),
+        (b"application/json", False),
+    ],
+)
+def test_a_browser_shows_the_answer(accept: bytes, page: bool) -> None:
+    assert judged(head_of(b"Accept: " + accept), SNAPSHOT).passage.manners.page is page
 
 
 def test_manners_of_an_old_client() -> None:
