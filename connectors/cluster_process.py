@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from connectors.admin_isolation import admin_isolation
 from connectors.kube.access import Access, AccessError
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError
@@ -39,7 +40,8 @@ class ClusterSettings:
     """`name` is the component's name, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
-    `wanted`: what the process makes of each Connector. `ports`: where it listens, beside the admin port.
+    `wanted`: what the process makes of each Connector. `ports`: where it listens, beside the admin port; `allow_hosts`:
+    further names of that one's.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ClusterSettings:
     token_secrets: bool = False
     wanted: Wanted = EVERYTHING
     ports: tuple[int, ...] = ()
+    allow_hosts: frozenset[str] = frozenset()
 
 
 class ClusterProcess:
@@ -78,7 +81,7 @@ class ClusterProcess:
         own = OwnAddresses(self.client, settings.options.names, _ports(settings), self.clock, self.kube_metrics.follow)
         self.source.keep_off(own)
         self._waits: list[Readiness] = [self._drains, self.source.missing]
-        app = web.Application()
+        app = web.Application(middlewares=[admin_isolation(settings.options.admin, settings.allow_hosts)])
         self.shown = Shown(self.registry)
         app.add_routes(health_routes(self._waits, self.shown, self.source.details))
         self._admin = AdminServer(app, settings.options.admin)

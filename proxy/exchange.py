@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from connectors.http.head import HEAD_END, ParsedRequest
+from connectors.http.isolation import IsolationPolicy
 from connectors.http.plain import Plain, plain_head
 from connectors.objects.ceilings import Ceiling
 from connectors.objects.connector import ConnectorKey
@@ -50,6 +51,7 @@ class Parts:
     store: SnapshotStore
     identity: CallerIdentity
     hosts: HostForm
+    isolation: IsolationPolicy | None
     loops: Loops
     upstreams: Upstreams
     audit: Audit
@@ -76,6 +78,7 @@ class Exchange:
         self._store = parts.store
         self._identity = parts.identity
         self._hosts = parts.hosts
+        self._isolation = parts.isolation
         self._loops = parts.loops
         self._upstreams = parts.upstreams
         self._audit = parts.audit
@@ -87,7 +90,7 @@ class Exchange:
 
     def serve(self, snapshot: Snapshot) -> None:
         """A new snapshot serves: forget at once what was decided under the one before."""
-        self._memory = Memory(snapshot)
+        self._memory = Memory(snapshot, self._terms.bounds.side.dropped)
 
     # -- how a request begins
 
@@ -137,7 +140,7 @@ class Exchange:
             if client.draining:
                 raise RefusedError(Refusal(Reason.SHUTTING_DOWN, "this proxy is shutting down; send the request again"))
             snapshot = self._store.current
-            route = find(head, snapshot, self._hosts)
+            route = find(head, snapshot, self._hosts, self._isolation)
             record.plan = route.plan
             facts = self._identity.facts_now(head, route, snapshot)
             if facts is None:
@@ -280,7 +283,7 @@ class Exchange:
         # What follows a malformed request may be a smuggled one (threats 2, 4 and 11): the connection ends.
         sound = refusal.reason is not Reason.REQUEST_MALFORMED
         keep = sound and not manners.has_body and not manners.old and manners.keep_alive and not client.draining
-        answered = Answered(self._audit.request_id(record), record.target, record.method != b"HEAD", keep)
+        answered = Answered(self._audit.request_id(record), record.target, record.method != b"HEAD", keep, manners.page)
         client.write(refusal_response(refusal, time.time(), answered))
         now = time.monotonic()
         self._audit.end(record, now)

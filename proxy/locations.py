@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from connectors.http.message import MessageError
-from connectors.objects.addresses import Address
+from connectors.objects.addresses import Address, origin_of_url
 from connectors.objects.reasons import Reason
 from proxy.decision import Forward, Mount
 
@@ -18,7 +18,6 @@ MAX_REFERENCES: Final = 256
 MAX_GROWTH: Final = 64 * 1024
 
 _URL = re.compile(rb"(?:(https?):)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[^\[\]@]*\])(?::([0-9]{0,5}))?")
 _NETWORK_PATH = re.compile(rb"/[/\\]")
 _PATH_END = re.compile(rb"[?#]")
 _DOT = re.compile(rb"\.|%2e", re.IGNORECASE)
@@ -27,7 +26,6 @@ _DOT_SEGMENT = re.compile(rb"(?<![^/\\])(?:\.|%2e){1,2}(?![^/\\])", re.IGNORECAS
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
 # Dots of the segment that leads up.
 _UP = 2
-_DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _SCHEMES = {"http": b"http", "https": b"https"}
 
 
@@ -246,10 +244,4 @@ def _rooted(path: bytes) -> bytes:
 def _is_own(address: Address, scheme: bytes, authority: bytes) -> bool:
     if authority == address.authority and scheme == _SCHEMES[address.scheme]:
         return True  # as most tools write it
-    match = _AUTHORITY.fullmatch(authority)
-    if match is None:
-        return False
-    host = match[1].strip(b"[]").lower().rstrip(b".")
-    port = int(match[2]) if match[2] else _DEFAULT_PORTS[scheme]
-    own = (_SCHEMES[address.scheme], address.host.rstrip(".").encode(), address.port)
-    return (scheme, host, port) == own
+    return origin_of_url(scheme, authority) == address.origin

@@ -77,8 +77,9 @@ class _Share:
 class Memory:
     """The passages and known lines of one snapshot. They are forgotten with it, all in the turn of the swap."""
 
-    def __init__(self, snapshot: Snapshot | None) -> None:
-        """`snapshot` None: nothing serves yet."""
+    def __init__(self, snapshot: Snapshot | None, dropped: frozenset[bytes] = frozenset()) -> None:
+        """`snapshot` None: nothing serves yet. `dropped`: fields of answers that no client gets (see ClientSide)."""
+        self._dropped = dropped
         self.snapshot = snapshot
         number = max(len(snapshot.plans), 1) if snapshot else 1
         self._share = min(MAX_BYTES // number, MAX_SHARE)
@@ -92,7 +93,7 @@ class Memory:
         """The known response lines of this Connector's tools."""
         found = self._lines.get(key)
         if found is None:
-            found = self._lines[key] = KnownLines(self._line_share)
+            found = self._lines[key] = KnownLines(self._line_share, self._dropped)
         return found
 
     def find(self, plain: Plain) -> Passage | None:

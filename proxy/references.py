@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from connectors.http.message import MessageError, RequestHead
 from connectors.http.target import climbs
-from connectors.objects.addresses import DEFAULT_PORTS
+from connectors.objects.addresses import Origin, origin_of_url
 from proxy.callers.tokens import WEBSOCKET_PROTOCOL, without_bearer_protocol
 from proxy.decision import Forward
 
@@ -22,7 +22,6 @@ from proxy.decision import Forward
 _REFERENCE = re.compile(
     rb"(?:(https?)://([^/?#\"<>\\\0- \x7f]*+))?([^?#\"<>\\\0-\x1f\x7f]*+)(\?[^#\"<>\\\0-\x1f\x7f]*+)?", re.IGNORECASE
 )
-_AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 # The condition lists of If (RFC 4918 section 10.4.2). Stricter than its grammar where readers differ on where a list
 # ends: no parenthesis in a state token, neither parenthesis nor bracket in an entity tag.
 _CONDITION = rb"(?:Not[ \t]*+)?(?:<[^<>()]++>|\[[^<>()\[\]]*+\])[ \t]*+"
@@ -98,7 +97,8 @@ def _referer(value: bytes, forward: Forward) -> bytes:
     return value if path is None else forward.target.address.root + path + (found[4] or b"")
 
 
-# Where tools copy or rename from, by paths of their own: of object stores that begin with the bucket or container.
+# Where tools copy or rename from, or keep what is overwritten, by paths of their own: of object stores that begin with
+# the bucket or container.
 # They cannot be mapped, since no client writes its own address there.
 def _source(value: bytes, forward: Forward) -> bytes:
     address = forward.target.address
@@ -110,7 +110,7 @@ def _source(value: bytes, forward: Forward) -> bytes:
         own = not found[1] or _is_tools(found, forward)
         if own and _is_below(b"/" + path.removeprefix(b"/"), address.prefix):
             return value
-    raise _outside(b"the source to copy from")
+    raise _outside(b"the place to copy from, or to keep versions in,")
 
 
 def _method(value: bytes, _: Forward) -> bytes:
@@ -166,23 +166,16 @@ def _is_clients(found: re.Match[bytes], forward: Forward) -> bool:
 
     Of either scheme: the client may have come by TLS that ended before the proxy. A port counts as the scheme's own.
     """
-    place = _place(found[2], found[1])
-    return place is not None and place == _place(forward.authority, found[1])
+    origin = _origin_of(found)
+    return origin is not None and origin == origin_of_url(found[1], forward.authority)
 
 
 def _is_tools(found: re.Match[bytes], forward: Forward) -> bool:
-    address = forward.target.address
-    scheme = found[1].lower()
-    return scheme == address.scheme.encode() and _place(found[2], scheme) == _place(address.authority, scheme)
+    return _origin_of(found) == forward.target.address.origin
 
 
-def _place(authority: bytes | None, scheme: bytes | None) -> tuple[bytes, int] | None:
-    """Host and port; None where they cannot be read."""
-    found = _AUTHORITY.fullmatch(authority or b"")
-    if found is None or scheme is None:
-        return None
-    port = int(found[2]) if found[2] else DEFAULT_PORTS[scheme.lower().decode()]
-    return found[1].lower().rstrip(b"."), port
+def _origin_of(found: re.Match[bytes]) -> Origin | None:
+    return origin_of_url(found[1], found[2]) if found[1] else None
 
 
 def _outside(name: bytes) -> MessageError:
@@ -202,6 +195,7 @@ _CHANGES: dict[bytes, Callable[[bytes, Forward], bytes | None]] = {
             b"x-amz-copy-source", b"x-cos-copy-source", b"x-goog-copy-source", b"x-obs-copy-source",
             b"x-oss-copy-source", b"x-copy-from", b"x-object-manifest", b"x-symlink-target",
             b"x-ms-copy-source", b"x-ms-rename-source", b"x-amz-rename-source", b"x-ms-file-rename-source",
+            b"x-versions-location", b"x-history-location",
         ),
         _source,
     ),

@@ -1,9 +1,13 @@
-"""The proxy's own answers: metav1.Status as JSON, with the reason in a header that no tool's answer carries."""
+"""The proxy's own answers: metav1.Status as JSON, with the reason in a header that no tool's answer carries.
+
+A person in front of a browser gets a page that says the same.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from html import escape
 
 import msgspec
 
@@ -29,13 +33,14 @@ class Answered:
     """What an answer depends on besides its reason.
 
     `request_id` is for the user to quote; `target` is the request's, where there was one; `with_body`: not for HEAD;
-    `keep`: the connection stays.
+    `keep`: the connection stays. `page`: a browser shows it.
     """
 
     request_id: str
     target: bytes = b""
     with_body: bool = True
     keep: bool = False
+    page: bool = False
 
 
 def refusal_response(refusal: Refusal, now: float, answered: Answered) -> bytes:
@@ -44,19 +49,9 @@ def refusal_response(refusal: Refusal, now: float, answered: Answered) -> bytes:
     Shape: Kubernetes API conventions, "Response Status Kind".
     """
     status = refusal.status
-    body = msgspec.json.encode(
-        {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": refusal.message,
-            "reason": refusal.reason.value,
-            "code": status.value,
-        }
-    )
+    body = _page(refusal) if answered.page else msgspec.json.encode(refusal.as_status())
     headers = [
-        (b"Content-Type", b"application/json"),
+        (b"Content-Type", b"text/html; charset=utf-8" if answered.page else b"application/json"),
         (b"Content-Length", b"%d" % len(body)),
         (b"Date", formatdate(now, usegmt=True).encode()),
         (b"Cache-Control", b"no-store"),
@@ -73,3 +68,10 @@ def refusal_response(refusal: Refusal, now: float, answered: Answered) -> bytes:
         headers.append((b"Connection", b"close"))
     head = write_response(ResponseHead(status.value, status.phrase.encode(), tuple(headers)))
     return head + body if answered.with_body else head
+
+
+def _page(refusal: Refusal) -> bytes:
+    # Escaped, though no sentence quotes the caller: some have a tool's, or OpenSSL's, words.
+    title = f"{refusal.status.value} {refusal.reason.value}"
+    text = f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{escape(refusal.message)}</p>\n"
+    return text.encode()

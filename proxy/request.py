@@ -8,6 +8,7 @@ from typing import NamedTuple
 from connectors.credentials.credential import fold, without_query
 from connectors.http.framing import BodyKind, Framing
 from connectors.http.head import ParsedRequest, write_fields, write_request
+from connectors.http.isolation import depends_on_method
 from connectors.http.message import RequestHead, Version
 from connectors.http.plain import Plain
 from connectors.objects.user import User
@@ -34,17 +35,23 @@ class Block(bytes):
 
 
 class Manners(NamedTuple):
-    """The properties of a request that decide whether its connection stays. `old`: it is HTTP/1.0."""
+    """The properties of a request on which an answer of the proxy's own depends, and whether its connection stays.
+
+    `old`: it is HTTP/1.0. `page`: a browser shows the answer to a person.
+    """
 
     has_body: bool
     keep_alive: bool
     old: bool
+    page: bool = False
 
 
 def manners_of(request: ParsedRequest) -> Manners:
     """Those of a request that was parsed."""
-    has_body = request.framing.kind is not BodyKind.NONE
-    return Manners(has_body, request.keep_alive, request.head.version is Version.HTTP_1_0)
+    has_body, head = request.framing.kind is not BodyKind.NONE, request.head
+    # Browsers alone name it first (for what they show; scripts do not); pip names it last.
+    page = any(value[:9].lower() == b"text/html" for value in head.values(b"accept"))
+    return Manners(has_body, request.keep_alive, head.version is Version.HTTP_1_0, page)
 
 
 class Passage:
@@ -74,7 +81,7 @@ class Passage:
         self.evidence: Evidence | None = facts.evidence
         self.framing: Framing = request.framing
         self.manners = manners_of(request)
-        self.has_body, self.keep_alive, self.old = self.manners
+        self.has_body, self.keep_alive, self.old, _ = self.manners
         # A GET that is a POST to the tool is as little to be repeated as a POST (threat 30).
         overridden = any(fold(name) in METHOD_OVERRIDES for name, _ in head.headers)
         self.once = self.has_body or overridden
@@ -120,6 +127,8 @@ def _long_query(forward: Forward) -> int:
 def may_be_used_again(passage: Passage, request: ParsedRequest, plain: Plain, forward: Forward) -> bool:
     """Whether `passage` says of every request with this block what was decided for `request`, whose head is `plain`."""
     head = request.head
+    if depends_on_method(head):
+        return False  # a link to the tool was followed, by GET; the same block behind POST is another page's
     if passage.old or any(head.values(name) for name in _NOT_AGAIN):
         return False
     if passage.evidence is not None and not passage.evidence.lasting:

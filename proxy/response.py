@@ -85,9 +85,11 @@ class Answer(Struct, gc=False):
 class KnownLines:
     """The lines of one Connector's tool. Bounded by `budget` bytes: beyond it they are forgotten, and no others."""
 
-    __slots__ = ("_budget", "_candidates", "_heads_size", "_names", "_size", "heads", "lines", "statuses")
+    __slots__ = ("_budget", "_candidates", "_dropped", "_heads_size", "_names", "_size", "heads", "lines", "statuses")
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, dropped: frozenset[bytes] = frozenset()) -> None:
+        """`dropped`: as that of ClientSide, one for all that these lines are for."""
+        self._dropped = dropped
         self.lines: dict[bytes, Line] = {}
         self.statuses: dict[bytes, int] = {}
         # What whole heads came to of which every line was known: a tool says the same in most of its answers, for as
@@ -106,7 +108,7 @@ class KnownLines:
             self.statuses[status_line] = head.status
         for name, _ in head.headers:
             if name not in self._names and self._room_for(name):
-                self._names[name] = _named(name)
+                self._names[name] = _named(name, self._dropped)
 
     def keep_head(self, head: bytes, answer: Answer) -> None:
         """All lines of this head were known. In a quarter of the budget: the next second has another head."""
@@ -173,13 +175,13 @@ class _Name(NamedTuple):
     private: bool
 
 
-def _named(name: bytes) -> _Name:
+def _named(name: bytes, dropped: frozenset[bytes]) -> _Name:
     """Names of framing fields are compared as they are, not folded: `Content_Length` frames nothing."""
     lower, folded = name.lower(), fold(name)
     private = folded in CHANGED or _PRIVATE.search(lower) is not None
     if lower in _MEANING:
         return _Name(lower, None, private)
-    treatment = _REWRITE if folded in CHANGED else DROP if folded in HOP_BY_HOP else PASS
+    treatment = _REWRITE if folded in CHANGED else DROP if folded in HOP_BY_HOP | dropped else PASS
     if folded in (b"transfer-encoding", b"trailer"):
         treatment = _OF_BODY  # what some read as framing, too (proxy/scrub.py)
     return _Name(folded, treatment, private)

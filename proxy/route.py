@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from connectors.http.isolation import IsolationPolicy
 from connectors.http.message import RequestHead
 from connectors.http.target import RequestTarget, request_target
 from connectors.objects.addresses import AddressError, parse_address, same_address
@@ -118,7 +119,10 @@ def resolve(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
     Raises:
         RefusedError: RequestMalformed (a MessageError), or ConnectorNotFound if nothing names a Connector at all.
     """
-    target = request_target(head)
+    return _resolve(request_target(head), snapshot, hosts)
+
+
+def _resolve(target: RequestTarget, snapshot: Snapshot, hosts: HostForm) -> Route:
     by_host = hosts.key(target.authority)
     by_path = _path_form(target.path)
     # Behind a host form the path is the tool's own, even if it looks like a path form of another Connector.
@@ -216,14 +220,20 @@ def _require_permission(route: Route, facts: Facts) -> None:
         raise RefusedError(Refusal(Reason.UNAUTHENTICATED, message))
 
 
-def find(head: RequestHead, snapshot: Snapshot, hosts: HostForm) -> Route:
-    """method -> resolve. Which Connector the request means, whether or not there is one.
+def find(head: RequestHead, snapshot: Snapshot, hosts: HostForm, isolation: IsolationPolicy | None = None) -> Route:
+    """method -> target -> isolation -> resolve. Which Connector the request means, whether or not there is one.
+
+    `isolation` keeps web pages out; None where callers are asked for tokens.
 
     Raises:
         RefusedError: no Connector is named, or the request is none that any would take.
     """
     require_allowed_method(head.method)
-    return resolve(head, snapshot, hosts)
+    target = request_target(head)
+    # Before it is known whether there is such a Connector: a page must not learn that either.
+    if isolation is not None:
+        isolation.require_own(head)
+    return _resolve(target, snapshot, hosts)
 
 
 def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) -> Forward:

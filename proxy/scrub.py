@@ -146,9 +146,10 @@ _BEGINNINGS = {b"link": b"<", b"refresh": b"url"}
 
 @dataclass(frozen=True, slots=True)
 class ClientSide:
-    """How the client reached the proxy: the URL scheme it used."""
+    """How the client reached the proxy: the URL scheme it used. `dropped`: folded names of fields not for clients."""
 
     scheme: str = "http"
+    dropped: frozenset[bytes] = frozenset()
 
 
 def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> ResponseHead:
@@ -159,7 +160,7 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
     """
     headers = []
     references = UriReferences(forward, side.scheme)
-    dropped = not_forwarded(head)
+    dropped = not_forwarded(head) | side.dropped
     has_no_body = head.status < 200 or head.status in BODYLESS
     for name, value in head.headers:
         folded = fold(name)

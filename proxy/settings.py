@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from connectors.dial.dial_settings import TLS_VERSION, DialSettings, dialing_on_this_machine
 from connectors.dial.marks import EXTERNAL_URL
+from connectors.http.isolation import IsolationPolicy, names_this_machine
 from connectors.kube.settings import ClusterNames, ClusterOptions
 from connectors.objects.addresses import Origin
 from connectors.objects.ceilings import Ceilings
@@ -19,6 +20,7 @@ from connectors.process.parsers import (
     DURATION,
     DURATION_OR_ZERO,
     HOST_PORT,
+    HOSTS,
     PATH,
     SIZE,
     SWITCH,
@@ -196,6 +198,7 @@ class ProxySettings:
 
     `port` 0 lets the kernel choose. `audit_log` is a file's path, `-` for standard output, empty for none.
     Without `tls` clients speak plain HTTP. `workers`: processes that serve; with 1 it is the one that was started.
+    `allow_hosts`: further names by which clients reach it.
     """
 
     host: str = "127.0.0.1"
@@ -213,6 +216,7 @@ class ProxySettings:
     tls: ListenerTls | None = None
     workers: int = 1
     installation: Installation = field(default_factory=Installation)
+    allow_hosts: frozenset[str] = frozenset()
 
     @property
     def hosts(self) -> HostForm:
@@ -223,6 +227,17 @@ class ProxySettings:
     def scheme(self) -> str:
         """Of the URLs by which clients reach the proxy."""
         return "https" if self.tls else "http"
+
+    @property
+    def isolation(self) -> IsolationPolicy | None:
+        """What keeps web pages out; None where a token does, which they do not have."""
+        if self.client_auth is not ClientAuth.NONE:
+            return None
+        # Names by which other machines reach it are not known here; a page cannot rebind to where it is not listened.
+        return IsolationPolicy(self.scheme, self._own_host if HostPort(self.host, self.port).loopback else None)
+
+    def _own_host(self, host: str) -> bool:
+        return names_this_machine(host) or host in self.allow_hosts or self.hosts.private(host)
 
 
 def share_of(settings: ProxySettings) -> ProxySettings:
@@ -279,6 +294,10 @@ class TrafficOptions:
         "--audit-log", "", Parser(str, "PATH|-"),
         "where each request leaves a JSON object: a file, or - for standard output", "/var/log/connectors/audit.log",
     )  # fmt: skip
+    allow_hosts: frozenset[str] = setting(
+        "--allow-host", "", HOSTS,
+        "further names by which clients reach a loopback address that asks them for no token", "tools.example",
+    )  # fmt: skip
     tls: ListenerTls = field(default_factory=ListenerTls)
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -301,6 +320,7 @@ class TrafficOptions:
             tls=self.tls.complete(),
             workers=self.workers,
             installation=replace(decided.installation, published=self.published),
+            allow_hosts=self.allow_hosts,
         )
 
 

@@ -173,10 +173,11 @@ def build_proxy(
         store=store,
         identity=CallerIdentity(reviewer),
         hosts=settings.hosts,
+        isolation=settings.isolation,
         loops=(loops := Loops(settings.installation, settings.installation.identity or new_identity())),
         upstreams=upstreams,
         audit=audit,
-        bounds=Bounds(settings.limits, timeouts, ClientSide(settings.scheme)),
+        bounds=Bounds(settings.limits, timeouts, _client_side(settings)),
         outbox=(outbox := Outbox()),
     )
     store.subscribe((exchange := Exchange(parts)).serve)
@@ -186,6 +187,13 @@ def build_proxy(
     upstreams.limit(lambda key: _ceilings(store.current.plans.get(key), settings))
     _follow(store, metrics, dials, upstreams)
     return Proxy(settings, server, upstreams, watchdog, _Beside(logs, loops, certificate, keys))
+
+
+def _client_side(settings: ProxySettings) -> ClientSide:
+    # Where no foreign page may ask, none may read: pages of one site share the browser's cache, and what the tool's
+    # own page has put there they could read without a request, if the tool says `*`.
+    dropped = frozenset({b"access-control-allow-origin"}) if settings.isolation else frozenset[bytes]()
+    return ClientSide(settings.scheme, dropped)
 
 
 def new_identity() -> str:

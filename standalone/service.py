@@ -15,6 +15,7 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from connectors.admin_isolation import admin_isolation
 from connectors.dial.dialer import Dialer
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.violation import Severity
@@ -161,7 +162,7 @@ class Service:
         self._board = StatusBoard(self._url, timestamp, self._prober.probes)
         self._draining = False
         self._settling = Settling()
-        app = web.Application()
+        app = web.Application(middlewares=[admin_isolation(settings.admin, settings.proxy.allow_hosts)])
         app.add_routes(health_routes([self._missing, self._proxy.missing], shown))
         app.add_routes(probe_routes(self._prober, self._board))
         app.add_routes(api_routes(lambda: self._board.current))

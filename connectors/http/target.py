@@ -21,7 +21,7 @@ _UNSEEN = (
     rb"|\xe1\x9a\x80|\xe2\x80[\x80-\x8f\xa8-\xaf]|\xe2\x81[\x9f-\xaf]|\xe3\x80\x80|\xef\xbb\xbf)"
 )
 _DOT_DOT = re.compile(
-    rb"(?:^|%(slash)s)%(unseen)s*%(dot)s%(unseen)s*%(dot)s(?: |%(unseen)s)*(?:%(slash)s|[;?#\0]|\Z)"
+    rb"(?:^|%(slash)s)(?: |%(unseen)s)*%(dot)s%(unseen)s*%(dot)s(?: |%(unseen)s)*(?:%(slash)s|[;?#\0]|\Z)"
     % {b"slash": _SLASH, b"dot": _DOT, b"unseen": _UNSEEN}
 )
 # Of no standard (JavaScript's `escape` writes it); IIS and what grew on it read it.
@@ -68,8 +68,9 @@ def request_target(head: RequestHead) -> RequestTarget:
 def climbs(path: bytes) -> bool:
     """Whether some reader could see a `..` segment in this path: percent-decoded, with `\\` for `/`, with `;x`.
 
-    A decoded `?`, `#` or NUL ends the path for a reader that takes it apart behind its decoding. White space behind the
-    dots is dropped by file systems such as Windows'. Characters that are not seen do not make two dots another name.
+    A decoded `?`, `#` or NUL ends the path for a reader that takes it apart behind its decoding. White space around the
+    dots is dropped by readers that strip names, and behind them by file systems such as Windows'. Characters that are
+    not seen do not make two dots another name.
     """
     if b".." not in path and b"%" not in path and path.isascii():
         return False

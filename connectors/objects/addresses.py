@@ -28,6 +28,7 @@ _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _LABEL = re.compile(r"(?=.*[a-z0-9])[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*", re.ASCII)
+_AUTHORITY = re.compile(rb"([^:@\[\]]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -134,6 +135,20 @@ def same_address(a: Address, b: Address) -> bool:
 def place_of(address: Address) -> tuple[object, bytes]:
     """A key that is equal for two addresses exactly if they are the same."""
     return address.origin, _normal_path(address.prefix)
+
+
+def origin_of_url(scheme: bytes, authority: bytes) -> Origin | None:
+    """The origin of a URL that a peer sent, whose scheme is http or https in any case; None if it cannot be read.
+
+    Nothing is checked: it is for comparing with an origin that is known. An empty port is the scheme's own (RFC 3986
+    section 6.2.3).
+    """
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
+        return None
+    name = scheme.decode("latin-1").lower()
+    host = found[1].decode("latin-1").lower().strip("[]").rstrip(".")
+    return Origin(name, host, int(found[2]) if found[2] else DEFAULT_PORTS[name])
 
 
 def declared_addresses(connector: Connector, connector_class: ConnectorClass) -> dict[str, Address]:

@@ -86,3 +86,10 @@ class HostForm:
         """The Connector that `authority` (host and optional port) names; None if it is not in host form."""
         match = self._pattern.fullmatch(authority.decode("latin-1").lower())
         return ConnectorKey(match[2], match[1]) if match else None
+
+    def private(self, host: str) -> bool:
+        """Whether `host` is in a form that no name server of a stranger's answers for: one below `svc` or `localhost`.
+
+        `c-NAME.NS` alone may be a public name, as c-git.dev is.
+        """
+        return self.key(host.encode("latin-1")) is not None and host.rstrip(".").count(".") > 1

@@ -111,6 +111,18 @@ class Refusal:
         """The HTTP status of the answer."""
         return HTTP_STATUS[self.reason]
 
+    def as_status(self) -> dict[str, object]:
+        """The answer's body (Kubernetes API conventions, "Response Status Kind")."""
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason.value,
+            "code": self.status.value,
+        }
+
 
 class RefusedError(Exception):
     """Carries a Refusal from where it was made to where it is answered (proxy/exchange.py)."""

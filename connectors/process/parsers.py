@@ -24,6 +24,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"(\d{1,15})(B|KiB|MiB|GiB)?", re.ASCII)
 _FACTORS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _BRACKETED = re.compile(r"\[(?P<host>[^\]]*)\]:(?P<port>\d{1,5})", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?", re.ASCII)
 _PLAIN = re.compile(r"(?P<host>[^\s:/\[\]@]+):(?P<port>\d{1,5})", re.ASCII)
 
 
@@ -75,6 +76,18 @@ def parse_host_port(text: str) -> HostPort:
         except ValueError:
             raise ValueError("the brackets do not hold an IPv6 address") from None
     return HostPort(host, port)
+
+
+def parse_hosts(text: str) -> frozenset[str]:
+    """`NAME,NAME`: names and IP addresses without a port; in lower case, without brackets and dots at their ends.
+
+    Raises:
+        ValueError: one of them is something else.
+    """
+    try:
+        return frozenset(map(_host, text.split(","))) if text else frozenset()
+    except ValueError:
+        raise ValueError("it takes host names or IP addresses, separated by commas, without a port") from None
 
 
 def parse_duration(text: str) -> float:
@@ -177,11 +190,22 @@ def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
 
 PATH = Parser(str, "PATH")
 HOST_PORT = Parser(parse_host_port, "HOST:PORT")
+HOSTS = Parser(parse_hosts, "NAME,...")
 DURATION = Parser(parse_duration, "DURATION")
 DURATION_OR_ZERO = Parser(parse_duration_or_zero, "DURATION")
 SIZE = Parser(parse_size, "SIZE")
 COUNT = Parser(parse_count, "N")
 SWITCH = Parser(parse_switch, switch=True)
+
+
+def _host(text: str) -> str:
+    text = text.strip()
+    if ":" in text:
+        bare = text.removeprefix("[").removesuffix("]") if text.startswith("[") else text
+        return str(ipaddress.IPv6Address(bare))
+    if not _HOST_NAME.fullmatch(text):
+        raise ValueError
+    return text.lower().rstrip(".")
 
 
 def _positive(number: int) -> int:

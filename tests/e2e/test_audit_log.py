@@ -199,7 +199,7 @@ async def test_a_request_that_is_cut_off_leaves_a_record(
     folder = write(tmp_path / "manifests", connector("tool", raw_upstream.address, auth=auth("basicAuth")))
     proxy = await start_proxy(folder, "--audit-log", str(log), "--drain-timeout", "10ms")
     _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-    writer.write(b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n")
+    writer.write(b"GET /x HTTP/1.1\r\nHost: c-tool.default.localhost\r\n\r\n")
     await (await raw_upstream.accept()).read_head()
     await proxy.child.stop()
     (record,) = records(log)

@@ -32,7 +32,7 @@ from tests.peers.volume import Volume
 pytestmark = pytest.mark.e2e
 
 NAMES = ("127.0.0.1", "c-tool.default.localhost")
-REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n"
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default.localhost\r\n\r\n"
 INJECTED = b"\r\nAuthorization: Basic " + b64encode(f"{USERNAME}:{PASSWORD}".encode()) + b"\r\n"
 
 

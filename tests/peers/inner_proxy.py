@@ -15,6 +15,13 @@ from tests.peers.manifests import Manifest
 from tests.peers.objects import objects_of
 
 
+class _AnyHost(frozenset[str]):
+    """Names of all kinds reach it: a transcript writes c-NAME.NS, as in a cluster, or a host that names nothing."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class InnerProxy:
     """A running proxy with what a test looks at from behind."""
@@ -59,9 +66,13 @@ async def start_inner_proxy(
     cluster: Cluster | None = None,
     dialer: Dialer | None = None,
 ) -> InnerProxy:
-    """Serve these manifests; end it with `proxy.drain()`. `cluster` is asked about callers, `dialer` for addresses."""
+    """Serve these manifests; end it with `proxy.drain()`. `cluster` is asked about callers, `dialer` for addresses.
+
+    Where the settings allow some hosts by name (--allow-host), others are refused as everywhere.
+    """
     store, registry, log = SnapshotStore(), CollectorRegistry(), io.StringIO()
     settings = replace(settings or ProxySettings(), port=0)
+    settings = replace(settings, allow_hosts=settings.allow_hosts or _AnyHost())
     proxy = build_proxy(settings, store, registry, log, cluster, dialer)
     store.swap(objects_of(*manifests))
     await proxy.start()

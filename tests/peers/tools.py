@@ -18,6 +18,7 @@ PACKAGES = {
     "skopeo": "skopeo",
     "docker-registry": "docker-registry",
     "htpasswd": "apache2-utils",
+    "chromium": "chromium",
     "ip": "iproute2",
     "unshare": "util-linux",
     "nsenter": "util-linux",

@@ -83,3 +83,11 @@ def test_a_registrys_client_is_asked_for_basic_alone(target: bytes, bearer: bool
     basic = [b'Basic realm="connectors"']
     challenges = [value for name, value in headers if name == b"www-authenticate"]
     assert challenges == ([*basic, b'Bearer realm="connectors"'] if bearer else basic)
+
+
+def test_a_browser_gets_a_page() -> None:
+    answer = refusal_response(Refusal(Reason.FORBIDDEN, "a <sentence> with ü"), 0.0, Answered("id", page=True))
+    status, headers, body = parse(answer)
+    assert (status, dict(headers)[b"content-type"]) == (403, b"text/html; charset=utf-8")
+    assert dict(headers)[b"x-connectors-reason"] == b"Forbidden"
+    assert "<h1>403 Forbidden</h1><p>a &lt;sentence&gt; with ü</p>" in body.decode()

@@ -127,7 +127,7 @@ def same(first: Judged, second: Judged) -> None:
     was, fresh = first.passage, second.passage
     assert was.forward == fresh.forward
     assert (was.caller, was.pool, was.framing, was.manners) == (fresh.caller, fresh.pool, fresh.framing, fresh.manners)
-    assert (was.has_body, was.keep_alive, was.old) == (fresh.has_body, fresh.keep_alive, fresh.old) == was.manners
+    assert (was.has_body, was.keep_alive, was.old) == (fresh.has_body, fresh.keep_alive, fresh.old) == was.manners[:3]
     assert (was.websocket, was.waits) == (fresh.websocket, fresh.waits) == (False, False)
 
 
@@ -204,6 +204,8 @@ AGAIN = {
     "answers that last": (head_of(BEARER), with_token(lasting(True))),
     "query": (head_of(line=b"GET /x?api_key=1 HTTP/1.1", host=HOSTS[1]), ANYBODY),
     "path form": (head_of(line=b"GET " + FORM + b"forge@api?x HTTP/1.1", host=b"proxy:1"), ANYBODY),
+    "the tool's own page": (head_of(b"Sec-Fetch-Site: same-origin"), ANYBODY),
+    "the address bar": (head_of(b"Sec-Fetch-Site: none"), ANYBODY),
     "a chooser that no one reads": (head_of(b"X_Openapi_Address: api"), ANYBODY),
 }
 NOT_AGAIN = {
@@ -218,6 +220,8 @@ NOT_AGAIN = {
     "X-Openapi-Address": (head_of(b"X-Openapi-Address: api", host=HOSTS[2]), ANYBODY),
     "an empty X-Openapi-Address": (head_of(b"X-Openapi-Address:"), ANYBODY),
     "Proxy-Authorization": (head_of(b"proxy-authorization: Basic x"), ANYBODY),
+    "another origin's page, by a link": (head_of(b"Sec-Fetch-Site: cross-site"), ANYBODY),
+    "another site of tomorrow": (head_of(b"sec-fetch-site: x"), ANYBODY),
     "HTTP/1.0": (head_of(line=b"GET /x HTTP/1.0"), ANYBODY),
     "absolute form": (head_of(line=b"GET http://" + OWN_HOST + b"/x HTTP/1.1"), ANYBODY),
     "an escape in the path": (head_of(line=b"GET /%61 HTTP/1.1"), ANYBODY),
@@ -264,6 +268,20 @@ def test_a_way_that_leads_elsewhere_is_not_used_again() -> None:
 def test_manners(fields: tuple[bytes, ...], framing: Framing, manners: Manners) -> None:
     passage = judged(head_of(*fields), SNAPSHOT).passage
     assert (passage.framing, passage.manners) == (framing, manners)
+
+
+@pytest.mark.parametrize(
+    ("accept", "page"),
+    [
+        (b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        (b"Text/HTML", True),
+        (b"*/*", False),
+        (b"application/vnd.pypi.simple.v1+json, text/html; q=0.01", False),
+        (b"application/json", False),
+    ],
+)
+def test_a_browser_shows_the_answer(accept: bytes, page: bool) -> None:
+    assert judged(head_of(b"Accept: " + accept), SNAPSHOT).passage.manners.page is page
 
 
 def test_manners_of_an_old_client() -> None:

@@ -184,3 +184,41 @@ def test_t33_workers_divide_what_one_connector_may_use() -> None:
 
 def test_by_default_no_caller_is_too_fast() -> None:
     assert made().limits.ceilings == Ceilings(2048, 2048, 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("c-tool.team.localhost", True),
+        ("c-tool.team.svc", True),
+        ("c-tool.team.svc.corp.example", True),
+        ("tools.example", True),
+        ("c-tool.team", False),
+        ("c-tool.team.svc.cluster.local", False),
+        ("evil.example", False),
+    ],
+)
+def test_t38_hosts_of_a_loopback_listener(host: str, *, own: bool) -> None:
+    settings = ProxySettings(cluster_domain="corp.example", allow_hosts=frozenset({"tools.example"}))
+    assert settings.isolation is not None
+    assert settings.isolation.own_host is not None
+    assert settings.isolation.own_host(host) is own
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "proxy.example"])  # noqa: S104
+def test_where_other_machines_reach_it_every_host_counts(host: str) -> None:
+    isolation = ProxySettings(host=host).isolation
+    assert isolation is not None
+    assert isolation.own_host is None
+
+
+@pytest.mark.parametrize("mode", [ClientAuth.TOKEN, ClientAuth.KUBERNETES])
+def test_tokens_keep_pages_out_by_themselves(mode: ClientAuth) -> None:
+    assert ProxySettings(client_auth=mode).isolation is None
+
+
+def test_t38_further_hosts() -> None:
+    assert made("--allow-host a.example,B.example").allow_hosts == {"a.example", "b.example"}
+    assert made().allow_hosts == frozenset()

@@ -30,7 +30,7 @@ from tests.peers.dialogue import OK
 from tests.peers.raw_client import connected
 from tests.peers.raw_upstream import RawUpstream
 
-REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n"
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default.localhost\r\n\r\n"
 SECONDS = 10.0
 MANY = 10_000
 """Samples: pieces enough that two who count get into each other's way, each larger than what a socket holds."""

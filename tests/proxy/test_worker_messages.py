@@ -47,6 +47,7 @@ OTHER = ProxySettings(
     tls=ListenerTls("/tls.crt", "/tls.key", TlsVersion.TLS_1_3),
     workers=4,
     installation=Installation("one", frozenset({"proxy.system"}), (HostPort("::", 8081),), PUBLISHED),
+    allow_hosts=frozenset({"tools.example"}),
 )
 
 

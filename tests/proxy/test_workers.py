@@ -20,7 +20,7 @@ from tests.peers.raw_client import connected
 
 pytestmark = [pytest.mark.slow]
 
-REQUEST = b"GET /x HTTP/1.1\r\nHost: c-nosuch.default\r\n\r\n"
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-nosuch.default.localhost\r\n\r\n"
 SECONDS = 20.0
 
 

@@ -16,7 +16,7 @@ from tests.peers.raw_client import connected
 from tests.peers.raw_upstream import RawUpstream
 from tests.standalone.manifests import CONNECTOR, SECRET
 
-REQUEST = b"GET /x HTTP/1.1\r\nHost: c-repo.default\r\n\r\n"
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-repo.default.localhost\r\n\r\n"
 
 
 @pytest.fixture

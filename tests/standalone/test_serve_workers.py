@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 SECRET = "canary-0c1e"
-REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default\r\n\r\n"
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-tool.default.localhost\r\n\r\n"
 LINE = re.compile(r"^\S+ access .* status=\d+ .* request=([0-9a-f]{16})-[0-9a-f]+$")
 SECONDS = 20.0
 

@@ -19,7 +19,7 @@ from tests.peers.raw_upstream import RawUpstream
 from tests.standalone.manifests import CONNECTOR, SECRET
 
 ANYWHERE = HostPort("127.0.0.1", 0)
-REQUEST = b"GET /x HTTP/1.1\r\nHost: c-repo.default\r\n\r\n"
+REQUEST = b"GET /x HTTP/1.1\r\nHost: c-repo.default.localhost\r\n\r\n"
 
 
 def settings_for(

@@ -9,6 +9,7 @@ from connectors.objects.addresses import (
     AddressError,
     Origin,
     declared_addresses,
+    origin_of_url,
     parse_address,
     same_address,
     unmapped,
@@ -187,3 +188,32 @@ def test_declared_addresses_are_the_given_ones_and_the_class_defaults() -> None:
 )
 def test_a_mapped_address_is_written_as_ipv4(ip: str, plain: str) -> None:
     assert unmapped(ip) == plain
+
+
+@pytest.mark.parametrize(
+    ("scheme", "authority", "origin"),
+    [
+        (b"http", b"tool.example", Origin("http", "tool.example", 80)),
+        (b"HTTPS", b"Tool.Example.", Origin("https", "tool.example", 443)),
+        (b"https", b"tool:", Origin("https", "tool", 443)),
+        (b"http", b"tool:443", Origin("http", "tool", 443)),
+        (b"http", b"[2001:DB8::1]:8080", Origin("http", "2001:db8::1", 8080)),
+        (b"http", b"", None),
+        (b"http", b"user@tool", None),
+        (b"http", b"tool:80:80", None),
+        (b"http", b"tool:x", None),
+        (b"http", b"tool:123456", None),
+        (b"http", b"[::1", None),
+        (b"http", b"[user@]", None),
+    ],
+)
+def test_the_origin_of_a_url_that_was_sent(scheme: bytes, authority: bytes, origin: Origin | None) -> None:
+    assert origin_of_url(scheme, authority) == origin
+
+
+@pytest.mark.parametrize(
+    "text", ["http://tool", "https://tool.example.:8443", "http://[2001:DB8:0::1]/a", "HTTP://T:80"]
+)
+def test_it_is_that_of_the_address(text: str) -> None:
+    address = parse_address(text)
+    assert origin_of_url(address.scheme.encode(), address.authority) == address.origin

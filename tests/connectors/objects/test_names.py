@@ -4,6 +4,7 @@ import pytest
 
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.names import (
+    HostForm,
     connector_name_problem,
     namespace_problem,
     object_name_problem,
@@ -64,3 +65,24 @@ def test_objects_are_named_by_subdomains(name: str, *, well: bool) -> None:
 def test_service_and_host_are_made_of_the_name() -> None:
     assert service_name("git") == "c-git"
     assert proxy_host(ConnectorKey("team", "git"), "svc.cluster.local") == "c-git.team.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [
+        ("c-tool.team.svc", True),
+        ("c-tool.team.svc.cluster.local", True),
+        ("c-tool.team.localhost", True),
+        ("c-tool.team.localhost.", True),
+        ("c-tool.team", False),
+        ("c-tool.team.", False),
+        ("c-git.dev", False),
+        ("c-tool.team.svc.evil.example", False),
+        ("tool.team.svc", False),
+        ("c-tool.team.localhost.evil.example", False),
+        ("", False),
+        ("\xff", False),
+    ],
+)
+def test_t38_hosts_that_no_other_name_server_answers_for(host: str, *, private: bool) -> None:
+    assert HostForm(localhost=True).private(host) is private

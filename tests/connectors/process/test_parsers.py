@@ -18,6 +18,7 @@ from connectors.process.parsers import (
     parse_duration,
     parse_duration_or_zero,
     parse_host_port,
+    parse_hosts,
     parse_on_off,
     parse_size,
     parse_switch,
@@ -174,3 +175,25 @@ def test_nothing_else_switches_off(text: str) -> None:
     for parse in (parse_duration_or_zero, parse_count_or_zero):
         with pytest.raises(ValueError, match=r"\w+"):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", set()),
+        ("tools.example", {"tools.example"}),
+        ("Tools.Example., b", {"tools.example", "b"}),
+        ("192.0.2.1,[2001:DB8::1],::1", {"192.0.2.1", "2001:db8::1", "::1"}),
+        ("a_b", {"a_b"}),
+    ],
+)
+def test_hosts(text: str, hosts: set[str]) -> None:
+    assert parse_hosts(text) == hosts
+
+
+@pytest.mark.parametrize(
+    "text", [",", "a,", "a:80", "http://a", "a/b", "*", "*.example", "a b", "[a]", "[::1]:80", "-a"]
+)
+def test_hosts_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match="without a port"):
+        parse_hosts(text)

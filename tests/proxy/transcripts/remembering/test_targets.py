@@ -30,6 +30,7 @@ TARGETS = [
     b"/a/..%23",
     b"/a/.. /b",
     b"/a/..%20/b",
+    b"/a/%20../b",
     b"/a/..%09/b",
     b"/a/%c0%ae%c0%ae/b",
     b"/a/%ef%bc%8e%ef%bc%8e/b",
