@@ -136,7 +136,40 @@ class ResponseBuffer(HeadBuffer):
             raise MessageError("the tool's response head has a NUL or lines without CRLF", Reason.UPSTREAM_PROTOCOL)
 
 
-# Bytes of a read while the other side takes everything.
+# Bytes of one read of a connection: half of what one may hold, so that a read that nobody takes fits beside what the
+# other side has not taken. The loop's own reads have up to 250 KiB.
+PIECE: Final = 32 * 1024
+# Bytes of one read at least, however much is held: near a limit, reads of a few bytes each would cost more than they
+# bring.
+LEAST_PIECE: Final = 4 * 1024
+
+
+# What a piece is wiped with: no token and no part of an answer stays there until the next read.
+ZEROS: Final = memoryview(bytes(PIECE))
+
+
+class Piece:
+    """What connections are read into, lent to one read at a time: its protocol copies what has come, and wipes it."""
+
+    def __init__(self) -> None:
+        self.whole: Final = memoryview(bytearray(PIECE))
+
+    def part(self, size: int) -> memoryview:
+        """So much of it, within LEAST_PIECE and PIECE."""
+        return self.whole[: max(LEAST_PIECE, size)]
+
+
+class InPieces(asyncio.BufferedProtocol):
+    """A connection's protocol that bounds each read, by what it holds; what was read comes to `data_received`."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a copy of what was read."""
+        raise NotImplementedError
+
+
+# Bytes of a read of a large body while the other side takes everything.
 MOST: Final = 512 * 1024
 # Bytes of a read behind one of which the other side has left something: that is held in memory, beside the buffer.
 LEAST: Final = 16 * 1024
@@ -171,24 +204,35 @@ class Reading(asyncio.BufferedProtocol):
     """A connection's protocol while a large body comes over it. Whatever else happens to it goes to its own one.
 
     `take` is told how many bytes stand in the buffer of `lender`, and gives back whether the other side took them all.
-    It must keep no view of them.
+    It must keep no view of them. `room` tells how many the other side's kernel has room for: what it does not take is
+    held in memory, so that no more is read.
     """
 
-    def __init__(self, lender: Lender, own: asyncio.Protocol, take: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        lender: Lender,
+        own: asyncio.BaseProtocol,
+        take: Callable[[int], bool],
+        room: Callable[[], int] = lambda: MOST,
+    ) -> None:
         self.lender = lender
         self.take = take
-        self._own = own
-        self._size = LEAST
+        self.room = room
+        # Which of the two kinds it is makes no difference for what is passed on to it.
+        self._own = cast("asyncio.Protocol", own)
+        self._size = self._lent = LEAST
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """For one read. The loop reads and tells of it before anything else happens, or reads nothing."""
-        return self.lender.lend(self._size)
+        # Small reads are not worth the question: what is left of them may be held.
+        self._lent = self._size if self._size <= PIECE else min(self._size, max(LEAST, self.room()))
+        return self.lender.lend(self._lent)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass it on, now: grow while that works, shrink when it does not."""
         if not self.take(nbytes):
             self._size = LEAST
-        elif nbytes == self._size:
+        elif nbytes == self._lent:
             self._size = min(2 * self._size, MOST)
 
     def pause_writing(self) -> None:

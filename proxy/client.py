@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
 import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from connectors.http.message import MessageError
 from connectors.http.plain import plain_head
-from proxy.buffers import RequestBuffer
+from proxy.buffers import LEAST_PIECE, PIECE, ZEROS, InPieces, RequestBuffer
 from proxy.relay import Relay
+from proxy.sockets import peer_has_left, reset_when_closed
 from proxy.watchdog import NEVER
 
 if TYPE_CHECKING:
     from proxy.server import ClientTerms  # which makes these connections
 
 # Bytes held for later: pipelined requests, and a body before its upstream is there. With more, nothing is read.
-MAX_BUFFERED = 64 * 1024
+MAX_BUFFERED = PIECE
 LINGER_IDLE = 5.0  # seconds without a byte of that body, then it is closed (nginx: lingering_timeout)
 # Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close).
 LINGER_TOTAL = 30.0
 
 DEFECT = "a client connection ended on an unexpected error; please report it"
-# TCP_CLOSE and TCP_CLOSE_WAIT of the kernel's tcp_states.h: reset by the peer, and closed by it.
-_PEER_HAS_LEFT = (7, 8)
-# struct linger of socket(7): on, for 0 seconds.
-_LINGER_NOT = struct.pack("ii", 1, 0)
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +58,7 @@ _READY, _HEAD, _FULL, _BUSY, _RELAYED, _NEXT, _LINGERING, _CLOSED = State
 _AWAITED = frozenset({_READY, _HEAD, _LINGERING})
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(InPieces):
     """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun.
 
     `_relay` is the running exchange's, once its upstream is there; `_waiting` what the exchange waits for before.
@@ -99,6 +94,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve, if there is a place."""
         self.transport = cast("asyncio.Transport", transport)
+        # Nothing is added to what the client has not taken: of answers, only one waits for it.
+        self.transport.set_write_buffer_limits(0)
         self._began = time.monotonic()
         if not self._terms.came(self):
             self.transport.abort()
@@ -106,6 +103,21 @@ class ClientConnection(asyncio.Protocol):
         self._terms.watchdog.watch(self)
         # If draining began before it was accepted, it serves nothing: a request is parsed, and refused.
         self._enter(_HEAD if self.draining else _READY, self._terms.timeouts.head)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """For one read: of PIECE at most, and no more than may still be held (threat 32)."""
+        if self._buffer is None:
+            return self._terms.piece.whole
+        # Of a head, what shows that it is too long.
+        most = self._terms.limits.head_bytes + LEAST_PIECE if self._state in _AWAITED else MAX_BUFFERED
+        return self._terms.piece.part(most - len(self._buffer))
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        came = self._terms.piece.whole[:nbytes]
+        data = bytes(came)
+        came[:] = ZEROS[:nbytes]
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""
@@ -242,18 +254,14 @@ class ClientConnection(asyncio.Protocol):
             self._keep(rest)
 
     def abort(self) -> None:
-        """Reset the connection: what was sent must not look complete.
-
-        A transport's own abort() sends FIN, which to a close-delimited body is its proper end; SO_LINGER 0 sends RST.
-        """
+        """Reset the connection: what was sent must not look complete."""
         self.cut_off = True
         self._reset()
 
     def _reset(self) -> None:
         self._let_go()
         if self.transport:
-            if connection := self.transport.get_extra_info("socket"):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            reset_when_closed(self.transport)
             self.transport.abort()
 
     def _let_go(self) -> None:
@@ -285,11 +293,8 @@ class ClientConnection(asyncio.Protocol):
         self._close() if taken and self._state is _READY else self.abort()
 
     def look_for_peer(self) -> None:
-        """Notice a client that has left while nothing is read from it: the kernel knows, but tells only who reads."""
-        if not self._paused or self.transport is None:
-            return
-        connection = self.transport.get_extra_info("socket")
-        if connection and connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _PEER_HAS_LEFT:
+        """Notice a client that has left while nothing is read from it."""
+        if self._paused and self.transport is not None and peer_has_left(self.transport):
             self._let_go()
             self.transport.abort()
 

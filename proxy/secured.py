@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from proxy.buffers import MOST, Reading
+from proxy.buffers import MOST, InPieces, Reading
 
 # Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1).
 CHUNK = 64 * 1024
@@ -32,13 +32,13 @@ _NOT_TLS = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMB
 logger = logging.getLogger(__name__)
 
 
-class Secured(asyncio.Transport, asyncio.Protocol):
+class Secured(asyncio.Transport, asyncio.BufferedProtocol):
     """A TCP connection's protocol, and the transport of `client`. Silence in the handshake is the client's timeout."""
 
     def __init__(
         self,
         context: ssl.SSLContext,
-        client: asyncio.Protocol,
+        client: InPieces,
         server_name: str | None = None,
         session: ssl.SSLSession | None = None,
         answer_plain: Callable[[], bytes] | None = None,
@@ -50,6 +50,7 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         """
         super().__init__()
         self._client = client
+        self._read_into = memoryview(b"")
         self._answer_plain = answer_plain
         self._deliver: Callable[[bytes], object] = client.data_received
         self._lent: Reading | None = None
@@ -70,6 +71,15 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         """The client connection begins at once: a client speaks first."""
         self._tcp = cast("asyncio.Transport", transport)
         self._client.connection_made(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """For one read: what is said goes to others at once, or stays here while reading is paused."""
+        self._read_into = cast("memoryview", self._client.get_buffer(sizehint))
+        return self._read_into
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        self.data_received(bytes(self._read_into[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Decrypt it. Nearly all that comes is one record, and passed on from here: the long way costs a fifth more."""
@@ -177,12 +187,12 @@ class Secured(asyncio.Transport, asyncio.Protocol):
         Where it reads a large body, TCP's transport reads into a lent buffer as well, and it is decrypted from the one
         into the other: no object is made of any of it.
         """
-        self._client = cast("asyncio.Protocol", protocol)
+        self._client = cast("InPieces", protocol)
         below: asyncio.BaseProtocol = self
         if isinstance(protocol, Reading):
             self._lent = protocol
             sealed = protocol.lender.sealed
-            below = Reading(sealed, self, lambda count: self._unseal(sealed.lend(count)))
+            below = Reading(sealed, self, lambda count: self._unseal(sealed.lend(count)), protocol.room)
         else:
             self._lent = None
             self._deliver = self._client.data_received

@@ -10,14 +10,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from connectors.http.head import ParsedRequest
 from connectors.http.plain import Plain
 from connectors.objects.reasons import Reason, Refusal
 from connectors.process.listening import Acceptor, Shared
-from proxy.buffers import SPEAKS_PLAIN
+from proxy.buffers import SPEAKS_PLAIN, Piece
 from proxy.client import ClientConnection
 from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response
@@ -57,7 +57,8 @@ class Requests(Protocol):
 class ClientTerms:
     """What client connections are bound by.
 
-    `came` tells whether there is a place for one, `gone` hears of its end; `refuse` answers a head that is none.
+    `came` tells whether there is a place for one, `gone` hears of its end; `refuse` answers a head that is none;
+    they are read into `piece`.
     """
 
     limits: Limits
@@ -68,6 +69,7 @@ class ClientTerms:
     came: Callable[[ClientConnection], bool]
     refuse: Callable[[Refusal, ClientConnection], None]
     gone: Callable[[ClientConnection], None]
+    piece: Piece = field(default_factory=Piece)
 
 
 class Server:
@@ -167,7 +169,7 @@ class Server:
         for connection in list(self._connections):
             connection.look_for_peer()
 
-    def _connected(self) -> asyncio.Protocol:
+    def _connected(self) -> asyncio.BaseProtocol:
         connection = ClientConnection(self._terms)
         protocol = Secured(self._tls(), connection, answer_plain=self._answer_plain) if self._tls else connection
         self._connections.add(connection)

@@ -15,6 +15,7 @@ from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
+from proxy.buffers import ZEROS, InPieces, Piece
 from proxy.decision import Forward
 from proxy.dialling import Dialling
 from proxy.secured_tool import Sessions
@@ -99,15 +100,16 @@ class IdlePool:
         self.idle: list[UpstreamConnection] = []
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(InPieces):
     """One connection to a tool: in use by one relay, or idle in its pool, or gone.
 
     Everything that arrives goes to `receiver`; if there is none, what arrives was not asked for. `generation` is
     that in which its pool was last found current, `idle_since` 0 before its first answer. `transport` is what it goes
-    over, None once it is gone.
+    over, None once it is gone. It is read into `piece`.
     """
 
-    def __init__(self, pool: IdlePool, on_lost: Callable[[UpstreamConnection], None]) -> None:
+    def __init__(self, pool: IdlePool, on_lost: Callable[[UpstreamConnection], None], piece: Piece) -> None:
+        self._piece = piece.whole
         self.pool = pool
         self.deadline = NEVER
         self.idle_since = 0.0
@@ -119,6 +121,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, and with TLS verified."""
         self.transport = cast("asyncio.Transport", transport)
+        # What the tool has not taken holds the client back at once: no more than one read of the client's is unsent.
+        self.transport.set_write_buffer_limits(0)
 
     def write(self, data: bytes) -> None:
         """Send to the tool."""
@@ -165,6 +169,17 @@ class UpstreamConnection(asyncio.Protocol):
     def expired(self) -> None:
         """Idle for too long, or closing and not read from."""
         self.close() if self.usable else self.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """For one read, of PIECE at most: the client may take nothing of it."""
+        return self._piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        came = self._piece[:nbytes]
+        data = bytes(came)
+        came[:] = ZEROS[:nbytes]
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """To the relay in charge."""
@@ -217,6 +232,7 @@ class Upstreams:
         # So is a Connector's load: it outlives a change of its Secret, and is shared by its addresses.
         self._loads: WeakValueDictionary[ConnectorKey, Load] = WeakValueDictionary()
         self._generation = 1
+        self._piece = Piece()
 
     @property
     def active(self) -> int:
@@ -297,7 +313,7 @@ class Upstreams:
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
-        connection = UpstreamConnection(self.pool(key), self._lost)
+        connection = UpstreamConnection(self.pool(key), self._lost, self._piece)
         await self._dialling.connect(key, address, tls, connection, key.connector.namespace)
         self._all.add(connection)
         self._watchdog.watch(connection)

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from connectors.tls.serving import Serving
-from proxy.buffers import Reading
+from proxy.buffers import PIECE, InPieces, Reading
 from proxy.secured import MAX_ANSWERED, Secured
 from tests.peers.handshakes import client_context
 from tests.peers.tls_client import APPLICATION, HALF_A_KEY_UPDATE, HANDSHAKE, Records, logging_context
@@ -58,7 +58,7 @@ class Wire(asyncio.Transport):
         return taken
 
 
-class Client(asyncio.Protocol):
+class Client(InPieces):
     """What stands behind TLS."""
 
     def __init__(self) -> None:
@@ -68,6 +68,9 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.calls.append("made")
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(bytearray(PIECE))
 
     def data_received(self, data: bytes) -> None:
         self.got += data
@@ -96,7 +99,7 @@ def arrives(protocol: asyncio.BaseProtocol, data: bytes) -> None:
         buffer[:] = bytes(len(buffer))  # it is lent to others now
         data = data[size:]
     if data:
-        assert isinstance(protocol, asyncio.Protocol)
+        assert isinstance(protocol, Secured)
         protocol.data_received(data)
 
 
