@@ -64,6 +64,19 @@ def test_reads_grow_while_all_is_taken_and_shrink_when_it_is_not() -> None:
     assert len(reading.get_buffer(-1)) == LEAST
 
 
+def test_t32_no_more_is_read_than_the_other_side_has_room_for() -> None:
+    """Beyond PIECE, of which nothing need be taken."""
+    room = MOST
+    reading = Reading(Lender(), Heard(), lambda _: True, lambda: room)
+    for _ in range(8):
+        reading.buffer_updated(len(reading.get_buffer(-1)))
+    assert len(reading.get_buffer(-1)) == MOST
+    room = 100_000
+    assert len(reading.get_buffer(-1)) == 100_000
+    room = 0
+    assert len(reading.get_buffer(-1)) == LEAST
+
+
 def test_what_is_sealed_is_read_into_a_buffer_of_its_own() -> None:
     lender = Lender()
     assert lender.sealed is lender.sealed

@@ -1,0 +1,127 @@
+"""What a connection costs whose peer takes nothing: at most 64 KiB of buffers, beside its own objects (threat 32)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.peers.fixtures import StartProxy
+from tests.peers.manifests import auth, connector, write
+
+pytestmark = pytest.mark.e2e
+
+CLIENTS = 200
+KIB = 1024
+MOST = (64 + 16) * KIB
+"""Bytes of a connection: its buffers, and what it costs by itself, with its request and the tool's connection."""
+
+CHUNK = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nX: " + b"a" * 7000 + b"\r\n\r\n"
+PATH = b"/namespaces/default/connectors/"
+
+
+class Flood(asyncio.Protocol):
+    """A tool that sends for as long as it is read from, or reads nothing."""
+
+    transport: asyncio.Transport | None = None
+    piece = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport
+        if b"/stuck " in data:
+            self.transport.pause_reading()
+        elif b"/interim " in data:
+            self.transport.write(INTERIM * 90)
+        elif b"/chunked " in data:
+            self._begin(b"Transfer-Encoding: chunked", CHUNK)
+        elif b"/long " in data:
+            self._begin(b"Content-Length: 1000000000000", b"x" * 0x8000)
+
+    def _begin(self, field: bytes, piece: bytes) -> None:
+        assert self.transport
+        self.transport.write(b"HTTP/1.1 200 OK\r\n" + field + b"\r\n\r\n")
+        self.piece = piece
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self.piece, self.waiting = b"", self.piece
+
+    def resume_writing(self) -> None:
+        assert self.transport
+        self.piece = self.piece or self.waiting
+        while self.piece and not self.transport.is_closing():
+            self.transport.write(self.piece)
+
+    waiting = b""
+
+
+@asynccontextmanager
+async def flooding() -> AsyncIterator[str]:
+    tools: list[Flood] = []
+
+    def made() -> Flood:
+        tools.append(Flood())
+        return tools[-1]
+
+    server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0, backlog=CLIENTS)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for tool in tools:
+        if tool.transport is not None:  # accepted, and told of it
+            tool.transport.abort()
+    await asyncio.sleep(0)  # they close in this turn
+
+
+def request(line: bytes, *fields: bytes) -> bytes:
+    return b"\r\n".join([line + b" HTTP/1.1", b"Host: proxy", *fields, b"", b""])
+
+
+async def sent(client: socket.socket, port: int, data: bytes) -> None:
+    """As much of it as is taken within a second."""
+    loop = asyncio.get_running_loop()
+    client.setblocking(False)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * KIB)
+    await loop.sock_connect(client, ("127.0.0.1", port))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await loop.sock_sendall(client, data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(request(b"GET " + PATH + b"none/x") * 6000, id="pipelined, refused, not read"),
+        pytest.param(request(b"GET " + PATH + b"tool/long"), id="slow reader"),
+        pytest.param(request(b"GET " + PATH + b"tool/chunked"), id="slow reader of chunks"),
+        pytest.param(request(b"GET " + PATH + b"tool/interim"), id="interim responses, not read"),
+        pytest.param(
+            b"GET /x HTTP/1.1\r\nHost: proxy\r\n" + (b"X: " + b"v" * 1000 + b"\r\n") * 60, id="unfinished head"
+        ),
+        pytest.param(
+            request(b"PUT " + PATH + b"tool/stuck", b"Content-Length: 100000000") + b"z" * 4_000_000, id="stuck upload"
+        ),
+    ],
+)
+async def test_t32_a_connection_whose_peer_takes_nothing_holds_little(
+    tmp_path: Path, start_proxy: StartProxy, data: bytes
+) -> None:
+    async with flooding() as address:
+        manifests = write(tmp_path / "manifests", connector("tool", address, auth=auth("basicAuth")))
+        proxy = await start_proxy(manifests, "--access-log", "off")
+        with ExitStack() as clients:
+            some = [clients.enter_context(socket.socket()) for _ in range(CLIENTS + 10)]
+            # What is made once, with the first connections, is not theirs.
+            await asyncio.gather(*(sent(client, proxy.port, data) for client in some[:10]))
+            rest = proxy.peak_memory
+            await asyncio.gather(*(sent(client, proxy.port, data) for client in some[10:]))
+            await asyncio.sleep(1)
+            assert (proxy.peak_memory - rest) / CLIENTS <= MOST
