@@ -9,7 +9,8 @@ from tests.proxy.test_splice import until
 
 
 async def test_t32_as_much_as_there_is_room_for_is_taken_at_once() -> None:
-    async with connection() as (_, end):
+    async with connection() as (peer, end):
+        peer.transport.pause_reading()
         for _ in range(100):
             if (room := room_of(end.own)) < 16 * 1024:
                 break
