@@ -23,6 +23,8 @@ MAX_BUFFERED = PIECE
 LINGER_IDLE = 5.0  # seconds without a byte of that body, then it is closed (nginx: lingering_timeout)
 # Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close).
 LINGER_TOTAL = 30.0
+# Seconds that a client has to take an answer: to give its place to another sooner would cut that short.
+TAKEN_WITHIN = 5.0
 
 DEFECT = "a client connection ended on an unexpected error; please report it"
 
@@ -280,14 +282,19 @@ class ClientConnection(InPieces):
 
     @property
     def waits_since(self) -> float:
-        """Since when it waits for its client alone, in seconds of time.monotonic(); NEVER while a request runs."""
-        state, times = self._state, self._terms.timeouts
-        lasts = {_READY: times.keep_alive, _HEAD: times.head, _FULL: times.idle, _LINGERING: times.idle}
+        """Since when (time.monotonic()) it waits for its client alone; NEVER while a request or its answer runs."""
+        state, times, transport = self._state, self._terms.timeouts, self.transport
+        unsent = transport is not None and transport.get_write_buffer_size() > 0
+        lasts = {_READY: times.keep_alive, _HEAD: times.head, _FULL: times.idle, _LINGERING: LINGER_TOTAL}
+        last = lasts.get(state, times.idle if unsent and state is _CLOSED else NEVER)
+        if last is NEVER:
+            return NEVER
         # One that has not sent anything yet has the deadline of a head, before which it cannot have waited.
-        return max(self._began, self.deadline - lasts[state]) if state in lasts else NEVER
+        since = max(self._began, (self._lingers_until if state is _LINGERING else self.deadline) - last)
+        return NEVER if unsent and time.monotonic() - since < TAKEN_WITHIN else since
 
     def make_room(self) -> None:
-        """Close at once, since others need the place: no request runs whose answer could be lost."""
+        """Close at once, since others need the place: no request runs, and its client had time to take its answer."""
         taken = self.transport is not None and not self.transport.get_write_buffer_size()
         # What the client has not taken would keep the descriptor.
         self._close() if taken and self._state is _READY else self.abort()

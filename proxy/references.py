@@ -98,8 +98,8 @@ def _referer(value: bytes, forward: Forward) -> bytes:
     return value if path is None else forward.target.address.root + path + (found[4] or b"")
 
 
-# Where tools copy from, by paths of their own: of object stores that begin with the bucket or container. They cannot
-# be mapped, since no client writes its own address there.
+# Where tools copy or rename from, by paths of their own: of object stores that begin with the bucket or container.
+# They cannot be mapped, since no client writes its own address there.
 def _source(value: bytes, forward: Forward) -> bytes:
     address = forward.target.address
     if not address.prefix:
@@ -201,7 +201,7 @@ _CHANGES: dict[bytes, Callable[[bytes, Forward], bytes | None]] = {
         (
             b"x-amz-copy-source", b"x-cos-copy-source", b"x-goog-copy-source", b"x-obs-copy-source",
             b"x-oss-copy-source", b"x-copy-from", b"x-object-manifest", b"x-symlink-target",
-            b"x-ms-copy-source", b"x-ms-rename-source",
+            b"x-ms-copy-source", b"x-ms-rename-source", b"x-amz-rename-source", b"x-ms-file-rename-source",
         ),
         _source,
     ),

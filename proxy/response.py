@@ -53,6 +53,7 @@ PASS: Final = Treatment("as it is", passed=True)
 DROP: Final = Treatment("not for the client")
 _CLOSE: Final = Treatment("not for the client, and the tool's connection ends")
 _CHUNKED: Final = Treatment("as it is", passed=True, framing=CHUNKED)
+_OF_BODY: Final = Treatment("as it is, unless the answer has no body", passed=True)
 _REWRITE: Final = Treatment("rewritten for each request")
 
 # What is written of a line, with its line end: nothing of one that is not for the client. Beside it its treatment,
@@ -179,6 +180,8 @@ def _named(name: bytes) -> _Name:
     if lower in _MEANING:
         return _Name(lower, None, private)
     treatment = _REWRITE if folded in CHANGED else DROP if folded in HOP_BY_HOP else PASS
+    if folded in (b"transfer-encoding", b"trailer"):
+        treatment = _OF_BODY  # what some read as framing, too (proxy/scrub.py)
     return _Name(folded, treatment, private)
 
 
@@ -211,7 +214,7 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
     status, fields = known.statuses.get(lines[0]), lines[1:]
     if status is None or len(fields) > most:
         return None
-    written, all_known, framing, persistent, keep_alive = [], True, None, True, b""
+    written, all_known, framing, persistent, keep_alive, of_body = [], True, None, True, b"", False
     for field in fields:
         line = known.lines.get(field)
         if line is None:
@@ -226,7 +229,8 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
                 return None
             framing, keep_alive = meaning.framing or framing, keep_alive or meaning.keep_alive
             persistent = persistent and meaning is not _CLOSE
-    if framing is not None and framing.kind is BodyKind.CHUNKED and status in BODYLESS:
+            of_body = of_body or meaning is _OF_BODY or meaning is _CHUNKED
+    if of_body and status in BODYLESS:
         return None  # what it says of a body may not reach the client (proxy/scrub.py)
     answer = Answer(status, lines[0] + b"\r\n" + b"".join(written), framing, persistent, keep_alive)
     if framing is not None and framing.kind is BodyKind.LENGTH and persistent and status not in BODYLESS:

@@ -18,6 +18,10 @@ AT_ONCE = 32
 PART = 8
 # Seconds without another look, behind one that found each connection at work.
 PAUSE = 0.1
+# Connections that may be looked at for each that makes room, and seconds without another look for each beyond. Where
+# nearly all are at work, each new one would cost a look at all of them, some ms: 300 a second would stop the loop.
+WORTH = 256
+LOOK = PAUSE / 4096
 
 
 class Closed(StrEnum):
@@ -125,20 +129,25 @@ class Slots:
         """Of the clients with the most, down to those with `at_least` as many."""
         if now < self._looked_until and at_least >= self._looked_down_to:
             return False
-        levels = sorted((count for count in self._levels if count >= at_least), reverse=True)
-        if any(self._make_room(self._levels[count], new) for count in levels):
-            return True
-        self._looked_until, self._looked_down_to = now + PAUSE, at_least
-        return False
+        looked = closed = 0
+        for count in sorted((count for count in self._levels if count >= at_least), reverse=True):
+            looked += count * len(self._levels[count])
+            if closed := self._make_room(self._levels[count], new):
+                break
+        pause = (looked - WORTH * closed) * LOOK if closed else PAUSE
+        if pause > 0.0:
+            self._looked_until, self._looked_down_to = now + pause, at_least
+        return closed > 0
 
-    def _make_room(self, clients: Iterable[str], new: Slot) -> bool:
-        """Close those of these clients that have waited longest; whether one did."""
+    def _make_room(self, clients: Iterable[str], new: Slot) -> int:
+        """Close those of these clients that have waited longest; how many."""
         waiting = [(since, id(slot), slot) for since, slot in self._waiting(clients) if slot is not new]
-        for _, _, slot in heapq.nsmallest(min(AT_ONCE, max(1, len(waiting) // PART)), waiting):
+        longest = heapq.nsmallest(min(AT_ONCE, max(1, len(waiting) // PART)), waiting)
+        for _, _, slot in longest:
             self.leave(slot)
             self.closed[Closed.MADE_ROOM] += 1
             slot.make_room()
-        return bool(waiting)
+        return len(longest)
 
     def _waiting(self, clients: Iterable[str]) -> Iterator[tuple[float, Slot]]:
         for client in clients:

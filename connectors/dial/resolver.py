@@ -153,8 +153,13 @@ class NameResolver:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._settle, name, namespace, answer)
 
-        # A daemon: the process may end while a name server keeps it waiting.
-        threading.Thread(target=work, name="lookup", daemon=True).start()
+        try:
+            # A daemon: the process may end while a name server keeps it waiting.
+            threading.Thread(target=work, name="lookup", daemon=True).start()
+        except RuntimeError:
+            # The container has as many threads as it may (its pids limit). Settled later, as any other failure is: the
+            # caller begins to wait only now, and the place must be given back.
+            loop.call_soon(self._settle, name, namespace, OSError("no thread is left to look a name up in"))
         return lookup
 
     def _settle(self, name: Name, namespace: str, answer: list[str] | OSError) -> None:
@@ -174,9 +179,10 @@ class NameResolver:
     def _begin_next(self) -> None:
         """Let those begin that may: the namespaces take turns, and a name that is not wanted any more is left out."""
         for namespace in list(self._waiting):
+            if not self._may_begin(namespace):
+                continue  # it keeps its place: a turn that it could not use is not its turn
             waiting = self._waiting.pop(namespace)
-            if self._may_begin(namespace):
-                self._begin_one(waiting, namespace)
+            self._begin_one(waiting, namespace)
             if waiting:
                 self._waiting[namespace] = waiting  # behind the others
 

@@ -130,6 +130,7 @@ class Audit:
         metrics.in_flight -= 1
         if (load := record.load) is not None:
             load.requests -= 1
+            record.load = None  # given back once: a defect that ends a request twice must not free another's place
         label = plan.class_name if plan is not None else "", record.method, record.answered or record.status
         numbers = metrics.of(plan.key if plan is not None else NO_CONNECTOR)
         numbers.count(label, duration, upstream, record.bytes_in, record.bytes_out)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from proxy import client
+from proxy.client import After
 from proxy.watchdog import NEVER
 from tests.proxy.test_client import Desk, get, turns
 
@@ -31,6 +35,47 @@ async def test_t33_one_that_is_idle_is_closed_in_order() -> None:
     await desk.receive(get(b"/1"))
     desk.client.make_room()
     assert desk.wire.ended == "close"
+
+
+@pytest.mark.parametrize("after", [b"", b"GET /2"], ids=["idle", "in the next head"])
+async def test_t33_an_answer_that_the_client_takes_is_not_cut_short(
+    monkeypatch: pytest.MonkeyPatch, after: bytes
+) -> None:
+    desk = Desk()
+    await desk.receive(get(b"/1"))
+    await desk.receive(*[after] if after else [])
+    assert desk.client.waits_since is not NEVER
+    monkeypatch.setattr(desk.wire, "get_write_buffer_size", lambda: 1)
+    assert desk.client.waits_since is NEVER
+    monkeypatch.setattr(client, "TAKEN_WITHIN", 0.0)
+    assert desk.client.waits_since is not NEVER
+    desk.client.make_room()
+    assert desk.wire.ended == "abort"
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["between two requests", "at the end"])
+async def test_t33_one_that_takes_no_answer_has_its_place_for_so_long(
+    monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    desk = Desk(lambda _: After.KEEP if paused else After.CLOSE)
+    monkeypatch.setattr(desk.wire, "get_write_buffer_size", lambda: 100_000)
+    begun = time.monotonic()
+    if paused:
+        desk.client.pause_writing()
+    await desk.receive(get(b"/1"))
+    assert desk.client.waits_since is NEVER
+    monkeypatch.setattr(client, "TAKEN_WITHIN", 0.0)
+    assert begun <= desk.client.waits_since <= time.monotonic()
+    desk.client.make_room()
+    assert desk.wire.ended == "abort"
+
+
+async def test_t33_one_that_was_refused_just_now_has_not_waited_for_long() -> None:
+    desk = Desk(lambda _: After.LINGER)
+    desk.client._began -= 1000
+    begun = time.monotonic()
+    await desk.receive(get(b"/1"))
+    assert begun <= desk.client.waits_since <= time.monotonic()
 
 
 async def test_t33_one_without_a_place_is_neither_read_nor_watched() -> None:

@@ -238,7 +238,7 @@ def test_t37_the_clients_own_address_is_the_tools_own_and_others_are_foreign(
 COPIES = LOOKED_AT - METHOD_OVERRIDES - {b"destination", b"if", b"origin", b"referer", b"sec-websocket-protocol"}
 
 
-@pytest.mark.parametrize("name", sorted(COPIES))
+@pytest.mark.parametrize("name", sorted(COPIES | {b"x-amz-rename-source", b"x-ms-file-rename-source"}))
 def test_t37_a_source_below_the_prefix_passes_and_no_other_one(name: bytes) -> None:
     for inside in (b"/pub/a%20b", b"pub/a?versionId=1", ROOT + b"/pub/a"):
         assert HOST.sends(name, inside) == inside

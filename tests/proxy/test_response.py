@@ -43,8 +43,9 @@ VALUES = [
     *(b"a=b; Path=/git; Domain=tool.example", b'Bearer realm="https://evil"', b'Basic realm="x"', b"\xff\x80"),
     *(b"x", b"", b"a\0b", b"a\nb", b"a\rb", b"a\tb", b"a\x7fb", b"long-s3cret"),
 ]
+BODYLESS = [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"]
 STATUS_LINES = [
-    *(OK, b"HTTP/1.1 404 Not Found", b"HTTP/1.1 302 Found", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"),
+    *(OK, b"HTTP/1.1 404 Not Found", b"HTTP/1.1 302 Found", *BODYLESS),
     *(b"HTTP/1.0 200 OK", b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1  200 OK", b"HTTP/1.1 200 OK "),
     *(b"HTTP/1.1 999 X", b"HTTP/1.1 200 \xff\t", b"HTTP/1.1 200 a\0", b"HTTP/1.1 99 X", b"HTTP/1.1 1000 X"),
     *(b"HTTP/2 200 OK", b"http/1.1 200 OK", b"HTTP/1.1 103 Early Hints", b"HTTP/1.1 200 OK\nX: y", b"ICY 200 OK", b""),
@@ -229,7 +230,15 @@ def test_a_status_line_is_kept_where_it_is_written_as_it_came(status_line: bytes
         assert check_both_ways(status_line, lines, FORWARDS[0]) is (seen > 0 and status_line in as_it_came)
 
 
-@pytest.mark.parametrize("status_line", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"])
+@pytest.mark.parametrize("status_line", BODYLESS)
+@pytest.mark.parametrize("line", [b"Trailer: X-A", b"transfer_encoding: chunked", b"Transfer_Encoding: chunked"])
+def test_t11_what_speaks_of_a_body_is_not_remembered_for_an_answer_without_one(status_line: bytes, line: bytes) -> None:
+    lines = KnownLines(BUDGET)
+    for begin in (OK, status_line) * 4:
+        check_both_ways(begin + b"\r\n" + line, lines, FORWARDS[0])
+
+
+@pytest.mark.parametrize("status_line", BODYLESS)
 def test_t11_what_has_no_body_is_judged_where_it_promises_one(status_line: bytes) -> None:
     chunked, length = b"\r\nTransfer-Encoding: chunked", b"\r\nContent-Length: 5"
     lines = taught(OK + chunked, OK + length, status_line)
@@ -248,13 +257,11 @@ def test_what_is_rewritten_is_made_for_each_request() -> None:
     lines = taught(raw)
     answers = [known(raw, lines, forward) for forward in FORWARDS[:2] * 2]
     made = [answer.head.split(b"\r\n")[1] for answer in answers if answer]
-    assert (
-        made == [b"Location: https://c-tool.team/a", b"Location: https://proxy:1/namespaces/team/connectors/tool/a"] * 2
-    )
+    both = [b"Location: https://c-tool.team/a", b"Location: https://proxy:1/namespaces/team/connectors/tool/a"]
+    assert made == both * 2
 
 
 # -- what is kept
-
 
 FIELD = b"X-Trace: %d"
 

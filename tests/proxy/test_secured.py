@@ -159,6 +159,14 @@ async def line(fresh: Line) -> Line:
     return fresh
 
 
+@pytest.mark.parametrize("plain", [b"GET / HTTP/1.1\r\n\r\n", b"\x17\x03\x09 GET / HTTP/1.1\r\n"])
+async def test_t33_what_is_plain_within_tls_gets_no_plain_answer(line: Line, plain: bytes) -> None:
+    line.secured._answer_plain = lambda: b"HTTP/1.1 400 Bad Request\r\n"
+    arrives(line.secured, plain + b"Host: a\r\n GET / HTTP/1.1\r\n\r\n")
+    assert b"HTTP" not in line.wire.sent
+    assert line.wire.ended == "close"
+
+
 async def test_the_client_connection_has_its_transport_from_the_start(fresh: Line) -> None:
     assert fresh.client.calls == ["made"]
     assert fresh.secured.get_extra_info("peername") == ("192.0.2.7", 1)

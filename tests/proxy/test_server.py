@@ -184,6 +184,23 @@ async def test_t33_one_that_waits_makes_room(sent: bytes, caplog: pytest.LogCapt
     await desk.server.drain(0.0)
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", GET, b"no request\r\n\r\n"])
+async def test_t33_one_that_is_gone_holds_no_place(desk: Desk, sent: bytes) -> None:
+    for reset in (False, True):
+        async with connected(desk.server.port) as client:
+            client.send(sent)
+            if sent == GET:
+                await desk.begun.acquire()
+            async with asyncio.timeout(5):
+                while len(desk.server.slots) != 1:  # noqa: ASYNC110 - the kernel tells the server
+                    await asyncio.sleep(0)
+            if reset:
+                client.reset()
+        async with asyncio.timeout(5):
+            while len(desk.server.slots):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+
+
 async def test_shared_sockets_are_accepted_from_and_counted() -> None:
     listeners, counts = await listen("127.0.0.1", 0, 16), Counts.make(2)
     desk = Desk(limits=Limits(connections=1))

@@ -117,6 +117,17 @@ def test_t33_a_flood_is_not_worth_a_look_at_everything_for_each_of_it(since: flo
     assert Held.looked_at <= 4097 * (1000 / AT_ONCE + 1)
 
 
+def test_t33_a_flood_while_nearly_all_are_at_work_is_not_worth_a_look_for_each_of_it() -> None:
+    slots = Slots(4096, 0)
+    take(slots, A, *[NEVER] * 4090, *[0.0] * 6)
+    Held.looked_at = 0
+    taken = [slots.take(Held(number / 1e3), A, number / 1e3) for number in range(1000)]
+    assert Held.looked_at <= 4097 * 12, "a second's flood"
+    assert taken.count(None) >= 10, "some come in all the same"
+    # A client with fewer does not wait for that.
+    assert slots.take(Held(1.0), B, 1.0) is None
+
+
 def test_leaving_twice_does_no_harm() -> None:
     slots = Slots(2, 0)
     (one,) = take(slots, A, 0.0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections import Counter
 
 import pytest
 
@@ -161,6 +162,50 @@ async def test_t33_namespaces_take_turns() -> None:
     await asyncio.gather(*both)
     order = names.asked[2:]
     assert all(abs(order.index(f"a{number}") - order.index(f"b{number}")) <= 3 for number in (1, 2, 3)), order
+
+
+async def test_t33_where_few_places_are_left_each_namespace_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MAX_LOOKUPS", 8)
+    names = [f"{namespace}{number}" for namespace in "abcd" for number in range(8)]
+    release = {name: threading.Event() for name in names}
+    asked: list[str] = []
+
+    def look(host: str, _: int) -> list[str]:
+        asked.append(host)
+        assert release[host].wait(10)
+        return ["192.0.2.1"]
+
+    bounded = NameResolver(look, of_namespace=6)
+    waiting = [task for name in names for task in asking(bounded, name[0], name)]
+    for number in range(20):
+        async with asyncio.timeout(10):
+            while len(asked) < min(8 + number, len(names)):  # noqa: ASYNC110 - it is asked in threads
+                await asyncio.sleep(0.001)
+        if number >= 4:
+            running = Counter(name[0] for name in asked if not release[name].is_set())
+            assert max(running.values()) - min(running.values()) <= 2, (asked, running)
+        most = max("abcd", key=[name[0] for name in asked if not release[name].is_set()].count)
+        release[next(name for name in asked if name[0] == most and not release[name].is_set())].set()
+        await asyncio.sleep(0.01)
+    for event in release.values():
+        event.set()
+    await asyncio.gather(*waiting)
+
+
+async def test_t33_a_lookup_that_gets_no_thread_fails_and_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names()
+    resolver = NameResolver(names, of_namespace=1)
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        waiting = asking(resolver, "loud", "first", "first", "second")
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(answer) for answer in found] == [OSError] * 3
+    assert await resolver.addresses("first", 80, "loud") == ["192.0.2.1", "192.0.2.80"]
+    assert await resolver.addresses("third", 80, "loud") == ["192.0.2.1", "192.0.2.80"]
 
 
 async def test_t33_as_many_as_a_namespace_may_let_wait(monkeypatch: pytest.MonkeyPatch) -> None:

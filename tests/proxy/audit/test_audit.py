@@ -17,6 +17,7 @@ from proxy.audit.audit_file import AuditFile
 from proxy.audit.audit_log import AuditCaller, AuditLog, AuditRecord, Decision, UsedSecret
 from proxy.metrics import ProxyMetrics
 from proxy.settings import AccessLogFormat
+from proxy.upstream import Load
 from tests.peers.manifests import Manifest, auth, basic_auth
 from tests.proxy.decisions import forward_of, plan_of, tool
 from tests.proxy.decisions import request as head_of
@@ -92,6 +93,16 @@ async def test_a_refused_request() -> None:
     assert (line.status, line.reason, line.connector, line.caller, line.upstream) == (403, "Forbidden", "", "", 0.0)
     assert desk.sample("refusals_total", reason="Forbidden") == 1
     assert desk.sample("request_duration_seconds_count", namespace="", connector="") == 1
+
+
+async def test_t33_what_a_request_counts_for_is_given_back_once() -> None:
+    desk, load = Desk(), Load()
+    load.requests = 2
+    record = desk.begin()
+    record.load = load
+    await desk.line(record)
+    await desk.line(record)
+    assert load.requests == 1
 
 
 async def test_a_client_that_left() -> None:
