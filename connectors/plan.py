@@ -80,8 +80,8 @@ class Plan:
     """What the data plane knows of one Connector. Equal only if the same instance: a change makes another.
     `has_proxy`: whether the class gives its Connectors a proxy address; an unknown class may well have one. `by_path`:
     whether it leaves the naming to the path. `caller_header`, `bearer_protocol`: see ConnectorClass. `refusal` is what
-    every request gets instead of the tool's answer; there is no Target then. `secret_name`, `secret_version`: empty if
-    there is no Secret. `targets` is keyed by extension name; "" is spec.address.
+    every request gets instead of the tool's answer; then it has no Target. `secret_name`, `secret_version`: empty
+    without a Secret. `targets` is keyed by extension name; "" is spec.address.
     """
 
     key: ConnectorKey

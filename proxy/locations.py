@@ -32,7 +32,7 @@ _SCHEMES = {"http": b"http", "https": b"https"}
 
 
 # What stands in one head is bounded, whatever the tool writes (threat 31): a head that fits the limits took 28 s.
-class References:
+class UriReferences:
     """The URI references of one response head on their way to the client. `scheme` is that of the client's URL."""
 
     __slots__ = ("_base", "_count", "_growth", "forward", "scheme")

@@ -21,7 +21,7 @@ FIELD = b"cdn-loop"
 # that do not know each other, and those in which what lies between gives each turn another Connector.
 MAX_HOPS = 8
 _NAME = b"connectors-"
-# Wherever it stands in a value: what a client sends need not follow the grammar, and what lies between may join lines.
+# Anywhere in a value: what a client sends need not follow the grammar, and what lies between may join lines.
 _MARK = re.compile(rb"(?<![0-9A-Za-z_-])connectors-[0-9a-f]{32}(?![0-9A-Za-z_-])")
 
 

@@ -25,7 +25,7 @@ from proxy.callers.tokens import Presented
 from proxy.course import Means
 from proxy.decision import Forward
 from proxy.inject import request_trailers
-from proxy.locations import References
+from proxy.locations import UriReferences
 from proxy.outbox import Outbox
 from proxy.request import Passage
 from proxy.response import Answer, judged_answer, known_answer, without_coding
@@ -94,7 +94,7 @@ class Relay(Bodies):
     tunnelled = False
     _forward: Forward | None = None
     _response_head: ResponseBuffer | None = None
-    _references: References | None = None
+    _references: UriReferences | None = None
     _response_kind = BodyKind.NONE
 
     def __init__(self, terms: Terms, record: Record, passage: Passage, client: ClientConnection, target: bytes) -> None:
@@ -275,7 +275,7 @@ class Relay(Bodies):
 
     def _for_client(self, name: bytes, value: bytes) -> bytes | None:
         if self._references is None:
-            self._references = References(self.forward, self._terms.bounds.side.scheme)
+            self._references = UriReferences(self.forward, self._terms.bounds.side.scheme)
         return field_for_client(name, value, self._references)
 
     def _interim(self, head: ResponseHead) -> None:

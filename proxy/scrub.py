@@ -12,7 +12,7 @@ from connectors.http.message import NEVER_TRAILERS, Headers, ResponseHead
 from connectors.plan import Query
 from proxy.decision import Forward, Mount
 from proxy.inject import not_forwarded
-from proxy.locations import References, at_root, map_path
+from proxy.locations import UriReferences, at_root, map_path
 
 _WHOLE = re.compile(rb"\A()(.*)\Z", re.DOTALL)
 # Fields that hold addresses; group 2 is the address.
@@ -53,7 +53,7 @@ _CHANGED_ATTRIBUTES = re.compile(rb";[ \t]*(?:domain|secure)", re.IGNORECASE)
 
 
 # Set-Cookie of the tool's, for the address that the client used (RFC 6265 section 5).
-def rewrite_cookie(value: bytes, references: References) -> bytes:
+def rewrite_cookie(value: bytes, references: UriReferences) -> bytes:
     """Domain is dropped (the cookie becomes host-only), Path is mapped, Secure follows the scheme.
 
     Without this a client would refuse the cookie, or send one Connector's cookie to another: on a shared host, or where
@@ -158,7 +158,7 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
         MessageError: it has too many addresses, or they become too long, with reason UpstreamProtocol.
     """
     headers = []
-    references = References(forward, side.scheme)
+    references = UriReferences(forward, side.scheme)
     dropped = not_forwarded(head)
     has_no_body = head.status < 200 or head.status in BODYLESS
     for name, value in head.headers:
@@ -190,7 +190,7 @@ def response_trailers(trailers: Headers) -> Headers:
     return tuple(field for field in trailers if fold(field[0]) not in NEVER_TRAILERS | {_REASON_HEADER})
 
 
-def field_for_client(name: bytes, value: bytes, references: References) -> bytes | None:
+def field_for_client(name: bytes, value: bytes, references: UriReferences) -> bytes | None:
     """The field's value for the client; None where the field is not passed on. `references` is the whole head's.
 
     Raises:
@@ -210,15 +210,15 @@ def field_for_client(name: bytes, value: bytes, references: References) -> bytes
     return value if change is None else change(value, references)
 
 
-def _rewrite_location(value: bytes, references: References) -> bytes:
+def _rewrite_location(value: bytes, references: UriReferences) -> bytes:
     return references.location(value)
 
 
-def _rewrite_links(value: bytes, references: References) -> bytes:
+def _rewrite_links(value: bytes, references: UriReferences) -> bytes:
     return _LINK_TARGET.sub(lambda link: b"<" + references.location(link[1]) + b">", value)
 
 
-_CHANGES: dict[bytes, Callable[[bytes, References], bytes | None]] = {
+_CHANGES: dict[bytes, Callable[[bytes, UriReferences], bytes | None]] = {
     b"location": _rewrite_location,
     b"content-location": _rewrite_location,
     b"link": _rewrite_links,

@@ -57,7 +57,7 @@ class Requests(Protocol):
 class ClientTerms:
     """What client connections are bound by.
 
-    `came` tells whether there is a place for one, `gone` hears of its end; `refuse` answers a head that is none;
+    `came` tells whether there is a place for one, `gone` hears of its end; `refuse` answers a head that cannot be read;
     they are read into `piece`.
     """
 
@@ -208,7 +208,7 @@ class Server:
         connection.write(refusal_response(refusal, time.time(), Answered(request_id)))
 
     def _answer_plain(self) -> bytes:
-        """For a client that speaks no TLS to a port that does, as nginx and Apache have it."""
+        """What a client gets that speaks plain HTTP to a TLS port; nginx and Apache answer the same way."""
         self._say(SPEAKS_TLS, time.monotonic())
         refusal = Refusal(Reason.REQUEST_MALFORMED, SPEAKS_TLS)
         return refusal_response(refusal, time.time(), Answered(self._on_malformed(refusal)))

@@ -116,7 +116,7 @@ class NameResolver:
             lookup.wanted -= 1
 
     def _lookup_of(self, name: Name, namespace: str) -> _Lookup:
-        """The lookup to wait for: one that runs, whoever began it, or one of the namespace's own that waits."""
+        """The lookup to wait for: one that runs, also for another namespace, or an own one that waits."""
         if running := self._running.get(name):
             return running
         waiting = self._waiting.get(namespace, {})

@@ -210,7 +210,7 @@ class _Walk:
 
 
 # A part of a regular expression (github.com/google/re2/wiki/Syntax): a class, a beginning or an end of a group, a
-# repetition, or anything else. What is no class that it knows is read as several parts: too many, and not too few.
+# repetition, or anything else. A class that it does not know is read as several parts: too many, and not too few.
 _PART = re.compile(
     r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\]|[^()*+?{|])|(?P<open>\((?:\?[^:)]*:?)?)|(?P<close>\))"
     r"|(?P<times>\{(?P<least>[0-9]+)(?:,(?P<most>[0-9]*))?\}|[*+?])|.",

@@ -16,7 +16,7 @@ MAX_FIELDS = 128
 # Interim answers (RFC 9110 section 15.2), which are dropped: a tool that takes long may send several a second.
 MAX_INTERIM = 128
 # Bytes of a body that are read. A check looks at a status page of some KiB. It is asked in one piece, and the tool
-# chooses the body: 1 MiB of brackets took 0.4 s, 3.5 s under a regular expression, and nobody was served meanwhile.
+# chooses the body: 1 MiB of brackets took 0.4 s, 3.5 s under a regular expression, and no request was served meanwhile.
 MAX_BODY = 64 * 1024
 
 _BEGIN = b"HTTP/"

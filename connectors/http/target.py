@@ -88,7 +88,7 @@ def _decoded(path: bytes) -> bytes:
 
 
 def _narrow(escape: re.Match[bytes]) -> bytes:
-    """The character that `%uXXXX` means, in UTF-8; a half of a surrogate pair is no dot and no slash."""
+    """The character that `%uXXXX` means, in UTF-8; a half of a surrogate pair is neither a dot nor a slash."""
     return chr(int(escape[1], 16)).encode("utf-8", "surrogatepass")
 
 

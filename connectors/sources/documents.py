@@ -41,7 +41,7 @@ NODE_WEIGHT = 16
 # Weight of a document with its aliases expanded: no file of 8 MiB has more without aliases.
 MAX_WEIGHT = 8 * 1024 * 1024 + MAX_NODES * NODE_WEIGHT
 # Characters of a plain value that may be something else than text. The longest float64 has 24, a timestamp 35; to make
-# a number of many digits costs their square, and what it is made of is no number to an API server either.
+# a number of many digits costs their square, and an API server does not read it as a number either.
 MAX_PLAIN = 64
 # What is wrong as YAML in one file, each with its path: who has more has saved another kind of file.
 MAX_VIOLATIONS = 1000

@@ -126,7 +126,7 @@ class Mounted:
         return self._serving.now
 
     def missing(self) -> str | None:
-        """Why there is no certificate to serve (a Readiness)."""
+        """Why no certificate can be served yet (a Readiness)."""
         if self._serving.ready:
             return None
         return f"the certificate in {self._files}" + (f": {self._problem}" if self._problem else "")

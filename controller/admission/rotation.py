@@ -90,7 +90,7 @@ class Rotation:
         )
 
     def missing(self) -> str | None:
-        """Why there is no certificate to serve (a Readiness)."""
+        """Why no certificate can be served yet (a Readiness)."""
         if self._serving.ready:
             return None
         return "the webhook's certificate" + (f": {self._problem}" if self._problem else "")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from connectors.http.message import MessageError
@@ -20,7 +20,7 @@ from connectors.http.response_reader import ResponseReader
 from connectors.objects.reasons import RefusedError
 from proxy.buffers import RequestBuffer, ResponseBuffer
 from proxy.decision import Forward
-from proxy.locations import References
+from proxy.locations import UriReferences
 from proxy.response import KnownLines, known_answer
 from proxy.scrub import CHANGED, ClientSide, client_head, field_for_client
 from proxy.settings import Limits
@@ -28,7 +28,8 @@ from tests.e2e.turns import BUDGET, atoms, cpu_seconds, filled, repeated
 from tests.proxy.decisions import forward_of, judge, keyed, request, response, snapshot_of, tool
 from tests.proxy.test_relay import started
 
-SOME = settings(max_examples=60)
+# Not shrunk: examples are large, and one that is too slow would be run for a minute.
+SOME = settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
 KIB = 1024
 LIMITS = Limits()
 VALUE, TARGET = LIMITS.head_bytes - 256, LIMITS.target_bytes
@@ -76,7 +77,7 @@ def test_t31_no_response_head_holds_the_loop(name: bytes, value: bytes, fields: 
     known.learn(b"HTTP/1.1 200 OK", response((name, b"")))
 
     def by_line() -> None:
-        references = References(forward, "http")
+        references = UriReferences(forward, "http")
         known_answer(raw[:-4], known, lambda one, this: field_for_client(one, this, references), LIMITS.header_count)
 
     assert cpu_seconds(judged, MessageError) < BUDGET
@@ -175,7 +176,7 @@ def test_a_head_is_as_long_as_it_may_be_however_it_is_read(reads: list[int]) -> 
 INTERIM = [b"<../>,", b"</git/a>,", b"<a>", b"a", b"<"]
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])
 @given(repeated(INTERIM, VALUE), st.sampled_from([10, 1000, VALUE]))
 @example(filled(b"", b"a", VALUE), VALUE)
 def test_t31_interim_heads_have_turns(value: bytes, size: int) -> None:

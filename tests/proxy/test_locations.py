@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connectors.http.message import MessageError
 from proxy.decision import Forward, Mount
-from proxy.locations import MAX_GROWTH, MAX_REFERENCES, References, map_path
+from proxy.locations import MAX_GROWTH, MAX_REFERENCES, UriReferences, map_path
 from tests.proxy.decisions import forward_of, request, tool
 
 NAME = b"/namespaces/team/connectors/tool"
@@ -18,7 +18,7 @@ GIT = "https://tool.example/git"
 
 def rewrite_location(value: bytes, forward: Forward, scheme: str) -> bytes:
     """Of a head that has no other reference."""
-    return References(forward, scheme).location(value)
+    return UriReferences(forward, scheme).location(value)
 
 
 def by_host(address: str = "https://tool.example") -> Forward:
@@ -273,7 +273,7 @@ def test_a_relative_reference_is_resolved_against_the_directory(value: bytes, be
 
 
 def test_t31_a_head_has_a_limited_number_of_references() -> None:
-    references = References(by_host(), "http")
+    references = UriReferences(by_host(), "http")
     references.count(MAX_REFERENCES)
     with pytest.raises(MessageError, match=f"more than {MAX_REFERENCES} addresses"):
         references.count(1)
@@ -281,7 +281,7 @@ def test_t31_a_head_has_a_limited_number_of_references() -> None:
 
 def test_t31_a_head_grows_by_no_more_than_another_one() -> None:
     forward = by_path(GIT)._replace(request_target=b"/git/" + b"d" * 15_000 + b"/e/f")
-    references = References(forward, "http")
+    references = UriReferences(forward, "http")
     with pytest.raises(MessageError, match=f"more than {MAX_GROWTH} bytes"):
         for _ in range(5):
             references.location(b"..")

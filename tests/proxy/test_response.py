@@ -12,7 +12,7 @@ from connectors.http.head import HEAD_END
 from connectors.http.message import MessageError, ResponseHead, Version
 from proxy.buffers import ResponseBuffer
 from proxy.decision import Forward
-from proxy.locations import References
+from proxy.locations import UriReferences
 from proxy.response import COST, MAX_CANDIDATES, Answer, KnownLines, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client
 from proxy.settings import Limits
@@ -77,7 +77,7 @@ HEADS = st.builds(
 
 
 def rewrite(forward: Forward, name: bytes, value: bytes) -> bytes | None:
-    return field_for_client(name, value, References(forward, SIDE.scheme))
+    return field_for_client(name, value, UriReferences(forward, SIDE.scheme))
 
 
 def judged(raw: bytes, forward: Forward) -> tuple[Answer, ResponseHead, bytes] | None:

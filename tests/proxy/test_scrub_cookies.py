@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from proxy import scrub
 from proxy.decision import Forward
-from proxy.locations import References
+from proxy.locations import UriReferences
 from tests.proxy.decisions import forward_of, request, tool
 
 NAME = b"/namespaces/team/connectors/tool"
@@ -15,7 +15,7 @@ GIT = "https://tool.example/git"
 
 def rewrite_cookie(value: bytes, forward: Forward, scheme: str) -> bytes:
     """Of a head that has no other address."""
-    return scrub.rewrite_cookie(value, References(forward, scheme))
+    return scrub.rewrite_cookie(value, UriReferences(forward, scheme))
 
 
 def by_host(address: str = GIT) -> Forward:
