@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from connectors.http.message import MessageError
 from connectors.http.plain import plain_head
-from proxy.buffers import LEAST_PIECE, PIECE, ZEROS, InPieces, RequestBuffer
+from proxy.buffers import LEAST_PIECE, PIECE, UNSENT, InPieces, RequestBuffer
 from proxy.relay import Relay
 from proxy.sockets import peer_has_left, reset_when_closed
 from proxy.watchdog import NEVER
@@ -25,9 +25,7 @@ LINGER_IDLE = 5.0  # seconds without a byte of that body, then it is closed (ngi
 LINGER_TOTAL = 30.0
 # Seconds that a client has to take an answer: to give its place to another sooner would cut that short.
 TAKEN_WITHIN = 5.0
-
 DEFECT = "a client connection ended on an unexpected error; please report it"
-
 logger = logging.getLogger(__name__)
 
 
@@ -70,12 +68,13 @@ class ClientConnection(InPieces):
     """
 
     __slots__ = (
-        "_began", "_buffer", "_held_back", "_lingers_until", "_paused", "_relay", "_state", "_terms", "_waiting",
-        "_writable", "cut_off", "deadline", "draining", "loop", "transport",
+        "_began", "_buffer", "_held_back", "_lingers_until", "_paused", "_piece", "_relay", "_state", "_terms",
+        "_waiting", "_writable", "cut_off", "deadline", "draining", "loop", "transport",
     )  # fmt: skip
 
     def __init__(self, terms: ClientTerms) -> None:
         self._terms = terms
+        self._piece = terms.piece.whole
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -96,8 +95,8 @@ class ClientConnection(InPieces):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve, if there is a place."""
         self.transport = cast("asyncio.Transport", transport)
-        # Nothing is added to what the client has not taken: of answers, only one waits for it.
-        self.transport.set_write_buffer_limits(0)
+        # Little is added to what the client has not taken: one more answer at most.
+        self.transport.set_write_buffer_limits(UNSENT)
         self._began = time.monotonic()
         if not self._terms.came(self):
             self.transport.abort()
@@ -107,19 +106,15 @@ class ClientConnection(InPieces):
         self._enter(_HEAD if self.draining else _READY, self._terms.timeouts.head)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """For one read: of PIECE at most, and no more than may still be held (threat 32)."""
+        """For one read: PIECE at most, and what may still be held: of a head, what shows that it is too long."""
         if self._buffer is None:
-            return self._terms.piece.whole
-        # Of a head, what shows that it is too long.
+            return self._piece
         most = self._terms.limits.head_bytes + LEAST_PIECE if self._state in _AWAITED else MAX_BUFFERED
         return self._terms.piece.part(most - len(self._buffer))
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much has come."""
-        came = self._terms.piece.whole[:nbytes]
-        data = bytes(came)
-        came[:] = ZEROS[:nbytes]
-        self.data_received(data)
+        self.data_received(self._piece[:nbytes].tobytes())
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""

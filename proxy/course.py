@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, cast
 
 from connectors.http.body import BodyReader, LengthBody
 from connectors.http.message import MessageError
-from proxy.buffers import PIECE, Lender, Reading, exchange_protocol, write_now
+from proxy.buffers import PIECE, UNSENT, Lender, Reading, exchange_protocol, write_now
 from proxy.sockets import room_of
 from proxy.splice import POSSIBLE, WORTH, Duplicable, Pipes, Splice, SpliceEnd, Tell
 
@@ -179,6 +179,8 @@ class Course:
 
     def close(self) -> None:
         """Stop, whatever of this body is still to come: the exchange is over."""
+        if self._way is Way.EMPTYING and self._sink.transport is not None:
+            self._sink.transport.set_write_buffer_limits(UNSENT)
         if self._way is Way.LENT and (source := self._source.transport) is not None:
             exchange_protocol(source, cast("asyncio.BaseProtocol", self._source))
         self._way = Way.OVER
@@ -227,6 +229,7 @@ class Course:
         if sink is None or not sink.get_write_buffer_size():
             return True
         self._way = Way.EMPTYING
+        sink.set_write_buffer_limits(0)
         return False
 
     def _begin(self, source: Duplicable, sink: Duplicable) -> None:
@@ -236,6 +239,8 @@ class Course:
             self._way = Way.MOVED
         except OSError:
             self._lend()
+        if self._sink.transport is not None:
+            self._sink.transport.set_write_buffer_limits(UNSENT)
         self._reports.changed()
 
     def _lend(self) -> None:
@@ -260,6 +265,8 @@ class Course:
             return True
         sink, rest = self._sink.transport, bytes(buffer[position:end])
         taken = sink is None or write_now(sink, pieces)
+        if sink is not None and not taken:
+            self._means.lender.left(sink)
         self._reports.moved(sum(map(len, pieces)))
         if self._reader.done:
             self._reports.through(rest)

@@ -12,9 +12,6 @@ from typing import Final
 _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("9I")
 _SNDBUF, _QUEUED = 3, 5
-# Bytes that wait in the kernel for one peer, beyond which it is slow, and there is no room: the kernel may hold four
-# times as many, but where memory for TCP is short it takes back what it has offered (sk_stream_moderate_sndbuf).
-_MOST_QUEUED: Final = 1024 * 1024
 # TCP_CLOSE and TCP_CLOSE_WAIT of the kernel's tcp_states.h: reset by the peer, and closed by it.
 _PEER_HAS_LEFT: Final = (7, 8)
 # struct linger of socket(7): on, for 0 seconds.
@@ -22,7 +19,10 @@ _LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
 def room_of(transport: asyncio.Transport | None) -> int:
-    """How many bytes the kernel would take for this connection now; 0 where that cannot be known."""
+    """How many bytes the kernel would take for this connection now; 0 where that cannot be known.
+
+    Where memory for TCP is short, it takes back what it has offered (sk_stream_moderate_sndbuf).
+    """
     connection = transport.get_extra_info("socket") if transport and not transport.is_closing() else None
     if connection is None:
         return 0
@@ -33,7 +33,7 @@ def room_of(transport: asyncio.Transport | None) -> int:
     if len(told) < _MEMINFO.size:
         return 0
     numbers = _MEMINFO.unpack(told)
-    room = min(int(numbers[_SNDBUF]), _MOST_QUEUED) - int(numbers[_QUEUED])
+    room = int(numbers[_SNDBUF]) - int(numbers[_QUEUED])
     # It counts its own upkeep too.
     return max(0, room - room // 8)
 
