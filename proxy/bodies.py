@@ -15,6 +15,7 @@ from connectors.http.body import BodyReader, EmptyBody
 from connectors.http.message import MessageError
 from proxy.audit.audit import Record
 from proxy.course import Course, Reports
+from proxy.holding import COST_RELAYED
 from proxy.splice import SpliceEnd
 from proxy.upstream import UpstreamConnection
 
@@ -188,6 +189,12 @@ class Bodies(ABC):
             self.held_upstream = True
             held = self._client_full or self._heads_wait or (self._down is not None and self._down.holds)
             self.upstream.pause_reading(held)
+
+    @property
+    def held(self) -> int:
+        """Bytes that the tool has not taken, and what it costs to have a tool's connection."""
+        transport = self.upstream.transport
+        return COST_RELAYED + (transport.get_write_buffer_size() if transport is not None else 0)
 
     @property
     def _tool_is_full(self) -> bool:

@@ -18,13 +18,10 @@ from proxy.watchdog import NEVER
 if TYPE_CHECKING:
     from proxy.server import ClientTerms  # which makes these connections
 
-# Bytes held for later: pipelined requests, and a body before its upstream is there. With more, nothing is read.
-MAX_BUFFERED = PIECE
+MAX_BUFFERED = PIECE  # bytes held for later, pipelined or a body without its upstream: with more, nothing is read
 LINGER_IDLE = 5.0  # seconds without a byte of that body, then it is closed (nginx: lingering_timeout)
-# Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close).
-LINGER_TOTAL = 30.0
-# Seconds that a client has to take an answer: to give its place to another sooner would cut that short.
-TAKEN_WITHIN = 5.0
+LINGER_TOTAL = 30.0  # seconds for which a refused body is dropped: a reset would lose the answer (lingering_close)
+TAKEN_WITHIN = 5.0  # seconds that a client has to take an answer: to give its place away sooner would cut that short
 DEFECT = "a client connection ended on an unexpected error; please report it"
 logger = logging.getLogger(__name__)
 
@@ -54,8 +51,7 @@ class State(Enum):
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
 _KEEP = After.KEEP
 _READY, _HEAD, _FULL, _BUSY, _RELAYED, _NEXT, _LINGERING, _CLOSED = State
-# States in which more is read, however much has come: it is for now, and not for later.
-_AWAITED = frozenset({_READY, _HEAD, _LINGERING})
+_AWAITED = frozenset({_READY, _HEAD, _LINGERING})  # more is read, however much has come: it is not for later
 
 
 class ClientConnection(InPieces):
@@ -239,9 +235,7 @@ class ClientConnection(InPieces):
 
     def take_buffered(self) -> bytes:
         """What was read ahead, and is kept no longer: a connection that holds nothing has no buffer."""
-        if self._buffer is None:
-            return b""
-        taken, self._buffer = self._buffer.take_all(), None
+        taken, self._buffer = self._buffer.take_all() if self._buffer is not None else b"", None
         self._update_reading()
         return taken
 
@@ -299,6 +293,12 @@ class ClientConnection(InPieces):
         if self._paused and self.transport is not None and peer_has_left(self.transport):
             self._let_go()
             self.transport.abort()
+
+    @property
+    def held(self) -> int:
+        """Bytes of requests that it holds; what its client has not taken comes on top."""
+        ahead = len(self._buffer) if self._buffer is not None else 0
+        return ahead if self._relay is None else ahead + self._relay.held
 
     def expired(self) -> None:
         """A deadline of this connection has passed."""

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.peers.fixtures import StartProxy
 from tests.peers.manifests import auth, connector, write
+from tests.peers.proxy_process import ProxyProcess
 
 pytestmark = pytest.mark.e2e
 
@@ -87,13 +89,20 @@ def request(line: bytes, *fields: bytes) -> bytes:
 
 async def sent(client: socket.socket, port: int, data: bytes) -> None:
     """As much of it as is taken within a second."""
-    loop = asyncio.get_running_loop()
     client.setblocking(False)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * KIB)
-    await loop.sock_connect(client, ("127.0.0.1", port))
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+    await sent_on(client, data)
+
+
+async def sent_on(client: socket.socket, data: bytes) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(1):
-            await loop.sock_sendall(client, data)
+            await asyncio.get_running_loop().sock_sendall(client, data)
+
+
+# A head of 60 kB that does not end.
+HEAD = b"GET /x HTTP/1.1\r\nHost: proxy\r\n" + (b"X: " + b"v" * 1000 + b"\r\n") * 59
 
 
 @pytest.mark.parametrize(
@@ -103,9 +112,7 @@ async def sent(client: socket.socket, port: int, data: bytes) -> None:
         pytest.param(request(b"GET " + PATH + b"tool/long"), id="slow reader"),
         pytest.param(request(b"GET " + PATH + b"tool/chunked"), id="slow reader of chunks"),
         pytest.param(request(b"GET " + PATH + b"tool/interim"), id="interim responses, not read"),
-        pytest.param(
-            b"GET /x HTTP/1.1\r\nHost: proxy\r\n" + (b"X: " + b"v" * 1000 + b"\r\n") * 60, id="unfinished head"
-        ),
+        pytest.param(HEAD, id="unfinished head"),
         pytest.param(
             request(b"PUT " + PATH + b"tool/stuck", b"Content-Length: 100000000") + b"z" * 4_000_000, id="stuck upload"
         ),
@@ -125,3 +132,62 @@ async def test_t32_a_connection_whose_peer_takes_nothing_holds_little(
             await asyncio.gather(*(sent(client, proxy.port, data) for client in some[10:]))
             await asyncio.sleep(1)
             assert (proxy.peak_memory - rest) / CLIENTS <= MOST
+
+
+async def metric(proxy: ProxyProcess, name: str) -> float:
+    async with aiohttp.ClientSession() as session, session.get(f"{proxy.admin}/metrics") as answer:
+        text = await answer.text()
+    return float(text.partition(f"\n{name} ")[2].partition("\n")[0])
+
+
+async def seen(proxy: ProxyProcess, what: str) -> None:
+    """Wait until the log says so."""
+    async with asyncio.timeout(10):
+        while what not in proxy.child.log:  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.05)
+
+
+async def test_t32_beyond_max_memory_new_ones_are_closed_then_those_that_wait(
+    tmp_path: Path, start_proxy: StartProxy
+) -> None:
+    """And it ends by itself, with nothing that an operator must do."""
+    async with flooding() as address:
+        manifests = write(tmp_path / "manifests", connector("tool", address, auth=auth("basicAuth")))
+        proxy = await start_proxy(manifests, "--access-log", "off", "--max-memory", "6Mi")
+        loop, name = asyncio.get_running_loop(), "connectors_proxy_connection_memory_bytes"
+        with ExitStack() as clients:
+            some = [clients.enter_context(socket.socket()) for _ in range(60)]
+            await asyncio.gather(*(sent(client, proxy.port, HEAD) for client in some))
+            async with asyncio.timeout(10):
+                while await metric(proxy, name) < 60 * len(HEAD):  # noqa: ASYNC110 - another process counts it
+                    await asyncio.sleep(0.1)
+            for _ in range(60):
+                client = clients.enter_context(socket.socket())
+                await sent(client, proxy.port, b"")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        assert (await loop.sock_recv(client, 100)).startswith(b"HTTP/1.1 503 ")
+                        break
+                await sent_on(client, HEAD)
+            else:
+                raise AssertionError("each of them was taken")
+            # Of those that wait, as many are closed as make room for others.
+            await seen(proxy, "hold less than 90 % of --max-memory")
+        assert await metric(proxy, 'connectors_proxy_client_connections_closed_total{reason="memory"}') > 1
+        async with aiohttp.ClientSession() as session, session.get(f"{proxy.path_form('none')}/") as answer:
+            assert answer.status == 404
+        assert proxy.child.log.count("--max-memory") == 2, "once when it begins, and once when it ends"
+
+
+async def test_t32_memory_is_given_back(tmp_path: Path, start_proxy: StartProxy) -> None:
+    manifests = write(tmp_path / "manifests", connector("tool", "http://127.0.0.1:1", auth=auth("basicAuth")))
+    proxy = await start_proxy(manifests, "--access-log", "off")
+    before = proxy.memory
+    with ExitStack() as clients:
+        some = [clients.enter_context(socket.socket()) for _ in range(600)]
+        await asyncio.gather(*(sent(client, proxy.port, HEAD) for client in some))
+        await asyncio.sleep(1.5)
+        assert proxy.memory > before + 24 * KIB * KIB
+    async with asyncio.timeout(5):
+        while proxy.memory > before + 8 * KIB * KIB:  # noqa: ASYNC110 - the kernel has no event for it
+            await asyncio.sleep(0.1)

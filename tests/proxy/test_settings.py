@@ -25,6 +25,7 @@ from proxy.settings import (
     ProxySettings,
     Timeouts,
     own_services,
+    parse_memory,
     parse_workers,
     share_of,
 )
@@ -94,9 +95,9 @@ def test_every_one_arrives_where_it_belongs() -> None:
     given = made(
         "--max-head 1KiB --max-target 2KiB --max-headers 3 --max-connections 4 --head-timeout 1s --connect-timeout 2s"
         " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
-        " --drain-timeout 500ms --cluster-domain corp --audit-log /a/b --dns-cache 7s"
+        " --drain-timeout 500ms --cluster-domain corp --audit-log /a/b --dns-cache 7s --max-memory 256Mi"
     )
-    assert given.limits == Limits(1024, 2048, 3, 4)
+    assert given.limits == Limits(1024, 2048, 3, 4, memory=256 << 20)
     assert given.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
     assert (given.cluster_domain, given.audit_log, given.dialing.dns_cache) == ("corp", "/a/b", 7)
 
@@ -153,13 +154,25 @@ def test_workers() -> None:
 
 
 def test_workers_divide_what_protects_others_and_nothing_else() -> None:
-    whole = ProxySettings(workers=3, limits=Limits(connections=100), callers=CallerSettings(failure_rate=10.0))
+    limits = Limits(connections=100, memory=100)
+    whole = ProxySettings(workers=3, limits=limits, callers=CallerSettings(failure_rate=10.0))
     share = share_of(whole)
-    assert share.limits.connections == 34
+    assert (share.limits.connections, share.limits.memory) == (34, 34)
     assert (share.callers.failure_rate, share.callers.questions_at_once) == (4.0, 6)
     assert replace(share, limits=whole.limits, callers=whole.callers) == whole
-    assert replace(share.limits, connections=100) == whole.limits
+    assert replace(share.limits, connections=100, memory=100) == whole.limits
     assert replace(share.callers, failure_rate=10.0, questions_at_once=16) == whole.callers
     assert share_of(replace(whole, callers=CallerSettings(failure_rate=0.0))).callers.failure_rate == 0, "no limit"
     assert share_of(ProxySettings()) == ProxySettings()
     assert CallerSettings().questions_at_once == QUESTIONS_AT_ONCE
+
+
+@pytest.mark.parametrize(("text", "size"), [("auto", None), ("0", 0), ("256Mi", 256 << 20), ("1GiB", 1 << 30)])
+def test_memory_for_connections(text: str, size: int | None) -> None:
+    assert made(f"--max-memory {text}").limits.memory == size
+    assert made().limits.memory is None
+
+
+def test_t32_memory_that_is_no_size() -> None:
+    with pytest.raises(ValueError, match=r"or it is auto, or 0 for no limit$"):
+        parse_memory("much")
