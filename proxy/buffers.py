@@ -159,6 +159,18 @@ class Piece:
         return self.whole[: max(LEAST_PIECE, size)]
 
 
+# What a piece is wiped with.
+_ZEROS: Final = memoryview(bytes(PIECE))
+
+
+def taken_from(piece: memoryview, nbytes: int) -> bytes:
+    """What was read into it. It is wiped: a token must not stay there until the next read, whenever that is."""
+    came = piece[:nbytes]
+    data = came.tobytes()
+    came[:] = _ZEROS[:nbytes]
+    return data
+
+
 class InPieces(asyncio.BufferedProtocol):
     """A connection's protocol that bounds each read, by what it holds; what was read comes to `data_received`."""
 

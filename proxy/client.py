@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from connectors.http.message import MessageError
 from connectors.http.plain import plain_head
-from proxy.buffers import LEAST_PIECE, PIECE, UNSENT, InPieces, RequestBuffer
+from proxy.buffers import LEAST_PIECE, PIECE, UNSENT, InPieces, RequestBuffer, taken_from
 from proxy.relay import Relay
 from proxy.sockets import peer_has_left, reset_when_closed
 from proxy.watchdog import NEVER
@@ -110,7 +110,7 @@ class ClientConnection(InPieces):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much has come."""
-        self.data_received(self._piece[:nbytes].tobytes())
+        self.data_received(taken_from(self._piece, nbytes))
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""

@@ -64,7 +64,7 @@ class Postponed:
 # there may be as many.
 LARGE = 64 * 1024
 # Those of one read under TLS: it gives less than a PIECE at once, and fewer where its records come one by one.
-LARGE_SEALED = PIECE // 2
+LARGE_SEALED = 12 * 1024
 
 
 @dataclass(frozen=True, slots=True)

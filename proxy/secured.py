@@ -18,9 +18,12 @@ from typing import Any, Final, cast
 from proxy.buffers import MOST, InPieces, Reading
 
 # Bytes that are decrypted at once; a record has 16 KiB at most (RFC 8446 section 5.1).
-CHUNK = 64 * 1024
+CHUNK = 32 * 1024
 # Bytes of one read: what a record holds at most, so that each read ends one and OpenSSL holds nothing back.
 RECORD = 16 * 1024
+# Bytes of a read: one record, with its head and what encryption adds (RFC 8446 section 5.2). OpenSSL's buffer grows to
+# a third more than is put into it at once, and stays so: 43 KiB of each connection for reads of 32 KiB.
+SEALED: Final = RECORD + 5 + 256
 # Bytes in a lent buffer beyond which another record might not fit: OpenSSL would hold a part of it back.
 FULL: Final = MOST - RECORD
 # Bytes of answers to the protocol itself in a connection's life: a handshake's, and a thousand key updates'.
@@ -74,7 +77,7 @@ class Secured(asyncio.Transport, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """For one read: what is said goes to others at once, or stays here while reading is paused."""
-        self._read_into = cast("memoryview", self._client.get_buffer(sizehint))
+        self._read_into = cast("memoryview", self._client.get_buffer(sizehint))[:SEALED]
         return self._read_into
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -134,9 +137,12 @@ class Secured(asyncio.Transport, asyncio.BufferedProtocol):
         if self._ended or not self._shaken:
             return
         try:
+            if len(data) > CHUNK:
+                self._write_much(memoryview(data))
+                return
             sent = self._tls.write(data)
-            if sent < len(data):
-                self._write_on(memoryview(data)[sent:])
+            while sent < len(data):
+                sent += self._tls.write(memoryview(data)[sent:])
         except ssl.SSLError as error:
             # Half of a key update or of another hello has come, and OpenSSL sends nothing before the other half comes.
             logger.debug("a connection's TLS failed: %s", error.reason)
@@ -146,12 +152,17 @@ class Secured(asyncio.Transport, asyncio.BufferedProtocol):
         if self._tcp is not None:
             self._tcp.write(self._outgoing.read())
 
-    def _write_on(self, rest: memoryview) -> None:
-        """Send more than one record holds."""
+    def _write_much(self, rest: memoryview) -> None:
+        """Encrypt in pieces, and send them together.
+
+        OpenSSL takes all at once if it may, and its buffer stays as large as that: 600 KiB of each connection.
+        """
+        pieces = []
         while rest:
-            rest = rest[self._tls.write(rest) :]
-            if self._outgoing.pending >= CHUNK:
-                self._flush()
+            rest = rest[self._tls.write(rest[:RECORD]) :]
+            pieces.append(self._outgoing.read())
+        if self._tcp is not None:
+            self._tcp.writelines(pieces)
 
     def get_write_buffer_size(self) -> int:
         """What the kernel has not taken yet."""

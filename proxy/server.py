@@ -201,7 +201,7 @@ class Server:
     def _held(self, connection: ClientConnection) -> int:
         transport = connection.transport
         unsent = transport.get_write_buffer_size() if transport is not None else 0
-        return (COST_SEALED if self._tls else COST) + connection.held + unsent
+        return COST + (COST_SEALED if self._tls else 0) + connection.held + unsent
 
     def _connected(self) -> asyncio.BaseProtocol:
         connection = ClientConnection(self._terms)
@@ -255,11 +255,12 @@ class Server:
 
 
 def _memory_for(settings: ProxySettings) -> int:
-    """Bytes that connections may hold: by default this process's share of the container's, less what it takes now."""
+    """Bytes that connections may hold: by default this process's share of the container's, less what is taken now."""
     if settings.limits.memory is not None:
         return settings.limits.memory
-    limit = container_limit() // settings.workers
-    return max(1, limit - resident()) if limit else 0
+    # The process that has started the workers takes about as much as one of them.
+    limit, processes = container_limit(), settings.workers + (settings.workers > 1)
+    return max(1, (limit - processes * resident()) // settings.workers) if limit else 0
 
 
 def _plain(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

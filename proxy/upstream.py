@@ -15,7 +15,7 @@ from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
-from proxy.buffers import UNSENT, InPieces, Piece
+from proxy.buffers import UNSENT, InPieces, Piece, taken_from
 from proxy.decision import Forward
 from proxy.dialling import Dialling
 from proxy.secured_tool import Sessions
@@ -177,7 +177,7 @@ class UpstreamConnection(InPieces):
     def buffer_updated(self, nbytes: int) -> None:
         """So much has come."""
         if self.receiver:
-            self.receiver.from_upstream(self._piece[:nbytes].tobytes())
+            self.receiver.from_upstream(taken_from(self._piece, nbytes))
         else:
             self.abort()  # as in data_received; a call of it for each read would cost every request
 

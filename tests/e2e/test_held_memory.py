@@ -10,14 +10,20 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 
+from proxy.holding import COST_SEALED
 from tests.peers.fixtures import StartProxy
+from tests.peers.handshakes import client_context
 from tests.peers.manifests import auth, connector, write
 from tests.peers.proxy_process import ProxyProcess
+from tests.peers.trust import key_pair
+from tests.peers.volume import Volume
 
 pytestmark = pytest.mark.e2e
 
 CLIENTS = 200
+SEALED_CLIENTS = 60
 KIB = 1024
 MOST = (64 + 16) * KIB
 """Bytes of a connection: its buffers, and what it costs by itself, with its request and the tool's connection."""
@@ -132,6 +138,36 @@ async def test_t32_a_connection_whose_peer_takes_nothing_holds_little(
             await asyncio.gather(*(sent(client, proxy.port, data) for client in some[10:]))
             await asyncio.sleep(1)
             assert (proxy.peak_memory - rest) / CLIENTS <= MOST
+
+
+@pytest.mark.parametrize(
+    "data", [HEAD, request(b"GET " + PATH + b"tool/chunked")], ids=["unfinished head", "slow reader of chunks"]
+)
+async def test_t32_so_it_is_under_tls(
+    tmp_path: Path, start_proxy: StartProxy, authority: trustme.CA, data: bytes
+) -> None:
+    """Beside what OpenSSL holds of its own."""
+    volume = Volume(tmp_path / "tls")
+    volume.put(key_pair(authority.issue_cert("127.0.0.1")))
+    context = client_context(authority.cert_pem.bytes())
+    async with flooding() as address:
+        manifests = write(tmp_path / "manifests", connector("tool", address, auth=auth("basicAuth")))
+        tls = ("--tls-cert", str(volume.certificate), "--tls-key", str(volume.key))
+        proxy = await start_proxy(manifests, "--access-log", "off", *tls)
+        with ExitStack() as clients:
+
+            def begin(count: int) -> None:
+                for _ in range(count):
+                    plain = clients.enter_context(socket.create_connection(("127.0.0.1", proxy.port), 10))
+                    client = clients.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+                    client.sendall(data)
+
+            await asyncio.to_thread(begin, 10)
+            await asyncio.sleep(1)
+            rest = proxy.peak_memory
+            await asyncio.to_thread(begin, SEALED_CLIENTS)
+            await asyncio.sleep(1)
+            assert (proxy.peak_memory - rest) / SEALED_CLIENTS <= MOST + COST_SEALED
 
 
 async def metric(proxy: ProxyProcess, name: str) -> float:
