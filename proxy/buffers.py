@@ -159,16 +159,8 @@ class Piece:
         return self.whole[: max(LEAST_PIECE, size)]
 
 
-# What a piece is wiped with.
-_ZEROS: Final = memoryview(bytes(PIECE))
-
-
-def taken_from(piece: memoryview, nbytes: int) -> bytes:
-    """What was read into it. It is wiped: a token must not stay there until the next read, whenever that is."""
-    came = piece[:nbytes]
-    data = came.tobytes()
-    came[:] = _ZEROS[:nbytes]
-    return data
+# What a piece is wiped with behind each read: a token must not stay there until the next one, whenever that is.
+ZEROS: Final = memoryview(bytes(PIECE))
 
 
 class InPieces(asyncio.BufferedProtocol):

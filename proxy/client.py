@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from connectors.http.message import MessageError
 from connectors.http.plain import plain_head
-from proxy.buffers import LEAST_PIECE, PIECE, UNSENT, InPieces, RequestBuffer, taken_from
+from proxy.buffers import LEAST_PIECE, PIECE, UNSENT, ZEROS, InPieces, RequestBuffer
 from proxy.relay import Relay
 from proxy.sockets import peer_has_left, reset_when_closed
 from proxy.watchdog import NEVER
@@ -110,7 +110,9 @@ class ClientConnection(InPieces):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much has come."""
-        self.data_received(taken_from(self._piece, nbytes))
+        came = self._piece[:nbytes]
+        data, came[:] = came.tobytes(), ZEROS[:nbytes]
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""
@@ -215,8 +217,7 @@ class ClientConnection(InPieces):
             self._state = _NEXT
             self.loop.call_soon(self._next)
         elif self._writable and not self.draining and self.transport is not None:
-            # As `_enter` does, at the time that is known.
-            self._state, self.deadline = _READY, now + self._terms.timeouts.keep_alive
+            self._state, self.deadline = _READY, now + self._terms.timeouts.keep_alive  # as `_enter`, at a known time
         else:
             self._between()
         if self._paused or self._buffer is not None:
@@ -349,8 +350,7 @@ class ClientConnection(InPieces):
             return
         try:
             request = self._buffer.next_request()
-            if not self._buffer:
-                self._buffer = None
+            self._buffer = self._buffer or None
             if request is not None:
                 self._state, self.deadline = _BUSY, NEVER
                 self._terms.requests.handle(request, self, plain_head(whole))

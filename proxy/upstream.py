@@ -15,7 +15,7 @@ from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
-from proxy.buffers import UNSENT, InPieces, Piece, taken_from
+from proxy.buffers import UNSENT, ZEROS, InPieces, Piece
 from proxy.decision import Forward
 from proxy.dialling import Dialling
 from proxy.secured_tool import Sessions
@@ -176,8 +176,10 @@ class UpstreamConnection(InPieces):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much has come."""
+        came = self._piece[:nbytes]
+        data, came[:] = came.tobytes(), ZEROS[:nbytes]
         if self.receiver:
-            self.receiver.from_upstream(taken_from(self._piece, nbytes))
+            self.receiver.from_upstream(data)
         else:
             self.abort()  # as in data_received; a call of it for each read would cost every request
 
