@@ -15,6 +15,7 @@ from connectors.http.body import BodyReader, EmptyBody
 from connectors.http.message import MessageError
 from proxy.audit.audit import Record
 from proxy.course import Course, Reports
+from proxy.holding import COST_RELAYED, COST_SEALED
 from proxy.splice import SpliceEnd
 from proxy.upstream import UpstreamConnection
 
@@ -188,6 +189,15 @@ class Bodies(ABC):
             self.held_upstream = True
             held = self._client_full or self._heads_wait or (self._down is not None and self._down.holds)
             self.upstream.pause_reading(held)
+
+    @property
+    def held(self) -> int:
+        """Bytes that the tool has not taken, and what it costs to have a tool's connection."""
+        transport = self.upstream.transport
+        if transport is None:
+            return COST_RELAYED
+        sealed = transport.get_extra_info("ssl_object") is not None
+        return COST_RELAYED + (COST_SEALED if sealed else 0) + transport.get_write_buffer_size()
 
     @property
     def _tool_is_full(self) -> bool:

@@ -136,10 +136,50 @@ class ResponseBuffer(HeadBuffer):
             raise MessageError("the tool's response head has a NUL or lines without CRLF", Reason.UPSTREAM_PROTOCOL)
 
 
-# Bytes of a read while the other side takes everything.
+# Bytes of one read of a connection: half of what one may hold, so that a read that nobody takes fits beside what the
+# other side has not taken. The loop's own reads have up to 250 KiB.
+PIECE: Final = 32 * 1024
+# Bytes of one read at least, however much is held: near a limit, reads of a few bytes each would cost more than they
+# bring.
+LEAST_PIECE: Final = 4 * 1024
+
+# Bytes that a connection may have unsent before its other side is held back. With 0, uvloop would write each message at
+# once, and not those of a turn together at its end: an eighth more CPU for a small request.
+UNSENT: Final = 16 * 1024
+
+
+class Piece:
+    """What connections are read into, lent to one read at a time: its protocol copies what has come."""
+
+    def __init__(self) -> None:
+        self.whole: Final = memoryview(bytearray(PIECE))
+
+    def part(self, size: int) -> memoryview:
+        """So much of it, within LEAST_PIECE and PIECE."""
+        return self.whole[: max(LEAST_PIECE, size)]
+
+
+# What a piece is wiped with behind each read: a token must not stay there until the next one, whenever that is.
+ZEROS: Final = memoryview(bytes(PIECE))
+
+
+class InPieces(asyncio.BufferedProtocol):
+    """A connection's protocol that bounds each read, by what it holds; what was read comes to `data_received`."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a copy of what was read."""
+        raise NotImplementedError
+
+
+# Bytes of a read of a large body while the other side takes everything.
 MOST: Final = 512 * 1024
 # Bytes of a read behind one of which the other side has left something: that is held in memory, beside the buffer.
 LEAST: Final = 16 * 1024
+# Connections that may have more than a PIECE unsent at a time. The kernel is asked how much it takes before more than
+# that is read; where its memory for TCP is short, it takes less than it has said, and the rest is held: 8 MiB in all.
+MOST_BEHIND: Final = 16
 # Pieces that are written at once without being joined; the kernel takes 1,024 (IOV_MAX).
 MAX_PIECES: Final = 64
 
@@ -156,39 +196,75 @@ class Lender:
     def __init__(self) -> None:
         self.buffer: Final = bytearray(self.AHEAD + MOST)
         self._view: Final = memoryview(self.buffer)
+        # The sides that have not taken more than a PIECE of what was read into it.
+        self._behind: list[asyncio.Transport] = []
 
     def lend(self, size: int) -> memoryview:
         """So much of it, to be read into, at most MOST."""
         return self._view[self.AHEAD : self.AHEAD + size]
 
+    @property
+    def lends_all(self) -> bool:
+        """Whether more than a PIECE may be read at once: not while many sides have not taken what was read for them."""
+        if self._behind:
+            self._behind[:] = [sink for sink in self._behind if sink.get_write_buffer_size() > PIECE]
+        return len(self._behind) < MOST_BEHIND
+
+    def left(self, sink: asyncio.Transport) -> None:
+        """It has not taken all that was written to it."""
+        if sink.get_write_buffer_size() > PIECE and sink not in self._behind:
+            self._behind.append(sink)
+
     @cached_property
     def sealed(self) -> Lender:
         """Another buffer, for what is read and is still to be decrypted into this one (proxy/secured.py)."""
-        return Lender()
+        other = Lender()
+        other._behind = self._behind  # what is read into it is written from this one
+        return other
 
 
 class Reading(asyncio.BufferedProtocol):
     """A connection's protocol while a large body comes over it. Whatever else happens to it goes to its own one.
 
     `take` is told how many bytes stand in the buffer of `lender`, and gives back whether the other side took them all.
-    It must keep no view of them.
+    It must keep no view of them. `room` tells how many bytes the other side's kernel would take now. No more than that
+    and a PIECE is read: the PIECE is what fills it up, so that the next read is one for all that it will have sent
+    then, and not one for each packet.
     """
 
-    def __init__(self, lender: Lender, own: asyncio.Protocol, take: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        lender: Lender,
+        own: asyncio.BaseProtocol,
+        take: Callable[[int], bool],
+        room: Callable[[], int] = lambda: MOST,
+    ) -> None:
         self.lender = lender
         self.take = take
-        self._own = own
-        self._size = LEAST
+        self.room = room
+        # Which of the two kinds it is makes no difference for what is passed on to it.
+        self._own = cast("asyncio.Protocol", own)
+        self._size = self._lent = LEAST
+        self._room = 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """For one read. The loop reads and tells of it before anything else happens, or reads nothing."""
-        return self.lender.lend(self._size)
+        size = self._size
+        if size > PIECE:  # what is left of less may be held
+            # Asked once for several reads: meanwhile the room only grows, by what the other side takes.
+            if self._room < size:
+                self._room = self.room()
+            size = min(size, PIECE + self._room) if self.lender.lends_all else PIECE
+        self._lent = size
+        return self.lender.lend(size)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass it on, now: grow while that works, shrink when it does not."""
         if not self.take(nbytes):
-            self._size = LEAST
-        elif nbytes == self._size:
+            self._size, self._room = LEAST, 0
+            return
+        self._room = max(0, self._room - nbytes)
+        if nbytes == self._lent:
             self._size = min(2 * self._size, MOST)
 
     def pause_writing(self) -> None:

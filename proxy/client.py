@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
 import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from connectors.http.message import MessageError
 from connectors.http.plain import plain_head
-from proxy.buffers import RequestBuffer
+from proxy.buffers import LEAST_PIECE, PIECE, UNSENT, ZEROS, InPieces, RequestBuffer
 from proxy.relay import Relay
+from proxy.sockets import peer_has_left, reset_when_closed
 from proxy.watchdog import NEVER
 
 if TYPE_CHECKING:
     from proxy.server import ClientTerms  # which makes these connections
 
-# Bytes held for later: pipelined requests, and a body before its upstream is there. With more, nothing is read.
-MAX_BUFFERED = 64 * 1024
+MAX_BUFFERED = PIECE  # bytes held for later, pipelined or a body without its upstream: with more, nothing is read
 LINGER_IDLE = 5.0  # seconds without a byte of that body, then it is closed (nginx: lingering_timeout)
-# Seconds for which a refused body is read and dropped, or a reset would lose the answer (nginx: lingering_close).
-LINGER_TOTAL = 30.0
-# Seconds that a client has to take an answer: to give its place to another sooner would cut that short.
-TAKEN_WITHIN = 5.0
-
+LINGER_TOTAL = 30.0  # seconds for which a refused body is dropped: a reset would lose the answer (lingering_close)
+TAKEN_WITHIN = 5.0  # seconds that a client has to take an answer: to give its place away sooner would cut that short
 DEFECT = "a client connection ended on an unexpected error; please report it"
-# TCP_CLOSE and TCP_CLOSE_WAIT of the kernel's tcp_states.h: reset by the peer, and closed by it.
-_PEER_HAS_LEFT = (7, 8)
-# struct linger of socket(7): on, for 0 seconds.
-_LINGER_NOT = struct.pack("ii", 1, 0)
-
 logger = logging.getLogger(__name__)
 
 
@@ -61,11 +51,10 @@ class State(Enum):
 # The members by names of their own: to look one up in its class costs as much as two calls, until Python 3.12.
 _KEEP = After.KEEP
 _READY, _HEAD, _FULL, _BUSY, _RELAYED, _NEXT, _LINGERING, _CLOSED = State
-# States in which more is read, however much has come: it is for now, and not for later.
-_AWAITED = frozenset({_READY, _HEAD, _LINGERING})
+_AWAITED = frozenset({_READY, _HEAD, _LINGERING})  # more is read, however much has come: it is not for later
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(InPieces):
     """Keep-alive and pipelining: requests are served in order, the next one is read ahead but not begun.
 
     `_relay` is the running exchange's, once its upstream is there; `_waiting` what the exchange waits for before.
@@ -75,12 +64,13 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_began", "_buffer", "_held_back", "_lingers_until", "_paused", "_relay", "_state", "_terms", "_waiting",
-        "_writable", "cut_off", "deadline", "draining", "loop", "transport",
+        "_began", "_buffer", "_held_back", "_lingers_until", "_paused", "_piece", "_relay", "_state", "_terms",
+        "_waiting", "_writable", "cut_off", "deadline", "draining", "loop", "transport",
     )  # fmt: skip
 
     def __init__(self, terms: ClientTerms) -> None:
         self._terms = terms
+        self._piece = terms.piece.whole
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -101,6 +91,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve, if there is a place."""
         self.transport = cast("asyncio.Transport", transport)
+        # Little is added to what the client has not taken: one more answer at most.
+        self.transport.set_write_buffer_limits(UNSENT)
         self._began = time.monotonic()
         if not self._terms.came(self):
             self.transport.abort()
@@ -108,6 +100,19 @@ class ClientConnection(asyncio.Protocol):
         self._terms.watchdog.watch(self)
         # If draining began before it was accepted, it serves nothing: a request is parsed, and refused.
         self._enter(_HEAD if self.draining else _READY, self._terms.timeouts.head)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """For one read: PIECE at most, and what may still be held: of a head, what shows that it is too long."""
+        if self._buffer is None:
+            return self._piece
+        most = self._terms.limits.head_bytes + LEAST_PIECE if self._state in _AWAITED else MAX_BUFFERED
+        return self._terms.piece.part(most - len(self._buffer))
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        came = self._piece[:nbytes]
+        data, came[:] = came.tobytes(), ZEROS[:nbytes]
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """To the relay while it takes it, else kept for the next head."""
@@ -212,8 +217,7 @@ class ClientConnection(asyncio.Protocol):
             self._state = _NEXT
             self.loop.call_soon(self._next)
         elif self._writable and not self.draining and self.transport is not None:
-            # As `_enter` does, at the time that is known.
-            self._state, self.deadline = _READY, now + self._terms.timeouts.keep_alive
+            self._state, self.deadline = _READY, now + self._terms.timeouts.keep_alive  # as `_enter`, at a known time
         else:
             self._between()
         if self._paused or self._buffer is not None:
@@ -232,9 +236,7 @@ class ClientConnection(asyncio.Protocol):
 
     def take_buffered(self) -> bytes:
         """What was read ahead, and is kept no longer: a connection that holds nothing has no buffer."""
-        if self._buffer is None:
-            return b""
-        taken, self._buffer = self._buffer.take_all(), None
+        taken, self._buffer = self._buffer.take_all() if self._buffer is not None else b"", None
         self._update_reading()
         return taken
 
@@ -244,18 +246,14 @@ class ClientConnection(asyncio.Protocol):
             self._keep(rest)
 
     def abort(self) -> None:
-        """Reset the connection: what was sent must not look complete.
-
-        A transport's own abort() sends FIN, which to a close-delimited body is its proper end; SO_LINGER 0 sends RST.
-        """
+        """Reset the connection: what was sent must not look complete."""
         self.cut_off = True
         self._reset()
 
     def _reset(self) -> None:
         self._let_go()
         if self.transport:
-            if connection := self.transport.get_extra_info("socket"):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            reset_when_closed(self.transport)
             self.transport.abort()
 
     def _let_go(self) -> None:
@@ -292,13 +290,16 @@ class ClientConnection(asyncio.Protocol):
         self._close() if taken and self._state is _READY else self.abort()
 
     def look_for_peer(self) -> None:
-        """Notice a client that has left while nothing is read from it: the kernel knows, but tells only who reads."""
-        if not self._paused or self.transport is None:
-            return
-        connection = self.transport.get_extra_info("socket")
-        if connection and connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _PEER_HAS_LEFT:
+        """Notice a client that has left while nothing is read from it."""
+        if self._paused and self.transport is not None and peer_has_left(self.transport):
             self._let_go()
             self.transport.abort()
+
+    @property
+    def held(self) -> int:
+        """Bytes of requests that it holds; what its client has not taken comes on top."""
+        ahead = len(self._buffer) if self._buffer is not None else 0
+        return ahead if self._relay is None else ahead + self._relay.held
 
     def expired(self) -> None:
         """A deadline of this connection has passed."""
@@ -349,8 +350,7 @@ class ClientConnection(asyncio.Protocol):
             return
         try:
             request = self._buffer.next_request()
-            if not self._buffer:
-                self._buffer = None
+            self._buffer = self._buffer or None
             if request is not None:
                 self._state, self.deadline = _BUSY, NEVER
                 self._terms.requests.handle(request, self, plain_head(whole))

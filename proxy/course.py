@@ -15,7 +15,8 @@ from typing import NamedTuple, Protocol, cast
 
 from connectors.http.body import BodyReader, LengthBody
 from connectors.http.message import MessageError
-from proxy.buffers import Lender, Reading, exchange_protocol, write_now
+from proxy.buffers import PIECE, UNSENT, Lender, Reading, exchange_protocol, write_now
+from proxy.sockets import room_of
 from proxy.splice import POSSIBLE, WORTH, Duplicable, Pipes, Splice, SpliceEnd, Tell
 
 
@@ -59,10 +60,11 @@ class Postponed:
             self._changed()
 
 
-# Bytes of one read that show a large body, and those of a known length that are worth a change of protocol.
+# Bytes of a known length that are worth a change of protocol. Of an unknown one, a read of a whole PIECE shows that
+# there may be as many.
 LARGE = 64 * 1024
-# Those of one read under TLS: it gives less than LARGE at once, and fewer where its records come one by one.
-LARGE_SEALED = LARGE // 2
+# Those of one read under TLS: it gives less than a PIECE at once, and fewer where its records come one by one.
+LARGE_SEALED = 12 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +180,9 @@ class Course:
     def close(self) -> None:
         """Stop, whatever of this body is still to come: the exchange is over."""
         if self._way is Way.EMPTYING and self._sink.transport is not None:
-            self._sink.transport.set_write_buffer_limits()
+            self._sink.transport.set_write_buffer_limits(UNSENT)
         if self._way is Way.LENT and (source := self._source.transport) is not None:
-            exchange_protocol(source, cast("asyncio.Protocol", self._source))
+            exchange_protocol(source, cast("asyncio.BaseProtocol", self._source))
         self._way = Way.OVER
         if self._postponed is not None:
             self._postponed.drop()
@@ -194,7 +196,7 @@ class Course:
     def _worth_lending(self, came: int) -> bool:
         if self._sealed:
             return left_of(self._reader) >= WORTH or (came >= LARGE_SEALED and self._goes_on_for(LARGE))
-        return came >= LARGE and self._goes_on_for(LARGE)
+        return came >= PIECE and self._goes_on_for(LARGE)
 
     def _goes_on_for(self, count: int) -> bool:
         """Whether so many bytes are still to come, as far as can be known."""
@@ -238,7 +240,7 @@ class Course:
         except OSError:
             self._lend()
         if self._sink.transport is not None:
-            self._sink.transport.set_write_buffer_limits()
+            self._sink.transport.set_write_buffer_limits(UNSENT)
         self._reports.changed()
 
     def _lend(self) -> None:
@@ -247,8 +249,8 @@ class Course:
             self._way = Way.READ_ONLY
             return
         self._way = Way.LENT
-        own = cast("asyncio.Protocol", self._source)
-        exchange_protocol(source, Reading(self._means.lender, own, self._take))
+        own = cast("asyncio.BaseProtocol", self._source)
+        exchange_protocol(source, Reading(self._means.lender, own, self._take, self._room))
 
     def _take(self, count: int) -> bool:
         """Pass on so many bytes of the lent buffer; whether the sink has taken all of them. No view of it is left."""
@@ -263,12 +265,17 @@ class Course:
             return True
         sink, rest = self._sink.transport, bytes(buffer[position:end])
         taken = sink is None or write_now(sink, pieces)
+        if sink is not None and not taken:
+            self._means.lender.left(sink)
         self._reports.moved(sum(map(len, pieces)))
         if self._reader.done:
             self._reports.through(rest)
         elif rest:
             self.goes_on(rest, 0)
         return taken
+
+    def _room(self) -> int:
+        return room_of(self._sink.transport)
 
     def _moved(self, count: int) -> None:
         cast("LengthBody", self._reader).skip(count)

@@ -13,6 +13,7 @@ from connectors.dial.kind import FailureKind
 from connectors.objects.addresses import Address
 from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.tls.pool import ClientTls
+from proxy.buffers import InPieces
 from proxy.secured_tool import Key, SecuredTool, Sessions
 
 # What a failed dial is refused with, by the kind that connectors/dial/failure.py gives it.
@@ -40,7 +41,7 @@ class DialCall(NamedTuple, Generic[Key]):
     pool: Key
     address: Address
     candidates: Sequence[str]
-    protocol: asyncio.Protocol
+    protocol: InPieces
 
 
 class Dialling(Generic[Key]):
@@ -56,7 +57,7 @@ class Dialling(Generic[Key]):
         self._sessions = sessions
 
     async def connect(
-        self, pool: Key, address: Address, tls: ClientTls, protocol: asyncio.Protocol, namespace: str = ""
+        self, pool: Key, address: Address, tls: ClientTls, protocol: InPieces, namespace: str = ""
     ) -> None:
         """Connect `protocol`: the name is resolved once, each address is checked, and exactly those are tried.
 
@@ -92,7 +93,7 @@ class Dialling(Generic[Key]):
         await secured.open()
         return secured
 
-    async def _tcp(self, candidates: Sequence[str], port: int, protocol: asyncio.Protocol) -> asyncio.Transport:
+    async def _tcp(self, candidates: Sequence[str], port: int, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         transport = await _connection(candidates, port, protocol)
         try:
             peer = transport.get_extra_info("peername") or ("", 0)
@@ -109,7 +110,7 @@ class Dialling(Generic[Key]):
             raise RefusedError(Refusal(Reason.LOOP_DETECTED, message))
 
 
-async def _connection(candidates: Sequence[str], port: int, protocol: asyncio.Protocol) -> asyncio.Transport:
+async def _connection(candidates: Sequence[str], port: int, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
     """A connection to the one candidate, or to the first of several that answers.
 
     Raises:

@@ -229,10 +229,15 @@ def _auth_answers(sources: Mapping[str, Mapping[AnswerSource, int]]) -> Metric:
 
 def _clients(slots: Slots) -> Iterator[Metric]:
     yield GaugeMetricFamily("connectors_proxy_client_connections", "Connections of clients.", value=len(slots))
+    yield GaugeMetricFamily(
+        "connectors_proxy_connection_memory_bytes",
+        "Memory that client connections hold, with those to tools that their requests use; counted once a second.",
+        value=slots.held,
+    )
     closed = CounterMetricFamily(
         "connectors_proxy_client_connections_closed",
         "Connections of clients that were closed for want of room: they waited and made room, or were new and found "
-        "none, in all or for their client.",
+        "none, in all or for their client; or for want of memory.",
         labels=("reason",),
     )
     for why, count in slots.closed.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
+from proxy.buffers import InPieces
 from proxy.secured import Secured
 
 # Seconds behind a full handshake in which its outcome counts, however often the tool renews the session: a certificate
@@ -150,7 +151,7 @@ class SecuredTool(Secured, Generic[Key]):
         self,
         context: ssl.SSLContext,
         server_name: str,
-        protocol: asyncio.Protocol,
+        protocol: InPieces,
         sessions: Sessions[Key],
         pool: Key,
     ) -> None:

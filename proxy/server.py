@@ -10,15 +10,17 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from connectors.http.head import ParsedRequest
 from connectors.http.plain import Plain
 from connectors.objects.reasons import Reason, Refusal
 from connectors.process.listening import Acceptor, Shared, listen
-from proxy.buffers import SPEAKS_PLAIN
+from connectors.process.resident import container_limit, give_back, resident
+from proxy.buffers import SPEAKS_PLAIN, Piece, write_now
 from proxy.client import ClientConnection
+from proxy.holding import COST, COST_SEALED, Holding, Turn
 from proxy.outbox import Outbox
 from proxy.refusals import Answered, refusal_response
 from proxy.secured import Secured
@@ -37,7 +39,12 @@ _SAID = {
     "closed; see --max-connections",
     Closed.CLIENT_LIMIT: "%d client connections are open; of one client as many as it may have, all with requests: "
     "its new ones are closed; see --max-connections-per-client",
+    Closed.MEMORY: "%d client connections hold more than --max-memory, or soon could: new ones are closed, then those "
+    "that wait and hold most",
 }
+HAS_ROOM = "%d client connections hold less than 90 %% of --max-memory: new ones are taken again"
+# To a client that is closed before it has asked; one that speaks TLS would take it for something else.
+SHED = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 SPEAKS_TLS = "a client speaks plain HTTP, and this port TLS: use https://"
 
 logger = logging.getLogger(__name__)
@@ -57,7 +64,8 @@ class Requests(Protocol):
 class ClientTerms:
     """What client connections are bound by.
 
-    `came` tells whether there is a place for one, `gone` hears of its end, `refuse` answers a head that cannot be read.
+    `came` tells whether there is a place for one, `gone` hears of its end; `refuse` answers a head that cannot be read;
+    they are read into `piece`.
     """
 
     limits: Limits
@@ -68,6 +76,7 @@ class ClientTerms:
     came: Callable[[ClientConnection], bool]
     refuse: Callable[[Refusal, ClientConnection], None]
     gone: Callable[[ClientConnection], None]
+    piece: Piece = field(default_factory=Piece)
 
 
 class Server:
@@ -93,6 +102,9 @@ class Server:
         if hasattr(socket, "TCP_INFO"):  # Linux; elsewhere a paused client's leaving shows at the next write
             watchdog.on_tick(self._look_for_peers)
         self._listening: list[asyncio.Server] = []
+        self._holding = Holding(lambda: _memory_for(settings))
+        self._next_look = 0.0
+        watchdog.on_tick(self._look_at_memory)
         self._acceptor: Acceptor | None = None
         self._bound: list[tuple[str, int]] = []
         self._all_gone: asyncio.Event = asyncio.Event()
@@ -168,7 +180,31 @@ class Server:
         for connection in list(self._connections):
             connection.look_for_peer()
 
-    def _connected(self) -> asyncio.Protocol:
+    def _look_at_memory(self) -> None:
+        """Once a second: 1 us for each connection."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + 1.0
+        held = [(connection, self._held(connection)) for connection in self._connections]
+        holding = self._holding
+        turn = holding.look(sum(size for _, size in held), len(self._slots))
+        self._slots.held = holding.held
+        if turn is Turn.BEGINS:
+            self._say(_SAID[Closed.MEMORY], now, len(self._slots))
+        elif turn is Turn.ENDS:
+            self._say(HAS_ROOM, now, len(self._slots))
+        elif turn is Turn.GOES_ON:
+            self._slots.shed(held, holding.excess)
+        if holding.worth_giving_back():
+            give_back()
+
+    def _held(self, connection: ClientConnection) -> int:
+        transport = connection.transport
+        unsent = transport.get_write_buffer_size() if transport is not None else 0
+        return COST + (COST_SEALED if self._tls else 0) + connection.held + unsent
+
+    def _connected(self) -> asyncio.BaseProtocol:
         connection = ClientConnection(self._terms)
         protocol = Secured(self._tls(), connection, answer_plain=self._answer_plain) if self._tls else connection
         self._connections.add(connection)
@@ -176,8 +212,14 @@ class Server:
         return protocol
 
     def _came(self, connection: ClientConnection) -> bool:
-        """Whether there is a place for it."""
+        """Whether there is a place for it, and memory."""
         now, made_room = time.monotonic(), self._slots.closed[Closed.MADE_ROOM]
+        if not self._holding.has_room(len(self._slots) + 1):
+            self._slots.closed[Closed.MEMORY] += 1
+            self._say(_SAID[Closed.MEMORY], now, len(self._slots))
+            if not self._tls and connection.transport is not None:
+                write_now(connection.transport, (SHED,))
+            return False
         refused = self._slots.take(connection, connection.peer, now)
         if self._slots.closed[Closed.MADE_ROOM] != made_room:
             self._say(_SAID[Closed.MADE_ROOM], now, len(self._slots))
@@ -211,6 +253,15 @@ class Server:
         self._say(SPEAKS_TLS, time.monotonic())
         refusal = Refusal(Reason.REQUEST_MALFORMED, SPEAKS_TLS)
         return refusal_response(refusal, time.time(), Answered(self._on_malformed(refusal)))
+
+
+def _memory_for(settings: ProxySettings) -> int:
+    """Bytes that connections may hold: by default this process's share of the container's, less what is taken now."""
+    if settings.limits.memory is not None:
+        return settings.limits.memory
+    # The process that has started the workers takes about as much as one of them.
+    limit, processes = container_limit(), settings.workers + (settings.workers > 1)
+    return max(1, (limit - processes * resident()) // settings.workers) if limit else 0
 
 
 def _plain(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -29,6 +29,7 @@ from connectors.process.parsers import (
     parse_count,
     parse_count_or_zero,
     parse_on_off,
+    parse_size,
 )
 from connectors.tls.pool import TlsVersion
 
@@ -47,6 +48,20 @@ class AccessLogFormat(StrEnum):
     OFF = "off"
     TEXT = "text"
     JSON = "json"
+
+
+def parse_memory(text: str) -> int | None:
+    """A size, `0` for no limit, or `auto`: None.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if text == "auto":
+        return None
+    try:
+        return 0 if text == "0" else parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; or it is auto, or 0 for no limit") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,13 @@ class Limits:
     requests_per_second_per_caller: int = setting(
         "--max-requests-per-second-per-caller", "0", Parser(parse_count_or_zero, "N"),
         "requests a second of one caller to one Connector, a second's worth at once; more get 429; 0: no limit", "50",
+    )  # fmt: skip
+
+    # That of a container, less what the process takes at rest: what the kernel would end the process for.
+    memory: int | None = setting(
+        "--max-memory", "auto", Parser(parse_memory, "SIZE|auto|0"),
+        "held for client connections together; beyond that new ones are closed, then those that wait; auto: what the "
+        "container may have, less what is taken at rest; 0: no limit", "256Mi",
     )  # fmt: skip
 
     @property
@@ -254,6 +276,7 @@ def share_of(settings: ProxySettings) -> ProxySettings:
         requests_per_connector=math.ceil(settings.limits.requests_per_connector / number),
         upstream_connections_per_connector=math.ceil(settings.limits.upstream_connections_per_connector / number),
         requests_per_second_per_caller=math.ceil(settings.limits.requests_per_second_per_caller / number),
+        memory=settings.limits.memory and math.ceil(settings.limits.memory / number),
     )
     callers = replace(
         settings.callers,

@@ -14,6 +14,8 @@ from proxy.watchdog import NEVER
 # Connections that make room at once: those that wait are looked at one by one, and a flood must not cost that for each
 # connection of it. nginx closes as many (ngx_drain_connections).
 AT_ONCE = 32
+# Connections that are closed at one look to free memory: each takes some 20 us.
+SHED_AT_ONCE = 512
 # Of those that wait, the part that makes room at once.
 PART = 8
 # Seconds without another look, behind one that found each connection at work.
@@ -30,6 +32,7 @@ class Closed(StrEnum):
     MADE_ROOM = "made_room"  # it waited, and a new one came
     NO_ROOM = "no_room"  # it was new, and all others were at work, or belonged to clients with fewer
     CLIENT_LIMIT = "client_limit"  # it was new, and its client had as many as one may have, all of them at work
+    MEMORY = "memory"  # the connections hold more together than they may: it was new, or it waited
 
 
 class Slot(Protocol):
@@ -78,6 +81,8 @@ class Slots:
         self._looked_until = 0.0
         self._looked_down_to = 0
         self.closed = dict.fromkeys(Closed, 0)
+        # Bytes that they hold, as they were counted last.
+        self.held = 0
 
     def __len__(self) -> int:
         """How many places are taken."""
@@ -97,6 +102,24 @@ class Slots:
             self.leave(slot)
             self.closed[refused] += 1
         return refused
+
+    def shed(self, held: Iterable[tuple[Slot, int]], excess: int) -> int:
+        """Close those that wait, first those that hold most, until `excess` bytes are free; how many.
+
+        `held`: each with the bytes that it holds.
+        """
+        waiting = [(size, id(slot), slot) for slot, size in held if slot in self._client]
+        closed = 0
+        for size, _, slot in sorted(waiting, reverse=True):
+            if excess <= 0 or closed >= SHED_AT_ONCE:
+                break
+            if slot.waits_since != NEVER:
+                self.leave(slot)
+                self.closed[Closed.MEMORY] += 1
+                slot.make_room()
+                excess -= size
+                closed += 1
+        return closed
 
     def leave(self, slot: Slot) -> None:
         """It is gone, and has no place any more; no error if it had none."""

@@ -17,6 +17,7 @@ from connectors.objects.reasons import Reason, Refusal, RefusedError
 from connectors.plan import Plan, PoolKey, Target, trusting
 from connectors.snapshot import Snapshot
 from connectors.tls.pool import ClientTls, Trust
+from proxy.buffers import UNSENT, ZEROS, InPieces, Piece
 from proxy.decision import Forward
 from proxy.dialling import Dialling
 from proxy.load import Load
@@ -93,15 +94,16 @@ class IdlePool:
         self.idle: list[UpstreamConnection] = []
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(InPieces):
     """One connection to a tool: in use by one relay, or idle in its pool, or gone.
 
     Everything that arrives goes to `receiver`; if there is none, what arrives was not asked for. `generation` is
     that in which its pool was last found current, `idle_since` 0 before its first answer. `transport` is what it goes
-    over, None once it is gone.
+    over, None once it is gone. It is read into `piece`.
     """
 
-    def __init__(self, pool: IdlePool, on_lost: Callable[[UpstreamConnection], None]) -> None:
+    def __init__(self, pool: IdlePool, on_lost: Callable[[UpstreamConnection], None], piece: Piece) -> None:
+        self._piece = piece.whole
         self.pool = pool
         self.deadline = NEVER
         self.idle_since = 0.0
@@ -113,6 +115,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, and with TLS verified."""
         self.transport = cast("asyncio.Transport", transport)
+        # Then the client is held back: no more than that and one read of the client's is unsent.
+        self.transport.set_write_buffer_limits(UNSENT)
 
     def write(self, data: bytes) -> None:
         """Send to the tool."""
@@ -159,6 +163,19 @@ class UpstreamConnection(asyncio.Protocol):
     def expired(self) -> None:
         """Idle for too long, or closing and not read from."""
         self.close() if self.usable else self.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """For one read, of PIECE at most: the client may take nothing of it."""
+        return self._piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        came = self._piece[:nbytes]
+        data, came[:] = came.tobytes(), ZEROS[:nbytes]
+        if self.receiver:
+            self.receiver.from_upstream(data)
+        else:
+            self.abort()  # as in data_received; a call of it for each read would cost every request
 
     def data_received(self, data: bytes) -> None:
         """To the relay in charge."""
@@ -212,6 +229,7 @@ class Upstreams:
         self._loads: WeakValueDictionary[ConnectorKey, Load[UpstreamConnection]] = WeakValueDictionary()
         self._ceilings_of: Callable[[ConnectorKey], Ceilings] = lambda _: NO_CEILINGS
         self._generation = 1
+        self._piece = Piece()
 
     def limit(self, ceilings_of: Callable[[ConnectorKey], Ceilings]) -> None:
         """What each Connector may use; without this word there is no limit. To be called before the first request."""
@@ -322,7 +340,7 @@ class Upstreams:
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
-        connection = UpstreamConnection(self.pool(key), self._lost)
+        connection = UpstreamConnection(self.pool(key), self._lost, self._piece)
         load = connection.pool.load
         load.connections.add(connection)
         try:

@@ -173,7 +173,7 @@ class Acceptor:
     The loops' own servers take what they can get: of 64 connections at once one process got 59.
     """
 
-    def __init__(self, shared: Shared, protocol: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, shared: Shared, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         self._shared = shared
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()

@@ -21,8 +21,9 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE = re.compile(r"(\d{1,15})(B|KiB|MiB|GiB)?", re.ASCII)
-_FACTORS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+# As they are written (IEC 80000-13), and as in quantities of Kubernetes.
+_SIZE = re.compile(r"(\d{1,15})(?:B|([KMG]i)B?)?", re.ASCII)
+_FACTORS = {None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _BRACKETED = re.compile(r"\[(?P<host>[^\]]*)\]:(?P<port>\d{1,5})", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?", re.ASCII)
 _PLAIN = re.compile(r"(?P<host>[^\s:/\[\]@]+):(?P<port>\d{1,5})", re.ASCII)
@@ -126,7 +127,7 @@ def parse_count_or_zero(text: str) -> int:
 
 
 def parse_size(text: str) -> int:
-    """`64KiB`, `8MiB`, `1GiB` or plain bytes -> bytes.
+    """`64KiB`, `8MiB`, `1GiB`, the same without the B, or plain bytes -> bytes.
 
     Raises:
         ValueError: not a size, or zero.

@@ -42,9 +42,18 @@ class ProxyProcess:
 
     @property
     def peak_memory(self) -> int:
-        """Its greatest resident set so far, in bytes (VmHWM of Linux)."""
+        """Its greatest resident set so far, in bytes."""
+        return self._status("VmHWM")
+
+    @property
+    def memory(self) -> int:
+        """Its resident set, in bytes."""
+        return self._status("VmRSS")
+
+    def _status(self, name: str) -> int:
+        """What Linux says of it, which is in KiB."""
         status = Path(f"/proc/{self.child.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
         assert found, status
         return int(found[1]) * 1024
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from proxy.buffers import LEAST, MAX_PIECES, MOST, Lender, Reading, exchange_protocol, write_now
+from proxy.buffers import LEAST, MAX_PIECES, MOST, MOST_BEHIND, PIECE, Lender, Reading, exchange_protocol, write_now
 from tests.peers.raw_stream import RawStream
 from tests.peers.raw_upstream import RawUpstream
 from tests.proxy.test_client import Wire
@@ -62,6 +62,62 @@ def test_reads_grow_while_all_is_taken_and_shrink_when_it_is_not() -> None:
     takes = False
     reading.buffer_updated(MOST)
     assert len(reading.get_buffer(-1)) == LEAST
+
+
+def test_t32_no_more_is_read_than_the_other_side_has_room_for() -> None:
+    """And a PIECE, of which nothing need be taken."""
+    room = MOST
+    reading = Reading(Lender(), Heard(), lambda _: True, lambda: room)
+    for _ in range(8):
+        reading.buffer_updated(len(reading.get_buffer(-1)))
+    room = 100_000
+    assert len(reading.get_buffer(-1)) == PIECE + 100_000
+    room = 0
+    assert len(reading.get_buffer(-1)) == PIECE
+
+
+def test_t32_the_room_is_used_up_before_it_is_asked_for_again() -> None:
+    """The kernel's answer costs as much as a small read."""
+    asked: list[int] = []
+
+    def room() -> int:
+        asked.append(4 * MOST)
+        return asked[-1]
+
+    reading = Reading(Lender(), Heard(), lambda _: True, room)
+    for _ in range(8):
+        reading.buffer_updated(len(reading.get_buffer(-1)))
+    assert len(asked) == 1
+    for _ in range(4):
+        reading.buffer_updated(len(reading.get_buffer(-1)))
+    assert len(asked) == 2
+
+
+class Behind(Wire):
+    """A side that has not taken so many bytes."""
+
+    unsent = PIECE + 1
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_t32_few_sides_may_have_more_than_a_piece_unsent(sealed: bool) -> None:
+    """Where the kernel takes less than it has said."""
+    lender, sides = Lender(), [Behind() for _ in range(MOST_BEHIND)]
+    reading = Reading(lender.sealed if sealed else lender, Heard(), lambda _: True, lambda: 4 * MOST)
+    for _ in range(8):
+        reading.buffer_updated(len(reading.get_buffer(-1)))
+    for side in sides:
+        assert len(reading.get_buffer(-1)) == MOST
+        lender.left(side)
+        lender.left(side)
+    assert len(reading.get_buffer(-1)) == PIECE
+    sides[0].unsent = PIECE
+    assert len(reading.get_buffer(-1)) == MOST
+    lender.left(sides[0])
+    assert len(reading.get_buffer(-1)) == MOST
 
 
 def test_what_is_sealed_is_read_into_a_buffer_of_its_own() -> None:

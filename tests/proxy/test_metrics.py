@@ -41,6 +41,7 @@ def test_the_names_of_the_contract(registry: CollectorRegistry, metrics: ProxyMe
     text = generate_latest(registry).decode()
     types = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
     assert types == {
+        "connectors_proxy_connection_memory_bytes": "gauge",
         "connectors_proxy_requests_total": "counter",
         "connectors_proxy_request_duration_seconds": "histogram",
         "connectors_proxy_upstream_duration_seconds": "histogram",
@@ -151,7 +152,9 @@ def test_gauges(registry: CollectorRegistry, metrics: ProxyMetrics) -> None:
     metrics.connections(slots, lambda: (1, 2))
     assert registry.get_sample_value("connectors_proxy_client_connections") == 1
     closed = "connectors_proxy_client_connections_closed_total"
-    assert [registry.get_sample_value(closed, {"reason": why}) for why in Closed] == [0, 1, 0]
+    assert [registry.get_sample_value(closed, {"reason": why}) for why in Closed] == [0, 1, 0, 0]
+    slots.held = 4096
+    assert registry.get_sample_value("connectors_proxy_connection_memory_bytes") == 4096
     metrics.snapshot_serves(7, (), ())
     assert registry.get_sample_value("connectors_proxy_requests_in_flight") == 3
     for state, count in (("active", 1), ("idle", 2)):

@@ -10,7 +10,7 @@ import pytest
 from connectors.http.head import parse_request
 from connectors.objects.reasons import Reason
 from proxy.audit.audit import Record
-from proxy.buffers import MAX_INTERIM
+from proxy.buffers import MAX_INTERIM, Piece
 from proxy.client import ClientConnection
 from proxy.outbox import Outbox
 from proxy.relay import Bounds, End, Relay, Terms
@@ -72,7 +72,7 @@ class Desk:
         self, raw: bytes = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", *, used: bool = False, early: bytes = b""
     ) -> None:
         self.client, self.wire = Client(), Wire()
-        self.upstream = UpstreamConnection(IdlePool(FORWARD.target.pool), lambda _: None)
+        self.upstream = UpstreamConnection(IdlePool(FORWARD.target.pool), lambda _: None, Piece())
         self.upstream.connection_made(self.wire)
         self.upstream.idle_since = time.monotonic() if used else 0.0
         self.over = asyncio.Event()

@@ -9,8 +9,8 @@ import pytest
 import trustme
 
 from connectors.tls.serving import Serving
-from proxy.buffers import Reading
-from proxy.secured import MAX_ANSWERED, Secured
+from proxy.buffers import PIECE, InPieces, Reading
+from proxy.secured import MAX_ANSWERED, SEALED, Secured
 from tests.peers.handshakes import client_context
 from tests.peers.tls_client import APPLICATION, HALF_A_KEY_UPDATE, HANDSHAKE, Records, logging_context
 from tests.peers.trust import key_pair
@@ -58,7 +58,7 @@ class Wire(asyncio.Transport):
         return taken
 
 
-class Client(asyncio.Protocol):
+class Client(InPieces):
     """What stands behind TLS."""
 
     def __init__(self) -> None:
@@ -68,6 +68,9 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.calls.append("made")
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(bytearray(PIECE))
 
     def data_received(self, data: bytes) -> None:
         self.got += data
@@ -96,7 +99,7 @@ def arrives(protocol: asyncio.BaseProtocol, data: bytes) -> None:
         buffer[:] = bytes(len(buffer))  # it is lent to others now
         data = data[size:]
     if data:
-        assert isinstance(protocol, asyncio.Protocol)
+        assert isinstance(protocol, Secured)
         protocol.data_received(data)
 
 
@@ -385,3 +388,9 @@ def test_an_odd_server_name_is_no_news(authority: trustme.CA, localhost_certific
         line.peer.do_handshake()
     line.secured.data_received(line._from_peer.read().replace(b"localhost", b"\xff\xfecal\nost"))
     assert line.wire.sent, "the handshake goes on, or ends with an alert"
+
+
+def test_t32_under_tls_a_read_has_one_record() -> None:
+    """OpenSSL's buffer grows with what it gets at once, and stays so."""
+    secured = Secured(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), Client())
+    assert len(secured.get_buffer(-1)) == SEALED

@@ -24,6 +24,7 @@ from proxy.settings import (
     ProxyOptions,
     ProxySettings,
     Timeouts,
+    parse_memory,
     parse_workers,
     share_of,
 )
@@ -105,9 +106,9 @@ def test_every_one_arrives_where_it_belongs() -> None:
     given = made(
         "--max-head 1KiB --max-target 2KiB --max-headers 3 --max-connections 4 --head-timeout 1s --connect-timeout 2s"
         " --first-byte-timeout 3s --idle-timeout 4s --keep-alive-timeout 5s --upstream-idle-timeout 6s"
-        " --drain-timeout 500ms --cluster-domain corp --audit-log /a/b --dns-cache 7s"
+        " --drain-timeout 500ms --cluster-domain corp --audit-log /a/b --dns-cache 7s --max-memory 256Mi"
     )
-    assert given.limits == Limits(1024, 2048, 3, 4)
+    assert given.limits == Limits(1024, 2048, 3, 4, memory=256 << 20)
     assert given.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
     assert (given.cluster_domain, given.audit_log, given.dialing.dns_cache) == ("corp", "/a/b", 7)
 
@@ -164,12 +165,13 @@ def test_workers() -> None:
 
 
 def test_workers_divide_what_protects_others_and_nothing_else() -> None:
-    whole = ProxySettings(workers=3, limits=Limits(connections=100), callers=CallerSettings(failure_rate=10.0))
+    limits = Limits(connections=100, memory=100)
+    whole = ProxySettings(workers=3, limits=limits, callers=CallerSettings(failure_rate=10.0))
     share = share_of(whole)
-    assert share.limits.connections == 34
+    assert (share.limits.connections, share.limits.memory) == (34, 34)
     assert (share.callers.failure_rate, share.callers.questions_at_once) == (4.0, 6)
     assert replace(share, limits=whole.limits, callers=whole.callers) == whole
-    assert replace(share.limits, connections=100) == whole.limits
+    assert replace(share.limits, connections=100, memory=100) == whole.limits
     assert replace(share.callers, failure_rate=10.0, questions_at_once=16) == whole.callers
     assert share_of(replace(whole, callers=CallerSettings(failure_rate=0.0))).callers.failure_rate == 0, "no limit"
     assert share_of(ProxySettings()) == ProxySettings()
@@ -222,3 +224,14 @@ def test_tokens_keep_pages_out_by_themselves(mode: ClientAuth) -> None:
 def test_t38_further_hosts() -> None:
     assert made("--allow-host a.example,B.example").allow_hosts == {"a.example", "b.example"}
     assert made().allow_hosts == frozenset()
+
+
+@pytest.mark.parametrize(("text", "size"), [("auto", None), ("0", 0), ("256Mi", 256 << 20), ("1GiB", 1 << 30)])
+def test_memory_for_connections(text: str, size: int | None) -> None:
+    assert made(f"--max-memory {text}").limits.memory == size
+    assert made().limits.memory is None
+
+
+def test_t32_memory_that_is_no_size() -> None:
+    with pytest.raises(ValueError, match=r"or it is auto, or 0 for no limit$"):
+        parse_memory("much")

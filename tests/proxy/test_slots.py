@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.slots import AT_ONCE, PAUSE, Closed, Slots, client_of
+from proxy.slots import AT_ONCE, PAUSE, SHED_AT_ONCE, Closed, Slots, client_of
 from proxy.watchdog import NEVER
 
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -103,7 +103,7 @@ def test_t33_one_client_s_limit() -> None:
     assert slots.take(Held(), B, 0.0) is None
     slots.leave(third)
     assert slots.take(Held(), A, 0.0) is None
-    assert slots.closed == {Closed.MADE_ROOM: 1, Closed.NO_ROOM: 0, Closed.CLIENT_LIMIT: 1}
+    assert slots.closed == {Closed.MADE_ROOM: 1, Closed.NO_ROOM: 0, Closed.CLIENT_LIMIT: 1, Closed.MEMORY: 0}
 
 
 @pytest.mark.parametrize("since", [0.0, NEVER])
@@ -163,3 +163,22 @@ def test_t33_whatever_comes_and_goes(limit: int, per_client: int, steps: list[tu
         assert len(slots) == len(there) <= limit
         if per_client:
             assert max(Counter(client for client, _ in there).values()) <= per_client
+
+
+def test_t32_those_that_wait_and_hold_most_free_memory() -> None:
+    slots = Slots(10, 0)
+    least, most, busy, middle = take(slots, A, 1.0, 2.0, NEVER, 3.0)
+    gone = Held(0.0)
+    held = [(least, 10), (most, 100), (busy, 1000), (middle, 50), (gone, 500)]
+    assert slots.shed(held, 101) == 2
+    assert [one.closed for one in (least, most, busy, middle, gone)] == [False, True, False, True, False]
+    assert len(slots) == 2
+    assert slots.closed[Closed.MEMORY] == 2
+    assert slots.shed([(least, 10)], 0) == 0
+
+
+def test_t32_few_are_closed_at_one_look() -> None:
+    """Each takes time, in which no other client is served."""
+    slots = Slots(2 * SHED_AT_ONCE, 0)
+    waiting = take(slots, A, *([1.0] * 2 * SHED_AT_ONCE))
+    assert slots.shed([(one, 1) for one in waiting], 2 * SHED_AT_ONCE) == SHED_AT_ONCE

@@ -108,13 +108,14 @@ def test_duration_refuses(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("1", 1), ("10B", 10), ("64KiB", 65536), ("8MiB", 8 << 20), ("1GiB", 1 << 30)]
+    ("text", "size"),
+    [("1", 1), ("10B", 10), ("64KiB", 65536), ("8MiB", 8 << 20), ("256Mi", 256 << 20), ("1GiB", 1 << 30)],
 )
 def test_size(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1KB", "1.5KiB", "KiB", "9" * 16])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1KB", "1M", "1.5KiB", "KiB", "9" * 16])
 def test_size_refuses(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse_size(text)

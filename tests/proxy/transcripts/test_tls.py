@@ -121,7 +121,7 @@ async def test_a_client_that_leaves_while_it_is_not_read_from_closes_the_upstrea
     line = await talk(settings=ProxySettings(timeouts=Timeouts(head=0.4)))
     line.client_sends(get())
     await line.tool_sees(seen())
-    line.client_sends(b"GET /" + b"x" * 200_000)
+    line.client_sends(b"GET /" + b"x" * 80_000)
     line.client.transport.abort()
     await line.tool.wait_closed()
 
