@@ -290,17 +290,18 @@ class Upstreams:
         if connection.generation != self._generation and not self._still_current(connection):
             connection.close()
             return
-        idle = connection.pool.idle
+        pool = connection.pool
+        idle = pool.idle
         if len(idle) >= FEW_IDLE:
             seconds = min(seconds, SHORTLY)
         if seconds <= 0 or len(idle) >= MAX_IDLE_PER_POOL or connection.transport is None:
             connection.close()
             return
         connection.idle_since = now
-        if (load := connection.pool.load).line:
+        if pool.load.line:
             connection.deadline = NEVER
             # Another address's turn: where it cannot be handed over it makes room, since it must not keep a place idle.
-            if not load.hand_over(connection, connection.pool):
+            if not pool.load.hand_over(connection, pool):
                 connection.close()
             return
         connection.deadline = now + seconds

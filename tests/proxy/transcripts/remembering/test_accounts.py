@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from proxy.settings import AccessLogFormat, ClientAuth, ProxySettings
+from proxy.settings import AccessLogFormat, ClientAuth, Limits, ProxySettings
 from tests.peers.answering_tool import AnsweringTool
 from tests.peers.dialogue import OK, message
 from tests.peers.manifests import Manifest, auth, basic_auth, connector
@@ -125,3 +125,14 @@ async def test_r20_a_client_that_leaves_is_logged_as_such(stage: Stage, tool: An
         scene.leave()
         got = await scene.logged(times, times + 1)
         assert 'status=499 in=0 out=0 duration upstream reason="client closed" request' in got.access[0]
+
+
+@ONE_LOOP
+async def test_r20_t33_one_that_was_seen_before_takes_a_token_too(stage: Stage, tool: AnsweringTool) -> None:
+    tool.answer = lambda _: OK
+    settings = ProxySettings(client_auth=ClientAuth.TOKEN, limits=Limits(requests_per_second_per_caller=8))
+    scene = await stage(objects, settings)
+    await scene.mark()
+    await prime(scene, asking(b"/x", bearer()), times=100)
+    # More than the first eight pass where this takes long, and all where tokens are for what is judged alone.
+    assert any(answer.startswith(b"HTTP/1.1 429 ") for answer in (await scene.seen()).client)
