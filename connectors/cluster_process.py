@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from connectors.dial.egress_settings import EgressSettings
 from connectors.kube.access import Access, AccessError
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError
@@ -25,6 +26,7 @@ from connectors.process.run import VERSION, cannot_listen
 from connectors.snapshot import EVERYTHING, Wanted
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.store import SnapshotStore
+from connectors.sources.upstream_logins import UpstreamLogins
 
 logger = logging.getLogger("connectors.process")
 
@@ -38,7 +40,7 @@ class ClusterSettings:
     """`name` is the component's name, for metrics and the User-Agent.
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
-    `wanted`: what the process makes of each Connector.
+    `wanted`: what the process makes of each Connector. `egress`: the proxies on the way to tools.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ClusterSettings:
     options: ClusterOptions
     token_secrets: bool = False
     wanted: Wanted = EVERYTHING
+    egress: EgressSettings = field(default_factory=EgressSettings)
 
 
 class ClusterProcess:
@@ -56,7 +59,7 @@ class ClusterProcess:
         ProcessCollector(registry=self.registry)
         self.clock = SystemClock()
         self.client = KubeClient(settings.access, user_agent=f"connectors/{VERSION} ({settings.name})")
-        self.store = SnapshotStore(settings.wanted, large=growing)
+        self.store = SnapshotStore(replace(settings.wanted, proxies=settings.egress.compiled()), large=growing)
         self.source = ClusterSource(
             self.client,
             settings.options.names.namespace,
@@ -65,6 +68,8 @@ class ClusterProcess:
             token_secrets=settings.token_secrets,
             cluster_domain=settings.options.names.cluster_domain,
         )
+        egress = settings.egress
+        self.source.follow_logins(UpstreamLogins(egress.files, self.clock), egress.secrets)
         self._settings = settings
         self._draining = False
         self._settling = Settling()

@@ -51,6 +51,7 @@ class Inventory:
         self._judged: Memo[str, JudgedClass] = Memo()
         self._made: Memo[ConnectorKey, bool] = Memo()
         self._layers: Layers | None = None
+        self._proxies = wanted.proxies
         self._owners = TokenOwners()
         self._handshakes = Handshakes()
         self._handshakes.of_trust(None, SYSTEM_TRUST)
@@ -88,6 +89,7 @@ class Inventory:
             {key: why or "" for key, why in _changes(self._unread, objects.unread).items()},
             objects.authorities,
             objects.api_server,
+            objects.logins,
         )
 
     def _taking(self, changes: Changes) -> Iterator[None]:
@@ -123,6 +125,10 @@ class Inventory:
             self._for_all, self._todo.for_all = changes.authorities, True
         if changes.api_server is not None:
             self._api_server, self._todo.for_all = changes.api_server, True
+        if changes.logins is not None and self._proxies is not None:
+            before, self._proxies = self._proxies, self._proxies.with_logins(changes.logins)
+            if self._proxies is not before:
+                self._todo.all_of(self._connectors)
 
     def _refer(self, key: ConnectorKey, before: Connector | None, now: Connector | None) -> None:
         class_before, secret_before, ca_before = _references(before)
@@ -228,6 +234,7 @@ class Inventory:
             self._unread.get(key, "") if secret is None else "",
             self._layers.trust_of(ca) if self._layers else SYSTEM_TRUST,
             self._layers.state_of(ca) if self._layers else None,
+            self._proxies,
         )
 
     # -- what serves
@@ -252,6 +259,7 @@ class Inventory:
             client_tls=self._handshakes.current(),
             changed=tuple(new.connectors),
             changed_classes=tuple(new.classes),
+            proxies=self._proxies,
         )
         self._new = _New(plans, judgements)
         return self._served

@@ -9,12 +9,13 @@ from operator import is_
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from connectors.dial.upstream_proxy import UpstreamProxies
 from connectors.judgement import Judgement
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.names import HostForm
-from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, KeyPair, Secret, SecretKey
+from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, KeyPair, Secret, SecretKey, SecretValue
 from connectors.objects.violation import Violation
 from connectors.plan import Plan
 from connectors.rules.examination import Examined
@@ -30,6 +31,7 @@ class Objects:
     Such an object is in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
     are ConnectorKeys and names of classes. `unread` says of Secrets why it is not known yet whether they exist.
     `authorities` are the Secrets whose CAs are trusted for all; `api_server` is the cluster's own, where there is one.
+    `logins` are those of upstream proxies, by the proxy's name, all of them; None: they have not changed.
     """
 
     connectors: tuple[Connector, ...] = ()
@@ -40,6 +42,7 @@ class Objects:
     unread: Mapping[SecretKey, str] = field(default_factory=dict)
     authorities: tuple[Secret, ...] = ()
     api_server: ApiServer | None = None
+    logins: Mapping[str, SecretValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,14 @@ class Changes:
     unread: Mapping[SecretKey, str] = field(default_factory=dict)
     authorities: tuple[Secret, ...] | None = None
     api_server: ApiServer | None = None
+    logins: Mapping[str, SecretValue] | None = None
 
     def __bool__(self) -> bool:
         """Whether anything has changed."""
         named = (self.connectors, self.classes, self.secrets, self.malformed, self.unread)
-        return any(named) or any(one is not None for one in (self.flags, self.authorities, self.api_server))
+        return any(named) or any(
+            one is not None for one in (self.flags, self.authorities, self.api_server, self.logins)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +75,13 @@ class Wanted:
     """What a process makes of each Connector: Plans for traffic, Judgements for status, or both.
 
     `hosts` knows the names that Connectors have as hosts of this proxy; the default knows more of them than most need,
-    so that no loop goes unseen.
+    so that no loop goes unseen. `proxies`: those on the way to tools; None: they are not known here.
     """
 
     plans: bool = True
     judgements: bool = True
     hosts: HostForm = field(default_factory=lambda: HostForm(localhost=True))
+    proxies: UpstreamProxies | None = None
 
 
 EVERYTHING = Wanted()
@@ -97,7 +104,8 @@ class Snapshot:
     `caller_headers` are the headers, in lower case, that may hold a caller's token by the word of any valid class;
     `proxy_uris` are the addresses that classes give for their proxies, a path or a URL. `authorities` are the CAs.
     `client_tls` is everything that may be brought to a handshake while this snapshot serves. `changed` and
-    `changed_classes` are what differs from the snapshot before; what is gone belongs to it.
+    `changed_classes` are what differs from the snapshot before; what is gone belongs to it. `proxies`: see Wanted, with
+    their logins.
     """
 
     generation: int
@@ -113,6 +121,7 @@ class Snapshot:
     client_tls: frozenset[ClientTls] = frozenset()
     changed: tuple[ConnectorKey, ...] = ()
     changed_classes: tuple[str, ...] = ()
+    proxies: UpstreamProxies | None = None
 
     def owner_of(self, token: bytes) -> TokenOwner | None:
         """Whose token of the service-account-token Secrets this is. It looks up a digest, so timing tells nothing."""

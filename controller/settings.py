@@ -68,10 +68,16 @@ class ControllerOptions:
     logging: Logging = field(default_factory=Logging)
 
     def controller_settings(self) -> ControllerSettings:
-        """What the controller needs."""
+        """What the controller needs.
+
+        Raises:
+            SettingError: the settings do not fit together.
+        """
+        dialing = self.dialing.with_proxy_secrets(self.cluster.upstream_proxy_secrets)
+        dialing.egress.require_fit()
         names = self.cluster.names
         platform = Platform(names.namespace, names.cluster_domain, names.proxy_service)
-        return ControllerSettings(platform, probes=self.probes, dialing=self.dialing)
+        return ControllerSettings(platform, probes=self.probes, dialing=dialing)
 
     def admission_settings(self) -> AdmissionSettings | None:
         """What the webhook needs; None if there is to be none."""

@@ -38,7 +38,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         return refuse(PROGRAM, str(error))
     # With workers these make the Plans.
     wanted = Wanted(plans=settings.workers == 1, judgements=False, hosts=settings.hosts)
-    cluster = ClusterSettings("proxy", access, options.cluster, settings.client_auth is ClientAuth.TOKEN, wanted)
+    tokens = settings.client_auth is ClientAuth.TOKEN
+    cluster = ClusterSettings("proxy", access, options.cluster, tokens, wanted, settings.dialing.egress)
     set_up_logging(options.logging.format, options.logging.level)
     return run(_serve(cluster, settings, options.logging))
 

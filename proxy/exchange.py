@@ -202,7 +202,7 @@ class Exchange:
     async def _dial(self, relay: Relay) -> None:
         """Dial with the CAs that count now: they may have changed while a pooled connection was tried."""
         target = target_now(relay.passage.forward, self._store.current)
-        upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
+        upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS, target.proxy)
         relay.start(upstream, time.monotonic())
 
     # -- what has to be waited for

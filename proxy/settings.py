@@ -261,6 +261,7 @@ class TrafficOptions:
         Raises:
             SettingError: the settings do not fit together.
         """
+        self.dialing.egress.require_fit()
         return replace(
             decided,
             limits=self.limits,
@@ -314,4 +315,5 @@ class ProxyOptions:
             localhost_names=False,
             installation=Installation(services=own_services(self.cluster.names), listens=(self.cluster.admin,)),
         )
-        return self.traffic.proxy_settings(decided, self.logging.format)
+        dialing = self.traffic.dialing.with_proxy_secrets(self.cluster.upstream_proxy_secrets)
+        return replace(self.traffic, dialing=dialing).proxy_settings(decided, self.logging.format)

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from weakref import WeakValueDictionary
 
 from connectors.dial.dialer import Dialer
+from connectors.dial.upstream_proxy import UpstreamProxy
 from connectors.objects.addresses import Address
 from connectors.objects.connector import ConnectorKey
 from connectors.plan import Plan, PoolKey, Target, trusting
@@ -53,14 +54,22 @@ def target_now(forward: Forward, snapshot: Snapshot) -> Target:
 def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
     """Whether a request that begins now could use this pool: same Connector, address, Secret and CAs."""
     plan = snapshot.plans.get(key.connector)
-    return plan is not None and any(target.pool == key for target in plan.targets.values())
+    return plan is not None and key in _pools(plan)
+
+
+def _pools(plan: Plan) -> Iterator[PoolKey]:
+    """All that requests could use, those that ask to switch protocols too."""
+    for target in plan.targets.values():
+        yield target.pool
+        if target.tunnel is not None:
+            yield target.tunnel.pool
 
 
 def outdated_pools(before: Plan | None, snapshot: Snapshot) -> Iterator[PoolKey]:
     """The pools that requests could use under the Plan before and cannot use now. Idle ones are among the former."""
-    for target in before.targets.values() if before else ():
-        if not is_current(target.pool, snapshot):
-            yield target.pool
+    for pool in _pools(before) if before else ():
+        if not is_current(pool, snapshot):
+            yield pool
 
 
 class Receiver(Protocol):
@@ -291,14 +300,18 @@ class Upstreams:
         connection.deadline = time.monotonic() + self._timeouts.connect
         connection.close()
 
-    async def dial(self, key: PoolKey, address: Address, tls: ClientTls) -> UpstreamConnection:
+    async def dial(
+        self, key: PoolKey, address: Address, tls: ClientTls, proxy: UpstreamProxy | None = None
+    ) -> UpstreamConnection:
         """A new connection: the name is resolved once, each address is checked, and exactly those are tried (threat 9).
+
+        `proxy`: the one on the way; then it is its name that is resolved here.
 
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
         """
         connection = UpstreamConnection(self.pool(key), self._lost)
-        await self._dialling.connect(key, address, tls, connection, key.connector.namespace)
+        await self._dialling.connect(key, address, tls, connection, key.connector.namespace, proxy)
         self._all.add(connection)
         self._watchdog.watch(connection)
         return connection

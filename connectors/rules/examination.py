@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from connectors.credentials.credential import ANONYMOUS, CALLERS_OWN, Credential, CredentialError, Owned
 from connectors.credentials.registry import credential_of
+from connectors.dial.upstream_proxy import DIRECT, Egress, UnknownProxyError, UpstreamProxies
 from connectors.expressions.template import Subject
 from connectors.objects.addresses import Address, declared_addresses
-from connectors.objects.connector import Connector
+from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION, Connector
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.reasons import ConditionReason, Reason, Refusal
 from connectors.objects.secret import Secret, SecretKey
@@ -26,7 +27,7 @@ class Inputs(NamedTuple):
 
     `malformed`: why it has not the shape of a Connector; `unread`: why it is not known yet whether its Secret exists.
     `trust`: whose certificates are believed; `authority`: what spec.caCertSecretRef leads to, None if custom CAs
-    are off.
+    are off. `proxies`: those on the way to tools; None: which there are is not known here, and not judged.
     """
 
     connector: Connector
@@ -36,6 +37,7 @@ class Inputs(NamedTuple):
     unread: str = ""
     trust: Trust = SYSTEM_TRUST
     authority: OwnAuthority | None = None
+    proxies: UpstreamProxies | None = None
 
     @property
     def connector_class(self) -> ConnectorClass | None:
@@ -47,6 +49,7 @@ class Examined(NamedTuple):
     """`refusal` is what every request gets instead of the tool's answer; `secret_problem` why the Secret cannot serve.
 
     `addresses` is keyed by extension name; "" is spec.address. `unread`: why it is not known whether the Secret exists.
+    `egress`: how its requests leave.
     """
 
     inputs: Inputs
@@ -57,6 +60,7 @@ class Examined(NamedTuple):
     owned: Owned = CALLERS_OWN
     secret_problem: CredentialError | None = None
     unread: str = ""
+    egress: Egress = DIRECT
 
 
 def examine(inputs: Inputs) -> Examined:
@@ -70,7 +74,8 @@ def examine(inputs: Inputs) -> Examined:
         return Examined(inputs, violations, _class_not_found(connector, violations))
     connector_class, owned = judged.connector_class, judged.owned
     of_class = of_invalid_class(connector_class, judged.violations)
-    violations = of_class + validate_connector(connector, connector_class)
+    egress, misnamed = _egress(inputs, connector_class)
+    violations = of_class + validate_connector(connector, connector_class) + misnamed
     if fatal := errors(violations):
         return Examined(inputs, violations, _invalid(connector, fatal[0]), owned=owned)
     addresses = declared_addresses(connector, connector_class)
@@ -79,7 +84,23 @@ def examine(inputs: Inputs) -> Examined:
     if problem:
         refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {problem.message}")
     unread = inputs.unread if problem and problem.reason is ConditionReason.SECRET_PENDING else ""
-    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread)
+    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread, egress)
+
+
+def _egress(inputs: Inputs, connector_class: ConnectorClass) -> tuple[Egress, tuple[Violation, ...]]:
+    """How requests leave. A name that no proxy has is an error: another way out could be one that is not allowed."""
+    if inputs.proxies is None:
+        return DIRECT, ()
+    own = inputs.connector.metadata.annotations.get(UPSTREAM_PROXY_ANNOTATION)
+    choice = connector_class.metadata.annotations.get(UPSTREAM_PROXY_ANNOTATION) if own is None else own
+    try:
+        return inputs.proxies.chosen(choice), ()
+    except UnknownProxyError as error:
+        where = f"metadata.annotations[{UPSTREAM_PROXY_ANNOTATION}]"
+        if own is not None:
+            return DIRECT, (Violation(where, str(error)),)
+        message = f"{where} of ConnectorClass {connector_class.metadata.name} {error}"
+        return DIRECT, (Violation("spec.connectorClassName", message),)
 
 
 def _invalid(connector: Connector, violation: Violation) -> Refusal:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from connectors.json_depth import too_deep
 from connectors.kube import nesting
 from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.objects.connector import Connector, ConnectorSpec
+from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION, Connector, ConnectorSpec
 from connectors.objects.connector_class import RESOLVER_ANNOTATION, ConnectorClass, ConnectorClassSpec
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.metadata import ObjectMeta
@@ -82,24 +82,25 @@ class _Kind(Generic[Item, Spec, Status]):
 
 
 _CONNECTOR = _Kind(
-    lambda metadata, spec: Connector(metadata=metadata, spec=spec), ConnectorSpec, ConnectorStatus, MAX_SPEC
-)
+    lambda metadata, spec: Connector(metadata=metadata, spec=spec), ConnectorSpec, ConnectorStatus, MAX_SPEC,
+    frozenset({UPSTREAM_PROXY_ANNOTATION}),
+)  # fmt: skip
 _CLASS = _Kind(
     lambda metadata, spec: ConnectorClass(metadata=metadata, spec=spec), ConnectorClassSpec, ConnectorClassStatus,
-    MAX_CLASS, frozenset({RESOLVER_ANNOTATION}),
+    MAX_CLASS, frozenset({RESOLVER_ANNOTATION, UPSTREAM_PROXY_ANNOTATION}),
 )  # fmt: skip
 
 
 def read_connector(raw: Raw | bytes) -> HeldConnector:
     """A Connector; one whose spec has another shape comes back with `malformed` set and no spec.
 
-    Labels and annotations are not kept: nothing reads them, and they can be long.
+    Labels and annotations are not kept but for those that something reads: they can be long.
     """
     return _held(raw, _CONNECTOR)
 
 
 def read_class(raw: Raw | bytes) -> HeldClass:
-    """A ConnectorClass; see read_connector. Of its annotations the resolver's is kept."""
+    """A ConnectorClass; see read_connector."""
     return _held(raw, _CLASS)
 
 

@@ -54,6 +54,7 @@ class _Piece(Struct, array_like=True):
     flags: FeatureFlags | None = None
     authorities: list[_Secret] | None = None
     api_server: ApiServer | None = None
+    logins: dict[str, bytes] | None = None
 
     def __repr__(self) -> str:
         return "_Piece(...)"
@@ -99,6 +100,8 @@ def encode(changes: Changes, odd: set[ConnectorKey | str] | None = None) -> Iter
         making.piece.authorities = [making.secret(secret) for secret in changes.authorities]
     making.piece.flags = changes.flags
     making.piece.api_server = changes.api_server
+    if changes.logins is not None:
+        making.piece.logins = {name: login.reveal() for name, login in changes.logins.items()}
     yield making.done()
 
 
@@ -123,6 +126,7 @@ def decode(piece: bytes) -> Changes:
         {SecretKey(space, name): why for space, name, why in found.unread},
         None if found.authorities is None else tuple(map(_read, found.authorities)),
         found.api_server,
+        None if found.logins is None else {name: SecretValue(login) for name, login in found.logins.items()},
     )
 
 

@@ -67,8 +67,9 @@ def _with_tls(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutco
 
 
 def _trusting(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutcome:
-    """Whom the Connector's traffic trusts, its probes do (threat 23)."""
+    """Whom the Connector's traffic trusts, its probes do, and they go the same way (threat 23)."""
     if isinstance(ask, ProbeOutcome):
         return ask
     namespace = judgement.connector.metadata.namespace
-    return replace(ask, request=replace(ask.request, trust=judgement.trust, namespace=namespace))
+    request = replace(ask.request, trust=judgement.trust, namespace=namespace, egress=judgement.egress)
+    return replace(ask, request=request)

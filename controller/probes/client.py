@@ -27,7 +27,8 @@ class ProbeClient:
         """
         tls = ClientTls(request.trust.toward(request.address.origin), request.certificate)
         headers = tuple((header.name, header.value) for header in request.headers)
-        sent = HttpRequest(request.method, request.address, request.target, headers, tls, request.namespace)
+        proxy = request.egress.toward(request.address)
+        sent = HttpRequest(request.method, request.address, request.target, headers, tls, request.namespace, proxy)
         return await self._client.send(sent, read_body=read_body)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ PACKAGES = {
     "docker-registry": "docker-registry",
     "htpasswd": "apache2-utils",
     "ip": "iproute2",
+    "squid": "squid",
     "unshare": "util-linux",
     "nsenter": "util-linux",
 }

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from connectors.process.parsers import (
     MAX_SECONDS,
     HostPort,
+    Named,
     choice,
     optional,
     parse_count,
@@ -18,6 +19,7 @@ from connectors.process.parsers import (
     parse_duration,
     parse_duration_or_zero,
     parse_host_port,
+    parse_named,
     parse_on_off,
     parse_size,
     parse_switch,
@@ -168,3 +170,24 @@ def test_nothing_else_switches_off(text: str) -> None:
     for parse in (parse_duration_or_zero, parse_count_or_zero):
         with pytest.raises(ValueError, match=r"\w+"):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("a", (("default", "a"),)),
+        ("lab=a, b", (("lab", "a"), ("default", "b"))),
+        ("/a=b", (("default", "/a=b"),)),
+        ("lab=/a=b", (("lab", "/a=b"),)),
+        ("http://a/=b", (("default", "http://a/=b"),)),
+    ],
+)
+def test_values_with_names(text: str, expected: Named) -> None:
+    assert parse_named(text) == expected
+
+
+@pytest.mark.parametrize("text", [",", "a,", "lab=", "=a", "A=b", "a=1,a=2", "a,default=b", "a_b=c", "-=c"])
+def test_what_are_no_values_with_names(text: str) -> None:
+    with pytest.raises(ValueError, match=r"name|empty"):
+        parse_named(text)

@@ -79,6 +79,7 @@ CHANGES = st.builds(
     st.dictionaries(SECRET_KEYS, TEXT, max_size=3),
     st.none() | st.lists(SECRETS, max_size=2).map(tuple),
     st.none() | API_SERVERS,
+    st.none() | st.dictionaries(TEXT, st.builds(SecretValue, st.binary(max_size=20)), max_size=2),
 )
 
 
@@ -104,6 +105,7 @@ def comparable(changes: Changes) -> Mapping[str, object]:
         "unread": changes.unread,
         "authorities": changes.authorities and [shown(secret) for secret in changes.authorities],
         "api_server": changes.api_server,
+        "logins": None if changes.logins is None else {name: one.reveal() for name, one in changes.logins.items()},
         "certificates": changes.api_server and [one.der for one in changes.api_server.bundle.certificates],
     }
 
