@@ -22,7 +22,7 @@ def login(snapshot: Snapshot) -> bytes | None:
     return proxy.login.reveal() if proxy and proxy.login else None
 
 
-async def test_a_secret_of_the_system_namespace_alone_counts(server: FakeApiServer, follow: Follow) -> None:
+async def test_t07_a_secret_of_the_system_namespace_alone_counts(server: FakeApiServer, follow: Follow) -> None:
     server.put(a_class())
     server.put(a_connector())
     server.put(a_secret("login", "team", b"tenant"))
