@@ -14,6 +14,7 @@ from connectors.objects.secret import SecretValue
 from connectors.plan import Plan
 from connectors.process.no_proxy import NoProxy
 from connectors.snapshot import Changes, Objects, Snapshot, Wanted
+from proxy.upstream import is_current, outdated_pools
 from tests.builders import basic_class, connector, connector_class
 
 CORPORATE = UpstreamProxy("default", parse_address("http://proxy.example:3128"))
@@ -112,6 +113,17 @@ def test_t13_no_two_ways_share_a_connection() -> None:
         pools.append(plan(made.made()).targets[""].pool)
     pools += [plan(inventory(HTTP, own).made()).targets[""].pool for own in ("default", "none")]
     assert len(set(pools)) == len(pools)
+
+
+def test_t13_pools_of_a_login_that_is_over_are_closed_those_of_tunnels_too() -> None:
+    made = inventory(HTTP, "lab")
+    before = made.made()
+    target = plan(before).targets[""]
+    assert target.tunnel is not None
+    both = {target.pool, target.tunnel.pool}
+    assert all(is_current(pool, before) for pool in both)
+    made.take(Changes(logins={"lab": SecretValue(b"u:p")}))
+    assert set(outdated_pools(plan(before), made.made())) == both
 
 
 def test_a_login_that_stays_makes_nothing_again() -> None:

@@ -86,6 +86,8 @@ async def scene(
     proxy = await start_proxy(
         write(tmp_path / "manifests", *_connectors(address)),
         "--upstream-proxy", squid.url, "--upstream-proxy-credentials", str(login),
+        # What the parent has read of the file reaches its workers, too.
+        "--workers", "2" if address.startswith("https") else "1",
         env={"SSL_CERT_FILE": str(authority_file), "SSL_CERT_DIR": str(tmp_path / "none")},
     )  # fmt: skip
     home = tmp_path / "home"
