@@ -90,10 +90,11 @@ class Dialer:
         Raises:
             UpstreamProxyError: the proxy may not be dialled, or cannot be used.
         """
+        allowed: list[str] = []
+        if proxy is None or literal(address.host):
+            allowed = await allowed_addresses(self._resolver, self._guard, address, namespace)
         if proxy is None:
-            return await allowed_addresses(self._resolver, self._guard, address, namespace)
-        if (ip := literal(address.host)) and (denied := self._guard.denied(ip)):
-            raise DeniedError(denied)
+            return allowed
         if proxy.with_login and proxy.login is None:
             what = "cannot be used: the credentials that the operator gave for it cannot be read"
             raise UpstreamProxyError(DialFailure(FailureKind.UNREACHABLE, f"upstream proxy {proxy.name} {what}"))
