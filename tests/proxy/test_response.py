@@ -398,10 +398,3 @@ def test_a_client_that_knows_no_chunks() -> None:
 def test_an_answer_does_not_show_itself() -> None:
     answer = Answer(200, b"X: canary\r\n", None, True, b"canary")
     assert {repr(answer), str(answer), f"{answer}", format(answer), f"{answer!a}"} == {"Answer(200)"}
-
-
-def test_whose_a_407_is_is_judged_each_time() -> None:
-    lines = KnownLines(BUDGET)
-    lines.learn(b"HTTP/1.1 407 Who", ResponseHead(407, b"Who", ()))
-    lines.learn(b"HTTP/1.1 401 Who", ResponseHead(401, b"Who", ()))
-    assert set(lines.statuses) == {b"HTTP/1.1 401 Who"}
