@@ -27,7 +27,7 @@ def parse_upstream_proxies(text: str) -> tuple[tuple[str, Address], ...]:
 def _proxy(url: str) -> Address:
     if "@" in url:
         raise ValueError(
-            "a URL holds a user name or a password, and whoever lists processes reads it; write them as user:password "
+            "a URL holds a user name or a password, and a list of processes shows it; write them as user:password "
             "into a file, and name that by --upstream-proxy-credentials"
         )
     try:

@@ -15,7 +15,7 @@ from connectors.plan import Plan
 from connectors.process.no_proxy import NoProxy
 from connectors.snapshot import Changes, Objects, Snapshot, Wanted
 from proxy.upstream import is_current, outdated_pools
-from tests.builders import basic_class, connector, connector_class
+from tests.builders import basic_class, connector, connector_class, secret
 
 CORPORATE = UpstreamProxy("default", parse_address("http://proxy.example:3128"))
 LAB = UpstreamProxy("lab", parse_address("http://lab.example:8080"), with_login=True)
@@ -103,6 +103,20 @@ def test_http_is_asked_for_by_its_whole_url_and_switches_protocols_in_a_tunnel()
         True,
     )
     assert target.pool.proxy != target.tunnel.pool.proxy
+
+
+def test_what_a_credential_adds_to_the_query_stands_in_the_url() -> None:
+    generator = {"query": [{"name": "key", "value": "{{ .Secret.StringData.token }}"}]}
+    kind = connector_class(auth={"types": [{"name": "keyed", "secretType": "Opaque", "generator": generator}]})
+    item = connector(address=HTTP, auth={"name": "keyed", "secretRef": {"name": "login"}})
+    made = Inventory(Wanted(proxies=PROXIES))
+    made.take_all(Objects(connectors=(item,), classes=(kind,), secrets=(secret(token=b"t/1"),)))
+    target = plan(made.made()).targets[""]
+    assert target.mint is not None
+    assert target.mint(HEAD).target == b"http://tool.example/x?key=t%2F1"
+    assert target.tunnel is not None
+    assert target.tunnel.mint is not None
+    assert target.tunnel.mint(HEAD).target == b"/x?key=t%2F1"
 
 
 def test_t13_no_two_ways_share_a_connection() -> None:

@@ -38,7 +38,7 @@ class Scene:
     login: Path
 
     async def changes_login(self, password: str, times: int) -> None:
-        """The operator writes another one, for the so manieth time; returns once it counts."""
+        """The operator writes another one; returns once that has counted so many times."""
         self.login.write_text(f"{USER}:{password}\n", encoding="ascii")
         end = time.monotonic() + 20.0
         while self.proxy.child.log.count("upstream proxy default has other credentials now") < times:

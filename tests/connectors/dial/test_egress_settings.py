@@ -24,7 +24,7 @@ def test_urls_and_names() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("http://robot:canary@proxy.example", "whoever lists processes reads it"),
+        ("http://robot:canary@proxy.example", "a list of processes shows it"),
         ("lab=http://canary@proxy.example", "--upstream-proxy-credentials"),
         ("https://proxy.example", "write http://"),
         ("proxy.example:3128", "absolute URL"),
