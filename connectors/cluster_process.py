@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from connectors.admin_isolation import admin_isolation
+from connectors.dial.egress_settings import EgressSettings
 from connectors.kube.access import Access, AccessError
 from connectors.kube.client import KubeClient
 from connectors.kube.errors import KubeError
@@ -27,6 +28,7 @@ from connectors.snapshot import EVERYTHING, Wanted
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.own_addresses import OwnAddresses
 from connectors.sources.store import SnapshotStore
+from connectors.sources.upstream_logins import UpstreamLogins
 
 logger = logging.getLogger("connectors.process")
 
@@ -41,7 +43,7 @@ class ClusterSettings:
 
     `token_secrets`: whether the tokens of Secrets of type kubernetes.io/service-account-token are wanted.
     `wanted`: what the process makes of each Connector. `ports`: where it listens, beside the admin port; `allow_hosts`:
-    further names of that one's.
+    further names of that one's. `egress`: the proxies on the way to tools.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ClusterSettings:
     wanted: Wanted = EVERYTHING
     ports: tuple[int, ...] = ()
     allow_hosts: frozenset[str] = frozenset()
+    egress: EgressSettings = field(default_factory=EgressSettings)
 
 
 class ClusterProcess:
@@ -61,7 +64,7 @@ class ClusterProcess:
         ProcessCollector(registry=self.registry)
         self.clock = SystemClock()
         self.client = KubeClient(settings.access, user_agent=f"connectors/{VERSION} ({settings.name})")
-        self.store = SnapshotStore(settings.wanted, large=growing)
+        self.store = SnapshotStore(replace(settings.wanted, proxies=settings.egress.compiled()), large=growing)
         self.source = ClusterSource(
             self.client,
             settings.options.names.namespace,
@@ -70,6 +73,8 @@ class ClusterProcess:
             token_secrets=settings.token_secrets,
             cluster_domain=settings.options.names.cluster_domain,
         )
+        egress = settings.egress
+        self.source.follow_logins(UpstreamLogins(egress.files, self.clock), egress.secrets)
         self._settings = settings
         self._draining = False
         self._tell_identity: list[Callable[[str], None]] = []

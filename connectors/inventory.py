@@ -53,6 +53,7 @@ class Inventory:
         self._judged: Memo[str, JudgedClass] = Memo()
         self._made: Memo[ConnectorKey, bool] = Memo()
         self._layers: Layers | None = None
+        self._proxies = wanted.proxies
         self._owners = TokenOwners()
         self._handshakes = Handshakes()
         self._handshakes.of_trust(None, SYSTEM_TRUST)
@@ -91,6 +92,7 @@ class Inventory:
             objects.authorities,
             objects.api_server,
             objects.own_addresses,
+            objects.logins,
         )
 
     def _taking(self, changes: Changes) -> Iterator[None]:
@@ -128,6 +130,10 @@ class Inventory:
             self._api_server, self._todo.for_all = changes.api_server, True
         if changes.own_addresses is not None:
             self._own_addresses = changes.own_addresses
+        if changes.logins is not None and self._proxies is not None:
+            before, self._proxies = self._proxies, self._proxies.with_logins(changes.logins)
+            if self._proxies is not before:
+                self._todo.all_of(self._connectors)
 
     def _refer(self, key: ConnectorKey, before: Connector | None, now: Connector | None) -> None:
         class_before, secret_before, ca_before = _references(before)
@@ -233,6 +239,7 @@ class Inventory:
             self._unread.get(key, "") if secret is None else "",
             self._layers.trust_of(ca) if self._layers else SYSTEM_TRUST,
             self._layers.state_of(ca) if self._layers else None,
+            self._proxies,
         )
 
     # -- what serves
@@ -258,6 +265,7 @@ class Inventory:
             own_addresses=self._own_addresses,
             changed=tuple(new.connectors),
             changed_classes=tuple(new.classes),
+            proxies=self._proxies,
         )
         self._new = _New(plans, judgements)
         return self._served

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from connectors.credentials.credential import ANONYMOUS, Credential, CredentialError
+from connectors.dial.upstream_proxy import DIRECT, Egress
 from connectors.objects.addresses import Address
 from connectors.objects.connector import Connector
 from connectors.objects.connector_class import ConnectorClass
@@ -22,10 +23,10 @@ class Judgement:
 
     `fatal` are those of the violations that keep it from being used. `secret_problem` is why its Secret cannot serve,
     None if it can or none is asked for; `secret_note` what a person should know of one that can; `not_injected` why
-    nothing injects one that is as it should be; `unread` is set if it
-    is not known yet whether there is such a Secret, and is then the problem's message. `addresses` is keyed by
-    extension name; "" is spec.address. `trust` is whose certificates are believed; `authority` what
-    spec.caCertSecretRef leads to, None if custom CAs are off.
+    nothing injects one that is as it should be; `unread` is set if it is not known yet whether there is such a Secret,
+    and is then the problem's message. `addresses` is keyed by extension name; "" is spec.address. `trust` is whose
+    certificates are believed; `authority` what spec.caCertSecretRef leads to, None if custom CAs are off. `egress`:
+    how its requests leave, its probes' too.
     """
 
     connector: Connector
@@ -40,6 +41,7 @@ class Judgement:
     authority: OwnAuthority | None = None
     secret_note: str = ""
     not_injected: str = ""
+    egress: Egress = DIRECT
     fatal: tuple[Violation, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,4 +65,5 @@ def judgement_of(examined: Examined) -> Judgement:
         inputs.authority,
         examined.secret_note,
         examined.not_injected,
+        examined.egress,
     )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from connectors.credentials.credential import Credential, Owned, Parameters, add_query, revealed
+from connectors.dial.upstream_proxy import Egress, UpstreamProxy, absolute_form
 from connectors.http.message import HOP_BY_HOP, RequestHead
 from connectors.objects.addresses import Address, Origin
 from connectors.objects.ceilings import NO_CEILINGS, Ceilings, annotated_ceilings
@@ -27,6 +28,7 @@ class PoolKey(NamedTuple):
     `secret` is the Secret's resourceVersion: a connection that a tool has authenticated does not outlive it. `trust` is
     the digest of the CAs that vouched for the tool: with other CAs it is asked for its certificate again.
     `certificate` is whether one was shown to it: of one Secret two authentication types may make two things.
+    `proxy` is the label of the upstream proxy that it goes through, empty without one.
     """
 
     connector: ConnectorKey
@@ -35,6 +37,7 @@ class PoolKey(NamedTuple):
     origin: Origin
     trust: str
     certificate: bool = False
+    proxy: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +65,8 @@ class Target:
     fields that never reach the tool. `injected`: the credential's header lines, ready for the wire, each with its line
     end. `query`: None if no query parameter is the proxy's. `mint`: see Mint; None if nothing depends on the
     request. `tls`: None for http. `refusal`: why no request may go to this address. `proxy_of`: the Connector whose
-    proxy address this one is, judged by its name; None if it is not one.
+    proxy address this one is, judged by its name; None if it is not one. `proxy`: the upstream proxy on the way, None
+    without one. `tunnel`: the same address for a request that asks to switch protocols, if it goes another way.
     """
 
     address: Address
@@ -74,6 +78,8 @@ class Target:
     tls: ClientTls | None
     refusal: Refusal | None = None
     proxy_of: ConnectorKey | None = None
+    proxy: UpstreamProxy | None = None
+    tunnel: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +165,7 @@ class _Shared(NamedTuple):
     injected: SecretValue
     query: Query | None
     mint: Mint | None
+    egress: Egress
 
 
 def _targets(key: ConnectorKey, examined: Examined, hosts: HostForm) -> dict[str, Target]:
@@ -173,6 +180,7 @@ def _targets(key: ConnectorKey, examined: Examined, hosts: HostForm) -> dict[str
         injected=_lines(credential),
         query=_query(owned.query, credential.query) if owned.query else None,
         mint=partial(add_query, credential.query) if credential.query else None,
+        egress=examined.egress,
     )
     return {name: _target(shared, address, hosts) for name, address in examined.addresses.items()}
 
@@ -185,7 +193,7 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
         # Without TLS it cannot be shown. Rules look at the Connector's addresses; a default of the class is found here.
         message = f"Connector {shared.key} shows a client certificate, but the chosen address is not https"
         refusal = Refusal(Reason.CONNECTOR_INVALID, message)
-    return Target(
+    direct = Target(
         address=address,
         dropped=_dropped(shared.owned, within_prefix=bool(address.prefix)),
         injected=shared.injected,
@@ -205,6 +213,27 @@ def _target(shared: _Shared, address: Address, hosts: HostForm) -> Target:
         # Judged by the name alone: an address that leads here by another name is found when it is dialled.
         proxy_of=hosts.key(address.authority),
     )
+    proxy = shared.egress.toward(address)
+    return direct if proxy is None else _through(proxy, direct)
+
+
+def _through(proxy: UpstreamProxy, direct: Target) -> Target:
+    """The same address by way of a proxy. Connections of another way are never used for it (threat 13)."""
+    if proxy.needs_tunnel(direct.address):
+        return replace(direct, pool=direct.pool._replace(proxy=proxy.label), proxy=proxy)
+    return replace(
+        direct,
+        pool=direct.pool._replace(proxy=proxy.label),
+        # Made for each request, so that the hot path of all others need not know of it.
+        mint=partial(_absolute, proxy, direct),
+        proxy=proxy,
+        # A proxy passes no Upgrade on (RFC 9110 section 7.8): what switches protocols needs a tunnel.
+        tunnel=_through(proxy.tunnelling(), direct),
+    )
+
+
+def _absolute(proxy: UpstreamProxy, direct: Target, head: RequestHead) -> RequestHead:
+    return absolute_form(proxy, direct.address, direct.mint(head) if direct.mint else head)
 
 
 # Folded names of fields by which a caller can tell some tools to serve another path than the request-target's: what the

@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from connectors.credentials.reading import as_read
+from connectors.dial.upstream_proxy import UpstreamProxies
 from connectors.judgement import Judgement
 from connectors.objects.addresses import TransportAddress
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.names import HostForm
-from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, KeyPair, Secret, SecretKey
+from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, KeyPair, Secret, SecretKey, SecretValue
 from connectors.objects.violation import Violation
 from connectors.plan import Plan
 from connectors.rules.examination import Examined
@@ -32,7 +33,8 @@ class Objects:
     Such an object is in `connectors` or `classes` with its metadata alone, so that its status can tell. The keys
     are ConnectorKeys and names of classes. `unread` says of Secrets why it is not known yet whether they exist.
     `authorities` are the Secrets whose CAs are trusted for all; `api_server` is the cluster's own, where there is one.
-    `own_addresses`: where the installation's pods and Services listen, as far as the source knows.
+    `own_addresses`: where the installation's pods and Services listen, as far as the source knows. `logins` are those
+    of upstream proxies, by the proxy's name, all of them; None: they have not changed.
     """
 
     connectors: tuple[Connector, ...] = ()
@@ -44,6 +46,7 @@ class Objects:
     authorities: tuple[Secret, ...] = ()
     api_server: ApiServer | None = None
     own_addresses: frozenset[TransportAddress] = frozenset()
+    logins: Mapping[str, SecretValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,12 @@ class Changes:
     authorities: tuple[Secret, ...] | None = None
     api_server: ApiServer | None = None
     own_addresses: frozenset[TransportAddress] | None = None
+    logins: Mapping[str, SecretValue] | None = None
 
     def __bool__(self) -> bool:
         """Whether anything has changed."""
         named = (self.connectors, self.classes, self.secrets, self.malformed, self.unread)
-        others = (self.flags, self.authorities, self.api_server, self.own_addresses)
+        others = (self.flags, self.authorities, self.api_server, self.own_addresses, self.logins)
         return any(named) or any(one is not None for one in others)
 
 
@@ -75,12 +79,13 @@ class Wanted:
     """What a process makes of each Connector: Plans for traffic, Judgements for status, or both.
 
     `hosts` knows the names that Connectors have as hosts of this proxy; the default knows more of them than most need,
-    so that no loop goes unseen.
+    so that no loop goes unseen. `proxies`: those on the way to tools; None: they are not known here.
     """
 
     plans: bool = True
     judgements: bool = True
     hosts: HostForm = field(default_factory=lambda: HostForm(localhost=True))
+    proxies: UpstreamProxies | None = None
 
 
 EVERYTHING = Wanted()
@@ -104,7 +109,8 @@ class Snapshot:
     `proxy_uris` are the addresses that classes give for their proxies, a path or a URL. `authorities` are the CAs.
     `client_tls` is everything that may be brought to a handshake while this snapshot serves. `own_addresses` are those
     of the installation itself, which are not dialled. `changed` and
-    `changed_classes` are what differs from the snapshot before; what is gone belongs to it.
+    `changed_classes` are what differs from the snapshot before; what is gone belongs to it. `proxies`: see Wanted, with
+    their logins.
     """
 
     generation: int
@@ -121,6 +127,7 @@ class Snapshot:
     own_addresses: frozenset[TransportAddress] = frozenset()
     changed: tuple[ConnectorKey, ...] = ()
     changed_classes: tuple[str, ...] = ()
+    proxies: UpstreamProxies | None = None
 
     def owner_of(self, token: bytes) -> TokenOwner | None:
         """Whose token of the service-account-token Secrets this is. It looks up a digest, so timing tells nothing."""

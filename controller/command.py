@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from connectors.cluster_process import ClusterProcess, ClusterSettings, StartError
 from connectors.kube.access import AccessError, choose_access
+from connectors.process.declaration import SettingError
 from connectors.process.logs import set_up_logging
 from connectors.process.run import Signals, refuse, run
 from connectors.process.settings import foreign_variable, parse_command_line
 from connectors.snapshot import Wanted
 from controller.admission.admission import ListenError
+from controller.controller import ControllerSettings
 from controller.leader import Candidate
 from controller.settings import ControllerOptions
 from controller.wiring import build_admission, build_controller
@@ -29,21 +31,25 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     parser = argparse.ArgumentParser(PROGRAM, description=__doc__, allow_abbrev=False)
     _, options = parse_command_line(parser, ControllerOptions(), words, environment)
     try:
+        settings = options.controller_settings()
         access = choose_access(options.cluster.kubeconfig, foreign_variable("KUBECONFIG", environment))
+    except SettingError as error:
+        parser.error(str(error))
     except AccessError as error:
         return refuse(PROGRAM, str(error))
     ports = (options.webhook.port,) if options.webhook else ()
-    cluster = ClusterSettings("controller", access, options.cluster, wanted=Wanted(plans=False), ports=ports)
+    wanted, egress = Wanted(plans=False), settings.dialing.egress
+    cluster = ClusterSettings("controller", access, options.cluster, wanted=wanted, ports=ports, egress=egress)
     set_up_logging(options.logging.format, options.logging.level)
-    return run(_work(cluster, options))
+    return run(_work(cluster, options, settings))
 
 
-async def _work(cluster: ClusterSettings, options: ControllerOptions) -> int:
+async def _work(cluster: ClusterSettings, options: ControllerOptions, settings: ControllerSettings) -> int:
     signals = Signals()
     process = ClusterProcess(cluster)
     # Without a candidacy this is the only replica.
     candidate = Candidate(_identity(), options.cluster.names.namespace) if options.leader_elect else None
-    controller = build_controller(process, options.controller_settings(), candidate)
+    controller = build_controller(process, settings, candidate)
     process.also_missing(controller.missing)
     work = [controller.run()]
     webhook = options.admission_settings()

@@ -75,10 +75,16 @@ class ControllerOptions:
     published: frozenset[Origin] = declared(EXTERNAL_URL)
 
     def controller_settings(self) -> ControllerSettings:
-        """What the controller needs."""
+        """What the controller needs.
+
+        Raises:
+            SettingError: the settings do not fit together.
+        """
+        dialing = self.dialing.with_proxy_secrets(self.cluster.upstream_proxy_secrets)
+        dialing.egress.require_fit()
         names = self.cluster.names
         platform = Platform(names.namespace, names.cluster_domain, names.proxy_service)
-        return ControllerSettings(platform, probes=self.probes, dialing=self.dialing, published=self.published)
+        return ControllerSettings(platform, probes=self.probes, dialing=dialing, published=self.published)
 
     def admission_settings(self) -> AdmissionSettings | None:
         """What the webhook needs; None if there is to be none."""

@@ -39,8 +39,8 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     # With workers these make the Plans.
     wanted = Wanted(plans=settings.workers == 1, judgements=False, hosts=settings.hosts)
     tokens = settings.client_auth is ClientAuth.TOKEN
-    ports = (settings.port,)
-    cluster = ClusterSettings("proxy", access, options.cluster, tokens, wanted, ports, settings.allow_hosts)
+    ports, egress = (settings.port,), settings.dialing.egress
+    cluster = ClusterSettings("proxy", access, options.cluster, tokens, wanted, ports, settings.allow_hosts, egress)
     set_up_logging(options.logging.format, options.logging.level)
     return run(_serve(cluster, settings, options.logging))
 

@@ -214,7 +214,7 @@ class Exchange:
         if upstream is None:
             # The CAs that count now: they may have changed while it waited, or a pooled connection was tried.
             target = target_now(relay.passage.forward, self._store.current)
-            upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS)
+            upstream = await self._upstreams.dial(target.pool, target.address, target.tls or SYSTEM_TLS, target.proxy)
         relay.start(upstream, time.monotonic())
 
     # -- what has to be waited for

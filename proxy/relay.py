@@ -28,7 +28,7 @@ from proxy.inject import request_trailers
 from proxy.locations import UriReferences
 from proxy.outbox import Outbox
 from proxy.request import Passage
-from proxy.response import Answer, judged_answer, known_answer, without_coding
+from proxy.response import Answer, broken_answer, judged_answer, known_answer, without_coding
 from proxy.scrub import ClientSide, client_head, field_for_client, response_trailers
 from proxy.settings import Limits, Timeouts
 from proxy.upstream import UpstreamConnection
@@ -371,7 +371,7 @@ class Relay(Bodies):
         if self._phase is _BODY:
             self._cut("upstream framing broken")
         else:
-            self._fail(Refusal(Reason.UPSTREAM_PROTOCOL, error.refusal.message))
+            self._fail(broken_answer(error))
 
     def _complete(self) -> None:
         self._over(End.DONE)

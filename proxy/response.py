@@ -15,7 +15,8 @@ from msgspec import Struct
 from connectors.credentials.credential import fold
 from connectors.http.framing import BODYLESS, CHUNKED, BodyKind, Framing, declared_framing, plain_length
 from connectors.http.head import connection_tokens, write_fields
-from connectors.http.message import HOP_BY_HOP, Headers, ResponseHead, Version
+from connectors.http.message import HOP_BY_HOP, Headers, MessageError, ResponseHead, Version
+from connectors.objects.reasons import Reason, Refusal
 from proxy.scrub import CHANGED
 
 # Lines seen once, of which only a hash is kept: which of them are worth more, the second time shows.
@@ -103,7 +104,12 @@ class KnownLines:
 
     def learn(self, status_line: bytes, head: ResponseHead) -> None:
         """A final head was judged: keep its status line, if it is written as it came, and the names of its fields."""
-        plain = _STATUS.fullmatch(status_line) and status_line == b"HTTP/1.1 %d %b" % (head.status, head.reason)
+        # A 407 is judged each time: whether it is the tool's or an upstream proxy's, the address decides.
+        plain = (
+            head.status != 407
+            and _STATUS.fullmatch(status_line)
+            and status_line == b"HTTP/1.1 %d %b" % (head.status, head.reason)
+        )
         if plain and status_line not in self.statuses and self._room_for(status_line):
             self.statuses[status_line] = head.status
         for name, _ in head.headers:
@@ -240,6 +246,14 @@ def known_answer(head: bytes, known: KnownLines, rewrite: Rewrite, most: int) ->
     if all_known:
         known.keep_head(head, answer)
     return answer
+
+
+def broken_answer(error: MessageError) -> Refusal:
+    """What is told of an answer that cannot be passed on."""
+    # What an upstream proxy has answered in the tool's place is not the tool's fault.
+    if error.refusal.reason is Reason.UPSTREAM_UNREACHABLE:
+        return error.refusal
+    return Refusal(Reason.UPSTREAM_PROTOCOL, error.refusal.message)
 
 
 def judged_answer(head: ResponseHead, headers: Headers) -> Answer:

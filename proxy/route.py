@@ -20,6 +20,7 @@ from connectors.plan import Plan, Target
 from connectors.snapshot import Snapshot
 from proxy.callers.guises import guises_of, without_token
 from proxy.decision import Facts, Forward, Mount, PathRule, Route
+from proxy.inject import wants_websocket
 
 CHOOSER = b"x-openapi-address"
 
@@ -244,6 +245,8 @@ def decide(head: RequestHead, route: Route, snapshot: Snapshot, facts: Facts) ->
     """
     plan = authorize(route, facts)
     forward = choose_target(route, plan, head)
+    if forward.target.tunnel is not None and wants_websocket(head):
+        forward = forward._replace(target=forward.target.tunnel)
     require_no_loop(forward.target, snapshot)
     guises = guises_of(facts.presented)
     if guises is None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from connectors.credentials.credential import fold, is_shown, without_query
+from connectors.dial.upstream_proxy import login_refused
 from connectors.http.framing import BODYLESS
-from connectors.http.message import NEVER_TRAILERS, Headers, ResponseHead
-from connectors.plan import Query
+from connectors.http.message import NEVER_TRAILERS, Headers, MessageError, ResponseHead
+from connectors.objects.reasons import Reason
+from connectors.plan import Query, Target
 from proxy.decision import Forward, Mount
 from proxy.inject import not_forwarded
 from proxy.locations import UriReferences, at_root, map_path
@@ -156,8 +159,11 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
     """Every field in its order; only the declared ones are changed (docs/transparency.md).
 
     Raises:
-        MessageError: it has too many addresses, or they become too long, with reason UpstreamProtocol.
+        MessageError: it has too many addresses, or they become too long, with reason UpstreamProtocol; it is an
+            upstream proxy's own word, with reason UpstreamUnreachable.
     """
+    if head.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        _require_tools_own(forward.target)
     headers = []
     references = UriReferences(forward, side.scheme)
     dropped = not_forwarded(head) | side.dropped
@@ -172,6 +178,13 @@ def client_head(head: ResponseHead, forward: Forward, side: ClientSide) -> Respo
         if changed is not None:
             headers.append((name, changed))
     return ResponseHead(head.status, head.reason, tuple(headers), head.version)
+
+
+def _require_tools_own(target: Target) -> None:
+    """A 407 that comes without a tunnel is about credentials of this program's, which no client has."""
+    proxy = target.proxy
+    if proxy is not None and not proxy.needs_tunnel(target.address):
+        raise MessageError(login_refused(proxy), Reason.UPSTREAM_UNREACHABLE)
 
 
 def _frames(name: bytes, status: int) -> bool:

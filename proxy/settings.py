@@ -333,6 +333,7 @@ class TrafficOptions:
         Raises:
             SettingError: the settings do not fit together.
         """
+        self.dialing.egress.require_fit()
         return replace(
             decided,
             limits=self.limits,
@@ -378,4 +379,5 @@ class ProxyOptions:
             localhost_names=False,
             installation=Installation(services=self.cluster.names.own_services, listens=(self.cluster.admin,)),
         )
-        return self.traffic.proxy_settings(decided, self.logging.format)
+        dialing = self.traffic.dialing.with_proxy_secrets(self.cluster.upstream_proxy_secrets)
+        return replace(self.traffic, dialing=dialing).proxy_settings(decided, self.logging.format)

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from weakref import WeakValueDictionary
 
 from connectors.dial.dialer import Dialer
+from connectors.dial.upstream_proxy import UpstreamProxy
 from connectors.objects.addresses import Address, unmapped
 from connectors.objects.ceilings import NO_CEILINGS, Ceiling, Ceilings
 from connectors.objects.connector import ConnectorKey
@@ -57,14 +58,22 @@ def target_now(forward: Forward, snapshot: Snapshot) -> Target:
 def is_current(key: PoolKey, snapshot: Snapshot) -> bool:
     """Whether a request that begins now could use this pool: same Connector, address, Secret and CAs."""
     plan = snapshot.plans.get(key.connector)
-    return plan is not None and any(target.pool == key for target in plan.targets.values())
+    return plan is not None and key in _pools(plan)
+
+
+def _pools(plan: Plan) -> Iterator[PoolKey]:
+    """All that requests could use, those that ask to switch protocols too."""
+    for target in plan.targets.values():
+        yield target.pool
+        if target.tunnel is not None:
+            yield target.tunnel.pool
 
 
 def outdated_pools(before: Plan | None, snapshot: Snapshot) -> Iterator[PoolKey]:
     """The pools that requests could use under the Plan before and cannot use now. Idle ones are among the former."""
-    for target in before.targets.values() if before else ():
-        if not is_current(target.pool, snapshot):
-            yield target.pool
+    for pool in _pools(before) if before else ():
+        if not is_current(pool, snapshot):
+            yield pool
 
 
 class Receiver(Protocol):
@@ -335,8 +344,12 @@ class Upstreams:
         except TimeoutError:
             raise RefusedError(_none_free(pool.key.connector, load.most_connections, seconds)) from None
 
-    async def dial(self, key: PoolKey, address: Address, tls: ClientTls) -> UpstreamConnection:
+    async def dial(
+        self, key: PoolKey, address: Address, tls: ClientTls, proxy: UpstreamProxy | None = None
+    ) -> UpstreamConnection:
         """A new connection: the name is resolved once, each address is checked, and exactly those are tried (threat 9).
+
+        `proxy`: the one on the way; then it is its name that is resolved here.
 
         Raises:
             RefusedError: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, TargetDenied or LoopDetected.
@@ -345,7 +358,7 @@ class Upstreams:
         load = connection.pool.load
         load.connections.add(connection)
         try:
-            await self._dialling.connect(key, address, tls, connection, key.connector.namespace)
+            await self._dialling.connect(key, address, tls, connection, key.connector.namespace, proxy)
         except BaseException:  # a client that leaves, too
             load.gone(connection)
             raise

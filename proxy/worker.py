@@ -119,7 +119,10 @@ class Worker:
         self._frames = frames
         self._settings = settings
         self._registry = registry
-        self._store = SnapshotStore(Wanted(judgements=False, hosts=settings.proxy.hosts), large=growing)
+        proxies = settings.proxy.dialing.egress.compiled()
+        self._store = SnapshotStore(
+            Wanted(judgements=False, hosts=settings.proxy.hosts, proxies=proxies), large=growing
+        )
         cluster = Cluster(client, SystemClock(), client) if client is not None else None
         log_stream = cast("TextIO", WholeLines(_STDERR))
         self._proxy = build_proxy(settings.proxy, self._store, registry, log_stream, cluster)

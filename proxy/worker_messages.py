@@ -11,8 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from connectors.dial.dial_settings import DialSettings
+from connectors.dial.egress_settings import EgressSettings
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.kube.access import Access
+from connectors.objects.addresses import parse_address
 from connectors.process.frames import Frames
 from connectors.process.logs import Logging
 from connectors.tls.pool import TlsVersion
@@ -60,7 +62,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
 
 class _Dialing(Struct, frozen=True):
-    """DialSettings, with networks as texts."""
+    """DialSettings, with networks and addresses as texts."""
 
     allow: tuple[str, ...]
     deny: tuple[str, ...]
@@ -68,6 +70,10 @@ class _Dialing(Struct, frozen=True):
     dns_cache: float
     lookups: int
     minimum: TlsVersion
+    proxies: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
+    secrets: tuple[tuple[str, str], ...]
+    no_proxy: str
 
 
 class _Wire(Struct, frozen=True):
@@ -86,7 +92,7 @@ _TYPES = get_type_hints(ProxySettings)
 
 def encode_settings(settings: WorkerSettings) -> bytes:
     """The payload of SETTINGS."""
-    proxy, guard = settings.proxy, settings.proxy.dialing.guard
+    proxy, guard, egress = settings.proxy, settings.proxy.dialing.guard, settings.proxy.dialing.egress
     wire = _Wire(
         settings.number,
         settings.listeners,
@@ -100,6 +106,10 @@ def encode_settings(settings: WorkerSettings) -> bytes:
             proxy.dialing.dns_cache,
             proxy.dialing.lookups,
             proxy.dialing.minimum,
+            tuple((name, str(address)) for name, address in egress.proxies),
+            egress.files,
+            egress.secrets,
+            egress.no_proxy,
         ),
         settings.access,
     )
@@ -124,6 +134,12 @@ def decode_settings(payload: bytes) -> WorkerSettings:
             wire.dialing.dns_cache,
             wire.dialing.lookups,
             wire.dialing.minimum,
+            EgressSettings(
+                tuple((name, parse_address(url)) for name, url in wire.dialing.proxies),
+                wire.dialing.files,
+                wire.dialing.no_proxy,
+                wire.dialing.secrets,
+            ),
         )
         proxy = replace(ProxySettings(), **plain, dialing=dialing)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, KeyError):

@@ -17,12 +17,14 @@ from connectors.judgement import Judgement
 from connectors.objects.conditions import ConnectorStatus
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.violation import errors
-from connectors.process.clock import timestamp
-from connectors.process.declaration import declared, setting
+from connectors.process.clock import SystemClock, timestamp
+from connectors.process.declaration import SettingError, declared, setting
 from connectors.process.logs import escaped
 from connectors.process.parsers import DURATION
 from connectors.process.settings import parse_command_line
+from connectors.snapshot import Wanted
 from connectors.sources.directory import DirectorySource
+from connectors.sources.upstream_logins import UpstreamLogins
 from controller.destination import LocalProxy
 from controller.plans import connector
 from controller.probes.asks import asks_of
@@ -88,7 +90,10 @@ def main(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     arguments, options = parse_command_line(parser, ProbeOptions(), words, environment)
     key = ConnectorKey(options.namespace, arguments.name)
     try:
+        options.dialing.egress.require_fit()
         probe = _local(key, arguments.paths, options) if arguments.paths else _remote(key, options)
+    except SettingError as error:
+        parser.error(str(error))
     except (ProbeError, AdminPortError) as error:
         print(escaped(str(error)), file=sys.stderr)
         return NOT_ASKED
@@ -112,7 +117,9 @@ def _local(key: ConnectorKey, paths: list[Path], options: ProbeOptions) -> Conne
     if problem := path_problem(paths):
         raise ProbeError(f"error: {problem}")
     loaded = DirectorySource(paths, timestamp).load()
-    judgement = build(loaded.objects).judgements.get(key)
+    egress = options.dialing.egress
+    proxies = egress.compiled().with_logins(UpstreamLogins(egress.files, SystemClock()).taken() or {})
+    judgement = build(loaded.objects, Wanted(plans=False, proxies=proxies)).judgements.get(key)
     if judgement is None:
         says = "`connectors validate` says what is wrong with them"
         hint = f"; {says}" if loaded.problems else "; check NAME, and -n NAMESPACE"

@@ -25,11 +25,12 @@ from connectors.process.heap import Settling, filling, growing
 from connectors.process.logs import Logging
 from connectors.process.parsers import HostPort
 from connectors.process.run import cannot_listen
-from connectors.snapshot import Snapshot, Wanted
+from connectors.snapshot import Changes, Snapshot, Wanted
 from connectors.sources.directory import DirectorySource
 from connectors.sources.loaded import Ignored, Loaded
 from connectors.sources.place import Problem
 from connectors.sources.store import SnapshotStore
+from connectors.sources.upstream_logins import UpstreamLogins
 from connectors.tls.loading import KeyPairError
 from controller.probes.client import ProbeClient
 from controller.probes.metrics import ProbeMetrics
@@ -66,9 +67,18 @@ class Source(Protocol):
 class Reloader:
     """Brings what the source says into the store, and says what is wrong once per change, while the process lives."""
 
-    def __init__(self, source: Source, store: SnapshotStore, first_pause: float = FIRST_PAUSE) -> None:
-        """`first_pause`: seconds before watching is tried again after a failure."""
+    def __init__(
+        self,
+        source: Source,
+        store: SnapshotStore,
+        first_pause: float = FIRST_PAUSE,
+        logins: UpstreamLogins | None = None,
+    ) -> None:
+        """`first_pause`: seconds before watching is tried again after a failure. `logins`: of upstream proxies."""
         self._source = source
+        self._logins = logins
+        # A store follows one change at a time, and files of logins change by themselves.
+        self._following = asyncio.Lock()
         self._store = store
         self._first_pause = first_pause
         self._findings = Findings()
@@ -96,8 +106,26 @@ class Reloader:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    async def follow_logins(self) -> None:
+        """Serve each change of a login too. Never ends by itself."""
+        changed = asyncio.Event()
+        if self._logins is None:
+            return
+        self._logins.subscribe(changed.set)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._logins.run())
+            while True:
+                async with self._following:
+                    if (logins := self._logins.taken()) is not None:
+                        await self._store.follow(Changes(logins=logins))
+                await changed.wait()
+                changed.clear()
+
     async def _serve(self, loaded: Loaded) -> None:
-        snapshot = await self._store.follow(loaded.objects if loaded.changes is None else loaded.changes)
+        async with self._following:
+            logins = self._logins.taken() if self._logins else None
+            news = loaded.objects if loaded.changes is None else loaded.changes
+            snapshot = await self._store.follow(replace(news, logins=logins))
         self._say(self._findings.problems(loaded, snapshot))
         self._name(loaded.ignored)
 
@@ -145,11 +173,13 @@ class Service:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         settings = self._settings = _identified(settings)
-        self._store = SnapshotStore(Wanted(hosts=settings.proxy.hosts), large=growing)
+        egress = settings.proxy.dialing.egress
+        self._store = SnapshotStore(Wanted(hosts=settings.proxy.hosts, proxies=egress.compiled()), large=growing)
         dialer = Dialer(settings.proxy.dialing)
         self._proxy, shown = self._traffic(registry, dialer)
         self.reopen_audit_log = self._proxy.reopen_audit_log
-        self._reloader = Reloader(DirectorySource(settings.paths, timestamp), self._store)
+        logins = UpstreamLogins(egress.files, SystemClock())
+        self._reloader = Reloader(DirectorySource(settings.paths, timestamp), self._store, logins=logins)
         self._running: list[asyncio.Task[None]] = []
         self._sender = ProbeClient(dialer, settings.proxy.installation.published)
         self._sender.identify(settings.proxy.installation.identity)
@@ -185,7 +215,8 @@ class Service:
             await self._proxy.drain()
             raise
         self._store.subscribe(lambda _: self._settling.soon())
-        self._running = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._prober.run())]
+        work = (self._reloader.run(), self._reloader.follow_logins(), self._prober.run())
+        self._running = [asyncio.create_task(each) for each in work]
 
     async def serving(self) -> None:
         """Wait until all of it serves."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from connectors.dial.egress_settings import EgressSettings
 from connectors.dial.guard import DialGuard
 from connectors.process.declaration import Parser, setting
-from connectors.process.parsers import COUNT, choice, parse_duration_or_zero
+from connectors.process.parsers import COUNT, Named, choice, parse_duration_or_zero
 from connectors.tls.pool import TlsVersion
 
 # Seconds. A name server's own answers tell how long they count, and the system does not pass that on.
@@ -32,7 +33,8 @@ TLS_VERSION = Parser(choice(TlsVersion), "1.2|1.3")
 class DialSettings:
     """`guard`: which addresses may be dialled. `dns_cache`: seconds that a name server's answer counts, 0 for once.
 
-    `lookups`: at once, of one namespace. `minimum`: the lowest version of TLS toward tools.
+    `lookups`: at once, of one namespace. `minimum`: the lowest version of TLS toward tools. `egress`: the proxies on
+    the way.
     """
 
     guard: DialGuard = field(default_factory=DialGuard)
@@ -45,6 +47,11 @@ class DialSettings:
         "--max-lookups-per-namespace", "32", COUNT, "names of one namespace's tools looked up at once; more wait", "64"
     )
     minimum: TlsVersion = setting("--upstream-tls-min", "1.2", TLS_VERSION, "lowest version of TLS toward tools", "1.3")
+    egress: EgressSettings = field(default_factory=EgressSettings)
+
+    def with_proxy_secrets(self, secrets: Named) -> DialSettings:
+        """The same with the Secrets that hold upstream proxies' credentials, of which only a cluster has any."""
+        return replace(self, egress=replace(self.egress, secrets=secrets))
 
 
 def dialing_on_this_machine() -> DialSettings:

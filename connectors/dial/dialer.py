@@ -12,9 +12,11 @@ from typing import TypeVar
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from connectors.dial.dial_settings import DialSettings
-from connectors.dial.failure import DeniedError, OwnAddressError
+from connectors.dial.failure import DeniedError, OwnAddressError, UpstreamProxyError, upstream_proxy_failure
 from connectors.dial.guard import DialGuard, is_among
-from connectors.dial.resolver import NameResolver
+from connectors.dial.kind import DialFailure, FailureKind
+from connectors.dial.resolver import NameResolver, literal
+from connectors.dial.upstream_proxy import UpstreamProxy
 from connectors.objects.addresses import Address, TransportAddress
 from connectors.tls.contexts import Contexts
 from connectors.tls.pool import ClientTls
@@ -93,11 +95,33 @@ class Dialer:
         self._resolver = resolver or NameResolver(cache=settings.dns_cache, of_namespace=settings.lookups)
         self.contexts = Contexts(settings.minimum)
 
-    async def candidates(self, address: Address, namespace: str = "") -> list[str]:
-        """See allowed_addresses. `namespace`: of the Connector whose address it is; lookups are shared out by it."""
+    async def candidates(self, address: Address, namespace: str = "", proxy: UpstreamProxy | None = None) -> list[str]:
+        """See allowed_addresses. `namespace`: of the Connector whose address it is; lookups are shared out by it.
+
+        With a `proxy` they are the proxy's, which resolves the tool's name. A tool's IP address is judged here all the
+        same: what may not be dialled from here must not be dialled from there, either.
+
+        Raises:
+            UpstreamProxyError: the proxy may not be dialled, or cannot be used.
+        """
         # By name, too: until its address is known, or where this program may not know it.
         if address.server_name in self._own_services:
             raise OwnAddressError
+        allowed: list[str] = []
+        if proxy is None or literal(address.host):
+            allowed = await self._allowed(address, namespace)
+        if proxy is None:
+            return allowed
+        if proxy.with_login and proxy.login is None:
+            what = "cannot be used: the credentials that the operator gave for it cannot be read"
+            raise UpstreamProxyError(DialFailure(FailureKind.UNREACHABLE, f"upstream proxy {proxy.name} {what}"))
+        try:
+            # Of no namespace: all Connectors wait for the one lookup of this name.
+            return await self._allowed(proxy.address, "")
+        except OSError as error:
+            raise UpstreamProxyError(upstream_proxy_failure(error, proxy.name)) from None
+
+    async def _allowed(self, address: Address, namespace: str) -> list[str]:
         return await allowed_addresses(self._resolver, self._guard, address, namespace, self._own_addresses)
 
     def keep_off(self, own_addresses: frozenset[TransportAddress]) -> bool:

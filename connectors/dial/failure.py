@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from dataclasses import replace
 
 from connectors.dial.kind import DialFailure, FailureKind
 from connectors.dial.resolver import TooManyLookupsError
@@ -36,13 +37,55 @@ class OwnAddressError(DeniedError):
         super().__init__("this installation's own")
 
 
+class UpstreamProxyError(OSError):
+    """The upstream proxy is not there, or lets nothing through. `failure` names it, and never where it is."""
+
+    def __init__(self, failure: DialFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 def place(address: Address) -> str:
     """The declared host and port. An address is not a secret; all else about a request could be."""
     return f"{address.host}:{address.port}"
 
 
-def dial_failure(error: OSError | TimeoutError, address: Address) -> DialFailure:
-    """What to tell of an exception of a lookup, a connection or a TLS handshake. Names the declared host and port."""
+def dial_failure(error: OSError | TimeoutError, address: Address, through: str = "") -> DialFailure:
+    """What to tell of an exception of a lookup, a connection or a TLS handshake. Names the declared host and port.
+
+    `through`: the name of the upstream proxy on the way, empty if there is none.
+    """
+    if isinstance(error, UpstreamProxyError):
+        return error.failure
+    if through and isinstance(error, TimeoutError):
+        message = f"{place(address)} was not reached through upstream proxy {through} in time"
+        return DialFailure(FailureKind.TIMEOUT, message)
+    failure = _dial_failure(error, address)
+    return replace(failure, message=f"{failure.message} (through upstream proxy {through})") if through else failure
+
+
+def upstream_proxy_failure(error: OSError, name: str) -> DialFailure:
+    """What to tell of an exception on the way to an upstream proxy. It is the operator's: its address is not told."""
+    match error:
+        case DeniedError():
+            kind, what = (
+                FailureKind.DENIED,
+                f"may not be dialled ({error.ranges}); an operator allows it by --allow-upstream",
+            )
+        case TooManyLookupsError():
+            kind, what = FailureKind.BUSY, "was not looked up, for too many names are"
+        case socket.gaierror():
+            kind, what = FailureKind.DNS, "has a name that does not resolve"
+        case ConnectionRefusedError():
+            kind, what = FailureKind.REFUSED, "refuses connections"
+        case TimeoutError():
+            kind, what = FailureKind.TIMEOUT, "did not accept a connection in time"
+        case _:
+            kind, what = FailureKind.UNREACHABLE, f"cannot be reached: {_system_words(error)}"
+    return DialFailure(kind, f"upstream proxy {name} {what}")
+
+
+def _dial_failure(error: OSError | TimeoutError, address: Address) -> DialFailure:
     where = place(address)
     match error:
         case DeniedError():

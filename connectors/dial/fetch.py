@@ -13,10 +13,13 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from connectors.dial.dialer import Dialer, connected_socket
 from connectors.dial.failure import dial_failure, exchange_failure
 from connectors.dial.kind import DialFailure
+from connectors.dial.tunnel import connected_through, login_failure
+from connectors.dial.upstream_proxy import UpstreamProxy, absolute_form
 from connectors.http.head import write_request
 from connectors.http.message import TARGET, MessageError, RequestHead
 from connectors.http.response import Response
@@ -58,7 +61,7 @@ class FetchFailedError(Exception):
 class HttpRequest:
     """One request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII.
 
-    `namespace`: of the Connector that it is about, "" of none.
+    `namespace`: of the Connector that it is about, "" of none. `proxy`: the one on the way, None if there is none.
     """
 
     method: str
@@ -67,6 +70,12 @@ class HttpRequest:
     headers: tuple[tuple[str, SecretValue], ...] = ()
     tls: ClientTls = SYSTEM_TLS
     namespace: str = ""
+    proxy: UpstreamProxy | None = None
+
+    @property
+    def dialled(self) -> Address:
+        """Where the connection goes to."""
+        return self.proxy.address if self.proxy else self.address
 
 
 class HttpClient:
@@ -93,10 +102,10 @@ class HttpClient:
             outcome = await self._outcome(request, read_body=read_body)
         except asyncio.CancelledError:
             # The caller's time was over: perhaps the tool has moved from these addresses.
-            self._dialer.failed(request.address)
+            self._dialer.failed(request.dialled)
             raise
         if isinstance(outcome, DialFailure):
-            self._dialer.failed(request.address)
+            self._dialer.failed(request.dialled)
             # Outside of any `except`: a library's words name the addresses that a name server chose.
             raise FetchFailedError(outcome)
         return outcome
@@ -108,23 +117,26 @@ class HttpClient:
             writer.transport.abort()
 
     async def _outcome(self, request: HttpRequest, *, read_body: bool) -> Response | DialFailure:
-        address = request.address
+        address, proxy = request.address, request.proxy
         answer = ResponseReader(request.method.encode(), read_body=read_body)
         if self._closed:
             return exchange_failure(ConnectionAbortedError(), address, begun=False)
         try:
-            candidates = await self._dialer.candidates(address, request.namespace)
+            candidates = await self._dialer.candidates(address, request.namespace, proxy)
             streams = await self._dialer.connected(
-                address, request.tls, lambda context: _opened(candidates, address, context)
+                address, request.tls, lambda context: _opened(candidates, request, context)
             )
         except OSError as error:
-            return dial_failure(error, address)
+            return dial_failure(error, address, proxy.name if proxy else "")
         try:
             with self._kept(streams[1]):
                 streams[1].write(_head(request, self._user_agent))
-                return await _answered(streams[0], answer)
+                response = await _answered(streams[0], answer)
         except (MessageError, OSError) as error:
             return exchange_failure(error, address, begun=answer.begun)
+        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy and not proxy.needs_tunnel(address):
+            return login_failure(proxy)
+        return response
 
     @contextmanager
     def _kept(self, writer: asyncio.StreamWriter) -> Iterator[None]:
@@ -139,10 +151,14 @@ class HttpClient:
             writer.transport.abort()
 
 
-async def _opened(candidates: Sequence[str], address: Address, context: ssl.SSLContext | None) -> Streams:
+async def _opened(candidates: Sequence[str], request: HttpRequest, context: ssl.SSLContext | None) -> Streams:
     """A connection to one of the candidates; with `context`, one that was verified under the address's name."""
+    address, proxy = request.address, request.proxy
     name = address.server_name if context else None
-    dialled = await connected_socket(candidates, address.port)
+    if proxy is None:
+        dialled = await connected_socket(candidates, address.port)
+    else:
+        dialled = await connected_through(candidates, proxy, address)
     return await asyncio.open_connection(sock=dialled, ssl=context, server_hostname=name, limit=READ)
 
 
@@ -188,7 +204,10 @@ def _head(request: HttpRequest, user_agent: str) -> bytes:
     if request.method not in _WITHOUT_CONTENT:
         fields.append((b"Content-Length", b"0"))
     fields.append((b"Connection", b"close"))
-    return write_request(RequestHead(request.method.encode(), target, tuple(fields)))
+    head = RequestHead(request.method.encode(), target, tuple(fields))
+    if request.proxy is not None and not request.proxy.needs_tunnel(request.address):
+        head = absolute_form(request.proxy, request.address, head)
+    return write_request(head)
 
 
 def _field(name: str, secret: SecretValue) -> tuple[bytes, bytes]:

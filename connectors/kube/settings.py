@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from connectors.objects.names import USUAL_DOMAIN
 from connectors.process.declaration import Parser, Setting, declared, setting
-from connectors.process.parsers import HOST_PORT, HostPort
+from connectors.process.parsers import HOST_PORT, HostPort, Named, parse_named
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 
@@ -47,6 +47,18 @@ OTHER_SERVICES = ("connectors-webhook-service", "connectors-proxy-metrics", "con
 USUAL_PORTS = frozenset({8080, 8081, 9443})
 
 
+def parse_named_secrets(text: str) -> Named:
+    """`[NAME=]SECRET,...`.
+
+    Raises:
+        ValueError: see parse_named; or one is not the name of a Secret, which would be another path of the API server.
+    """
+    found = parse_named(text)
+    if not all(re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name, re.ASCII) for _, name in found):
+        raise ValueError("it takes names of Secrets, separated by commas")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterNames:
     """What names mean in a cluster: where the system runs, its DNS domain, and its proxy's Service."""
@@ -84,3 +96,8 @@ class ClusterOptions:
         "kubeconfig file of the API server", "/etc/connectors/kubeconfig",
     )  # fmt: skip
     names: ClusterNames = field(default_factory=ClusterNames)
+    upstream_proxy_secrets: Named = setting(
+        "--upstream-proxy-secret", "", Parser(parse_named_secrets, "[NAME=]SECRET", repeats=True),
+        "the Secret of type kubernetes.io/basic-auth in this program's namespace that has the credentials for the "
+        "upstream proxy of that NAME", "proxy-login,lab=lab-login",
+    )  # fmt: skip

@@ -9,6 +9,9 @@ from msgspec.structs import force_setattr
 
 from connectors.objects.metadata import ObjectMeta, shared
 
+# Of a Connector or its class: the name of the upstream proxy to use, or `none`. The Connector's word goes first.
+UPSTREAM_PROXY_ANNOTATION = "connectors.cpaas.io/upstream-proxy"
+
 
 class ConnectorKey(NamedTuple):
     """What identifies a Connector while it exists."""

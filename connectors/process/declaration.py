@@ -37,13 +37,15 @@ class Parser(Generic[T_co]):
     """How the text of a setting is read, and what `--help` calls it.
 
     `parse` raises ValueError with a sentence that does not quote the text. `empty` says what an empty text stands for.
-    A `switch` takes no argument on the command line, and true or false in its variable.
+    A `switch` takes no argument on the command line, and true or false in its variable. If it `repeats`, the flag may
+    be given several times, and what it is given counts as one text with commas between.
     """
 
     parse: Callable[[str], T_co]
     metavar: str = "VALUE"
     empty: str = "none"
     switch: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

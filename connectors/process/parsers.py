@@ -26,6 +26,7 @@ _SIZE = re.compile(r"(\d{1,15})(?:B|([KMG]i)B?)?", re.ASCII)
 _FACTORS = {None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _BRACKETED = re.compile(r"\[(?P<host>[^\]]*)\]:(?P<port>\d{1,5})", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?", re.ASCII)
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _PLAIN = re.compile(r"(?P<host>[^\s:/\[\]@]+):(?P<port>\d{1,5})", re.ASCII)
 
 
@@ -170,6 +171,33 @@ def parse_on_off(text: str) -> bool:
     if text not in {"on", "off"}:
         raise ValueError("it takes one of on, off")
     return text == "on"
+
+
+# The name of what was given without one.
+UNNAMED = "default"
+# Names, and what is said of each.
+Named = tuple[tuple[str, str], ...]
+
+
+def parse_named(text: str) -> Named:
+    """`[NAME=]VALUE,...`; none for the empty text. What has no name is UNNAMED.
+
+    Raises:
+        ValueError: a name is none, or is there twice, or a value is empty.
+    """
+    found: dict[str, str] = {}
+    for part in (part.strip() for part in text.split(",")) if text else ():
+        before, equals, after = part.partition("=")
+        # A path or a URL may have an equals sign in it, behind a slash, which no name has.
+        name, value = (before, after) if equals and "/" not in before else (UNNAMED, part)
+        if not _NAME.fullmatch(name):
+            raise ValueError("a name takes lower-case letters, digits and '-', at most 63, no '-' at either end")
+        if not value:
+            raise ValueError("it takes NAME=VALUE or VALUE, separated by commas; a value is empty")
+        if name in found:
+            raise ValueError("two have the same name; one alone may be without a name")
+        found[name] = value
+    return tuple(found.items())
 
 
 def choice(kind: type[E]) -> Callable[[str], E]:

@@ -50,7 +50,9 @@ def _add(parser: argparse.ArgumentParser, setting: Setting[object]) -> None:
     # command line must stay visible as such, since then the variable counts.
     add = partial(parser.add_argument, dest=setting.flag)
     if not setting.parser.switch:
-        add(*names, metavar=setting.parser.metavar, help=text.replace("%", "%%"))
+        # Of a flag that is given twice argparse keeps the last; here neither may be lost.
+        action = "append" if setting.parser.repeats else "store"
+        add(*names, action=action, metavar=setting.parser.metavar, help=text.replace("%", "%%"))
         return
     add(*names, action="store_const", const="true", help=text.replace("%", "%%"))
     if setting.negated:
@@ -60,7 +62,8 @@ def _add(parser: argparse.ArgumentParser, setting: Setting[object]) -> None:
 def _value(setting: Setting[object], arguments: argparse.Namespace, environment: Mapping[str, str]) -> object:
     given = getattr(arguments, setting.flag)
     if given is not None:
-        return _parsed(setting, setting.flag, given, f"{setting.flag} {setting.example}")
+        text = ",".join(given) if isinstance(given, list) else given
+        return _parsed(setting, setting.flag, text, f"{setting.flag} {setting.example}")
     if text := environment.get(setting.variable):
         return _parsed(setting, setting.variable, text, f"{setting.variable}={setting.example}")
     return setting.parser.parse(setting.default)

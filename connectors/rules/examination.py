@@ -17,9 +17,10 @@ from connectors.credentials.credential import (
 from connectors.credentials.docker_config import with_login
 from connectors.credentials.reading import as_read, trimmed
 from connectors.credentials.registry import credential_of
+from connectors.dial.upstream_proxy import DIRECT, Egress, UnknownProxyError, UpstreamProxies
 from connectors.expressions.template import Subject
 from connectors.objects.addresses import Address, declared_addresses
-from connectors.objects.connector import Connector
+from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION, Connector
 from connectors.objects.connector_class import ConnectorClass
 from connectors.objects.reasons import ConditionReason, Reason, Refusal
 from connectors.objects.secret import Secret, SecretKey
@@ -35,7 +36,7 @@ class Inputs(NamedTuple):
 
     `malformed`: why it has not the shape of a Connector; `unread`: why it is not known yet whether its Secret exists.
     `trust`: whose certificates are believed; `authority`: what spec.caCertSecretRef leads to, None if custom CAs
-    are off.
+    are off. `proxies`: those on the way to tools; None: which there are is not known here, and not judged.
     """
 
     connector: Connector
@@ -45,6 +46,7 @@ class Inputs(NamedTuple):
     unread: str = ""
     trust: Trust = SYSTEM_TRUST
     authority: OwnAuthority | None = None
+    proxies: UpstreamProxies | None = None
 
     @property
     def connector_class(self) -> ConnectorClass | None:
@@ -57,7 +59,7 @@ class Examined(NamedTuple):
 
     `not_injected`: why nothing can inject a Secret that is as it should be. `secret_note` is what a person should know
     of a Secret that serves. `addresses` is keyed by extension name; "" is spec.address. `unread`: why it is not known
-    whether the Secret exists.
+    whether the Secret exists. `egress`: how its requests leave.
     """
 
     inputs: Inputs
@@ -70,6 +72,7 @@ class Examined(NamedTuple):
     unread: str = ""
     secret_note: str = ""
     not_injected: str = ""
+    egress: Egress = DIRECT
 
 
 def examine(inputs: Inputs) -> Examined:
@@ -83,7 +86,8 @@ def examine(inputs: Inputs) -> Examined:
         return Examined(inputs, violations, _class_not_found(connector, violations))
     connector_class, owned = judged.connector_class, judged.owned
     of_class = of_invalid_class(connector_class, judged.violations)
-    violations = of_class + validate_connector(connector, connector_class)
+    egress, misnamed = _egress(inputs, connector_class)
+    violations = of_class + validate_connector(connector, connector_class) + misnamed
     if fatal := errors(violations):
         return Examined(inputs, violations, _invalid(connector, fatal[0]), owned=owned)
     addresses = declared_addresses(connector, connector_class)
@@ -97,7 +101,25 @@ def examine(inputs: Inputs) -> Examined:
     if why := problem.message if problem else not_injected:
         refusal = Refusal(Reason.CREDENTIAL_UNAVAILABLE, f"Connector {connector.key}: {why}")
     unread = inputs.unread if problem and problem.reason is ConditionReason.SECRET_PENDING else ""
-    return Examined(inputs, violations, refusal, addresses, credential, owned, problem, unread, note, not_injected)
+    return Examined(
+        inputs, violations, refusal, addresses, credential, owned, problem, unread, note, not_injected, egress
+    )
+
+
+def _egress(inputs: Inputs, connector_class: ConnectorClass) -> tuple[Egress, tuple[Violation, ...]]:
+    """How requests leave. A name that no proxy has is an error: another way out could be one that is not allowed."""
+    if inputs.proxies is None:
+        return DIRECT, ()
+    own = inputs.connector.metadata.annotations.get(UPSTREAM_PROXY_ANNOTATION)
+    choice = connector_class.metadata.annotations.get(UPSTREAM_PROXY_ANNOTATION) if own is None else own
+    try:
+        return inputs.proxies.chosen(choice), ()
+    except UnknownProxyError as error:
+        where = f"metadata.annotations[{UPSTREAM_PROXY_ANNOTATION}]"
+        if own is not None:
+            return DIRECT, (Violation(where, str(error)),)
+        message = f"{where} of ConnectorClass {connector_class.metadata.name} {error}"
+        return DIRECT, (Violation("spec.connectorClassName", message),)
 
 
 def _invalid(connector: Connector, violation: Violation) -> Refusal:

@@ -15,7 +15,7 @@ from connectors.json_depth import too_deep
 from connectors.kube import nesting
 from connectors.objects.ceilings import CEILING_ANNOTATIONS
 from connectors.objects.conditions import ConnectorClassStatus, ConnectorStatus
-from connectors.objects.connector import Connector, ConnectorSpec
+from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION, Connector, ConnectorSpec
 from connectors.objects.connector_class import RESOLVER_ANNOTATION, ConnectorClass, ConnectorClassSpec
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.metadata import ObjectMeta
@@ -84,11 +84,11 @@ class _Kind(Generic[Item, Spec, Status]):
 
 _CONNECTOR = _Kind(
     lambda metadata, spec: Connector(metadata=metadata, spec=spec), ConnectorSpec, ConnectorStatus, MAX_SPEC,
-    frozenset(CEILING_ANNOTATIONS),
+    frozenset({UPSTREAM_PROXY_ANNOTATION, *CEILING_ANNOTATIONS}),
 )  # fmt: skip
 _CLASS = _Kind(
     lambda metadata, spec: ConnectorClass(metadata=metadata, spec=spec), ConnectorClassSpec, ConnectorClassStatus,
-    MAX_CLASS, frozenset({RESOLVER_ANNOTATION, *CEILING_ANNOTATIONS}),
+    MAX_CLASS, frozenset({RESOLVER_ANNOTATION, UPSTREAM_PROXY_ANNOTATION, *CEILING_ANNOTATIONS}),
 )  # fmt: skip
 
 

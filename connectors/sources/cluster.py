@@ -22,6 +22,7 @@ from connectors.objects.names import USUAL_DOMAIN, object_name_problem
 from connectors.objects.secret import SERVICE_ACCOUNT_TOKEN, Secret, SecretKey
 from connectors.objects.violation import Violation
 from connectors.process.clock import Clock
+from connectors.process.parsers import Named
 from connectors.rules.examination import secret_key_of
 from connectors.snapshot import Changes, Referrers
 from connectors.sources.api_objects import (
@@ -35,6 +36,7 @@ from connectors.sources.api_objects import (
 )
 from connectors.sources.own_addresses import OwnAddresses
 from connectors.sources.store import SLICE, SnapshotStore
+from connectors.sources.upstream_logins import UpstreamLogins
 from connectors.tls.certificates import read_pem
 from connectors.tls.pool import ApiServer
 from connectors.trust import LABEL, ca_secret_key_of
@@ -115,6 +117,8 @@ class ClusterSource:
         self._clock = clock
         self._dirty = asyncio.Event()
         self._waiting_since: float | None = None
+        self._namespace = namespace
+        self._logins: UpstreamLogins | None = None
         self._flags = self._referred_under = FeatureFlags()
         self._touched = _Touched(authorities=True, api_server=True)
         self._to_refer: set[ConnectorKey] = set()
@@ -143,6 +147,16 @@ class ClusterSource:
         """Tell of these addresses too, and follow them. To be called before `run`."""
         self._own = own
         own.subscribe(self._own_changed)
+
+    def follow_logins(self, logins: UpstreamLogins, secrets: Named) -> None:
+        """Tell of upstream proxies' logins too, those in `secrets` of the system namespace among them. Before `run`."""
+        self._logins = logins
+        logins.subscribe(self._dirty.set)
+        for name, secret in secrets:
+            # Of the system namespace alone: nothing that a tenant writes may decide what a proxy is sent (threat 7).
+            cache = _LoginCache(logins, name)
+            watched = Watched(SECRETS, _only(self._namespace, secret))
+            self.reflectors += (Reflector(self._client, watched, cache.cache, self._clock),)
 
     def connector(self, key: ConnectorKey) -> HeldConnector | None:
         """The Connector now, or None."""
@@ -190,6 +204,8 @@ class ClusterSource:
             if self._own:
                 tasks.create_task(self._own.run())
             tasks.create_task(self._serve())
+            if self._logins:
+                tasks.create_task(self._logins.run())
 
     async def _serve(self) -> None:
         while True:
@@ -257,6 +273,7 @@ class ClusterSource:
             self._for_all() if touched.authorities else None,
             self._api_server() if touched.api_server else None,
             self._own.current if touched.own_addresses and self._own else None,
+            self._logins.taken() if self._logins else None,
         )
 
     def _secret(self, key: SecretKey) -> Secret | None:
@@ -340,6 +357,13 @@ class ClusterSource:
     def _drop(self, key: ObjectKey) -> None:
         self._secrets.drop(key)
         self._secret_changed(key)
+
+
+class _LoginCache:
+    """The one Secret that has the login of a proxy."""
+
+    def __init__(self, logins: UpstreamLogins, name: str) -> None:
+        self.cache = Cache(_secret, lambda key: logins.in_secret(name, self.cache.items.get(key)))
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ class Gathered:
         self._put(held.secrets, changes.secrets)
         self._put(held.malformed, changes.malformed)
         self._put(held.unread, changes.unread)
-        for name in ("flags", "authorities", "api_server", "own_addresses"):
+        for name in ("flags", "authorities", "api_server", "own_addresses", "logins"):
             if (value := getattr(changes, name)) is not None:
                 held = replace(held, **{name: value})
         self._held = held

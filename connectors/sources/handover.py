@@ -56,6 +56,7 @@ class _Piece(Struct, array_like=True):
     authorities: list[_Secret] | None = None
     api_server: ApiServer | None = None
     own_addresses: frozenset[TransportAddress] | None = None
+    logins: dict[str, bytes] | None = None
 
     def __repr__(self) -> str:
         return "_Piece(...)"
@@ -102,6 +103,8 @@ def encode(changes: Changes, odd: set[ConnectorKey | str] | None = None) -> Iter
     making.piece.flags = changes.flags
     making.piece.api_server = changes.api_server
     making.piece.own_addresses = changes.own_addresses
+    if changes.logins is not None:
+        making.piece.logins = {name: login.reveal() for name, login in changes.logins.items()}
     yield making.done()
 
 
@@ -127,6 +130,7 @@ def decode(piece: bytes) -> Changes:
         None if found.authorities is None else tuple(map(_read, found.authorities)),
         found.api_server,
         found.own_addresses,
+        None if found.logins is None else {name: SecretValue(login) for name, login in found.logins.items()},
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from connectors.objects.connector import Connector
+from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION, Connector
 from connectors.objects.secret import SecretKey
 from connectors.objects.user import User
 from connectors.objects.violation import Violation
@@ -63,7 +63,9 @@ def _connects(held: HeldConnector) -> tuple[Any, ...]:
     spec = held.item.spec
     auth = spec.auth
     chosen = (auth.name, auth.secret_ref) if auth else ("", None)
-    return (spec.address, spec.address_extensions, spec.connector_class_name, spec.ca_cert_secret_ref, *chosen)
+    # A proxy sees what goes to an http tool, the Secret in it.
+    way = held.item.metadata.annotations.get(UPSTREAM_PROXY_ANNOTATION)
+    return (spec.address, spec.address_extensions, spec.connector_class_name, spec.ca_cert_secret_ref, way, *chosen)
 
 
 def _referred(connector: Connector) -> list[Question]:

@@ -67,7 +67,8 @@ def _with_tls(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutco
 
 
 def _trusting(ask: Ask | ProbeOutcome, judgement: Judgement) -> Ask | ProbeOutcome:
-    """Whom the Connector's traffic trusts, its probes do (threat 23)."""
+    """Whom the Connector's traffic trusts, its probes do, and they go the same way (threat 23)."""
     if isinstance(ask, ProbeOutcome):
         return ask
-    return replace(ask, request=replace(ask.request, trust=judgement.trust, connector=judgement.connector.key))
+    of = judgement.connector.key
+    return replace(ask, request=replace(ask.request, trust=judgement.trust, connector=of, egress=judgement.egress))

@@ -42,7 +42,8 @@ class ProbeClient:
         if self._marks and request.connector and self._marks.may_lead_back(request.address):
             # In a line of its own, behind what the class sends by that name.
             headers += ((CDN_LOOP, SecretValue(self._marks.of(request.connector))),)
-        sent = HttpRequest(request.method, request.address, request.target, headers, tls, request.namespace)
+        proxy = request.egress.toward(request.address)
+        sent = HttpRequest(request.method, request.address, request.target, headers, tls, request.namespace, proxy)
         return await self._client.send(sent, read_body=read_body)
 
     def close(self) -> None:

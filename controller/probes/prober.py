@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from connectors.dial.upstream_proxy import UpstreamProxies
 from connectors.judgement import Judgement
 from connectors.objects.addresses import Origin
 from connectors.objects.conditions import ConditionStatus
@@ -49,6 +50,7 @@ class Prober:
         self._off = settings.interval == 0
         self._records: dict[Key, ProbeRecord] = {}
         self._trust = SYSTEM_TRUST
+        self._proxies: UpstreamProxies | None = None
         self._snapshot: Snapshot | None = None
         self._behind: dict[Key, bool] = {}
         self._lanes = Lanes(settings, around.clock, around.jitter, self._origin)
@@ -78,14 +80,16 @@ class Prober:
         if self._off:
             return iter(())
         trusted, self._trust = self._trust, snapshot.authorities.trust
+        proxies, self._proxies = self._proxies, snapshot.proxies
+        same_ways = trusted == self._trust and proxies is self._proxies
         following = self._snapshot is not None and self._snapshot.generation + 1 == snapshot.generation
-        # Of the one behind the last it is known what changed. A class is the same when the CAs are others: a Connector
-        # then has a Judgement of its own.
-        classes = snapshot.changed_classes if following and trusted == self._trust else tuple(snapshot.classes)
+        # Of the one behind the last it is known what changed. A class is the same when the CAs or the proxies are
+        # others: a Connector then has a Judgement of its own.
+        classes = snapshot.changed_classes if following and same_ways else tuple(snapshot.classes)
         connectors = snapshot.changed if following else tuple(snapshot.judgements)
         gone = () if following else tuple(self._records.keys() - snapshot.judgements.keys() - snapshot.classes.keys())
         self._snapshot = snapshot
-        self._behind.update(dict.fromkeys((*gone, *classes, *connectors), trusted != self._trust))
+        self._behind.update(dict.fromkeys((*gone, *classes, *connectors), not same_ways))
         return self._catching_up()
 
     def _catching_up(self) -> Iterator[None]:
@@ -95,14 +99,14 @@ class Prober:
 
     def _look(self, key: Key) -> None:
         """See what has become of an object, unless that is done."""
-        other_trust = self._behind.pop(key, None)
-        if other_trust is None or self._snapshot is None:
+        other_ways = self._behind.pop(key, None)
+        if other_ways is None or self._snapshot is None:
             return
         subject, record = _subject(self._snapshot, key), self._records.get(key)
         if subject is None:
             if self._records.pop(key, None) is not None:
                 self._lanes.forget_slow()
-        elif record is None or record.subject is not subject or (isinstance(subject, ConnectorClass) and other_trust):
+        elif record is None or record.subject is not subject or (isinstance(subject, ConnectorClass) and other_ways):
             self._changed(key, subject, record)
 
     async def run(self) -> None:
@@ -149,12 +153,12 @@ class Prober:
     def _inputs(self, subject: Judgement | ConnectorClass) -> Inputs:
         if isinstance(subject, Judgement):
             return inputs_of(subject)
-        return inputs_of_class(subject, self._trust)
+        return inputs_of_class(subject, self._trust, self._proxies)
 
     def _asks(self, subject: Judgement | ConnectorClass) -> Iterator[tuple[Purpose, Ask | ProbeOutcome]]:
         if isinstance(subject, Judgement):
             yield from asks_of(subject, self._around.platform).items()
-        elif ask := class_ask(subject, self._around.platform, self._trust):
+        elif ask := class_ask(subject, self._around.platform, self._trust, self._proxies):
             yield Purpose.API, ask
 
     def _origin(self, job: Job) -> Origin | None:

@@ -10,12 +10,13 @@ import msgspec
 
 from connectors.credentials.credential import CredentialError
 from connectors.credentials.scheme import field_value
+from connectors.dial.upstream_proxy import DIRECT, Egress, UnknownProxyError, UpstreamProxies
 from connectors.expressions.check import Check, compile_check
 from connectors.expressions.template import Rendering, Subject, TemplateError, compile_template
 from connectors.http.message import TARGET
 from connectors.objects.addresses import DEFAULT_PORTS, Address, AddressError, parse_address
 from connectors.objects.conditions import ConditionStatus
-from connectors.objects.connector import ConnectorKey
+from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION, ConnectorKey
 from connectors.objects.connector_class import ApiProbe, ConnectorClass, HttpProbe
 from connectors.objects.reasons import ConditionReason
 from connectors.objects.secret import KeyPair, SecretValue
@@ -48,7 +49,7 @@ class ProbeRequest:
     """One HTTP request. `address` says where it goes (its path is not used), `target` is path and query, in ASCII.
 
     `trust`: whose certificates are believed, also behind a redirect. `certificate`: what is shown there if asked for.
-    `connector`: whose probe it is, None of a class's.
+    `connector`: whose probe it is, None of a class's. `egress`: how it leaves, also behind a redirect.
     """
 
     method: str
@@ -59,6 +60,7 @@ class ProbeRequest:
     trust: Trust = SYSTEM_TRUST
     certificate: KeyPair | None = None
     connector: ConnectorKey | None = None
+    egress: Egress = DIRECT
 
     @property
     def namespace(self) -> str:
@@ -234,12 +236,19 @@ def api_ask(probe: ApiProbe, purpose: Purpose, subject: Subject, platform: Platf
     return Ask(purpose, ProbeRequest("GET", base, target, headers), success=OK)
 
 
-def class_ask(connector_class: ConnectorClass, platform: Platform | None, trust: Trust) -> Ask | ProbeOutcome | None:
-    """The request that tells whether a class's API can be reached; None if it has none."""
+def class_ask(
+    connector_class: ConnectorClass, platform: Platform | None, trust: Trust, proxies: UpstreamProxies | None = None
+) -> Ask | ProbeOutcome | None:
+    """The request that tells whether a class's API can be reached; None if it has none. `proxies`: see Wanted."""
     base = api_address(connector_class, platform)
     if base is None or isinstance(base, ProbeOutcome):
         return base
-    request = ProbeRequest("GET", base, SecretValue(base.prefix or b"/"), trust=trust)
+    try:
+        choice = connector_class.metadata.annotations.get(UPSTREAM_PROXY_ANNOTATION)
+        egress = proxies.chosen(choice) if proxies else DIRECT
+    except UnknownProxyError as error:
+        return failed(ConditionReason.CONNECTOR_CLASS_INVALID, f"annotation {UPSTREAM_PROXY_ANNOTATION} {error}")
+    request = ProbeRequest("GET", base, SecretValue(base.prefix or b"/"), trust=trust, egress=egress)
     return Ask(Purpose.API, request, success=ANY_STATUS, follow=False)
 
 

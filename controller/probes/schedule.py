@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from connectors.dial.upstream_proxy import UpstreamProxies
 from connectors.judgement import Judgement
 from connectors.objects.connector_class import ConnectorClass
 from connectors.process.declaration import Parser, setting
@@ -84,12 +85,13 @@ def inputs_of(judgement: Judgement) -> Inputs:
         version,
         problem,
         judgement.trust.digests,
+        judgement.egress,
     )
 
 
-def inputs_of_class(connector_class: ConnectorClass, trust: Trust) -> Inputs:
+def inputs_of_class(connector_class: ConnectorClass, trust: Trust, proxies: UpstreamProxies | None = None) -> Inputs:
     """What the outcome of a class's own API depends on."""
-    return (*_of_class(connector_class), trust.digests)
+    return (*_of_class(connector_class), trust.digests, proxies)
 
 
 def _of_class(connector_class: ConnectorClass | None) -> Inputs:

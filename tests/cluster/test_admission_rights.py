@@ -67,6 +67,7 @@ CHANGES: dict[str, Manifest] = {
     "Secret": tool(auth={"name": "one", "secretRef": {"name": "other"}}),
     "no CA": tool(caCertSecretRef=None),
     "another CA": tool(caCertSecretRef={"name": "other"}),
+    "upstream proxy": tool(metadata={"annotations": {"connectors.cpaas.io/upstream-proxy": "none"}}),
     "a new Connector": tool("new"),
     "a new Connector with a CA alone": tool("new", auth=None),
 }
@@ -114,7 +115,8 @@ async def tried(
         for what, manifest in manifests.items():
             made = without_nulls(manifest)
             if manifest["metadata"]["name"] == "tool":
-                request = session.patch(path, data=spec_is(made["spec"]), headers=patching)
+                data = spec_is(made["spec"], made["metadata"].get("annotations"))
+                request = session.patch(path, data=data, headers=patching)
             else:
                 request = session.post(team.cluster.path("connectors"), json=made, headers=somebody)
             async with request as answer:
@@ -122,7 +124,7 @@ async def tried(
             if answer.status not in (200, 201):
                 assert (answer.status, body["reason"]) == (403, "Forbidden"), body
                 said[what] = body["message"]
-            async with session.patch(path, data=spec_is(kept), headers=PATCH | admin) as answer:
+            async with session.patch(path, data=spec_is(kept, {}), headers=PATCH | admin) as answer:
                 assert answer.status == 200
             for name_of_new in ("new", "open"):
                 gone = team.cluster.path("connectors", name_of_new)
@@ -134,9 +136,12 @@ async def tried(
 PATCH = {"Content-Type": "application/json-patch+json"}
 
 
-def spec_is(spec: dict[str, Any]) -> bytes:
-    """A patch (RFC 6902) after which nothing of the spec before is left."""
-    return json.dumps([{"op": "replace", "path": "/spec", "value": spec}]).encode()
+def spec_is(spec: dict[str, Any], annotations: dict[str, str] | None = None) -> bytes:
+    """A patch (RFC 6902) after which nothing of the spec before is left, nor of annotations where they are given."""
+    operations: list[dict[str, Any]] = [{"op": "replace", "path": "/spec", "value": spec}]
+    if annotations is not None:
+        operations.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
+    return json.dumps(operations).encode()
 
 
 GROUPS = ("authors", "system:authenticated")

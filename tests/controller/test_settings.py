@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from connectors.dial.dial_settings import DialSettings
+from connectors.dial.egress_settings import EgressSettings, parse_upstream_proxies
+from connectors.process.declaration import SettingError
 from connectors.process.parsers import HostPort
 from connectors.process.settings import parse_command_line
 from controller.admission.admission import AdmissionSettings
@@ -14,6 +16,13 @@ from controller.controller import ControllerSettings
 from controller.destination import Platform
 from controller.probes.schedule import ProbeSettings
 from controller.settings import ControllerOptions, parse_hosts, parse_listen
+
+EGRESS = EgressSettings(
+    parse_upstream_proxies("http://p.example,lab=http://l.example"),
+    (("lab", "/login"),),
+    ".svc",
+    (("default", "login"),),
+)
 
 
 def parsed(words: str = "") -> ControllerOptions:
@@ -41,6 +50,14 @@ def test_every_one_arrives_where_it_belongs() -> None:
     assert given.admission_settings() == AdmissionSettings(
         HostPort("h", 1), Path("/a/b"), "system", "corp", frozenset({"a.example"}), client_ca=Path("/c/ca.crt")
     )
+
+
+def test_upstream_proxies_are_those_of_the_traffic() -> None:
+    words = "--upstream-proxy http://p.example --upstream-proxy lab=http://l.example --no-proxy .svc"
+    words += " --upstream-proxy-credentials lab=/login --upstream-proxy-secret login"
+    assert parsed(words).controller_settings().dialing.egress == EGRESS
+    with pytest.raises(SettingError, match="there is no proxy default"):
+        parsed("--upstream-proxy-secret login").controller_settings()
 
 
 def test_no_webhook() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from prometheus_client import CollectorRegistry, generate_latest
 
 from connectors.dial.dialer import Dialer
+from connectors.snapshot import Wanted
 from connectors.sources.store import SnapshotStore
 from proxy.settings import ProxySettings
 from proxy.wiring import Cluster, Proxy, build_proxy
@@ -70,9 +71,10 @@ async def start_inner_proxy(
 
     Where the settings allow some hosts by name (--allow-host), others are refused as everywhere.
     """
-    store, registry, log = SnapshotStore(), CollectorRegistry(), io.StringIO()
     settings = replace(settings or ProxySettings(), port=0)
     settings = replace(settings, allow_hosts=settings.allow_hosts or _AnyHost())
+    store = SnapshotStore(Wanted(proxies=settings.dialing.egress.compiled()))
+    registry, log = CollectorRegistry(), io.StringIO()
     proxy = build_proxy(settings, store, registry, log, cluster, dialer)
     store.swap(objects_of(*manifests))
     await proxy.start()

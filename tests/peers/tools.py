@@ -20,6 +20,7 @@ PACKAGES = {
     "htpasswd": "apache2-utils",
     "chromium": "chromium",
     "ip": "iproute2",
+    "squid": "squid",
     "unshare": "util-linux",
     "nsenter": "util-linux",
 }

@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 
+from connectors.http.message import ResponseHead
 from proxy.response import COST, KnownLines
 from tests.proxy.test_response import BUDGET, FORWARDS, OK, known, see, taught
 
@@ -62,3 +63,10 @@ def test_whole_heads_have_a_quarter_of_the_budget() -> None:
         most = max(most, sum(len(head) + len(made.head) + 2 * COST for head, made in lines.heads.items()))
     assert 1250 < most <= 2500
     assert set(lines.lines) == set(fields), "they push no line out"
+
+
+def test_whose_a_407_is_is_judged_each_time() -> None:
+    lines = KnownLines(BUDGET)
+    lines.learn(b"HTTP/1.1 407 Who", ResponseHead(407, b"Who", ()))
+    lines.learn(b"HTTP/1.1 401 Who", ResponseHead(401, b"Who", ()))
+    assert set(lines.statuses) == {b"HTTP/1.1 401 Who"}

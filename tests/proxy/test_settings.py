@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from connectors.dial.dial_settings import DialSettings
+from connectors.dial.egress_settings import EgressSettings, parse_upstream_proxies
 from connectors.kube.settings import OTHER_SERVICES, USUAL_PORTS, ClusterNames
 from connectors.objects.ceilings import Ceilings
 from connectors.process.declaration import SettingError
@@ -29,6 +30,13 @@ from proxy.settings import (
     share_of,
 )
 from tests.deploy.rendered import DEPLOY
+
+EGRESS = EgressSettings(
+    parse_upstream_proxies("http://p.example,lab=http://l.example"),
+    (("lab", "/login"),),
+    ".svc",
+    (("default", "login"),),
+)
 
 
 def parsed(words: str = "") -> ProxyOptions:
@@ -111,6 +119,14 @@ def test_every_one_arrives_where_it_belongs() -> None:
     assert given.limits == Limits(1024, 2048, 3, 4, memory=256 << 20)
     assert given.timeouts == Timeouts(1, 2, 3, 4, 5, 6, 0.5)
     assert (given.cluster_domain, given.audit_log, given.dialing.dns_cache) == ("corp", "/a/b", 7)
+
+
+def test_upstream_proxies() -> None:
+    words = "--upstream-proxy http://p.example --upstream-proxy lab=http://l.example --no-proxy .svc"
+    words += " --upstream-proxy-credentials lab=/login --upstream-proxy-secret login"
+    assert made(words).dialing.egress == EGRESS
+    with pytest.raises(SettingError, match="there is no proxy default"):
+        made("--upstream-proxy-secret login")
 
 
 def test_how_callers_are_asked_about() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from connectors.dial.dial_settings import DialSettings
+from connectors.dial.egress_settings import EgressSettings, parse_upstream_proxies
 from connectors.dial.guard import DialGuard, parse_networks
 from connectors.kube.access import Access, InCluster
 from connectors.objects.addresses import Origin
@@ -41,6 +42,12 @@ OTHER = ProxySettings(
         0.0,
         3,
         TlsVersion.TLS_1_3,
+        EgressSettings(
+            parse_upstream_proxies("http://proxy.example:3128,lab=http://[2001:db8::1]"),
+            (("default", "/login"),),
+            ".svc,10.0.0.0/8",
+            (("lab", "login"),),
+        ),
     ),
     access_log=AccessLogFormat.JSON,
     audit_log="/var/log/audit.log",

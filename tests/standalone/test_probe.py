@@ -121,3 +121,20 @@ async def test_an_invalid_connector_is_not_probed(tmp_path: Path, capsys: pytest
     (tmp_path / "a.yaml").write_text(MANIFESTS.format(address="nowhere"))
     assert await run("repo", str(tmp_path), "-n", "team") == 2
     assert "error: Connector team/repo is invalid: spec.address" in capsys.readouterr().err
+
+
+async def test_t23_it_goes_through_the_proxy_that_the_traffic_goes_through(
+    tool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What answers for the tool stands in for a proxy: it takes the whole URL, too.
+    (tmp_path / "a.yaml").write_text(MANIFESTS.format(address="http://tool.example"))
+    (tmp_path / "login").write_text("robot:canary-proxy")
+    words = ("repo", str(tmp_path / "a.yaml"), "-n", "team", "--upstream-proxy", tool)
+    assert await run(*words, "--upstream-proxy-credentials", str(tmp_path / "login")) == 0
+    captured = capsys.readouterr()
+    assert "GET http://tool.example/user\n" in captured.out
+    assert "AuthReady: True" in captured.out
+    assert "canary" not in captured.out + captured.err
+    with pytest.raises(SystemExit):
+        await run(*words, "--upstream-proxy-credentials", "lab=/login")
+    assert "there is no proxy lab" in capsys.readouterr().err

@@ -68,3 +68,15 @@ def test_kubernetes_is_not_for_standalone() -> None:
 def test_workers() -> None:
     assert parsed("--workers 1").proxy_settings() == ProxySettings(installation=INSTALLED)
     assert parsed("--workers 2").proxy_settings() == ProxySettings(workers=2, installation=INSTALLED)
+
+
+def test_upstream_proxies() -> None:
+    words = "--upstream-proxy http://p.example --upstream-proxy-credentials /login"
+    egress = parsed(words).proxy_settings().dialing.egress
+    assert (dict(egress.proxies)["default"].host, egress.files, egress.secrets) == (
+        "p.example",
+        (("default", "/login"),),
+        (),
+    )
+    with pytest.raises(SettingError, match="there is no proxy lab"):
+        parsed(words + ",lab=/x").proxy_settings()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.kube.settings import ClusterOptions, parse_domain, parse_name
+from connectors.kube.settings import ClusterOptions, parse_domain, parse_name, parse_named_secrets
 
 
 @pytest.mark.parametrize("text", ["a", "connectors-system", "x" * 63, "0"])
@@ -32,3 +32,10 @@ def test_what_is_no_domain(text: str) -> None:
 
 def test_no_kubeconfig_is_the_empty_path() -> None:
     assert not ClusterOptions().kubeconfig
+
+
+def test_secrets_of_upstream_proxies() -> None:
+    assert parse_named_secrets("one,lab=two.x") == (("default", "one"), ("lab", "two.x"))
+    for text in ("a/b", "lab=..", "A"):
+        with pytest.raises(ValueError, match="names of Secrets"):
+            parse_named_secrets(text)

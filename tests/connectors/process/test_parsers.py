@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from connectors.process.parsers import (
     MAX_SECONDS,
     HostPort,
+    Named,
     choice,
     optional,
     parse_count,
@@ -19,6 +20,7 @@ from connectors.process.parsers import (
     parse_duration_or_zero,
     parse_host_port,
     parse_hosts,
+    parse_named,
     parse_on_off,
     parse_size,
     parse_switch,
@@ -198,3 +200,24 @@ def test_hosts(text: str, hosts: set[str]) -> None:
 def test_hosts_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="without a port"):
         parse_hosts(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("a", (("default", "a"),)),
+        ("lab=a, b", (("lab", "a"), ("default", "b"))),
+        ("/a=b", (("default", "/a=b"),)),
+        ("lab=/a=b", (("lab", "/a=b"),)),
+        ("http://a/=b", (("default", "http://a/=b"),)),
+    ],
+)
+def test_values_with_names(text: str, expected: Named) -> None:
+    assert parse_named(text) == expected
+
+
+@pytest.mark.parametrize("text", [",", "a,", "lab=", "=a", "A=b", "a=1,a=2", "a,default=b", "a_b=c", "-=c"])
+def test_what_are_no_values_with_names(text: str) -> None:
+    with pytest.raises(ValueError, match=r"name|empty"):
+        parse_named(text)

@@ -22,6 +22,7 @@ class Options:
     sizes: Sizes = field(default_factory=Sizes)
     quiet: bool = setting("--quiet", "false", SWITCH, "say nothing", "true")
     name: str = setting("--name", "", Parser(str, empty="the host's"), "a name", "x")
+    many: str = setting("--many", "", Parser(str, repeats=True), "some names", "x,y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ def test_flag_beats_environment_beats_default(
     words: list[str], environment: dict[str, str], expected: HostPort
 ) -> None:
     assert parse(words, environment)[1].listen == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        ([], {}, ""),
+        (["--many", "a,b"], {"CONNECTORS_MANY": "z"}, "a,b"),
+        (["--many", "a", "--many=b"], {}, "a,b"),
+        ([], {"CONNECTORS_MANY": "a,b"}, "a,b"),
+    ],
+)
+def test_what_is_given_twice_is_not_lost(words: list[str], environment: dict[str, str], expected: str) -> None:
+    assert parse(words, environment)[1].many == expected
 
 
 def test_the_process_environment_is_read_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

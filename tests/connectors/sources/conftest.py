@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ async def follow(server: FakeApiServer, tmp_path: Path) -> AsyncIterator[Follow]
     await client.start()
     running: list[asyncio.Task[None]] = []
 
-    def start(**options: bool) -> Followed:
+    def start(**options: Any) -> Followed:
         followed = Followed(server, client, **options)
         running.append(asyncio.create_task(followed.source.run()))
         return followed

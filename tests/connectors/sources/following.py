@@ -7,16 +7,18 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from connectors.dial.egress_settings import EgressSettings
 from connectors.judgement import Judgement
 from connectors.kube.client import KubeClient
 from connectors.kube.settings import ClusterNames
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Refusal
 from connectors.process.clock import SystemClock
-from connectors.snapshot import Snapshot
+from connectors.snapshot import Snapshot, Wanted
 from connectors.sources.cluster import ClusterSource
 from connectors.sources.own_addresses import OwnAddresses
 from connectors.sources.store import SnapshotStore
+from connectors.sources.upstream_logins import UpstreamLogins
 from tests.peers.fake_api_server import FakeApiServer
 from tests.peers.manifests import connector, connector_class
 
@@ -58,13 +60,21 @@ class Followed:
     """A source that runs, and the snapshots it made."""
 
     def __init__(
-        self, server: FakeApiServer, client: KubeClient, *, token_secrets: bool = False, keep_off: bool = False
+        self,
+        server: FakeApiServer,
+        client: KubeClient,
+        *,
+        token_secrets: bool = False,
+        keep_off: bool = False,
+        egress: EgressSettings | None = None,
     ) -> None:
         self.server = server
-        self.store = SnapshotStore()
+        self.store = SnapshotStore(Wanted(proxies=egress.compiled() if egress else None))
         self.source = ClusterSource(client, SYSTEM, self.store, SystemClock(), token_secrets=token_secrets)
         if keep_off:
             self.source.keep_off(OwnAddresses(client, ClusterNames(), (), SystemClock()))
+        if egress:
+            self.source.follow_logins(UpstreamLogins(egress.files, SystemClock()), egress.secrets)
         self.snapshots: list[Snapshot] = []
         self.told: list[ConnectorKey | str] = []
         self._news = asyncio.Event()

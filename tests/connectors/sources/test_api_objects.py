@@ -11,6 +11,7 @@ from msgspec import Raw
 from connectors.kube import nesting
 from connectors.objects.ceilings import CEILING_ANNOTATIONS
 from connectors.objects.conditions import ConditionType
+from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION
 from connectors.objects.connector_class import RESOLVER_ANNOTATION
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.violation import Severity
@@ -109,7 +110,7 @@ def test_annotations_that_count_are_kept(name: str) -> None:
 
 
 def test_a_class_and_what_is_wrong_with_it() -> None:
-    by_path = {RESOLVER_ANNOTATION: "path"}
+    by_path = {RESOLVER_ANNOTATION: "path", UPSTREAM_PROXY_ANNOTATION: "lab"}
     held = read_class(raw(manifest("ConnectorClass", metadata={"annotations": by_path | {"a": "b"}})))
     assert held.item.spec.proxy is not None
     assert held.item.metadata.annotations == by_path

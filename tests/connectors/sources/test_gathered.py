@@ -4,7 +4,7 @@ import asyncio
 
 from connectors.objects.connector import Connector, ConnectorKey
 from connectors.objects.feature_flags import FeatureFlags
-from connectors.objects.secret import SecretKey
+from connectors.objects.secret import SecretKey, SecretValue
 from connectors.snapshot import Changes, Objects
 from connectors.sources.gathered import Gathered, Recipient, Recipients
 from connectors.sources.store import SnapshotStore
@@ -32,6 +32,15 @@ def test_what_came_last_counts() -> None:
     gathered.add(Changes(own_addresses=frozenset()))
     assert gathered.changes().own_addresses == frozenset()
     assert len(gathered) == 2
+
+
+def test_logins_come_all_together() -> None:
+    first, second = {"lab": SecretValue(b"u:p")}, {"default": SecretValue(b"u:q")}
+    gathered = Gathered()
+    for logins in (first, None, second, None):
+        gathered.add(Changes(logins=logins))
+    assert gathered.changes().logins == second
+    assert bool(Changes(logins={}))
 
 
 def test_taken_is_taken() -> None:

@@ -80,6 +80,7 @@ CHANGES = st.builds(
     st.none() | st.lists(SECRETS, max_size=2).map(tuple),
     st.none() | API_SERVERS,
     st.none() | st.frozensets(st.tuples(TEXT, st.integers(1, 65535)), max_size=3),
+    st.none() | st.dictionaries(TEXT, st.builds(SecretValue, st.binary(max_size=20)), max_size=2),
 )
 
 
@@ -106,6 +107,7 @@ def comparable(changes: Changes) -> Mapping[str, object]:
         "authorities": changes.authorities and [shown(secret) for secret in changes.authorities],
         "api_server": changes.api_server,
         "own_addresses": changes.own_addresses,
+        "logins": None if changes.logins is None else {name: one.reveal() for name, one in changes.logins.items()},
         "certificates": changes.api_server and [one.der for one in changes.api_server.bundle.certificates],
     }
 

@@ -24,6 +24,8 @@ BOTH = (
     Question("spec.auth.secretRef.name", SecretKey("team", "login")),
     Question("spec.caCertSecretRef.name", SecretKey("team", "ca")),
 )
+LAB = {"annotations": {"connectors.cpaas.io/upstream-proxy": "lab"}}
+NO_PROXY = {"annotations": {"connectors.cpaas.io/upstream-proxy": "none"}}
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 JANE = User("jane", "7", ("team",), {"authentication.kubernetes.io/credential-id": ("JTI=secret",)})
 
@@ -63,6 +65,15 @@ def test_t07_a_new_connector_asks_for_each_secret_it_names(spec: Json, expected:
 )
 def test_t07_a_change_of_where_a_secret_goes_asks_again(change: Json) -> None:
     assert asked(connector(**{**FULL, **change}), connector(**FULL)) == BOTH
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [({}, LAB), (LAB, {}), (LAB, NO_PROXY), ({}, NO_PROXY)], ids=["new", "gone", "none", "direct"]
+)
+def test_t07_a_change_of_the_way_there_asks_like_one_of_the_address(before: Json, now: Json) -> None:
+    # An upstream proxy sees what goes to an http tool, the Secret in it.
+    assert asked(connector(**FULL, metadata=now), connector(**FULL, metadata=before)) == BOTH
+    assert asked(connector(**FULL, metadata=now), connector(**FULL, metadata=now)) == ()
 
 
 def test_t07_another_secret_is_asked_for_by_its_name() -> None:

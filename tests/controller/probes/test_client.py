@@ -9,9 +9,11 @@ import trustme
 from connectors.dial.fetch import FetchFailedError
 from connectors.dial.kind import FailureKind
 from connectors.dial.marks import Marks
+from connectors.dial.upstream_proxy import Egress, UpstreamProxy
 from connectors.objects.addresses import Origin, parse_address
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.secret import KeyPair, SecretValue
+from connectors.process.no_proxy import NoProxy
 from connectors.tls.pool import SYSTEM_TRUST, Trust
 from controller.probes.client import USER_AGENT, ProbeClient
 from controller.probes.request import ProbeField, ProbeRequest
@@ -97,3 +99,15 @@ async def test_the_certificate_is_shown_to_a_tool_that_asks_for_one(
         assert await send(request(tool.address, trust(authority), pair)) == 200
         with pytest.raises(FetchFailedError):
             await send(request(tool.address, trust(authority)))
+
+
+async def test_t23_a_probe_goes_the_way_that_the_traffic_goes() -> None:
+    async with RawUpstream(answering(OK)) as upstream:
+        egress = Egress(UpstreamProxy("lab", parse_address(upstream.address)), NoProxy.parse(".svc"))
+        assert await send(replace(request("http://tool.example"), egress=egress)) == 200
+        assert upstream.connections[0].received.startswith(b"GET http://tool.example/a?b HTTP/1.1\r\n")
+        # What NO_PROXY covers is dialled, and its name looked up here; behind a redirect, too, the address decides.
+        with pytest.raises(FetchFailedError) as caught:
+            await send(replace(request("http://no-such-name.svc"), egress=egress))
+        assert caught.value.failure.kind is FailureKind.DNS
+        assert len(upstream.connections) == 1

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import trustme
 from msgspec.structs import replace
 
+from connectors.dial.egress_settings import EgressSettings, parse_upstream_proxies
 from connectors.inventory import Inventory
 from connectors.objects.connector import CaCertSecretRef, Connector, ConnectorKey, ConnectorSpec
 from connectors.objects.feature_flags import FeatureFlags
-from connectors.objects.secret import OPAQUE, Secret
-from connectors.snapshot import Objects, Snapshot
+from connectors.objects.secret import OPAQUE, Secret, SecretValue
+from connectors.snapshot import Objects, Snapshot, Wanted
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
 from tests.builders import secret_of
@@ -80,3 +83,15 @@ async def test_an_answer_of_the_cas_before_does_not_count() -> None:
         it.prober.follow(moment(inventory, shared, ca(OTHER)))
         assert it.known(OWN)[0] == "-"
         assert it.known(SHARED)[0] == "True"
+
+
+async def test_t23_another_way_out_is_probed_at_once() -> None:
+    proxies = EgressSettings(parse_upstream_proxies("http://proxy.example"), (("default", "/login"),)).compiled()
+    async with scene(platform=Platform()) as it:
+        inventory, everything = Inventory(Wanted(proxies=proxies)), ["api.example", "tool.example", "tool.example"]
+        objects = Objects(CONNECTORS, (LIVE, API), (LOGIN,))
+        user = SecretValue(b"u:p")
+        for logins, expected in ((None, everything), ({"default": user}, everything), ({"default": user}, [])):
+            assert await now_probed(it, inventory.build(dataclasses.replace(objects, logins=logins))) == expected
+        sent = [request.egress.toward(request.address) for request in it.sender.sent[-3:]]
+        assert [proxy.login if proxy else None for proxy in sent] == [user] * 3

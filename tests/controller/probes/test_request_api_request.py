@@ -4,11 +4,16 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from connectors.dial.upstream_proxy import UpstreamProxies, UpstreamProxy
 from connectors.expressions.template import Subject
+from connectors.objects.addresses import parse_address
 from connectors.objects.conditions import ConditionStatus
 from connectors.objects.connector_class import ApiProbe
+from connectors.objects.reasons import ConditionReason
+from connectors.process.no_proxy import NoProxy
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.destination import Platform
 from controller.probes.outcome import ProbeOutcome, Purpose
@@ -87,3 +92,23 @@ def test_a_classs_own_api_may_answer_anything() -> None:
     elsewhere = class_ask(probing_class(api={"uri": "https://api.example"}), None, SYSTEM_TRUST)
     assert isinstance(elsewhere, Ask)
     assert elsewhere.request.target.reveal() == b"/"
+
+
+def test_t23_a_classs_api_is_reached_the_way_that_the_class_chooses() -> None:
+    corporate = UpstreamProxy("default", parse_address("http://proxy.example"))
+    proxies = UpstreamProxies({"default": corporate}, NoProxy.parse(".svc"))
+
+    def asked(choice: str | None) -> Ask | ProbeOutcome | None:
+        kind = probing_class(api={"uri": "https://api.example"})
+        annotations = {"connectors.cpaas.io/upstream-proxy": choice} if choice else {}
+        metadata = msgspec.structs.replace(kind.metadata, annotations=annotations)
+        return class_ask(msgspec.structs.replace(kind, metadata=metadata), None, SYSTEM_TRUST, proxies)
+
+    for choice, expected in ((None, corporate), ("none", None)):
+        found = asked(choice)
+        assert isinstance(found, Ask)
+        assert found.request.egress.toward(found.request.address) is expected
+    lost = asked("other")
+    assert isinstance(lost, ProbeOutcome)
+    assert lost.reason is ConditionReason.CONNECTOR_CLASS_INVALID
+    assert "annotation connectors.cpaas.io/upstream-proxy names no upstream proxy" in lost.message

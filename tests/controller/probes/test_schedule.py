@@ -8,6 +8,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.dial.upstream_proxy import Egress, UpstreamProxies
 from connectors.tls.pool import SYSTEM_TRUST
 from controller.probes.schedule import ProbeSettings, inputs_of, inputs_of_class, parse_interval, pause
 from tests.controller.probes.subjects import judgement, login, probed, probing_class
@@ -43,6 +44,8 @@ def test_what_makes_an_outcome_void() -> None:
     assert inputs_of(replace(judgement(kind, item), trust=OTHER)) != before
     assert inputs_of_class(kind, SYSTEM_TRUST) != inputs_of_class(newer, SYSTEM_TRUST)
     assert inputs_of_class(kind, SYSTEM_TRUST) != inputs_of_class(kind, OTHER)
+    assert inputs_of(replace(judgement(kind, item), egress=Egress())) != before
+    assert inputs_of_class(kind, SYSTEM_TRUST, UpstreamProxies()) != inputs_of_class(kind, SYSTEM_TRUST)
 
 
 def test_a_label_voids_nothing() -> None:
