@@ -172,8 +172,7 @@ def build_proxy(
         bounds=Bounds(settings.limits, timeouts, _client_side(settings)),
         outbox=(outbox := Outbox()),
     )
-    exchange = Exchange(parts)
-    store.subscribe(exchange.serve)
+    store.subscribe((exchange := Exchange(parts)).serve)
     context = (lambda: certificate.context) if certificate else None
     server = Server(settings, watchdog, exchange, outbox, audit.malformed, context)
     metrics.connections(server.slots, lambda: (upstreams.active, upstreams.idle))
