@@ -3,105 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from prometheus_client import CollectorRegistry
 
-from connectors.kube.access import Access
-from connectors.kube.client import KubeClient
 from connectors.snapshot import Objects
-from connectors.sources.cluster import ClusterSource
-from connectors.sources.store import SnapshotStore
 from controller.admission.admission import MAX_BODY
-from controller.admission.judging import JudgingKind
-from controller.admission.metrics import AdmissionMetrics
 from controller.admission.webhook import (
     BODY_SECONDS,
     DEADLINE,
     LARGE_AT_ONCE,
-    READ_HERE,
     SMALL,
     SMALL_AT_ONCE,
-    ReviewSources,
-    Webhook,
 )
 from tests import builders
-from tests.controller.admission.own_judge import OwnJudge
-from tests.controller.admission.reviews import JANE, Json, body, connector, connector_class
+from tests.controller.admission.reviews import JANE, body, connector, connector_class
+from tests.controller.admission.tried import Tried
 from tests.controller.admission.unfinished import Unfinished
-from tests.peers.clock import FakeClock
-from tests.peers.fake_api_server import FakeApiServer
 
 AUTH = {"name": "basicAuth", "secretRef": {"name": "login"}}
 BASIC = {"types": [{"name": "basicAuth", "secretType": "kubernetes.io/basic-auth"}]}
-REVIEWS = "subjectaccessreviews"
 CLASS_PATH = "/apis/connectors.alauda.io/v1alpha1/connectorclasses/git"
-
-
-class Tried:
-    """A webhook that listens, its API server, and what it is made of."""
-
-    def __init__(self, server: FakeApiServer, client: KubeClient) -> None:
-        self.server = server
-        self.clock = FakeClock()
-        self.store = SnapshotStore()
-        self.source = ClusterSource(client, "connectors-system", self.store, self.clock)
-        self.registry = CollectorRegistry()
-        self.judge = OwnJudge()
-        around = ReviewSources(client, self.source, self.store, self.clock, self.judge)
-        self.webhook = Webhook(around, AdmissionMetrics(self.registry))
-        self.asked: list[Json] = []
-        self.allowed: Callable[[Json], Any] = lambda _: True
-        self.url = ""
-        server.virtual[REVIEWS] = self._review
-
-    def _review(self, sent: Json) -> Json:
-        self.asked.append(sent["spec"])
-        return {**sent, "status": {"allowed": self.allowed(sent["spec"])}}
-
-    def know(self, manifest: Json) -> None:
-        """The watch has told of this class."""
-        self.source.wrote(manifest["metadata"]["name"], json.dumps(manifest).encode())
-
-    async def post(self, raw: bytes) -> tuple[int, Json]:
-        async with aiohttp.ClientSession() as session, session.post(self.url, data=io.BytesIO(raw)) as answer:
-            text = await answer.text()
-        return answer.status, json.loads(text)["response"] if answer.status == 200 else {}
-
-    async def answer(self, new: Json | None, old: Json | None = None) -> Json:
-        status, response = await self.post(body(new, old))
-        assert status == 200
-        assert response["uid"] == "u-1"
-        return response
-
-    def counted(self, kind: str, operation: str, result: str) -> float | None:
-        labels = {"kind": kind, "operation": operation, "result": result}
-        return self.registry.get_sample_value("connectors_controller_admission_requests_total", labels)
-
-
-@pytest.fixture
-async def tried(tmp_path: Path) -> AsyncIterator[Tried]:
-    async with FakeApiServer() as server:
-        client = KubeClient(Access(server.kubeconfig(tmp_path)))
-        await client.start()
-        found = Tried(server, client)
-        app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post("/", found.webhook.answer)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        yield found
-        await runner.cleanup()
-        await client.close()
 
 
 async def test_a_yes(tried: Tried) -> None:
@@ -334,55 +260,6 @@ async def test_a_question_that_breaks_off(tried: Tried, caplog: pytest.LogCaptur
         while tried.counted("none", "none", "error") != 1:  # noqa: ASYNC110 - only asking tells
             await asyncio.sleep(0.01)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-
-
-async def test_t36_a_class_is_judged_elsewhere_and_once(tried: Tried) -> None:
-    """Of nearly all Connectors the class was judged before: they wait for no process."""
-    tried.know(connector_class())
-    for index in range(3):
-        assert (await tried.answer(connector(f"tool-{index}")))["allowed"]
-    assert tried.judge.asked == [JudgingKind.VIOLATIONS]
-    tried.know(connector_class(params=[{"name": "new"}]))
-    await tried.answer(connector())
-    assert tried.judge.asked == [JudgingKind.VIOLATIONS] * 2, "another content is another class"
-
-
-async def test_t36_what_is_long_is_read_elsewhere(tried: Tried) -> None:
-    tried.know(connector_class())
-    padding = {"annotations": {"a": "x" * READ_HERE}}
-    assert (await tried.answer(connector(metadata=padding)))["allowed"]
-    assert tried.judge.asked == [JudgingKind.READ, JudgingKind.VIOLATIONS]
-    assert not (await tried.answer(connector(metadata=padding, address="ftp://x")))["allowed"]
-    assert (await tried.post(b"x" * (READ_HERE + 1)))[0] == 400
-
-
-@pytest.mark.parametrize(
-    "new",
-    [
-        connector(),
-        connector(metadata={"annotations": {"a": "x" * READ_HERE}}),
-        connector_class(),
-        connector_class(metadata={"annotations": {"a": "x" * READ_HERE}}),
-    ],
-)
-async def test_t36_what_could_not_be_judged_is_refused(new: Json, tried: Tried) -> None:
-    """Not a failed call: of classes, these are let through."""
-    tried.know(connector_class())
-    tried.judge.refusing = "it takes longer than 2.5 s to judge; make it smaller"
-    response = await tried.answer(new)
-    assert response["allowed"] is False
-    assert (response["status"]["code"], response["status"]["reason"]) == (503, "ServiceUnavailable")
-    assert response["status"]["message"].startswith("spec: it takes longer than 2.5 s to judge; make it smaller, or")
-    assert tried.counted(new["kind"], "CREATE", "error") == 1
-
-
-async def test_t36_connectors_beyond_what_is_sent_are_counted(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.admission.webhook.MOST_SIBLING_BYTES", 1)
-    found = [builders.connector(f"tool-{index}", connectorClassName="git") for index in range(3)]
-    tried.store.swap(Objects(tuple(found), (builders.connector_class("git"),)))
-    response = await tried.answer(connector_class(proxy={}, params=[{"name": "new"}]), connector_class(proxy={}))
-    assert response["allowed"]
-    assert response["warnings"][-1] == "2 more Connectors of this class were not looked at"
 
 
 async def test_a_class_s_connectors_are_named(tried: Tried) -> None:
