@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 REQS   := requirements
 PEERS  := .venv-peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE   := bench connectors controller examples proxy standalone tests conftest.py
+CODE   := attacks bench connectors controller examples proxy standalone tests conftest.py
 # Three processes, each with whole files in their order: docs/decisions/test-processes.md says why.
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-clients test-fast test-python test-bare count lint check mutate bench bench-quick bench-pairs bench-shares bench-check bench-record peers bench-cluster bench-callers bench-probes bench-trust \
-  format house pictures clean
+  attack attack-short attack-record format house pictures clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -90,6 +90,15 @@ bench-probes: $(VENV)/.dev ## Measure 5,000 Connectors that are probed (needs KU
 
 bench-trust: $(VENV)/.dev ## Measure how soon a change of CAs is in effect (needs KUBEBUILDER_ASSETS, kubectl and nginx; about three minutes)
 	@$(BIN)/python -m bench.trust
+
+attack: $(VENV)/.dev ## Play each attack of docs/security-tests.md beside a well-behaved client (five minutes; WORKERS=2 for more processes, ONLY="slow readers" for one)
+	@$(BIN)/python -m attacks $(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)")
+
+attack-short: $(VENV)/.dev ## Play a part of them, smaller and shorter (half a minute); CI runs it
+	@$(BIN)/python -m attacks --short
+
+attack-record: $(VENV)/.dev ## Play all, with one process and with two, and write docs/security-tests.md (ten minutes)
+	@$(BIN)/python -m attacks --write; one=$$?; $(BIN)/python -m attacks --write --workers 2 && exit $$one
 
 peers: ## Install the proxies that Debian has not, for `make bench`, in a virtual environment of their own
 	@$(MAKE) --no-print-directory $(PEERS)/.installed || echo 'without the proxies of $(REQS)/peers.txt' >&2

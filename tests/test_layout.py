@@ -12,13 +12,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("connectors", "proxy", "controller", "standalone")
-CODE = (*PACKAGES, "examples", "bench", "tests")
+CODE = (*PACKAGES, "examples", "attacks", "bench", "tests")
 FILE_LINES = 400
 FUNCTION_LINES = 50
 PARAMETERS = 6
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager"}
 
 FREE_TESTS = {
+    "tests/attacks",
     "tests/bench",
     "tests/cluster",
     "tests/deploy",

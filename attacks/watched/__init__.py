@@ -1,0 +1,1 @@
+"""What runs within the process that is attacked: a stopwatch."""

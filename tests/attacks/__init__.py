@@ -1,0 +1,1 @@
+"""What the benchmark reads out of other programs."""
