@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.user import User
-from connectors.plan import Plan, Target
+from connectors.plan import Plan, Target, trusting
+from connectors.snapshot import Snapshot
+from connectors.tls.pool import Trust
 from proxy.callers.answers import Evidence
 from proxy.callers.tokens import Presented
 
@@ -112,3 +114,18 @@ class Forward(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Forward({self.plan.key}, {self.target.address})"  # see Route
+
+
+def trust_now(plan: Plan, snapshot: Snapshot) -> Trust:
+    """The CAs for a request that `plan` let through: it may have waited since, while CAs have changed.
+
+    If the Connector is gone, those of its last Plan count: a request that was let through may finish.
+    """
+    current = snapshot.plans.get(plan.key)
+    return current.trust if current and current.uid == plan.uid else plan.trust
+
+
+def target_now(forward: Forward, snapshot: Snapshot) -> Target:
+    """The Target of a request that begins now, or goes on after it has waited: with the CAs that count now."""
+    trust = trust_now(forward.plan, snapshot)
+    return forward.target if trust is forward.plan.trust else trusting(forward.target, trust)

@@ -22,7 +22,7 @@ from connectors.tls.pool import SYSTEM_TLS
 from proxy.audit.audit import Audit, Record
 from proxy.callers.identity import CallerIdentity
 from proxy.client import DEFECT, After, ClientConnection
-from proxy.decision import Facts, Route
+from proxy.decision import Facts, Route, target_now
 from proxy.loops import Loops
 from proxy.memory import Memory
 from proxy.outbox import Outbox
@@ -32,7 +32,7 @@ from proxy.relay import Bounds, End, Relay, Terms
 from proxy.request import Manners, Passage, manners_of, may_be_used_again
 from proxy.route import decide, find
 from proxy.slots import client_of
-from proxy.upstream import Upstreams, target_now
+from proxy.upstream import Upstreams
 
 _Work = Coroutine[Any, Any, None]
 

@@ -15,11 +15,10 @@ from connectors.objects.addresses import Address, unmapped
 from connectors.objects.ceilings import NO_CEILINGS, Ceiling, Ceilings
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, Refusal, RefusedError
-from connectors.plan import Plan, PoolKey, Target, trusting
+from connectors.plan import Plan, PoolKey
 from connectors.snapshot import Snapshot
-from connectors.tls.pool import ClientTls, Trust
+from connectors.tls.pool import ClientTls
 from proxy.buffers import UNSENT, ZEROS, InPieces, Piece
-from proxy.decision import Forward
 from proxy.dialling import Dialling
 from proxy.load import Load
 from proxy.secured_tool import Sessions
@@ -38,21 +37,6 @@ SHORTLY = 2.0
 # Tools close idle connections from about 5 s on; a POST that meets the closing is lost, and no proxy may send it twice.
 MAX_IDLE_TO_REPEAT_NOTHING = 2.0
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
-
-
-def trust_now(plan: Plan, snapshot: Snapshot) -> Trust:
-    """The CAs for a request that `plan` let through: it may have waited since, while CAs have changed.
-
-    If the Connector is gone, those of its last Plan count: a request that was let through may finish.
-    """
-    current = snapshot.plans.get(plan.key)
-    return current.trust if current and current.uid == plan.uid else plan.trust
-
-
-def target_now(forward: Forward, snapshot: Snapshot) -> Target:
-    """The Target of a request that begins now, or goes on after it has waited: with the CAs that count now."""
-    trust = trust_now(forward.plan, snapshot)
-    return forward.target if trust is forward.plan.trust else trusting(forward.target, trust)
 
 
 def is_current(key: PoolKey, snapshot: Snapshot) -> bool:

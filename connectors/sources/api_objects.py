@@ -19,7 +19,7 @@ from connectors.objects.connector import UPSTREAM_PROXY_ANNOTATION, Connector, C
 from connectors.objects.connector_class import RESOLVER_ANNOTATION, ConnectorClass, ConnectorClassSpec
 from connectors.objects.feature_flags import FeatureFlags
 from connectors.objects.metadata import ObjectMeta
-from connectors.objects.secret import Secret
+from connectors.objects.secret import Secret, SecretKey
 from connectors.objects.violation import Violation
 from connectors.sources.feature_flags import decode_flags
 from connectors.sources.fields import decode, without_nulls
@@ -181,3 +181,9 @@ def _status(raw: Raw, kind: type[S]) -> S | None:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:
         return None
+
+
+def keyed_secret(raw: Raw) -> tuple[SecretKey, Secret | None]:
+    """A Secret with its key, as caches want it; without a name if it cannot be read."""
+    secret = read_secret(raw)
+    return (secret.key if secret else SecretKey("", "")), secret

@@ -28,6 +28,7 @@ from connectors.snapshot import Changes, Referrers
 from connectors.sources.api_objects import (
     HeldClass,
     HeldConnector,
+    keyed_secret,
     newer,
     read_class,
     read_connector,
@@ -129,8 +130,8 @@ class ClusterSource:
         self._connectors = Cache(_connector, self._connector_changed, newer)
         self._classes = Cache(_class, self._class_changed, newer)
         self._config = Cache(_config, self._config_changed)
-        self._authorities = Cache(_secret, self._authority_changed)
-        self._tokens = Cache(_secret, self._secret_changed)
+        self._authorities = Cache(keyed_secret, self._authority_changed)
+        self._tokens = Cache(keyed_secret, self._secret_changed)
         self._secrets = Selection(client, SECRETS, read_secret, self._secret_changed, clock)
         self.reflectors: tuple[Reflector, ...] = (
             Reflector(client, Watched(CONNECTORS), self._connectors, clock),
@@ -152,11 +153,8 @@ class ClusterSource:
         """Tell of upstream proxies' logins too, those in `secrets` of the system namespace among them. Before `run`."""
         self._logins = logins
         logins.subscribe(self._dirty.set)
-        for name, secret in secrets:
-            # Of the system namespace alone: nothing that a tenant writes may decide what a proxy is sent (threat 7).
-            cache = _LoginCache(logins, name)
-            watched = Watched(SECRETS, _only(self._namespace, secret))
-            self.reflectors += (Reflector(self._client, watched, cache.cache, self._clock),)
+        # Of the system namespace alone: nothing that a tenant writes may decide what a proxy is sent (threat 7).
+        self.reflectors += logins.reflectors(self._client, self._namespace, secrets)
 
     def connector(self, key: ConnectorKey) -> HeldConnector | None:
         """The Connector now, or None."""
@@ -359,13 +357,6 @@ class ClusterSource:
         self._secret_changed(key)
 
 
-class _LoginCache:
-    """The one Secret that has the login of a proxy."""
-
-    def __init__(self, logins: UpstreamLogins, name: str) -> None:
-        self.cache = Cache(_secret, lambda key: logins.in_secret(name, self.cache.items.get(key)))
-
-
 @dataclass(slots=True)
 class _Touched:
     """What has changed since the last snapshot."""
@@ -397,11 +388,6 @@ def _connector(raw: Raw) -> tuple[ConnectorKey, HeldConnector]:
 def _class(raw: Raw) -> tuple[str, HeldClass]:
     held = read_class(raw)
     return held.item.metadata.name, held
-
-
-def _secret(raw: Raw) -> tuple[SecretKey, Secret | None]:
-    secret = read_secret(raw)
-    return (secret.key if secret else SecretKey("", "")), secret
 
 
 def _config(raw: Raw) -> tuple[str, tuple[FeatureFlags | None, tuple[Violation, ...]]]:

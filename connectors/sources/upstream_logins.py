@@ -10,8 +10,14 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from connectors.kube.cache import Cache
+from connectors.kube.client import KubeClient, Selector
+from connectors.kube.reflector import Reflector, Watched
+from connectors.kube.resources import SECRETS
 from connectors.objects.secret import BASIC_AUTH, Secret, SecretValue
 from connectors.process.clock import Clock
+from connectors.process.parsers import Named
+from connectors.sources.api_objects import keyed_secret
 
 logger = logging.getLogger("connectors.egress")
 
@@ -56,6 +62,16 @@ class UpstreamLogins:
             problem = f"it must be of type {BASIC_AUTH}, with a username without a colon and a password"
             self._failed(name, problem if secret else "it does not exist")
         self._put(name, login)
+
+    def reflectors(self, client: KubeClient, namespace: str, secrets: Named) -> tuple[Reflector, ...]:
+        """What follows the Secrets with logins, each by its proxy's name. To be run by the caller."""
+
+        def of(name: str, secret: str) -> Reflector:
+            cache = Cache(keyed_secret, lambda key: self.in_secret(name, cache.items.get(key)))
+            selector = Selector(namespace, fields=f"metadata.name={secret}")
+            return Reflector(client, Watched(SECRETS, selector), cache, self._clock)
+
+        return tuple(of(name, secret) for name, secret in secrets)
 
     async def run(self) -> None:
         """Read the files when they change, until cancelled; without one it ends at once."""

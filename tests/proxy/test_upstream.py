@@ -7,7 +7,6 @@ import ssl
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 import trustme
@@ -16,8 +15,8 @@ from connectors.dial.dialer import Dialer
 from connectors.objects.addresses import Address, Origin, parse_address
 from connectors.objects.connector import ConnectorKey
 from connectors.objects.reasons import Reason, RefusedError
-from connectors.plan import PoolKey, trusting
-from connectors.tls.pool import SYSTEM_TLS, ClientTls
+from connectors.plan import PoolKey
+from connectors.tls.pool import SYSTEM_TLS
 from proxy.settings import Timeouts
 from proxy.upstream import (
     FEW_IDLE,
@@ -27,16 +26,14 @@ from proxy.upstream import (
     Upstreams,
     is_current,
     outdated_pools,
-    target_now,
-    trust_now,
 )
 from proxy.watchdog import NEVER, Watchdog
 from tests.builders import successive
 from tests.peers.manifests import auth, bearer_token
 from tests.peers.objects import objects_of
 from tests.peers.raw_upstream import RawUpstream
-from tests.peers.trust import dialer, tls, trust
-from tests.proxy.decisions import forward_of, plan_of, pool_key, request, snapshot_of, tool
+from tests.peers.trust import dialer, tls
+from tests.proxy.decisions import plan_of, pool_key, snapshot_of, tool
 
 
 class Reader:
@@ -287,22 +284,6 @@ def test_which_pools_a_change_has_made_useless() -> None:
     assert list(outdated_pools(plan, same)) == []
     assert list(outdated_pools(plan, changed)) == [pool_key(plan)]
     assert list(outdated_pools(None, changed)) == []
-
-
-def test_a_request_that_has_waited_believes_whom_one_that_begins_now_would() -> None:
-    login = bearer_token("s", "1", namespace="team")
-    forward, known = forward_of(request(), TEAM, login), trust(trustme.CA())
-    before, key = forward.plan, forward.plan.key
-    renewed = {name: trusting(target, known) for name, target in before.targets.items()}
-    now = replace(snapshot_of(TEAM), plans={key: replace(before, trust=known, targets=renewed)})
-    assert trust_now(before, now) == known
-    target = target_now(forward, now)
-    assert is_current(target.pool, now)
-    assert target.tls == ClientTls(known.pool)
-    assert trust_now(before, replace(now, plans={})) == before.trust
-    assert target_now(forward, replace(now, plans={})) is forward.target
-    another = replace(now, plans={key: replace(before, uid="another", trust=known)})
-    assert trust_now(before, another) == before.trust
 
 
 async def test_a_dead_connection_is_not_kept(raw_upstream: RawUpstream) -> None:
