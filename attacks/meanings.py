@@ -145,6 +145,7 @@ ATTACKS = (
         "Requests as a browser sends them for a page of another origin, WebSockets included.",
         "read, written, and a WebSocket opened",
         web_pages,
+        quick=True,
     ),
     Attack(
         "tokens in other clothes",
