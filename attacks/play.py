@@ -51,7 +51,7 @@ async def _once(attack: Attack, scale: Scale, workers: int) -> Outcome:
         except CannotPlayError as error:
             return Outcome(attack.name, workers, skipped=str(error).splitlines()[0][:SAID])
         except CannotError as error:
-            return Outcome(attack.name, workers, faults=[f"it was not begun: {str(error)[:SAID]}"])
+            return Outcome(attack.name, workers, faults=[f"it was not begun: {str(error)[-SAID:]}"])
         return await _outcome(attack, scene, workers, idle=idle)
 
 

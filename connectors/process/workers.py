@@ -150,8 +150,8 @@ class Workers:
         try:
             await asyncio.wait({talking, living}, return_when=asyncio.FIRST_COMPLETED)
             if living.done():
-                # Its last words are still to be read.
-                await asyncio.wait({talking}, timeout=LAST_WORDS)
+                # Its last words are still to be read; of one that was killed they do not matter.
+                await asyncio.wait({talking}, timeout=0.0 if self._killing else min(LAST_WORDS, self._plan.last_words))
             elif not talking.result():
                 _kill(process)
             # Where the conversation is over, the worker learns it by this.

@@ -36,6 +36,8 @@ ANSWER_SECONDS = 2.5
 MOST_WAITING = 32
 # Seconds for a process to begin: it loads the rules in half a second, on a busy machine in several.
 START_SECONDS = 30.0
+# Seconds behind its end in which an answer may still arrive: it is in the socket then.
+LATE_ANSWER = 0.1
 # Of the wait before another one takes the place of one that ended: the questions behind wait for it.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 2.0
 
@@ -127,8 +129,10 @@ class JudgeProcesses:
         """`seconds`: for one answer. `module`: what each process runs."""
         self._seconds = seconds
         self._lanes = (_Lane(), _Lane())
+        # The conversation with one that has no question does not notice that it ended.
         plan = WorkersPlan(
-            module, len(self._lanes), backoff=lambda: Backoff(FIRST_WAIT, LONGEST_WAIT), environment={}
+            module, len(self._lanes), last_words=LATE_ANSWER, backoff=lambda: Backoff(FIRST_WAIT, LONGEST_WAIT),
+            environment={},
         )  # fmt: skip
         self._workers = Workers(plan, self._converse, lambda _: None)
 
