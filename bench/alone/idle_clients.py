@@ -21,6 +21,8 @@ async def measure(serving: Serving, clients: int) -> dict[str, float]:
     """Bytes of the proxy's own memory for each of so many clients; what the kernel keeps for sockets is not in it."""
     with ExitStack() as exits:
         await asyncio.to_thread(_connect, exits, serving.port, WARM)
+        # As long as after them: what a process still gives back of its start is none of theirs.
+        await asyncio.sleep(1.0)
         before = resident(serving.proxy.pid)
         await asyncio.to_thread(_connect, exits, serving.port, clients)
         await asyncio.sleep(1.0)

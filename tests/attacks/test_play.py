@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from attacks import places, tenants
-from attacks.attack import Attack, CannotPlayError, Scale, Scene, Setting
+from attacks.attack import Attack, CannotPlayError, Played, Scale, Scene, Setting
+from attacks.crowd import crowd, stay
 from attacks.judge import faults
 from attacks.play import play
 
@@ -39,8 +40,17 @@ async def test_an_attack_that_is_met(workers: int) -> None:
 
 async def test_an_attack_that_costs_the_other_tenant_its_requests() -> None:
     """With as many requests for one Connector as there are places, no connection waits, so none makes room."""
-    weak = attack("silent tool", "--max-connections", "60", "--max-requests-per-connector", "60")
-    outcome = await play(weak, SMALL)
+
+    async def insists(scene: Scene) -> Played:
+        # Those whose request is not there yet make room for the next ones: some try again until all have begun.
+        async with crowd(scene, 40, scene.request("/silent"), reading=True) as made:
+            for _ in range(20):
+                await made.open(10, scene.request("/silent"))
+            await stay(scene.end)
+        return Played("all places are taken by requests")
+
+    weak = attack("silent tool", "--max-connections", "40", "--max-requests-per-connector", "40")
+    outcome = await play(replace(weak, play=insists), SMALL)
     assert any("requests failed during the attack" in fault for fault in faults(outcome))
 
 

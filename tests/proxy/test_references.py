@@ -319,8 +319,9 @@ def leaves(place: bytes, prefix: bytes, origin: bytes) -> bool:
         place = absolute[2]
     for _ in range(5):
         path = re.split(rb"[?#]", place)[0].replace(b"\\", b"/")
-        path = re.sub(rb"[\0-\x20\x7f-\xa0\xc2]", b"", path)
-        segments = [segment.partition(b";")[0] for segment in path.split(b"/")]
+        path = re.sub(rb"[\0-\x1f\x7f-\xa0\xc2]", b"", path)
+        # A space within a name is a part of it, as in `. .`; around it readers may strip it.
+        segments = [segment.partition(b";")[0].strip(b" ") for segment in path.split(b"/")]
         if b".." in segments or (prefix and not (b"/" + path.lstrip(b"/") + b"/").startswith(prefix + b"/")):
             return True
         place = unquote_to_bytes(re.sub(rb"%u00(..)", rb"%\1", place))
