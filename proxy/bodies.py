@@ -20,6 +20,7 @@ from proxy.splice import SpliceEnd
 from proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
+    from proxy.buffers import ResponseBuffer
     from proxy.client import ClientConnection  # they import the relay, which is a Bodies
     from proxy.relay import Terms
 
@@ -105,6 +106,8 @@ class Bodies(ABC):
     _persistent = False
     _awaits_continue = False
     _client_full = False
+    # What has come before the final response's head was whole.
+    _response_head: ResponseBuffer | None = None
     # Interim responses have come that wait for a later turn, or for the client.
     _heads_wait = False
     _tool_full = False
@@ -192,12 +195,13 @@ class Bodies(ABC):
 
     @property
     def held(self) -> int:
-        """Bytes that the tool has not taken, and what it costs to have a tool's connection."""
+        """Bytes that the tool has not taken, those of its unfinished head, and what a tool's connection costs."""
+        held = COST_RELAYED + (len(self._response_head) if self._response_head is not None else 0)
         transport = self.upstream.transport
         if transport is None:
-            return COST_RELAYED
+            return held
         sealed = transport.get_extra_info("ssl_object") is not None
-        return COST_RELAYED + (COST_SEALED if sealed else 0) + transport.get_write_buffer_size()
+        return held + (COST_SEALED if sealed else 0) + transport.get_write_buffer_size()
 
     @property
     def _tool_is_full(self) -> bool:
@@ -273,7 +277,8 @@ class Bodies(ABC):
         for course in (self._up, self._down):
             if course is not None:
                 course.close()
-        self._up = self._down = None
+        # A head without an end, too: it must not wait until cycles of objects are collected.
+        self._up = self._down = self._response_head = None
         if self._last is not None:
             self._last.close()
             self._last = None

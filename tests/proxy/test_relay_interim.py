@@ -16,11 +16,12 @@ HINTS = b"HTTP/1.1 103 Early Hints\r\nX: " + b"a" * 5000 + b"\r\n\r\n"
 
 async def test_t31_many_interim_responses_are_passed_on_in_turns() -> None:
     desk = await started()
-    desk.upstream.data_received(HINTS * 12 + ANSWER)
-    assert MAX_HEADS_AT_ONCE <= len(desk.client.sent) < MAX_HEADS_AT_ONCE + len(HINTS)
+    hints = b"HTTP/1.1 103 Early Hints\r\nX: " + b"a" * 9000 + b"\r\n\r\n"
+    desk.upstream.data_received(hints * 6 + ANSWER)
+    assert MAX_HEADS_AT_ONCE <= len(desk.client.sent) < MAX_HEADS_AT_ONCE + len(hints)
     assert not desk.wire.reading
     await asyncio.wait_for(desk.over.wait(), 5)
-    assert desk.client.sent == HINTS * 12 + ANSWER
+    assert desk.client.sent == hints * 6 + ANSWER
     assert (desk.relay.end, desk.relay.client_reusable, desk.relay.upstream_reusable) == (End.DONE, True, True)
 
 
@@ -35,10 +36,19 @@ async def test_t31_so_many_interim_responses_are_passed_on_in_a_turn_however_sho
     assert desk.client.sent == short * 3 * INTERIM_AT_ONCE + ANSWER
 
 
-async def test_few_interim_responses_wait_for_no_turn() -> None:
+async def test_an_interim_response_waits_for_no_turn() -> None:
     desk = await started()
-    desk.upstream.data_received(HINTS * 3 + ANSWER)
-    assert desk.client.sent == HINTS * 3 + ANSWER
+    desk.upstream.data_received(HINTS + ANSWER)
+    assert desk.client.sent == HINTS + ANSWER
+
+
+async def test_t32_a_head_that_a_tool_does_not_end_counts_for_its_client() -> None:
+    desk = await started()
+    before = desk.relay.held
+    desk.upstream.data_received(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 60_000)
+    assert desk.relay.held >= before + 60_000
+    desk.relay.client_lost()
+    assert desk.relay.held <= before, "it is not kept until the garbage collector comes"
 
 
 async def test_t31_interim_responses_wait_for_a_client_that_does_not_take_them() -> None:
