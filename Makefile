@@ -27,7 +27,7 @@ demo: $(VENV)/.runtime ## Clone from and push to a password-protected git server
 serve: $(VENV)/.runtime ## Serve examples/quickstart beside a git server on port 3000, until Ctrl-C
 	@$(BIN)/python -m standalone demo --serve
 
-test: $(VENV)/.dev ## Run the test suite (five minutes on two cores)
+test: $(VENV)/.dev ## Run the test suite (six minutes on two cores)
 	@$(PYTEST) -m 'not clients'
 
 test-clients: $(VENV)/.dev ## Run the long matrices of real clients, which `make test` leaves out (a minute on two cores)
