@@ -24,6 +24,8 @@ _DOT_DOT = re.compile(
     rb"(?:^|%(slash)s)(?: |%(unseen)s)*%(dot)s%(unseen)s*%(dot)s(?: |%(unseen)s)*(?:%(slash)s|[;?#\0]|\Z)"
     % {b"slash": _SLASH, b"dot": _DOT, b"unseen": _UNSEEN}
 )
+# A tab between two dots is one of those that readers drop (WHATWG URL): in fields it can come as it is.
+_VISIBLE = re.compile(rb"[ -~]*")
 # Of no standard (JavaScript's `escape` writes it); IIS and what grew on it read it.
 _WIDE_ESCAPE = re.compile(rb"%u([0-9a-f]{4})", re.IGNORECASE)
 # How often percent-encoding may be nested. Two are seen in the wild; more only serve to hide something.
@@ -72,7 +74,7 @@ def climbs(path: bytes) -> bool:
     dots is dropped by readers that strip names, and behind them by file systems such as Windows'. Characters that are
     not seen do not make two dots another name.
     """
-    if b".." not in path and b"%" not in path and path.isascii():
+    if b".." not in path and b"%" not in path and _VISIBLE.fullmatch(path):
         return False
     for _ in range(_MAX_ENCODINGS):
         if _DOT_DOT.search(path):

@@ -224,7 +224,7 @@ ODD = {
 }
 
 
-UNSEEN = [b"\0", b"\n", b"\x7f", b"\xc2\xa0", b"\xe2\x80\x8b"]
+UNSEEN = [b"\t", b"\0", b"\n", b"\x7f", b"\xc2\xa0", b"\xe2\x80\x8b"]
 
 
 def naive(path: bytes) -> bool:
@@ -279,6 +279,8 @@ PIECES = st.lists(
 
 @given(PIECES.map(b"".join))
 @example(b"%25252525252e")
+@example(b".\t.")
+@example(b".\x00.")
 def test_climbs_agrees_with_a_naive_reading(path: bytes) -> None:
     assert climbs(path) == naive(path)
 
