@@ -6,6 +6,8 @@ from attacks.outcome import Outcome, State
 
 PIECE = 50.0
 """CPU in ms of one piece of the loop's work: docs/decisions/turns.md."""
+# Of fewer requests the 99th percentile is the slowest one, and during an attack one may be slow; behind it none.
+HUNDRED = 100
 SLOW = 250.0
 """ms: p99 of the other tenant's requests, where the machine was idle before."""
 RESIDENT = 384.0
@@ -42,7 +44,8 @@ def faults(outcome: Outcome) -> list[str]:
         if answers.failures:
             how = ", ".join(f"{count} x {what}" for what, count in sorted(answers.failed.items()))
             found.append(f"{answers.failures} of the other tenant's {answers.requests} requests failed {when}: {how}")
-        if outcome.idle and answers.p99 > SLOW:
+        tells = answers.requests >= HUNDRED or answers is outcome.after
+        if outcome.idle and tells and answers.p99 > SLOW:
             found.append(f"p99 of the other tenant's requests {when} is {answers.p99:.0f} ms, above {SLOW:.0f}")
     if outcome.pieces.longest > PIECE:
         found.append(f"{outcome.pieces.name} took {outcome.pieces.longest:.0f} ms of CPU in one piece")
